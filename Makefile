@@ -1,0 +1,44 @@
+# The commands that people type. `make` alone lists them.
+ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
+BIN := $(ROOT)/.venv/bin
+
+# Ansible refuses to run without a UTF-8 locale; a bare machine has none but this.
+export LC_ALL := C.UTF-8
+export ANSIBLE_CONFIG := $(ROOT)/ansible.cfg
+export PATH := $(BIN):$(PATH)
+
+# A mistyped answer must not become the default one.
+ADOPT ?= no
+DATA ?= ask
+$(if $(filter yes no,$(ADOPT)),,$(error ADOPT=$(ADOPT) is neither yes nor no))
+$(if $(filter yes no ask,$(DATA)),,$(error DATA=$(DATA) is none of yes, no and ask))
+
+DOWN_yes := -e down_data=true
+DOWN_no := -e down_data=false
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up down test test-long lint unit
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(ROOT)/Makefile
+
+setup: ## Prepare this machine: .venv, dependencies, a Docker engine
+	@$(ROOT)/bin/setup
+
+up: setup ## Provision, load the sample, back up, show the cluster (ADOPT=yes: take over containers of these names)
+	@cd $(ROOT) && ansible-playbook playbooks/up.yml $(if $(filter yes,$(ADOPT)),-e docker_nodes_adopt=true)
+
+down: setup ## Remove the containers; asks about the data (DATA=yes: removes it too, DATA=no: keeps it)
+	@cd $(ROOT) && ansible-playbook playbooks/down.yml $(DOWN_$(DATA))
+
+test: setup ## Lint, unit tests, sanity, Molecule scenarios and the full trial
+	@$(BIN)/python $(ROOT)/tests/run
+
+test-long: setup ## All of it, plus the long scenarios and the faults: what a release runs
+	@$(BIN)/python $(ROOT)/tests/run --long
+
+lint: setup ## Formatting, lint and types
+	@$(BIN)/python $(ROOT)/tests/run lint
+
+unit: setup ## Unit tests
+	@$(BIN)/python $(ROOT)/tests/run unit

@@ -1,0 +1,53 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The preferred primaries of the clusters, from the inventory."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: preferred_primaries
+short_description: The preferred primaries of each cluster
+version_added: 0.1.0
+description:
+  - Takes the names of hosts and returns, by cluster, those with C(node_preferred_primary).
+author: The Relevo authors (@relevo)
+positional: hostvars
+options:
+  _input:
+    description: Names of hosts, usually those of the group C(postgres).
+    type: list
+    elements: str
+    required: true
+  hostvars:
+    description: The variable of that name.
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+preferred: "{{ (groups['postgres'] | relevo.postgres.preferred_primaries(hostvars))['main'] | first }}"
+"""
+
+RETURN = r"""
+_value:
+  description: Lists of names by cluster. A well-formed inventory has one name in each.
+  type: dict
+"""
+
+
+def preferred_primaries(names, hostvars):
+    """See DOCUMENTATION."""
+    clusters = {}
+    for name in names:
+        preferred = clusters.setdefault(hostvars[name].get("cluster_name", "main"), [])
+        if hostvars[name].get("node_preferred_primary", False):
+            preferred.append(name)
+    return clusters
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self):
+        return {"preferred_primaries": preferred_primaries}

@@ -1,0 +1,115 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The gap that a dead primary leaves in the archive, and how its successor closes it.
+
+A streaming standby marks the segments that it receives as archived. When the primary dies before it archived them,
+nobody ever does: ``check`` and ``verify`` pass, a restore starts cleanly, and every row of those segments is gone.
+The successor still has them in its ``pg_wal``, so it pushes them; ``archive-push`` of a segment that is archived
+already is harmless when the contents agree.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from ._errors import RelevoError
+from ._lsn import Fork, parse_history, segment_name, segment_start
+from ._server import Server, run_as_postgres
+from ._start_guard import RepositoryReader, archive_id
+from ._wait import wait_until
+
+SEGMENT_SIZE = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Span:
+    """The whole segments of one timeline, from ``first`` up to but not including the one in which it ended."""
+
+    timeline: int
+    first: int
+    end: int
+
+    def names(self) -> list[str]:
+        return [segment_name(self.timeline, number * SEGMENT_SIZE) for number in range(self.first, self.end)]
+
+
+def spans(history: list[Fork], oldest: int) -> list[Span]:
+    """What the archive must hold of the ancestors, newest first; ``oldest`` is the first segment number that matters.
+
+    The segment in which a timeline ended is not needed of it: the successor's first segment begins with the same bytes.
+    """
+    found = []
+    start = 0
+    for fork in history:
+        found.append(Span(fork.timeline, max(start // SEGMENT_SIZE, oldest), fork.end // SEGMENT_SIZE))
+        start = fork.end
+    return [span for span in reversed(found) if span.first < span.end]
+
+
+@dataclass
+class ArchiveGap:
+    """Closes the gap on the primary of this node."""
+
+    stanza: str
+    timeout: float = 60.0
+    server: Server = field(default_factory=Server)
+
+    def close(self, timeline: int) -> tuple[list[str], list[str]]:
+        """Push what is missing of the ancestors of ``timeline``; returns what was pushed, and what cannot be any more."""
+        if timeline == 1:
+            return [], []
+        self._wait_for_history()
+        reader = RepositoryReader(self.stanza, self.timeout)
+        base = f"archive/{self.stanza}"
+        info = reader.get(f"{base}/archive.info")
+        identifier = archive_id(info, self.server.control_data().system_identifier) if info else None
+        if identifier is None:
+            raise RelevoError(f"The repository has no archive of the stanza {self.stanza}. Run site.yml.")
+        wal = self.server.pgdata / "pg_wal"
+        history = parse_history((wal / f"{timeline:08X}.history").read_text())
+        local = {path.name for path in wal.iterdir() if re.fullmatch(r"[0-9A-F]{24}", path.name)}
+        archived = self._archived(reader, f"{base}/{identifier}", history)
+        if not archived:
+            return [], []
+        oldest = min(segment_start(name) for name in archived) // SEGMENT_SIZE
+        pushed, lost = [], []
+        for span in spans(history, oldest):
+            for name in span.names():
+                if name in archived:
+                    continue
+                if name in local:
+                    self._push(str(wal / name))
+                    pushed.append(name)
+                else:
+                    lost.append(name)
+        return pushed, lost
+
+    def _archived(self, reader: RepositoryReader, directory: str, history: list[Fork]) -> set[str]:
+        """The segments of the ancestors that the archive holds; it keeps 256 of them (4 GiB of WAL) in a folder."""
+        found: set[str] = set()
+        timelines = {f"{fork.timeline:08X}" for fork in history}
+        for folder in reader.names(directory, "^[0-9A-F]{16}$"):
+            if folder[:8] in timelines:
+                found |= {name[:24] for name in reader.names(f"{directory}/{folder}", "^[0-9A-F]{24}-")}
+        return found
+
+    def _push(self, path: str) -> None:
+        done = run_as_postgres(
+            ["pgbackrest", f"--stanza={self.stanza}", "--log-level-console=off", "archive-push", path], self.timeout
+        )
+        if done.returncode:
+            raise RelevoError(
+                f"{path} could not be pushed to the archive: {done.stderr.strip()} "
+                "Until it is there a restore would end before it. Mend the repository, then run this again."
+            )
+
+    def _wait_for_history(self) -> None:
+        """The server archives its timeline's history itself, first of all."""
+        status = self.server.pgdata / "pg_wal" / "archive_status"
+        wait_until(
+            lambda: not any(status.glob("*.history.ready")),
+            "the timeline's history to be archived (see the server's log and the repository)",
+            self.timeout,
+        )

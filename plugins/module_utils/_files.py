@@ -1,0 +1,68 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A set of files on a node, written in one go: what a role would otherwise need a task a file for."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ._errors import RelevoError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file with its content, or (``content`` None) a directory."""
+
+    path: Path
+    content: str | None
+    owner: str
+    group: str
+    mode: int
+
+    @classmethod
+    def from_dict(cls, given: dict[str, Any]) -> Entry:
+        return cls(Path(given["path"]), given["content"], given["owner"], given["group"], int(given["mode"], 8))
+
+    def ids(self) -> tuple[int, int]:
+        try:
+            return pwd.getpwnam(self.owner).pw_uid, grp.getgrnam(self.group).gr_gid
+        except KeyError as error:
+            raise RelevoError(f"{self.path}: {error.args[0]} on this node. Install its packages first.") from error
+
+    def current(self) -> str | None:
+        """The content that is there; None when there is none."""
+        if self.content is None or not self.path.is_file():
+            return None
+        return self.path.read_text()
+
+    def differs(self) -> bool:
+        if not (self.path.is_dir() if self.content is None else self.path.is_file()):
+            return True
+        found = self.path.stat()
+        return (found.st_uid, found.st_gid, found.st_mode & 0o7777) != (*self.ids(), self.mode) or (
+            self.current() != self.content
+        )
+
+    def write(self) -> None:
+        """Put it in place: a file as a whole (temporary name, fsync, rename), never half."""
+        uid, gid = self.ids()
+        if self.content is None:
+            self.path.mkdir(parents=True, exist_ok=True)
+            os.chown(self.path, uid, gid)
+            self.path.chmod(self.mode)
+            return
+        temporary = self.path.with_name(f".{self.path.name}.new")
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(self.content)
+            file.flush()
+            os.fchown(handle, uid, gid)
+            os.fchmod(handle, self.mode)
+            os.fsync(handle)
+        temporary.replace(self.path)

@@ -1,0 +1,53 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Positions in the write-ahead log, and the history of timelines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+def parse_lsn(text: str) -> int:
+    """``16/B374D848`` as a number of bytes."""
+    high, low = text.split("/")
+    return (int(high, 16) << 32) | int(low, 16)
+
+
+def format_lsn(lsn: int) -> str:
+    """A number of bytes as PostgreSQL writes it."""
+    return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"
+
+
+@dataclass(frozen=True)
+class Fork:
+    """A line of a history file: ``timeline`` ended at ``end``, where its successor begins."""
+
+    timeline: int
+    end: int
+
+
+def parse_history(text: str) -> list[Fork]:
+    """The ancestors that a ``.history`` file lists, oldest first.
+
+    Source: PostgreSQL's src/backend/access/transam/timeline.c, ``readTimeLineHistory``.
+    """
+    forks = []
+    for line in text.splitlines():
+        fields = line.split("#", 1)[0].split()
+        if len(fields) >= 2:
+            forks.append(Fork(int(fields[0]), parse_lsn(fields[1])))
+    return forks
+
+
+def segment_name(timeline: int, lsn: int, segment_size: int = 16 * 1024 * 1024) -> str:
+    """The file name of the segment that holds ``lsn``."""
+    number = lsn // segment_size
+    per_id = 0x100000000 // segment_size
+    return f"{timeline:08X}{number // per_id:08X}{number % per_id:08X}"
+
+
+def segment_start(name: str, segment_size: int = 16 * 1024 * 1024) -> int:
+    """The first position in a segment, from its file name."""
+    per_id = 0x100000000 // segment_size
+    return (int(name[8:16], 16) * per_id + int(name[16:24], 16)) * segment_size

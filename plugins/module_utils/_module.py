@@ -1,0 +1,37 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every module of the collection does the same way around its own logic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ansible.module_utils.basic import missing_required_lib
+
+from ._errors import RelevoError
+
+if TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+
+def run_module(module: AnsibleModule, work: Callable[[AnsibleModule], dict[str, Any]]) -> None:
+    """Run ``work`` and end the module with its result, or with its foreseeable failure.
+
+    ``work`` returns the arguments of ``exit_json``. A ``RelevoError`` becomes
+    ``fail_json`` here and nowhere else; anything else is a bug and shows its traceback.
+    """
+    try:
+        result = work(module)
+    except RelevoError as error:
+        module.fail_json(msg=error.message, **error.details)
+    else:
+        module.exit_json(**result)
+
+
+def require_libraries(module: AnsibleModule, errors: Mapping[str, str | None]) -> None:
+    """End the module when a library is missing; ``errors`` maps its name to the import's traceback, or to None."""
+    for library, traceback in errors.items():
+        if traceback is not None:
+            module.fail_json(msg=missing_required_lib(library), exception=traceback)

@@ -1,0 +1,161 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An emergency: promote the standby on this node, after the old primary was proved stopped."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import _marker, _names
+from ._errors import RelevoError
+from ._lock import HandoverLock
+from ._lsn import format_lsn, parse_lsn, segment_start
+from ._server import Server, run_as_postgres
+from ._service import Service
+from ._session import Credentials, Node, Session
+from ._switchover import ensure_slot
+from ._topology import NodeState, Topology, probe
+from ._wait import wait_until
+
+SEGMENT = re.compile(r"[0-9A-F]{24}")
+RECORD = re.compile(r"lsn: ([0-9A-F]+/[0-9A-F]+), prev")
+
+
+@dataclass
+class Promotion:
+    """The promotion of ``own``. ``salvage`` is a folder with the dead primary's last segments, or None."""
+
+    own: Node
+    nodes: list[Node]
+    old_primary: str
+    by: str
+    service: Service
+    salvage: Path | None = None
+    force: bool = False
+    server: Server = field(default_factory=Server)
+    credentials: Credentials = field(default_factory=Credentials)
+    timeout: float = 4.0
+
+    def run(self) -> dict[str, Any]:
+        """Promote and return what happened. Run again after it was cut off, it finishes what is missing."""
+        lock = HandoverLock(f"promotion of {self.own.name} by {self.by}", self.credentials, self.timeout)
+        lock.take(self.own.name, self.nodes, {self.own.name})
+        started = time.monotonic()
+        try:
+            with Session.local(application_name="relevo promotion", timeout=30) as session:
+                promoted = session.flag("SELECT pg_is_in_recovery()")
+                result: dict[str, Any] = {"salvaged_bytes": 0, "promoted": promoted}
+                if promoted:
+                    self.check()
+                    result |= self._take_over(session)
+                result["seconds"] = round(time.monotonic() - started, 3)
+                self.finish(session)
+            return result | {"primary": self.own.name, "not_locked": lock.unreachable}
+        finally:
+            lock.release()
+
+    def check(self) -> None:
+        """No other primary, and no standby that knows more."""
+        topology = Topology(probe(self.nodes, self.timeout, self.credentials))
+        rivals = [state.name for state in topology.primaries if state.name != self.own.name]
+        if rivals:
+            raise RelevoError(f"{rivals[0]} takes writes. Nothing was changed; use failover.yml with a candidate.")
+        own = topology.find(self.own.name)
+        better = most_advanced(topology.standbys)
+        if own and better and not self.force and _rank(better) > _rank(own):
+            raise RelevoError(
+                f"{better.name} knows more than {self.own.name} ({format_lsn(better.position)} against "
+                f"{format_lsn(own.position)}). Nothing was changed; promote {better.name}, or lose that with force=true."
+            )
+
+    def _take_over(self, session: Session) -> dict[str, Any]:
+        before = session.value("SELECT pg_last_wal_replay_lsn()")
+        # A walreceiver that hangs on a dead connection would delay replay by up to a minute; and a repository that
+        # hangs would block the promotion for minutes.
+        session.query("ALTER SYSTEM SET wal_retrieve_retry_interval = '100ms'")
+        self.server.write_replication_conf("", "")
+        session.query("SELECT pg_reload_conf()")
+        wait_until(
+            lambda: not session.value("SELECT true FROM pg_stat_wal_receiver"), "the WAL receiver to end", timeout=15
+        )
+        salvaged = self._replay_salvage(session) if self.salvage else 0
+        wait_until(self._replayed(session), "the received WAL to be replayed", timeout=300)
+        end = session.value("SELECT pg_last_wal_replay_lsn()")
+        if not session.flag("SELECT pg_promote(true, 60)", timeout=90):
+            raise RelevoError(f"{self.own.name} was not promoted within 60 s. Look at its log, then run this again.")
+        return {"salvaged_bytes": salvaged, "replayed_before": before, "end_lsn": end}
+
+    def _replayed(self, session: Session) -> Callable[[], bool]:
+        return lambda: session.flag("SELECT coalesce(pg_last_wal_receive_lsn(), '0/0') <= pg_last_wal_replay_lsn()")
+
+    def _replay_salvage(self, session: Session) -> int:
+        """Give the running standby the dead primary's last segments; returns the bytes that it replayed of them.
+
+        Each is put beside its target under a name that PostgreSQL itself uses for unfinished segments, owned by
+        postgres, and renamed: a file that the server cannot read makes it panic.
+        """
+        assert self.salvage is not None
+        segments = sorted(path for path in self.salvage.iterdir() if SEGMENT.fullmatch(path.name))
+        if not segments:
+            return 0
+        start = parse_lsn(session.value("SELECT pg_last_wal_replay_lsn()"))
+        end = last_record(segments[-1])
+        if end is not None and end <= start:
+            return 0
+        account = pwd.getpwnam("postgres")
+        for segment in segments:
+            os.chown(segment, account.pw_uid, account.pw_gid)
+            segment.chmod(0o600)
+            # The same volume, so a rename suffices.
+            temporary = self.server.pgdata / "pg_wal" / f"xlogtemp.{os.getpid()}"
+            segment.rename(temporary)
+            temporary.rename(self.server.pgdata / "pg_wal" / segment.name)
+        if end is not None:
+            target = end
+            wait_until(
+                lambda: parse_lsn(session.value("SELECT pg_last_wal_replay_lsn()")) > target,
+                f"the salvaged WAL to be replayed up to {format_lsn(end)}",
+                timeout=300,
+            )
+        return parse_lsn(session.value("SELECT pg_last_wal_replay_lsn()")) - start
+
+    def finish(self, session: Session) -> None:
+        """What a new primary needs; safe to repeat."""
+        session.query("CHECKPOINT", timeout=300)
+        session.query("ALTER SYSTEM RESET wal_retrieve_retry_interval")
+        session.query("SELECT pg_reload_conf()")
+        for node in self.nodes:
+            if node.name != self.own.name:
+                ensure_slot(session, _names.slot_name(node.name))
+        # A marker of an earlier life of this node is void since the promotion; nothing shall have to know that.
+        _marker.remove("fence")
+
+
+def _rank(state: NodeState) -> tuple[int, int]:
+    return state.timeline, state.position
+
+
+def most_advanced(standbys: list[NodeState]) -> NodeState | None:
+    """The standby with the longest history: on the newest timeline, then the furthest; the inventory breaks a tie."""
+    return max(standbys, key=_rank, default=None)
+
+
+def last_record(segment: Path) -> int | None:
+    """Where the last whole record of a segment begins, as ``pg_waldump`` reads it; None where it finds none."""
+    done = run_as_postgres(
+        [str(_names.PG_BINDIR / "pg_waldump"), f"--path={segment.parent}", segment.name], timeout=120
+    )
+    # It ends with an error at the first record that is not whole: that is the end we look for.
+    found = RECORD.findall(done.stdout)
+    if not found:
+        return None
+    last = parse_lsn(found[-1])
+    return last if last >= segment_start(segment.name) else None

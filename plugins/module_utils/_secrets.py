@@ -1,0 +1,63 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The cluster's secrets: a folder of files with mode 0600, one secret each, beside the inventory."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import string
+from pathlib import Path
+
+from ._errors import RelevoError
+
+ALPHABET = string.ascii_letters + string.digits
+LENGTH = 40
+
+
+class SecretStore:
+    """Secrets come from variables first, then from ``directory``; only what neither has is generated."""
+
+    def __init__(self, directory: Path, given: dict[str, str]) -> None:
+        self.directory = directory
+        self.given = {name: value for name, value in given.items() if value}
+
+    def _path(self, name: str) -> Path:
+        return self.directory / name
+
+    def read(self, name: str) -> str | None:
+        """The secret ``name``, or None where it is not known. A file that others may read is refused."""
+        if name in self.given:
+            return self.given[name]
+        path = self._path(name)
+        if not path.exists():
+            return None
+        if path.stat().st_mode & 0o077:
+            raise RelevoError(f"{path} may be read by others. Set its mode to 0600, or change the secret.")
+        value = path.read_text().strip()
+        if not value:
+            raise RelevoError(f"{path} is empty. Put the secret back, or remove the file before the first site.yml.")
+        return value
+
+    def missing(self, names: list[str]) -> list[str]:
+        return [name for name in names if self.read(name) is None]
+
+    def generate(self, name: str) -> str:
+        """Make a new secret. The file appears complete or not at all, and never replaces another."""
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        value = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+        temporary = self.directory / f".{name}.{os.getpid()}"
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(value + "\n")
+            file.flush()
+            os.fsync(handle)
+        try:
+            os.link(temporary, self._path(name))
+        except FileExistsError:
+            # Another run was quicker: its secret is the one that counts.
+            return self.read(name) or value
+        finally:
+            temporary.unlink()
+        return value

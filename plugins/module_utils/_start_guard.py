@@ -1,0 +1,369 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The check that stands before PostgreSQL: may this server come up as a primary?
+
+The service manager runs it as user postgres (``python3 -m relevo._start_guard``) before every start, whoever asked for
+it. Its exit with 0 means: start. Otherwise it stays, says why, and asks again. See docs/start-guard.md.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from . import _marker, _names
+from ._errors import RelevoError
+from ._lsn import parse_history
+from ._marker import Marker
+from ._server import Server, run_as_postgres, write_file
+from ._session import Node
+from ._topology import NodeState, probe
+
+GUARD_CONFIG = _names.CONFIG_DIR / "guard.json"
+STATUS_FILE = "guard-status.json"
+REPOSITORY_TIMEOUT = 10.0
+ASK_AGAIN_AFTER = 3.0
+REMIND_AFTER = 300.0
+#: ``repo-get --ignore-missing`` ends with it, and without a message, when the file is not there.
+EXIT_MISSING = 1
+
+
+def repository_record(node: str) -> str:
+    """Where a repository keeps the fence of a node that could not be written to, relative to the repository's path."""
+    return f"relevo/fence/{node}.json"
+
+
+@dataclass(frozen=True)
+class GuardConfig:
+    """/etc/relevo/guard.json, as ``pg_start_guard`` writes it."""
+
+    node: str
+    peers: tuple[Node, ...] = ()
+    stanza: str = "main"
+    repository: bool = False
+    isolated: Literal["wait", "start"] = "wait"
+    timeout_s: float = 4.0
+
+    @classmethod
+    def from_json(cls, text: str) -> GuardConfig:
+        given = json.loads(text)
+        peers = tuple(Node.from_dict(peer) for peer in given["peers"] if peer["name"] != given["node"])
+        return cls(
+            node=given["node"],
+            peers=peers,
+            stanza=given["stanza"],
+            repository=bool(given["repository"]),
+            isolated="start" if given["isolated"] == "start" else "wait",
+            timeout_s=float(given["timeout_s"]),
+        )
+
+
+@dataclass(frozen=True)
+class Own:
+    """What the node's own disk says."""
+
+    system_identifier: str
+    timeline: int
+    state: str
+    standby: bool
+    fence: Marker | None = None
+    rejoin: Marker | None = None
+    start_pass: bool = False
+
+
+@dataclass(frozen=True)
+class Repository:
+    """What the repository host answered; ``error`` says why it did not."""
+
+    error: str | None = None
+    fence: Marker | None = None
+    successor_timeline: int | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Start, refuse (something forbids it) or wait (nobody can tell); ``advice`` says what to do."""
+
+    action: Literal["start", "refuse", "wait"]
+    reason: str
+    advice: str = ""
+
+
+REJOIN = "Run rejoin.yml to make this node a standby of the primary."
+LOST = "If the new primary is lost for good: failover.yml -e candidate={node} -e force=true."
+
+
+def decide_alone(config: GuardConfig, own: Own) -> Verdict | None:
+    """What the node's own disk decides; None when the witnesses must be asked."""
+    if own.rejoin:
+        return Verdict(
+            "refuse", f"its data was being overwritten when that was cut off ({own.rejoin.describe()})", REJOIN
+        )
+    if own.standby:
+        return Verdict("start", "it starts as a standby or in recovery")
+    if own.start_pass:
+        return Verdict("start", "the aborted hand-over that stopped it starts it again")
+    if own.fence and own.fence.in_force(own.timeline):
+        return Verdict("refuse", f"it was fenced {own.fence.describe()}", f"{REJOIN} {LOST.format(node=config.node)}")
+    if own.state in ("shut down in recovery", "in archive recovery"):
+        # Started so, it would go on writing the timeline that its primary writes.
+        return Verdict("refuse", "it was a standby and its standby.signal is gone", REJOIN)
+    if not config.peers and not config.repository:
+        return Verdict("start", "neither a peer nor a repository is configured")
+    return None
+
+
+def _objection(config: GuardConfig, own: Own, peers: list[NodeState], repository: Repository | None) -> Verdict | None:
+    for peer in peers:
+        if not peer.data or peer.system_identifier != own.system_identifier:
+            continue
+        if peer.data.get("handover_lock"):
+            return Verdict(
+                "refuse",
+                f"{peer.name} holds the lock of a hand-over ({peer.data['handover_lock']})",
+                "It is released when the hand-over ends; run the same playbook again if it was cut off.",
+            )
+        if peer.is_primary:
+            return Verdict("refuse", f"{peer.name} is the primary (timeline {peer.timeline})", REJOIN)
+        if peer.timeline > own.timeline:
+            return Verdict(
+                "refuse",
+                f"{peer.name} follows timeline {peer.timeline}, this node ended on timeline {own.timeline}",
+                f"{REJOIN} {LOST.format(node=config.node)}",
+            )
+    if repository and repository.fence and repository.fence.in_force(own.timeline):
+        return Verdict(
+            "refuse",
+            f"the repository host keeps a record that it was fenced {repository.fence.describe()}",
+            f"{REJOIN} {LOST.format(node=config.node)}",
+        )
+    if repository and repository.successor_timeline:
+        return Verdict(
+            "refuse",
+            f"the archive holds timeline {repository.successor_timeline}, which descends from this node's timeline "
+            f"{own.timeline}: another server was promoted",
+            f"{REJOIN} {LOST.format(node=config.node)}",
+        )
+    return None
+
+
+def decide(config: GuardConfig, own: Own, peers: list[NodeState], repository: Repository | None) -> Verdict:
+    """May the server start, given what the witnesses answered (``repository`` None: there is none)?"""
+    alone = decide_alone(config, own)
+    if alone:
+        return alone
+    objection = _objection(config, own, peers, repository)
+    if objection:
+        return objection
+    # A server of another cluster that answers at a peer's address knows nothing about this one.
+    witnesses = [peer.name for peer in peers if peer.data and peer.system_identifier == own.system_identifier]
+    witnesses += ["the repository host"] if repository and not repository.error else []
+    if witnesses:
+        return Verdict("start", f"no objection by {', '.join(witnesses)}")
+    silent = [
+        f"{peer.name} belongs to another cluster" if peer.data else peer.error or f"{peer.name} does not answer"
+        for peer in peers
+    ]
+    silent += [f"the repository host: {repository.error}"] if repository else []
+    nobody = f"no witness can say whether another server was promoted ({'; '.join(silent)})"
+    if config.isolated == "start":
+        return Verdict("start", f"{nobody}, and isolated servers may start (isolated: start)")
+    return Verdict(
+        "wait",
+        nobody,
+        "Start a peer or the repository host; postgresql_start_guard_isolated: start would start it unasked.",
+    )
+
+
+# --- asking ----------------------------------------------------------------------------------------------------------
+
+
+def observe(server: Server) -> Own:
+    """Read the node's own disk; raises ``RelevoError`` when the control file cannot be read."""
+    standby = server.is_standby_configured or (server.pgdata / "recovery.signal").exists()
+    fence, rejoin = _marker.read("fence"), _marker.read("rejoin")
+    if standby or rejoin:
+        # The control file decides nothing here, and a start as a standby should lose no time.
+        return Own("", 0, "", standby, fence, rejoin)
+    control = server.control_data()
+    return Own(
+        control.system_identifier,
+        # Before its first checkpoint a promoted server's new timeline stands here only.
+        max(control.timeline, control.min_recovery_timeline),
+        control.state,
+        standby,
+        fence,
+        rejoin,
+        _marker.take_start_pass(),
+    )
+
+
+@dataclass
+class RepositoryReader:
+    """Reads single files of the repository through pgBackRest, all within one deadline.
+
+    pgBackRest's server lets a node read below its repository path with ``repo-get`` and ``repo-ls``, provided that
+    ``--stanza`` names a stanza that ``tls-server-auth`` grants it (measured with 2.55.1; 0.09 s a call).
+    """
+
+    stanza: str
+    timeout: float = REPOSITORY_TIMEOUT
+    _deadline: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._deadline = time.monotonic() + self.timeout
+
+    def _call(self, *arguments: str) -> tuple[int, str]:
+        command = ["pgbackrest", f"--stanza={self.stanza}", "--log-level-console=off", "--log-level-stderr=error"]
+        done = run_as_postgres([*command, *arguments], timeout=max(0.1, self._deadline - time.monotonic()))
+        message = done.stderr.strip()
+        if done.returncode and (message or done.returncode != EXIT_MISSING):
+            last = message.splitlines()[-1] if message else "no message"
+            raise RelevoError(f"pgbackrest {arguments[0]} failed with {done.returncode}: {last}")
+        return done.returncode, done.stdout
+
+    def get(self, path: str, raw: bool = False) -> str | None:
+        """The file's text, or None when the repository answers that it has none."""
+        # An encrypted repository has no passphrase for files outside of archive/ and backup/: read them as they are.
+        code, text = self._call("repo-get", "--ignore-missing", *(["--raw"] if raw else []), path)
+        return text if code == 0 else None
+
+    def names(self, path: str, pattern: str) -> list[str]:
+        code, text = self._call("repo-ls", "--output=json", f"--filter={pattern}", path)
+        return sorted(json.loads(text)) if code == 0 else []
+
+
+def archive_id(archive_info: str, system_identifier: str) -> str | None:
+    """The directory of the archive that belongs to this cluster, from the text of ``archive.info``."""
+    for identifier, entry in re.findall(r"^(\d+)=(\{.*\})$", archive_info, re.MULTILINE):
+        database = json.loads(entry)
+        if str(database.get("db-id")) == system_identifier:
+            return f"{database['db-version']}-{identifier}"
+    return None
+
+
+def newer_timeline(reader: RepositoryReader, own: Own) -> int | None:
+    """The newest archived timeline that descends from this server's, wherever it forks; None when there is none."""
+    base = f"archive/{reader.stanza}"
+    info = reader.get(f"{base}/archive.info")
+    directory = archive_id(info, own.system_identifier) if info else None
+    if directory is None:
+        return None
+    histories = reader.names(f"{base}/{directory}", r"^[0-9A-F]{8}[.]history$")
+    for name in sorted(histories, reverse=True):
+        timeline = int(name[:8], 16)
+        if timeline <= own.timeline:
+            break
+        text = reader.get(f"{base}/{directory}/{name}") or ""
+        if any(fork.timeline == own.timeline for fork in parse_history(text)):
+            return timeline
+    return None
+
+
+def ask_repository(config: GuardConfig, own: Own, reader: RepositoryReader) -> Repository:
+    """What the repository says about this node; an error of any kind is "did not answer", never "nothing there"."""
+    try:
+        record = reader.get(repository_record(config.node), raw=True)
+        fence = None if record is None else Marker.from_json("fence", record)
+        return Repository(fence=fence, successor_timeline=newer_timeline(reader, own))
+    except (RelevoError, OSError, ValueError, KeyError) as error:
+        return Repository(error=error.message if isinstance(error, RelevoError) else str(error))
+
+
+def ask(config: GuardConfig, own: Own) -> tuple[list[NodeState], Repository | None]:
+    """Ask the peers and the repository at the same time."""
+    answers: list[Repository] = []
+    thread = threading.Thread(
+        target=lambda: answers.append(ask_repository(config, own, RepositoryReader(config.stanza))), daemon=True
+    )
+    if config.repository:
+        thread.start()
+    peers = probe(list(config.peers), config.timeout_s)
+    if not config.repository:
+        return peers, None
+    thread.join(REPOSITORY_TIMEOUT + 2)
+    return peers, answers[0] if answers else Repository(error=f"no answer within {REPOSITORY_TIMEOUT:g} s")
+
+
+# --- saying ----------------------------------------------------------------------------------------------------------
+
+
+def record_status(directory: Path, node: str, verdict: Verdict, since: str) -> None:
+    """Leave the verdict where ``status.yml`` finds it."""
+    _marker.ensure_directory(directory)
+    status: dict[str, Any] = {
+        "node": node,
+        "verdict": verdict.action,
+        "reason": verdict.reason,
+        "advice": verdict.advice,
+        "since": since,
+    }
+    write_file(directory / STATUS_FILE, json.dumps(status, indent=1) + "\n")
+
+
+class Teller:
+    """Says a verdict when it changes, and again every few minutes."""
+
+    def __init__(self, directory: Path = _names.MARKER_DIR) -> None:
+        self.directory = directory
+        self._last: Verdict | None = None
+        self._said_at = 0.0
+
+    def tell(self, node: str, verdict: Verdict) -> None:
+        changed = verdict != self._last
+        if not changed and time.monotonic() - self._said_at < REMIND_AFTER:
+            return
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        says = {"start": "may start", "refuse": "may not start as a primary", "wait": "waits"}[verdict.action]
+        line = f"{now} start guard: PostgreSQL on {node} {says}: {verdict.reason}. {verdict.advice}".rstrip()
+        print(line, file=sys.stderr, flush=True)
+        if changed:
+            record_status(self.directory, node, verdict, now)
+        self._last, self._said_at = verdict, time.monotonic()
+
+
+def judge(server: Server, config_file: Path) -> tuple[str, Verdict]:
+    """One round: read the disk, ask who must be asked, decide."""
+    node = "this node"
+    try:
+        config = GuardConfig.from_json(config_file.read_text())
+        node = config.node
+        own = observe(server)
+    except RelevoError as error:
+        return node, Verdict("refuse", error.message.rstrip("."), "Restore its data (restore.yml), or run rejoin.yml.")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return node, Verdict("refuse", f"{config_file} cannot be used ({error})", "Run site.yml to write it again.")
+    alone = decide_alone(config, own)
+    if alone:
+        return node, alone
+    answers = ask(config, own)
+    # The questions took a while: whoever fenced this node meanwhile wins.
+    own = replace(own, fence=_marker.read("fence"), rejoin=_marker.read("rejoin"))
+    return node, decide(config, own, *answers)
+
+
+def main(config_file: Path = GUARD_CONFIG) -> int:
+    """Return 0 once the server may start; a signal ends it before."""
+    # A supervisor that wants the service down means the guard, too.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    server, teller = Server(), Teller()
+    while True:
+        node, verdict = judge(server, config_file)
+        teller.tell(node, verdict)
+        if verdict.action == "start":
+            return 0
+        time.sleep(ASK_AGAIN_AFTER)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

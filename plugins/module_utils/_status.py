@@ -1,0 +1,111 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The state of a cluster as people read it: topology, replication, slots, archiving, markers, the last backup."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from ._tables import Column, format_bytes, format_duration, format_table
+
+Data = Mapping[str, Any]
+
+
+def problems(topology: Data, nodes: Data, backups: Sequence[Data]) -> list[str]:
+    """What somebody should do something about, one sentence each; empty on a healthy cluster."""
+    found = []
+    if not topology["primaries"]:
+        found.append("No primary takes writes. Run failover.yml to promote a standby.")
+    elif len(topology["primaries"]) > 1:
+        found.append(f"Two primaries take writes: {' and '.join(topology['primaries'])}. Stop one at once.")
+    for name, node in topology["nodes"].items():
+        found += _node_problems(name, node, nodes.get(name), topology["primary"])
+    if not backups:
+        found.append("There is no backup. Run backup.yml.")
+    return found
+
+
+def _node_problems(name: str, node: Data, disk: Data | None, primary: Data | None) -> list[str]:
+    found = []
+    if disk and disk["rejoin"]:
+        found.append(f"{name} was cut off while it was rejoining. Run rejoin.yml.")
+    if disk and disk["fence"]:
+        fence = disk["fence"]
+        found.append(f"{name} was fenced by {fence['by']} at {fence['at']} for {fence['successor']}. Run rejoin.yml.")
+    elif node["role"] == "unreachable":
+        guard = (disk or {}).get("guard") or {}
+        reason = f": {guard['reason']}" if guard.get("reason") and not (disk or {}).get("running") else ""
+        found.append(f"{name} does not answer ({node['error']}){reason}. Start it, or run rejoin.yml.")
+    if node["role"] == "standby" and (node.get("receiver") or {}).get("status") != "streaming":
+        found.append(f"{name} does not stream from {primary['name'] if primary else 'anybody'}. Run rejoin.yml.")
+    if node.get("replay_paused"):
+        found.append(f"Replay is paused on {name}.")
+    if node["role"] == "primary" and (node.get("archiver") or {}).get("failing"):
+        found.append(f"Archiving fails on {name} at {node['archiver']['last_failed']}. See its log and the repository.")
+    found += [
+        f"The slot {slot['name']} on {name} keeps {format_bytes(slot['kept_bytes'])} of WAL for a standby that is away."
+        for slot in node.get("slots") or []
+        if node["role"] == "primary" and not slot["active"] and slot["kept_bytes"]
+    ]
+    if node.get("pending_restart"):
+        found.append(f"{name} must be restarted for {', '.join(node['pending_restart'])}: site.yml -e restart=true.")
+    return found
+
+
+def status_text(topology: Data, nodes: Data, backups: Sequence[Data], cluster: str) -> str:
+    """The report of ``status.yml``."""
+    columns = [
+        Column("Node"),
+        Column("Role"),
+        Column("Timeline", right=True),
+        Column("Position"),
+        Column("Lag", right=True),
+        Column("Behind", right=True),
+        Column("State"),
+    ]
+    rows = [_row(node) for node in topology["nodes"].values()]
+    lines = [format_table(columns, rows, title=f"CLUSTER {cluster}"), ""]
+    lines += [*_archiving(topology["primary"]), _last_backup(backups)]
+    found = problems(topology, nodes, backups)
+    lines += ["", *(f"! {problem}" for problem in found)] if found else ["", "Nothing needs attention."]
+    return "\n".join(lines)
+
+
+def _row(node: Data) -> list[object]:
+    if node["role"] == "unreachable":
+        return [node["name"], "-", "-", "-", "-", "-", "does not answer"]
+    if node["role"] == "primary":
+        streaming = sum(sender["state"] == "streaming" for sender in node["senders"])
+        return [node["name"], "primary", node["timeline"], node["current_lsn"], "-", "-", f"{streaming} streaming"]
+    receiver = node.get("receiver") or {}
+    state = f"{receiver['status']} from {receiver['host']}" if receiver else "follows nobody"
+    lag, behind = format_bytes(node["replay_lag_bytes"]), format_duration(_rounded(node["lag_seconds"]))
+    return [node["name"], "standby", node["timeline"], node["replay_lsn"], lag, behind, state]
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(float(seconds), 1)
+
+
+def _archiving(primary: Data | None) -> list[str]:
+    if not primary:
+        return []
+    archiver = primary["archiver"]
+    if not archiver["last_archived"]:
+        return ["Archiving: nothing archived since the server's statistics began."]
+    age = format_duration(archiver["last_archived_age_s"])
+    state = "FAILS" if archiver["failing"] else "works"
+    return [f"Archiving: {state}; last segment {archiver['last_archived']}, {age} ago."]
+
+
+def _last_backup(backups: Sequence[Data]) -> str:
+    if not backups:
+        return "Last backup: none."
+    last = backups[-1]
+    stopped = int(last["timestamp"]["stop"])
+    age = format_duration(int(datetime.now().timestamp()) - stopped)
+    primary = (last.get("annotation") or {}).get("relevo-primary", "an unknown primary")
+    return f"Last backup: {last['label']} ({last['type']}) of {primary}, {age} ago."

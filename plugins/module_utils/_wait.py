@@ -1,0 +1,29 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Waiting for a condition, with a deadline and a message."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from ._errors import RelevoError
+
+T = TypeVar("T")
+
+
+def wait_until(condition: Callable[[], T], what: str, timeout: float, interval: float = 0.05) -> T:
+    """Return the first true answer of ``condition``, asked every ``interval`` seconds.
+
+    Raises ``RelevoError`` after ``timeout`` seconds, saying ``what`` was waited for.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() >= deadline:
+            raise RelevoError(f"Waited {timeout:g} s for {what} in vain.")
+        time.sleep(interval)

@@ -1,0 +1,230 @@
+#!/usr/bin/python
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Decide what a Docker engine needs for the container nodes of an inventory."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: docker_nodes_plan
+short_description: Decide what a Docker engine needs for the container nodes
+version_added: 0.1.0
+description:
+  - Looks at a Docker engine and says, for each node, what has to be done so that its container runs as it should.
+  - Fails, before anything is touched, when no engine answers, when there are containers, volumes or a network of the
+    same names that Relevo did not make, and when a port that is to be published is taken.
+  - A stopped container whose node holds a fence marker is left down.
+  - A container that was made with other settings is reported as pending, and replaced only with O(recreate=true).
+author:
+  - The Relevo authors (@relevo)
+requirements:
+  - docker (Python package)
+attributes:
+  check_mode:
+    support: full
+    description: Changes nothing.
+  diff_mode:
+    support: none
+    description: Changes nothing.
+options:
+  nodes:
+    description: The container nodes.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Inventory name, also that of the container.
+        type: str
+        required: true
+      kind:
+        description: What runs on it.
+        type: str
+        choices: [postgres, pgbackrest, redis]
+        required: true
+      cluster:
+        description: The cluster it belongs to.
+        type: str
+        required: true
+      published_port:
+        description: Port of the engine's host at which people reach the service; none when not given.
+        type: int
+  state:
+    description: Whether the nodes are to be there, or to be removed.
+    type: str
+    choices: [present, absent]
+    default: present
+  image_context:
+    description: Directory with the images' Dockerfile.
+    type: path
+    required: true
+  base_image:
+    description: Name of the image that the node images are built on.
+    type: str
+    required: true
+  network:
+    description: Name of the network that connects the nodes.
+    type: str
+    required: true
+  published_address:
+    description: Address of the engine's host on which ports are published.
+    type: str
+    default: 127.0.0.1
+  adopt:
+    description: Whether to take over objects of the same names that Relevo did not make.
+    type: bool
+    default: false
+  recreate:
+    description: Whether to replace containers that were made with other settings.
+    type: bool
+    default: false
+  container_options:
+    description: Everything else that the containers are made with. A change of it makes them pending.
+    type: dict
+    default: {}
+"""
+
+EXAMPLES = r"""
+- name: Decide what the engine needs
+  relevo.postgres.docker_nodes_plan:
+    nodes:
+      - name: postgres_master
+        kind: postgres
+        cluster: main
+        published_port: 5432
+    image_context: "{{ role_path }}/files/image"
+    base_image: debian:trixie-slim
+    network: relevo
+  register: plan
+"""
+
+RETURN = r"""
+nodes:
+  description:
+    - By node, its C(image), the C(fingerprint) of its settings, the C(action) (C(none), C(start), C(create),
+      C(recreate)), C(fenced) (stopped, with a fence marker), C(pending) (a sentence, or empty) and C(missing_volumes).
+  type: dict
+  returned: O(state=present)
+missing_images:
+  description: The node images that have to be built, each with C(kind) and C(name).
+  type: list
+  elements: dict
+  returned: O(state=present)
+network_present:
+  description: Whether the network is there.
+  type: bool
+  returned: O(state=present)
+containers:
+  description: The nodes whose container is there and ours.
+  type: list
+  elements: str
+  returned: O(state=absent)
+volumes:
+  description: By node, the volumes that are there and ours.
+  type: dict
+  returned: O(state=absent)
+network_removable:
+  description: Whether the network is ours and no container but those of these nodes is on it.
+  type: bool
+  returned: O(state=absent)
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.relevo.postgres.plugins.module_utils import _container, _container_plan
+from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
+
+
+def look(client: Any) -> _container_plan.Engine:
+    """Ask the engine for all that the decisions need."""
+    with _container.engine_errors("Looking at the Docker engine"):
+        return _container_plan.Engine.from_api(
+            client.api.containers(all=True),
+            client.api.volumes()["Volumes"] or [],
+            client.api.networks(),
+        )
+
+
+def missing_images(client: Any, images: dict[str, str]) -> list[dict[str, str]]:
+    """Return the images that are not there."""
+    with _container.engine_errors("Listing the images"):
+        present = {tag for image in client.api.images(name="relevo/node-*") for tag in image.get("RepoTags") or []}
+    return [{"kind": kind, "name": name} for kind, name in images.items() if name not in present]
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    given = module.params
+    nodes = [_container_plan.Wanted.from_dict(node) for node in given["nodes"]]
+    client = _container.connect()
+    engine = look(client)
+    if given["state"] == "absent":
+        found = _container_plan.removal(nodes, engine, given["network"])
+        return {
+            "changed": False,
+            "containers": found.containers,
+            "volumes": found.volumes,
+            "network_removable": found.network,
+        }
+    settings = _container_plan.Settings(
+        network=given["network"],
+        address=given["published_address"],
+        adopt=given["adopt"],
+        recreate=given["recreate"],
+        options=given["container_options"],
+    )
+    context = Path(given["image_context"])
+    kinds = dict.fromkeys(node.kind for node in nodes)
+    images = {kind: _container_plan.image_tag(kind, context, given["base_image"]) for kind in kinds}
+
+    def is_fenced(name: str) -> bool:
+        return _container.ContainerNode(client, name).read_marker() is not None
+
+    def is_bound(address: str, port: int) -> bool:
+        return _container.is_local(client) and _container.is_bound(address, port)
+
+    plans = _container_plan.plan(nodes, images, engine, settings, is_fenced)
+    _container_plan.refuse_taken_ports(nodes, plans, engine, settings, is_bound)
+    return {
+        "changed": False,
+        "nodes": {plan.name: asdict(plan) for plan in plans},
+        "missing_images": missing_images(client, images),
+        "network_present": given["network"] in engine.networks,
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "nodes": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "kind": {"type": "str", "choices": ["postgres", "pgbackrest", "redis"], "required": True},
+                    "cluster": {"type": "str", "required": True},
+                    "published_port": {"type": "int"},
+                },
+            },
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "image_context": {"type": "path", "required": True},
+            "base_image": {"type": "str", "required": True},
+            "network": {"type": "str", "required": True},
+            "published_address": {"type": "str", "default": "127.0.0.1"},
+            "adopt": {"type": "bool", "default": False},
+            "recreate": {"type": "bool", "default": False},
+            "container_options": {"type": "dict", "default": {}},
+        },
+        supports_check_mode=True,
+    )
+    require_libraries(module, {"docker": _container.DOCKER_IMPORT_ERROR})
+    run_module(module, work)
+
+
+if __name__ == "__main__":
+    main()

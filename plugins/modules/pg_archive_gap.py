@@ -1,0 +1,84 @@
+#!/usr/bin/python
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pg_archive_gap
+short_description: Push the WAL that a dead primary never archived
+version_added: 0.1.0
+description:
+  - Runs on the primary's node after a hand-over. Compares the archive with the histories of the timelines before the
+    current one and pushes every whole segment that is missing and that this node still has.
+  - Waits until the history of the current timeline is archived.
+  - Without it a restore to the latest point would silently miss the rows of those segments.
+author: The Relevo authors (@relevo)
+options:
+  stanza:
+    description: The cluster's stanza.
+    type: str
+    required: true
+  timeout:
+    description: Seconds for the questions to the repository, and for each segment.
+    type: float
+    default: 60
+attributes:
+  check_mode:
+    description: Does nothing in check mode.
+    support: none
+"""
+
+EXAMPLES = r"""
+- name: Close the gap in the archive
+  relevo.postgres.pg_archive_gap:
+    stanza: main
+  delegate_to: postgres_slave
+"""
+
+RETURN = r"""
+pushed:
+  description: The segments that were missing and are archived now.
+  returned: success
+  type: list
+  elements: str
+lost:
+  description:
+    - The segments that are missing for good. A restore cannot pass them; a new full backup is needed at once.
+  returned: success
+  type: list
+  elements: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.relevo.postgres.plugins.module_utils import _session
+from ansible_collections.relevo.postgres.plugins.module_utils._archive_gap import ArchiveGap
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._session import Session
+
+
+def work(module):
+    with Session.local() as session:
+        if session.flag("SELECT pg_is_in_recovery()"):
+            raise RelevoError("This node is a standby. The gap in the archive is closed by the primary.")
+        timeline = int(session.value("SELECT timeline_id FROM pg_control_checkpoint()"))
+    pushed, lost = ArchiveGap(module.params["stanza"], module.params["timeout"]).close(timeline)
+    return {"changed": bool(pushed), "pushed": pushed, "lost": lost}
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "stanza": {"type": "str", "required": True},
+            "timeout": {"type": "float", "default": 60},
+        },
+        supports_check_mode=False,
+    )
+    require_libraries(module, {"psycopg": _session.PSYCOPG_IMPORT_ERROR})
+    run_module(module, work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+#!/usr/bin/python
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pg_handover_plan
+short_description: Decide what a failover or a failback has to do
+version_added: 0.1.0
+description:
+  - Takes what M(relevo.postgres.pg_primary_facts) returned and says which hand-over is needed, if any.
+  - Refuses a candidate that is no standby. Touches nothing.
+author: The Relevo authors (@relevo)
+options:
+  topology:
+    description: The result of M(relevo.postgres.pg_primary_facts).
+    type: dict
+    required: true
+  preferred:
+    description: The cluster's preferred primary.
+    type: str
+    required: true
+  operation:
+    description: V(failover) moves the role away from the preferred primary or to O(candidate), V(failback) returns it.
+    type: str
+    choices: [failover, failback]
+    required: true
+  candidate:
+    description: The node that shall be primary after a failover.
+    type: str
+    default: ''
+  force:
+    description: Allow a candidate that knows less than another standby.
+    type: bool
+    default: false
+attributes:
+  check_mode:
+    description: Can run in check mode; the module only decides.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Decide
+  relevo.postgres.pg_handover_plan:
+    topology: "{{ cluster_topology }}"
+    preferred: postgres_master
+    operation: failover
+  register: plan
+"""
+
+RETURN = r"""
+plan:
+  description:
+    - C(action) is V(switchover) (C(primary) lives and hands over), V(promote) (C(primary) is dead) or V(finish)
+      (C(candidate) is primary already). C(message) says it in words.
+  returned: success
+  type: dict
+  sample: {action: switchover, primary: postgres_master, candidate: postgres_slave, message: Hand over.}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._plan import plan_failback, plan_failover
+
+
+def work(module):
+    given = module.params
+    if given["operation"] == "failback":
+        plan = plan_failback(given["topology"], given["preferred"])
+    else:
+        plan = plan_failover(given["topology"], given["preferred"], given["candidate"], given["force"])
+    return {"changed": False, "plan": plan.as_dict()}
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "topology": {"type": "dict", "required": True},
+            "preferred": {"type": "str", "required": True},
+            "operation": {"type": "str", "choices": ["failover", "failback"], "required": True},
+            "candidate": {"type": "str", "default": ""},
+            "force": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    run_module(module, work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+#!/usr/bin/python
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pg_own_roles
+short_description: Make the collection's own logins and database on the primary
+version_added: 0.1.0
+description:
+  - Makes C(relevo_replication), C(relevo_rewind), C(relevo_monitor) and C(relevo_handover), each with the least it needs,
+    and the database C(relevo), to which no application may connect.
+  - Passwords are compared with the stored SCRAM verifier, and sent as verifiers, so that they reach no log.
+  - Runs on the primary's node.
+author: The Relevo authors (@relevo)
+options:
+  passwords:
+    description: The password of each role, by the role's name.
+    type: dict
+    required: true
+attributes:
+  check_mode:
+    description: Says whether anything is missing.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Make our own roles
+  relevo.postgres.pg_own_roles:
+    passwords: "{{ secrets }}"
+"""
+
+RETURN = r"""
+statements:
+  description: What was, or in check mode would be, executed; passwords are cut out.
+  returned: success
+  type: list
+  elements: str
+"""
+
+import re
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.relevo.postgres.plugins.module_utils import _session
+from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._own_roles import statements
+from ansible_collections.relevo.postgres.plugins.module_utils._session import Session
+
+
+def work(module):
+    with Session.local(timeout=30) as session:
+        needed = statements(session, module.params["passwords"])
+        if not module.check_mode:
+            for statement in needed:
+                session.query(statement)
+    shown = [re.sub(r" PASSWORD '.*'", " PASSWORD ...", statement) for statement in needed]
+    return {"changed": bool(needed), "statements": shown}
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={"passwords": {"type": "dict", "required": True, "no_log": True}},
+        supports_check_mode=True,
+    )
+    require_libraries(module, {"psycopg": _session.PSYCOPG_IMPORT_ERROR})
+    run_module(module, work)
+
+
+if __name__ == "__main__":
+    main()

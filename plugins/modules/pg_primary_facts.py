@@ -1,0 +1,114 @@
+#!/usr/bin/python
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pg_primary_facts
+short_description: Ask all servers of a cluster who is primary
+version_added: 0.1.0
+description:
+  - Asks every server at the same moment and reports who is primary, who follows, how far behind, on which timeline.
+  - Changes nothing. Servers that do not answer cost one O(timeout) together, not one each.
+  - Runs on the repository host, or on any node that sees the others.
+author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.cluster.nodes
+options:
+  require:
+    description:
+      - V(primary) fails unless exactly one server is primary.
+      - V(any) fails only when two are; no primary is then an answer like any other.
+      - V(nothing) never fails over what the servers answer.
+    type: str
+    choices: [primary, any, nothing]
+    default: primary
+attributes:
+  check_mode:
+    description: Can run in check mode; the module only reads.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Find the primary
+  relevo.postgres.pg_primary_facts:
+    nodes:
+      - name: postgres_master
+      - name: postgres_slave
+  register: cluster
+
+- name: Say who it is
+  ansible.builtin.debug:
+    msg: "{{ cluster.primary.name }} on timeline {{ cluster.primary.timeline }}"
+"""
+
+RETURN = r"""
+primary:
+  description: The primary; null when there is not exactly one. The same fields as in RV(nodes).
+  returned: success
+  type: dict
+  sample: {name: postgres_master, timeline: 1, current_lsn: 0/5000148}
+primaries:
+  description: Names of all servers that take writes.
+  returned: success
+  type: list
+  elements: str
+standbys:
+  description:
+    - The standbys. C(lag_bytes) counts what is not yet received, C(replay_lag_bytes) what is not yet replayed,
+      C(lag_seconds) the age of the last replayed transaction (0 when nothing is missing).
+  returned: success
+  type: list
+  elements: dict
+unreachable:
+  description: Names of the servers that did not answer, and why.
+  returned: success
+  type: list
+  elements: dict
+nodes:
+  description:
+    - Every server by name, with C(role), C(timeline), C(system_identifier), positions, C(senders), C(receiver),
+      C(slots), C(archiver), C(pending_restart) and C(handover_lock) (who holds the lock of a hand-over, or null).
+  returned: success
+  type: dict
+system_identifier:
+  description: The cluster's system identifier; null when nobody answers.
+  returned: success
+  type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.relevo.postgres.plugins.module_utils import _session
+from ansible_collections.relevo.postgres.plugins.module_utils._arguments import (
+    credentials_of,
+    nodes_of,
+    nodes_spec,
+)
+from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._topology import Topology, probe
+
+
+def work(module):
+    topology = Topology(probe(nodes_of(module.params), module.params["timeout"], credentials_of(module.params)))
+    require = module.params["require"]
+    if require == "primary" or (require == "any" and len(topology.primaries) > 1):
+        topology.require_primary()
+    return {"changed": False, **topology.as_dict()}
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            **nodes_spec(),
+            "require": {"type": "str", "choices": ["primary", "any", "nothing"], "default": "primary"},
+        },
+        supports_check_mode=True,
+    )
+    require_libraries(module, {"psycopg": _session.PSYCOPG_IMPORT_ERROR})
+    run_module(module, work)
+
+
+if __name__ == "__main__":
+    main()

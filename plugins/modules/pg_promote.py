@@ -1,0 +1,152 @@
+#!/usr/bin/python
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pg_promote
+short_description: Promote the standby on this node, in an emergency
+version_added: 0.1.0
+description:
+  - Runs on the candidate's node, after the old primary was fenced and proved stopped; it does not prove that itself.
+  - Refuses when another node takes writes, or when another standby knows more (unless O(force=true)).
+  - With O(salvage), the dead primary's last WAL is replayed first.
+  - On a node that is primary already it finishes what is missing after a promotion, so it can be run again.
+author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.cluster.nodes
+options:
+  node:
+    description: The inventory name of the node on which the module runs.
+    type: str
+    required: true
+  old_primary:
+    description: The inventory name of the primary that is replaced.
+    type: str
+    default: ''
+  salvage:
+    description:
+      - A folder on the data volume, outside the data directory, with segments of the dead primary's C(pg_wal).
+    type: path
+  force:
+    description: Promote this standby although another one knows more.
+    type: bool
+    default: false
+  by:
+    description: Who asked, for others who meet the lock.
+    type: str
+    default: ansible
+  service_manager:
+    description: The inventory's C(node_service_manager).
+    type: str
+    choices: [runit, systemd]
+    required: true
+attributes:
+  check_mode:
+    description: Makes the checks and says whether it would promote.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Promote
+  relevo.postgres.pg_promote:
+    node: postgres_slave
+    old_primary: postgres_master
+    nodes:
+      - name: postgres_master
+      - name: postgres_slave
+    service_manager: runit
+  delegate_to: postgres_slave
+"""
+
+RETURN = r"""
+primary:
+  description: The primary, which is this node.
+  returned: success, not in check mode
+  type: str
+promoted:
+  description: Whether it was promoted by this call (false when it was primary already).
+  returned: success
+  type: bool
+salvaged_bytes:
+  description: Bytes of WAL that only the dead primary had and that were replayed here.
+  returned: success, not in check mode
+  type: int
+end_lsn:
+  description: The last record of the old timeline that this node has.
+  returned: when promoted
+  type: str
+seconds:
+  description: From the lock to the moment when the node takes writes.
+  returned: success, not in check mode
+  type: float
+not_locked:
+  description: Nodes that did not answer and so could not be locked, with the reason.
+  returned: success, not in check mode
+  type: dict
+"""
+
+import signal
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.relevo.postgres.plugins.module_utils import _session
+from ansible_collections.relevo.postgres.plugins.module_utils._arguments import (
+    credentials_of,
+    nodes_of,
+    nodes_spec,
+)
+from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._promotion import Promotion
+from ansible_collections.relevo.postgres.plugins.module_utils._service import service_for
+from ansible_collections.relevo.postgres.plugins.module_utils._session import Session
+
+
+def work(module):
+    nodes = nodes_of(module.params)
+    salvage = module.params["salvage"]
+    promotion = Promotion(
+        own=next(node for node in nodes if node.name == module.params["node"]),
+        nodes=nodes,
+        old_primary=module.params["old_primary"],
+        by=module.params["by"],
+        service=service_for(module.params["service_manager"]),
+        salvage=Path(salvage) if salvage and Path(salvage).is_dir() else None,
+        force=module.params["force"],
+        credentials=credentials_of(module.params),
+        timeout=module.params["timeout"],
+    )
+    if module.check_mode:
+        with Session.local() as session:
+            standby = session.flag("SELECT pg_is_in_recovery()")
+        if standby:
+            promotion.check()
+        return {"changed": standby, "promoted": standby}
+    # The controller may die or hang up in the middle: what was begun is finished all the same.
+    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    result = promotion.run()
+    return {"changed": result["promoted"], **result}
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            **nodes_spec(),
+            "node": {"type": "str", "required": True},
+            "old_primary": {"type": "str", "default": ""},
+            "salvage": {"type": "path"},
+            "force": {"type": "bool", "default": False},
+            "by": {"type": "str", "default": "ansible"},
+            "service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True},
+        },
+        supports_check_mode=True,
+    )
+    require_libraries(module, {"psycopg": _session.PSYCOPG_IMPORT_ERROR})
+    run_module(module, work)
+
+
+if __name__ == "__main__":
+    main()

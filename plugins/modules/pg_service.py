@@ -1,0 +1,131 @@
+#!/usr/bin/python
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pg_service
+short_description: Start, reload or restart a node's PostgreSQL server
+version_added: 0.1.0
+description:
+  - Starts the server where it is not running, makes it read its configuration again, or restarts it.
+  - Waits until it answers, and reports the settings that wait for a restart.
+author: The Relevo authors (@relevo)
+options:
+  service_manager:
+    description: The inventory's C(node_service_manager).
+    type: str
+    choices: [runit, systemd]
+    required: true
+  state:
+    description:
+      - V(started) starts a server that is not running.
+      - V(reloaded) makes a running server read its configuration again.
+      - V(restarted) restarts it only when O(only_if_pending) is false or a setting waits for it.
+    type: str
+    choices: [started, reloaded, restarted]
+    default: started
+  only_if_pending:
+    description: With O(state=restarted), restart only a server with settings that wait for it.
+    type: bool
+    default: true
+  timeout:
+    description: Seconds to wait until the server answers.
+    type: float
+    default: 60
+attributes:
+  check_mode:
+    description: Says what would be done.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Let the server read its configuration again
+  relevo.postgres.pg_service:
+    service_manager: runit
+    state: reloaded
+"""
+
+RETURN = r"""
+pending_restart:
+  description: The settings that take effect at the next restart only.
+  returned: when the server answers
+  type: list
+  elements: str
+"""
+
+import json
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.relevo.postgres.plugins.module_utils import _session
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._server import Server
+from ansible_collections.relevo.postgres.plugins.module_utils._service import service_for
+from ansible_collections.relevo.postgres.plugins.module_utils._session import Session
+from ansible_collections.relevo.postgres.plugins.module_utils._wait import wait_until
+
+PENDING = "SELECT coalesce(json_agg(name ORDER BY name), '[]'::json) FROM pg_settings WHERE pending_restart"
+
+
+def pending_restart():
+    with Session.local() as session:
+        return json.loads(session.value(PENDING))
+
+
+def reload_and_wait(server):
+    """The postmaster reads its files after the signal, a moment later."""
+    with Session.local() as session:
+        before = session.value("SELECT pg_conf_load_time()")
+        server.reload()
+
+        def loaded():
+            return session.value("SELECT pg_conf_load_time()") != before
+
+        wait_until(loaded, "the server to read its configuration again", timeout=10)
+
+
+def work(module):
+    server, service = Server(), service_for(module.params["service_manager"])
+    state, timeout = module.params["state"], module.params["timeout"]
+    if not server.initialised:
+        raise RelevoError(f"There is no data directory at {server.pgdata}. Run site.yml first.")
+    running = server.postmaster_pid() is not None
+    started = not running
+    restart = False
+    if not started:
+        server.wait_ready(timeout)
+        restart = state == "restarted" and (not module.params["only_if_pending"] or bool(pending_restart()))
+    if module.check_mode:
+        return {"changed": started or restart or state == "reloaded"}
+    if restart:
+        service.stop(timeout)
+    if started or restart:
+        service.start()
+        started_at = time.monotonic()
+        server.wait_ready(timeout)
+        module.debug(f"ready after {time.monotonic() - started_at:.2f} s")
+    elif state == "reloaded":
+        reload_and_wait(server)
+    return {"changed": started or restart or state == "reloaded", "pending_restart": pending_restart()}
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True},
+            "state": {"type": "str", "choices": ["started", "reloaded", "restarted"], "default": "started"},
+            "only_if_pending": {"type": "bool", "default": True},
+            "timeout": {"type": "float", "default": 60},
+        },
+        supports_check_mode=True,
+    )
+    require_libraries(module, {"psycopg": _session.PSYCOPG_IMPORT_ERROR})
+    run_module(module, work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+#!/usr/bin/python
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pg_switchover
+short_description: Hand the primary role over to a standby, planned
+version_added: 0.1.0
+description:
+  - Runs on the node of the living primary. One process checks, prepares, stops the primary, waits until the candidate has
+    replayed its last record, promotes it and makes it write a checkpoint.
+  - Up to the request of the promotion any failure makes the old primary take writes again, and the module fails.
+  - Afterwards the old primary is stopped and fenced; M(relevo.postgres.pg_rejoin) makes it a standby.
+  - Holds the hand-over lock on every node that answers for the whole time.
+author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.cluster.nodes
+options:
+  node:
+    description: The inventory name of the node on which the module runs.
+    type: str
+    required: true
+  candidate:
+    description: The inventory name of the standby that takes over.
+    type: str
+    required: true
+  by:
+    description: Who asked, for the marker and for others who meet the lock.
+    type: str
+    default: ansible
+  service_manager:
+    description: The inventory's C(node_service_manager).
+    type: str
+    choices: [runit, systemd]
+    required: true
+  window:
+    description: Seconds after which the hand-over is given up and the old primary takes writes again.
+    type: float
+    default: 5
+  catch_up:
+    description: Seconds to wait, before the window, until the candidate has caught up.
+    type: float
+    default: 30
+  long_query:
+    description: Seconds that a query on the candidate may have been running; an older one may hold replay back.
+    type: int
+    default: 60
+attributes:
+  check_mode:
+    description: Makes all checks and says that it would hand over.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Hand over
+  relevo.postgres.pg_switchover:
+    node: postgres_master
+    candidate: postgres_slave
+    nodes:
+      - name: postgres_master
+      - name: postgres_slave
+    service_manager: runit
+  delegate_to: postgres_master
+"""
+
+RETURN = r"""
+primary:
+  description: The new primary.
+  returned: changed
+  type: str
+window_seconds:
+  description: The time between the stop's request and the moment when the new primary takes writes.
+  returned: changed, not in check mode
+  type: float
+shutdown_lsn:
+  description: The old primary's last record, its shutdown checkpoint.
+  returned: changed, not in check mode
+  type: str
+warnings:
+  description: What was noticed on the way and did not prevent it.
+  returned: changed, not in check mode
+  type: list
+  elements: str
+not_locked:
+  description: Nodes that did not answer and so could not be locked, with the reason.
+  returned: changed, not in check mode
+  type: dict
+"""
+
+import signal
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.relevo.postgres.plugins.module_utils import _session
+from ansible_collections.relevo.postgres.plugins.module_utils._arguments import (
+    credentials_of,
+    nodes_of,
+    nodes_spec,
+)
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._service import service_for
+from ansible_collections.relevo.postgres.plugins.module_utils._session import Session
+from ansible_collections.relevo.postgres.plugins.module_utils._switchover import Limits, Switchover
+
+
+def find(nodes, name):
+    for node in nodes:
+        if node.name == name:
+            return node
+    raise RelevoError(f"{name} is not among the nodes. Nothing was changed; check the inventory.")
+
+
+def work(module):
+    nodes = nodes_of(module.params)
+    switchover = Switchover(
+        own=find(nodes, module.params["node"]),
+        candidate=find(nodes, module.params["candidate"]),
+        nodes=nodes,
+        by=module.params["by"],
+        service=service_for(module.params["service_manager"]),
+        credentials=credentials_of(module.params),
+        limits=Limits(
+            window=module.params["window"],
+            catch_up=module.params["catch_up"],
+            long_query=module.params["long_query"],
+        ),
+    )
+    if module.check_mode:
+        with Session.local() as primary, switchover.open_candidate() as candidate:
+            switchover.check(primary, candidate)
+        return {"changed": True, "primary": switchover.candidate.name}
+    # The controller may die or hang up in the middle: what was begun is finished, or undone, all the same.
+    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    return {"changed": True, **switchover.run()}
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            **nodes_spec(),
+            "node": {"type": "str", "required": True},
+            "candidate": {"type": "str", "required": True},
+            "by": {"type": "str", "default": "ansible"},
+            "service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True},
+            "window": {"type": "float", "default": 5},
+            "catch_up": {"type": "float", "default": 30},
+            "long_query": {"type": "int", "default": 60},
+        },
+        supports_check_mode=True,
+    )
+    require_libraries(module, {"psycopg": _session.PSYCOPG_IMPORT_ERROR})
+    run_module(module, work)
+
+
+if __name__ == "__main__":
+    main()

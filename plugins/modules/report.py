@@ -1,0 +1,51 @@
+#!/usr/bin/python
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation of the action plugin of the same name."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: report
+short_description: Print text to the terminal as it is
+version_added: 0.1.0
+description:
+  - Prints text of one or many lines without quotes, colour or indentation.
+  - Meant for the tables and sentences that a play ends with.
+  - Runs on the controller and needs no connection to the host.
+author:
+  - The Relevo authors (@relevo)
+attributes:
+  action:
+    support: full
+    description: Has an action plugin that runs on the controller.
+  check_mode:
+    support: full
+    description: Prints in check mode too, and changes nothing.
+  diff_mode:
+    support: none
+    description: Changes nothing.
+options:
+  text:
+    description: The text.
+    type: str
+    required: true
+  verbosity:
+    description: Print only when at least this many C(-v) are given.
+    type: int
+    default: 0
+"""
+
+EXAMPLES = r"""
+- name: Show the backups
+  relevo.postgres.report:
+    text: "{{ catalog | relevo.postgres.catalog_text('table') }}"
+"""
+
+RETURN = r"""
+text:
+  description: The text, whether or not it was printed.
+  type: str
+  returned: success
+"""

@@ -1,0 +1,41 @@
+"""Positions, segments and histories."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.relevo.postgres.plugins.module_utils._lsn import (
+    Fork,
+    format_lsn,
+    parse_history,
+    parse_lsn,
+    segment_name,
+    segment_start,
+)
+
+
+@pytest.mark.parametrize(("text", "value"), [("0/0", 0), ("16/B374D848", 0x16B374D848), ("1/0", 1 << 32)])
+def test_an_lsn_is_read_and_written(text: str, value: int) -> None:
+    assert parse_lsn(text) == value
+    assert format_lsn(value) == text
+
+
+@pytest.mark.parametrize(
+    ("lsn", "name"),
+    [
+        (0x0000000001000000, "000000020000000000000001"),
+        (0x00000001_00000000, "000000020000000100000000"),
+        (0x00000000_FFFFFFFF, "0000000200000000000000FF"),
+    ],
+)
+def test_a_segment_is_named_after_its_position(lsn: int, name: str) -> None:
+    assert segment_name(2, lsn) == name
+    assert segment_start(name) == lsn - lsn % (16 * 1024 * 1024)
+
+
+def test_a_history_lists_the_ancestors() -> None:
+    text = "1\t0/3000110\tno recovery target specified\n\n2\t0/5000148\tno recovery target specified # x\n"
+    assert parse_history(text) == [Fork(1, 0x3000110), Fork(2, 0x5000148)]
+
+
+def test_comments_and_blank_lines_are_no_ancestors() -> None:
+    assert parse_history("# a comment\n\n") == []

@@ -1,0 +1,60 @@
+"""Every foreseeable failure of Redis has its sentence, and says whether it passes by itself."""
+
+from __future__ import annotations
+
+import pytest
+from redis import exceptions as failures
+
+from ansible_collections.relevo.postgres.plugins.module_utils._redis import RedisError, connected, explain, portions
+
+PARAMS = {"host": "redis", "port": 6379, "password": "secret", "timeout": 5.0}
+WHERE = "Redis at redis:6379"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (
+            failures.AuthenticationError("invalid username-password pair"),
+            "refused",
+            "the password",
+        ),
+        (
+            failures.AuthenticationError("AUTH <password> called without any password configured for the default user"),
+            "refused",
+            "has no password",
+        ),
+        (failures.NoPermissionError("this user has no permissions to run 'hset'"), "refused", "ACL"),
+        (failures.BusyLoadingError("Redis is loading the dataset in memory"), "unavailable", "loading"),
+        (failures.ReadOnlyError("You can't write against a read only replica."), "unavailable", "replica"),
+        (failures.ResponseError("Command # 1 caused error: OOM command not allowed"), "unavailable", "maxmemory"),
+        (failures.ResponseError("MISCONF Redis is configured to save RDB snapshots"), "unavailable", "disk"),
+        (failures.TimeoutError("Timeout reading from socket"), "unavailable", "within 5 s"),
+        (failures.InvalidResponse("Protocol Error: b'HTTP/1.1 400'"), "refused", "not a Redis"),
+        (failures.ConnectionError("Error 111 connecting to redis:6379. Connection refused"), "unavailable", "reached"),
+        (failures.ConnectionError("Connection closed by server."), "unavailable", "closed the connection"),
+        (failures.ConnectionError("[SSL: CERTIFICATE_VERIFY_FAILED] unknown authority"), "refused", "TLS"),
+        (failures.ResponseError("DB index is out of range"), "refused", "database"),
+        (failures.ResponseError("MOVED 1234 10.0.0.1:6379"), "refused", "Cluster"),
+        (failures.ResponseError("ERR something new"), "refused", "ERR something new"),
+    ],
+)
+def test_a_failure_is_explained(error, kind, words):
+    explained = explain(error, WHERE, {**PARAMS, "db": 99})
+    assert explained.kind == kind
+    assert words in explained.message
+    assert "secret" not in explained.message + str(explained.details)
+
+
+def test_a_missing_password_is_named():
+    error = failures.AuthenticationError("Authentication required.")
+    assert "none was given" in explain(error, WHERE, {**PARAMS, "password": None}).message
+
+
+def test_without_a_host_nothing_is_tried():
+    with pytest.raises(RedisError, match="catalog_redis_host"), connected({**PARAMS, "host": "", "db": 0}):
+        pytest.fail("a connection was lent")
+
+
+def test_keys_are_cut_into_portions():
+    assert [len(portion) for portion in portions(str(number) for number in range(1001))] == [500, 500, 1]

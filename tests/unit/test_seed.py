@@ -1,0 +1,216 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The logic of seeding that needs no server."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.relevo.postgres.plugins.module_utils import _seed
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+
+SEED = _seed.Seed("dump.sql", "imdb")
+SQL = b"CREATE TABLE a (x integer);\n"
+
+
+class Sink(io.BytesIO):
+    """A pipe's end that remembers what was written after it is closed."""
+
+    written = b""
+
+    def close(self) -> None:
+        self.written = self.getvalue()
+        super().close()
+
+
+def test_name_defaults_to_the_last_part_of_the_path() -> None:
+    seeds = _seed.seeds_from(
+        [{"path": "/srv/dump.sql.gz", "database": "imdb", "name": None, "owner": "", "sha256": None}]
+    )
+    assert seeds == [_seed.Seed("dump.sql.gz", "imdb", "/srv/dump.sql.gz")]
+
+
+def test_entries_survive_the_way_through_a_task() -> None:
+    seed = _seed.Seed("a", "b", "/c", "d", "e")
+    assert _seed.seeds_from([_seed.as_entry(seed)]) == [seed]
+
+
+def test_same_name_is_refused_within_a_database_only() -> None:
+    files = [{"path": "/a/dump.sql", "database": "one"}, {"path": "/b/dump.sql", "database": "two"}]
+    assert len(_seed.seeds_from(files)) == 2
+    files[1]["database"] = "one"
+    with pytest.raises(RelevoError, match=r"^Two seed files for the database one are named dump\.sql\."):
+        _seed.seeds_from(files)
+
+
+def test_a_file_without_name_and_path_is_refused() -> None:
+    with pytest.raises(RelevoError, match="neither a name nor a path"):
+        _seed.seeds_from([{"database": "imdb"}])
+
+
+@pytest.mark.parametrize(
+    ("value", "quoted"),
+    [("plain", "'plain'"), ("it's", "'it''s'"), ("a\\b'c", "E'a\\\\b''c'"), ("ñ {0}", "'ñ {0}'")],
+)
+def test_literal(value: str, quoted: str) -> None:
+    assert _seed.literal(value) == quoted
+
+
+def test_literal_refuses_nul() -> None:
+    with pytest.raises(RelevoError, match="NUL"):
+        _seed.literal("a\0b")
+
+
+def test_identifier() -> None:
+    assert _seed.identifier('we"ird') == '"we""ird"'
+
+
+def test_digest_is_of_the_file_and_the_path_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.sql").write_bytes(SQL)
+    monkeypatch.chdir(tmp_path)
+    seed = _seed.described(_seed.Seed("a.sql", "imdb", "a.sql"))
+    assert (seed.path, seed.sha256) == (str(tmp_path / "a.sql"), hashlib.sha256(SQL).hexdigest())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"PGDMP\x01\x0e", "custom format"),
+        (b"PK\x03\x04rest", "zip file"),
+        (b"BZh91AY", "bzip2"),
+        (b"\xfd7zXZ\x00", "compressed with xz"),
+        (b"\x28\xb5\x2f\xfd\x04", "zstd"),
+    ],
+)
+def test_what_cannot_be_sql_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "dump"
+    path.write_bytes(content)
+    with pytest.raises(RelevoError, match=message):
+        _seed.described(_seed.Seed("dump", "imdb", str(path)))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RelevoError, match=r"a\.sql .*cannot be read: No such file or directory"):
+        _seed.described(_seed.Seed("a.sql", "imdb", str(tmp_path / "a.sql")))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_whole_file_is_sent_before_the_commit(tmp_path: Path, packed: bool) -> None:
+    # Larger than one chunk, and without a newline at its end.
+    text = SQL * 20000 + b"SELECT 1"
+    content = gzip.compress(text) if packed else text
+    path = tmp_path / "a"
+    path.write_bytes(content)
+    sink, feed = Sink(), _seed._Feed(SEED, str(path))
+    feed.send(sink)
+    assert feed.finished
+    assert feed.lines == 20001
+    file, epilogue = sink.written[: len(text)], sink.written[len(text) :].decode("ascii")
+    assert file == text
+    assert hashlib.sha256(content).hexdigest() in epilogue
+    assert f", {len(content)}, clock_timestamp()" in epilogue
+    # The file's last statement may lack its end.
+    assert epilogue.startswith("\n;\n")
+    assert epilogue.endswith("\nCOMMIT;\n")
+
+
+@pytest.mark.parametrize("damage", ["truncated", "garbage"])
+def test_a_damaged_file_is_never_committed(tmp_path: Path, damage: str) -> None:
+    content = gzip.compress(bytes(range(256)) * 5000)
+    path = tmp_path / "a.sql.gz"
+    path.write_bytes(content[:-9] if damage == "truncated" else content + b"garbage")
+    sink, feed = Sink(), _seed._Feed(SEED, str(path))
+    with pytest.raises(RelevoError, match="cannot be read"):
+        feed.send(sink)
+    assert not feed.finished
+    assert b"COMMIT" not in sink.getvalue()
+
+
+def test_a_broken_pipe_is_left_to_the_exit_status(tmp_path: Path) -> None:
+    class Broken(io.BytesIO):
+        def write(self, data: object) -> int:
+            raise BrokenPipeError
+
+    path = tmp_path / "a.sql"
+    path.write_bytes(SQL)
+    feed = _seed._Feed(SEED, str(path))
+    feed.send(Broken())
+    assert not feed.finished
+
+
+def test_the_prologue_quotes_and_sets_the_role_last() -> None:
+    sql = _seed._prologue(_seed.Seed("it's", "imdb", owner=_seed.DATABASE_OWNER), {"imdb": "mov ies"})
+    assert "'it''s'" in sql
+    assert sql.endswith('SET ROLE "mov ies";\n')
+    assert "SET ROLE" not in _seed._prologue(SEED, {"imdb": "movies"})
+
+
+def test_only_the_epilogue_commits() -> None:
+    assert not re.search(r"^\s*COMMIT", _seed.PROLOGUE, re.MULTILINE)
+    assert "--set=ON_ERROR_STOP=1" in _seed.Server("/bin", "/run", 5432, "postgres", "postgres").psql("imdb")
+
+
+WARNINGS = "psql:<stdin>:1: WARNING:  25001: there is already a transaction in progress\nLOCATION:  x, y.c:1\n"
+
+
+@pytest.mark.parametrize(
+    ("stderr", "expected"),
+    [
+        (
+            WARNINGS
+            + 'psql:<stdin>:12: ERROR:  42P01: relation "x" does not exist\nLINE 1: SELECT\nLOCATION:  a, b.c:2\n',
+            _seed.Failure(12, "42P01", 'relation "x" does not exist'),
+        ),
+        # The severity is translated by the server; the SQLSTATE is not.
+        ("psql:<stdin>:3: FEHLER:  22012: Division durch Null\n", _seed.Failure(3, "22012", "Division durch Null")),
+        (
+            'psql:<stdin>:9: ERROR:  22P02: bad: "zz"\nCONTEXT:  COPY l, line 2, column y: "zz: secret"\n',
+            _seed.Failure(9, "22P02", 'bad: "zz" (COPY l, line 2, column y)'),
+        ),
+        ("ERROR:  RV001: loaded before\nCONTEXT:  PL/pgSQL function\n", _seed.Failure(None, "RV001", "loaded before")),
+        (
+            "psql:<stdin>:4: error: invalid command \\foo\n",
+            _seed.Failure(4, None, "invalid command \\foo"),
+        ),
+        ("psql: error: connection failed: no\n", _seed.Failure(None, None, "connection failed: no")),
+        ("something\nelse\n", _seed.Failure(None, None, "else")),
+        ("", _seed.Failure(None, None, "psql gave no reason")),
+    ],
+)
+def test_parse_failure(stderr: str, expected: _seed.Failure) -> None:
+    assert _seed.parse_failure(stderr) == expected
+
+
+@pytest.mark.parametrize(
+    ("failure", "parts"),
+    [
+        (_seed.Failure(3, "22012", "division by zero"), ["error in line 3: division by zero. Nothing of it is there."]),
+        (_seed.Failure(3, "RV003", "x"), ["ends the transaction itself in line 3", "Remove its BEGIN and COMMIT"]),
+        (_seed.Failure(None, "RV004", "x"), ["left the transaction", "\\connect from it"]),
+        (_seed.Failure(None, "RV002", "x"), ["is a standby"]),
+        (_seed.Failure(2, "25001", "VACUUM cannot run"), ["Remove that statement"]),
+        (_seed.Failure(2, "42P06", 'schema "relevo_seed" already exists'), ["--exclude-schema=relevo_seed"]),
+        (_seed.Failure(2, "42P06", 'schema "other" already exists'), ["Remove the cause and run again"]),
+    ],
+)
+def test_failure_message(failure: _seed.Failure, parts: list[str]) -> None:
+    message = _seed.failure_message(SEED, failure)
+    for part in parts:
+        assert part in message
+
+
+def test_a_changed_file_is_worth_a_warning() -> None:
+    record = {"sha256": "new", "loaded_at": "2025-10-09"}
+    assert _seed.changed_since(_seed.Seed("a", "b", sha256="new"), record) is None
+    assert _seed.changed_since(_seed.Seed("a", "b"), record) is None
+    warning = _seed.changed_since(_seed.Seed("a", "b", sha256="old"), record)
+    assert warning is not None
+    assert "It is not loaded again" in warning

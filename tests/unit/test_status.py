@@ -1,0 +1,69 @@
+"""The report on a cluster's state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.relevo.postgres.plugins.module_utils._status import problems, status_text
+
+PRIMARY: dict[str, Any] = {
+    "name": "a",
+    "role": "primary",
+    "timeline": 2,
+    "current_lsn": "0/5000148",
+    "senders": [{"state": "streaming"}],
+    "slots": [],
+    "archiver": {"last_archived": "000000020000000000000005", "last_archived_age_s": 42, "failing": False},
+    "pending_restart": [],
+}
+STANDBY: dict[str, Any] = {
+    "name": "b",
+    "role": "standby",
+    "timeline": 2,
+    "replay_lsn": "0/5000148",
+    "replay_lag_bytes": 0,
+    "lag_seconds": 0.0,
+    "receiver": {"status": "streaming", "host": "a"},
+}
+DISK: dict[str, Any] = {"fence": None, "rejoin": None, "guard": None, "running": True}
+BACKUP = {"label": "20261124-120000F", "type": "full", "timestamp": {"stop": 1}, "annotation": {"relevo-primary": "a"}}
+
+
+def topology(*nodes: dict[str, Any]) -> dict[str, Any]:
+    primaries = [node for node in nodes if node["role"] == "primary"]
+    return {
+        "primary": primaries[0] if len(primaries) == 1 else None,
+        "primaries": [node["name"] for node in primaries],
+        "nodes": {node["name"]: node for node in nodes},
+    }
+
+
+def test_a_healthy_cluster_needs_no_attention() -> None:
+    text = status_text(topology(PRIMARY, STANDBY), {"a": DISK, "b": DISK}, [BACKUP], "main")
+    assert "Nothing needs attention." in text
+    assert "streaming from a" in text
+    assert "20261124-120000F (full) of a" in text
+
+
+def test_everything_that_is_wrong_is_said_with_what_to_do() -> None:
+    dead = {"name": "b", "role": "unreachable", "error": "b: refused"}
+    failing = PRIMARY | {
+        "archiver": PRIMARY["archiver"] | {"failing": True, "last_failed": "000000020000000000000006"},
+        "slots": [{"name": "b", "active": False, "kept_bytes": 1048576}],
+        "pending_restart": ["shared_buffers"],
+    }
+    fence = {"by": "root", "at": "now", "successor": "a"}
+    found = "\n".join(problems(topology(failing, dead), {"b": DISK | {"fence": fence}}, []))
+    for part in ("Archiving fails on a", "slot b on a keeps 1.0 MiB", "shared_buffers", "b was fenced", "no backup"):
+        assert part in found
+
+
+def test_a_node_that_waits_says_why() -> None:
+    dead = {"name": "b", "role": "unreachable", "error": "b: refused"}
+    guard = DISK | {"running": False, "guard": {"reason": "no witness answers"}}
+    assert "no witness answers" in problems(topology(PRIMARY, dead), {"b": guard}, [BACKUP])[0]
+
+
+def test_no_primary_and_two_primaries() -> None:
+    assert "No primary" in problems(topology(STANDBY), {}, [BACKUP])[0]
+    assert "Two primaries take writes: a and c" in problems(topology(PRIMARY, PRIMARY | {"name": "c"}), {}, [BACKUP])[0]
