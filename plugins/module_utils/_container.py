@@ -11,6 +11,7 @@ import io
 import posixpath
 import socket
 import tarfile
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -231,6 +232,14 @@ class ContainerNode:
                 raise RelevoError(f"{path} of {self.name} is not a regular file.")
             yield FileStream(entry.size, iter(lambda: content.read(CHUNK), b""))
 
+    def list_directory(self, path: str) -> list[str]:
+        with self._archive(path) as found:
+            if found is None:
+                return []
+            archive, directory = found
+            # The engine has no other way to list what is on a stopped container's volume.
+            return sorted(entry.name.rpartition("/")[2] for entry in archive if entry.name != directory.name)
+
     def _postgres(self) -> tuple[int, int]:
         """The numbers of the user and the group that own the data."""
         for path in (OWNED_BY_POSTGRES, DATA_DIRECTORY):
@@ -255,6 +264,7 @@ class ContainerNode:
         entry = tarfile.TarInfo(name)
         entry.uid, entry.gid = owner
         entry.mode = mode
+        entry.mtime = time.time()
         if size is None:
             entry.type = tarfile.DIRTYPE
         else:

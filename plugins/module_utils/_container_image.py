@@ -25,6 +25,8 @@ How = Literal["present", "pulled", "bootstrapped"]
 
 #: What ca-certificates is for: without it nothing inside could ever trust an https mirror.
 INCLUDE = "ca-certificates"
+#: What the slim images leave out as well.
+LEFT_OUT = ("/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/man/*")
 #: The exit status of timeout(1) when the time was over.
 TIMED_OUT = 124
 
@@ -72,7 +74,8 @@ def bootstrap(client: Any, name: str, suite: str, directory: Path, timeout: floa
     archive = directory / "base.tar"
     # timeout(1) ends the processes that mmdebstrap started too, and lets it clean up.
     limit = ["timeout", "--kill-after=30", f"{timeout:g}"]
-    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={INCLUDE}", suite, str(archive)]
+    leave_out = [f"--dpkgopt=path-exclude={path}" for path in LEFT_OUT]
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={INCLUDE}", *leave_out, suite, str(archive)]
     done = subprocess.run([*limit, *command], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode == TIMED_OUT:
         raise RelevoError(f"{reason}, and mmdebstrap has not ended within {timeout:g} s. Look at the network.")

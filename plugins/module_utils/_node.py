@@ -75,6 +75,9 @@ class Node(Protocol):
     def read_file(self, path: str) -> AbstractContextManager[FileStream | None]:
         """Open a file of the node; None when there is no such file."""
 
+    def list_directory(self, path: str) -> list[str]:
+        """The names in a directory of the node, sorted. May cost as much as reading all of it."""
+
     def write_file(self, path: str, stream: FileStream) -> None:
         """Write a file below /var/lib/postgresql, owned by postgres, mode 0600, with its directories."""
 
@@ -127,20 +130,35 @@ def why_not_own(name: str, header: SegmentHeader | None) -> str:
     return ""
 
 
-def copy_wal(
-    source: Node, target: Node, run_id: str, *, from_segment: str | None = None, segments: Sequence[str] = ()
-) -> WalCopy:
+@dataclass(frozen=True)
+class WalRange:
+    """Which segments to copy: those in ``names``, or all of ``timeline`` from ``first`` (or else the oldest) on."""
+
+    names: tuple[str, ...] = ()
+    first: str | None = None
+    timeline: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in (*self.names, self.first or "0" * 24):
+            if not _SEGMENT.fullmatch(name):
+                raise RelevoError(f"{name!r} is not the name of a WAL segment. Give 24 upper-case hexadecimal digits.")
+
+    def start(self, source: Node) -> list[str]:
+        """The names to begin with; without any, the oldest that ``source`` has."""
+        if self.names or self.first:
+            return list(self.names) or [str(self.first)]
+        prefix = f"{self.timeline or 0:08X}"
+        names = source.list_directory(WAL_DIRECTORY)
+        return [name for name in names if _SEGMENT.fullmatch(name) and name.startswith(prefix)][:1]
+
+
+def copy_wal(source: Node, target: Node, run_id: str, wanted: WalRange) -> WalCopy:
     """Copy segments from the ``pg_wal`` of a stopped node to a staging directory on another node.
 
-    Either the ``segments`` named, or all that follow each other from ``from_segment`` on. Ends at the first that is
-    not there or whose content does not belong to its name.
+    Ends at the first that is not there or whose content does not belong to its name.
     """
     if not _RUN_ID.fullmatch(run_id):
         raise RelevoError(f"{run_id!r} cannot name a run. Use letters, digits, dots and dashes.")
-    names = list(segments) or [from_segment or ""]
-    for name in names:
-        if not _SEGMENT.fullmatch(name):
-            raise RelevoError(f"{name!r} is not the name of a WAL segment. Give 24 upper-case hexadecimal digits.")
     proof = source.prove_stopped()
     if not proof.proved:
         raise RelevoError(
@@ -148,6 +166,10 @@ def copy_wal(
             "Fence it first."
         )
     done = WalCopy(f"{SALVAGE_DIRECTORY}/{run_id}")
+    names = wanted.start(source)
+    if not names:
+        done.ended = f"there is no segment of timeline {wanted.timeline}"
+        return done
     while names:
         name = names.pop(0)
         with source.read_file(f"{WAL_DIRECTORY}/{name}") as stream:
@@ -165,7 +187,7 @@ def copy_wal(
             target.write_file(f"{done.directory}/{name}", FileStream(stream.size, _chain(first, stream.chunks)))
         done.segments.append(name)
         done.bytes += header.segment_size
-        if not segments:
+        if not wanted.names:
             following = segment_start(name, header.segment_size) + header.segment_size
             names.append(segment_name(int(name[:8], 16), following, header.segment_size))
     done.ended = "all that were asked for are copied"
@@ -237,6 +259,9 @@ class CommandNode:
         raise self._impossible("reading its fence marker")
 
     def read_file(self, path: str) -> AbstractContextManager[FileStream | None]:
+        raise self._impossible("reading its files")
+
+    def list_directory(self, path: str) -> list[str]:
         raise self._impossible("reading its files")
 
     def write_file(self, path: str, stream: FileStream) -> None:

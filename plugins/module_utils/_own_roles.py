@@ -14,9 +14,11 @@ from ._session import Session
 
 @dataclass(frozen=True)
 class OwnRole:
-    """A login of ours, with the functions that it may call and the parameters that it may set."""
+    """A login of ours: the database that it connects to, the functions that it may call there, the parameters that it
+    may set. Rights on functions belong to one database, since each has a catalog of its own."""
 
     name: str
+    database: str
     replication: bool = False
     member_of: tuple[str, ...] = ()
     functions: tuple[str, ...] = ()
@@ -26,9 +28,10 @@ class OwnRole:
 # Sources: PostgreSQL's documentation of pg_rewind ("When executing pg_rewind using an online cluster as source"),
 # of predefined roles, and of pg_promote ("can be granted").
 OWN_ROLES = (
-    OwnRole(_names.REPLICATION_ROLE, replication=True),
+    OwnRole(_names.REPLICATION_ROLE, _names.OWN_DATABASE, replication=True),
     OwnRole(
         _names.REWIND_ROLE,
+        "postgres",
         functions=(
             "pg_ls_dir(text, boolean, boolean)",
             "pg_stat_file(text, boolean)",
@@ -36,9 +39,10 @@ OWN_ROLES = (
             "pg_read_binary_file(text, bigint, bigint, boolean)",
         ),
     ),
-    OwnRole(_names.MONITOR_ROLE, member_of=("pg_monitor",)),
+    OwnRole(_names.MONITOR_ROLE, _names.OWN_DATABASE, member_of=("pg_monitor",)),
     OwnRole(
         _names.HANDOVER_ROLE,
+        _names.OWN_DATABASE,
         # REPLICATION, to make the slots of the coming standbys on the candidate.
         replication=True,
         member_of=("pg_monitor", "pg_checkpoint"),
@@ -49,32 +53,42 @@ OWN_ROLES = (
 )
 
 
-def statements(session: Session, passwords: dict[str, str]) -> list[str]:
-    """The statements that are missing on the primary to which ``session`` (database postgres) is connected."""
+def missing_roles(session: Session, passwords: dict[str, str]) -> list[str]:
+    """The statements that make roles and database; ``session`` is a superuser's, in the database postgres."""
     needed = []
     for role in OWN_ROLES:
         needed += _role_statements(session, role, passwords[role.name])
-    needed += _database_statements(session)
-    return needed
+    return needed + _database_statements(session)
+
+
+def missing_functions(session: Session, database: str) -> list[str]:
+    """The rights on functions that are missing in ``database``, to which ``session`` is connected."""
+    return [
+        f"GRANT EXECUTE ON FUNCTION pg_catalog.{function} TO {role.name}"
+        for role in OWN_ROLES
+        if role.database == database
+        for function in role.functions
+        if not session.flag("SELECT has_function_privilege($1, $2, 'EXECUTE')", (role.name, f"pg_catalog.{function}"))
+    ]
+
+
+def databases() -> list[str]:
+    """The databases in which our roles need rights on functions."""
+    return sorted({role.database for role in OWN_ROLES if role.functions})
 
 
 def _role_statements(session: Session, role: OwnRole, password: str) -> list[str]:
     found = session.query("SELECT rolreplication, rolpassword FROM pg_authid WHERE rolname = $1", (role.name,))
     attributes = f"LOGIN {'REPLICATION' if role.replication else 'NOREPLICATION'} NOSUPERUSER"
+    exists = bool(found)
     needed = []
-    if not found:
+    if not exists:
         needed.append(f"CREATE ROLE {role.name} {attributes} PASSWORD '{make_verifier(password)}'")
     elif (found[0]["rolreplication"] == "t") != role.replication or not matches(password, found[0]["rolpassword"]):
         needed.append(f"ALTER ROLE {role.name} {attributes} PASSWORD '{make_verifier(password)}'")
-    exists = bool(found)
     for parent in role.member_of:
         if not exists or not session.flag("SELECT pg_has_role($1, $2, 'MEMBER')", (role.name, parent)):
             needed.append(f"GRANT {parent} TO {role.name}")
-    for function in role.functions:
-        if not exists or not session.flag(
-            "SELECT has_function_privilege($1, $2, 'EXECUTE')", (role.name, f"pg_catalog.{function}")
-        ):
-            needed.append(f"GRANT EXECUTE ON FUNCTION pg_catalog.{function} TO {role.name}")
     for parameter in role.parameters:
         if not exists or not session.flag(
             "SELECT has_parameter_privilege($1, $2, 'ALTER SYSTEM')", (role.name, parameter)

@@ -231,7 +231,8 @@ def synchronise(
 ) -> tuple[Plan, dict[str, Record | None]]:
     """Make the stanza's records equal to ``desired``; return the plan and the records as they were.
 
-    Without ``prune``, ``desired`` is not all that the repository holds: no other record is judged by it. All of it is one MULTI/EXEC, begun anew when another run wrote to the index since it was read.
+    Without ``prune``, ``desired`` is not all that the repository holds: no other record is judged by it.
+    All of it is one MULTI/EXEC, begun anew when another run wrote to the index since it was read.
     """
     index = index_for(stanza)
     for _attempt in range(ATTEMPTS):

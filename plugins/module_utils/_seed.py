@@ -246,7 +246,7 @@ def _unreadable(name: str, path: str, error: Exception) -> RelevoError:
 
 
 @contextlib.contextmanager
-def _opened(name: str, path: str) -> Iterator[tuple[_Hashing, io.BufferedReader]]:
+def _opened(name: str, path: str) -> Iterator[tuple[_Hashing, io.BufferedReader[_Hashing]]]:
     """Open a file and refuse at once what cannot be SQL."""
     try:
         raw = io.FileIO(path)
@@ -264,7 +264,7 @@ def _opened(name: str, path: str) -> Iterator[tuple[_Hashing, io.BufferedReader]
         yield hashing, reader
 
 
-def _chunks(name: str, path: str, stream: IO[bytes]) -> Iterator[bytes]:
+def _chunks(name: str, path: str, stream: io.BufferedIOBase) -> Iterator[bytes]:
     while True:
         try:
             chunk = stream.read(CHUNK)
@@ -313,6 +313,12 @@ def parse_failure(stderr: str) -> Failure:
         return Failure(int(line) if line else None, None, text)
     lines = stderr.strip().splitlines()
     return Failure(None, None, lines[-1] if lines else "psql gave no reason")
+
+
+def excerpt(stderr: str) -> str:
+    """Return the end of psql's output without the whole rows that it quotes: nobody wants those in a job's log."""
+    rows = re.compile(r"^(CONTEXT:\s+COPY [^:\n]*|DETAIL:\s+Failing row contains).*$", re.MULTILINE)
+    return rows.sub(r"\1", stderr)[-4000:]
 
 
 def failure_message(seed: Seed, failure: Failure) -> str:
@@ -446,7 +452,7 @@ class _Feed:
     def _send(self, sink: IO[bytes]) -> None:
         with _opened(self.seed.name, self.path) as (hashing, reader):
             packed = reader.peek(2).startswith(b"\x1f\x8b")
-            stream: IO[bytes] = gzip.GzipFile(fileobj=reader) if packed else reader
+            stream: io.BufferedIOBase = gzip.GzipFile(fileobj=reader) if packed else reader
             ending = b"\n"
             for chunk in _chunks(self.seed.name, self.path, stream):
                 sink.write(chunk)
@@ -503,7 +509,7 @@ def load(server: Server, seed: Seed, path: str, owners: Mapping[str, str], timeo
         raise RelevoError(
             f"The seed file {seed.name} was not loaded into the database {seed.database} within {timeout:g} s, "
             "which counts the wait for another load. Nothing of it is there; raise the timeout or end the other load.",
-            stderr=stderr,
+            stderr=excerpt(stderr),
         )
     if code != 0:
         failure = parse_failure(stderr) if code > 0 else Failure(None, None, f"psql was ended by signal {-code}")
@@ -513,9 +519,9 @@ def load(server: Server, seed: Seed, path: str, owners: Mapping[str, str], timeo
             # The epilogue failed: it was read as a part of the file, or the commit met a deferred constraint.
             failure = Failure(None, failure.sqlstate, failure.text)
             if failure.sqlstate in UNFINISHED:
-                raise RelevoError(unfinished_message(seed, failure.text), stderr=stderr[-4000:], line=None, rc=code)
-        raise RelevoError(failure_message(seed, failure), stderr=stderr[-4000:], line=failure.line, rc=code)
+                raise RelevoError(unfinished_message(seed, failure.text), stderr=excerpt(stderr), line=None, rc=code)
+        raise RelevoError(failure_message(seed, failure), stderr=excerpt(stderr), line=failure.line, rc=code)
     record = records(server, seed.database).get(seed.name)
     if record is None:
-        raise RelevoError(unfinished_message(seed, "psql took no commit"), stderr=stderr[-4000:])
+        raise RelevoError(unfinished_message(seed, "psql took no commit"), stderr=excerpt(stderr))
     return {**record, "seconds": round(time.monotonic() - started, 3)}

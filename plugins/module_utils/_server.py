@@ -51,6 +51,8 @@ def run_as_postgres(command: list[str], timeout: float, **environment: str) -> s
     try:
         return subprocess.run(
             command,
+            # A module's own input is none of the program's business.
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             errors="replace",
@@ -158,8 +160,7 @@ class Server:
     def reload(self) -> None:
         self.signal_postmaster(signal.SIGHUP)
 
-    def write_replication_conf(self, primary_conninfo: str, slot: str, restore_command: str = "") -> bool:
-        """Say whom this node follows when it is a standby; returns whether the file changed."""
+    def _replication_conf(self, primary_conninfo: str, slot: str, restore_command: str) -> str:
         settings = {
             "primary_conninfo": primary_conninfo,
             "primary_slot_name": slot,
@@ -167,10 +168,18 @@ class Server:
         }
         lines = ["# Written by relevo.postgres (pg_rejoin, pg_switchover, pg_promote): edits are lost."]
         lines += [f"{name} = '{value.replace(chr(39), chr(39) * 2)}'" for name, value in settings.items()]
-        content = "\n".join([*lines, ""])
-        if self.replication_conf.exists() and self.replication_conf.read_text() == content:
+        return "\n".join([*lines, ""])
+
+    def replication_conf_is(self, primary_conninfo: str, slot: str, restore_command: str = "") -> bool:
+        """Whether ``write_replication_conf`` would change nothing."""
+        content = self._replication_conf(primary_conninfo, slot, restore_command)
+        return self.replication_conf.exists() and self.replication_conf.read_text() == content
+
+    def write_replication_conf(self, primary_conninfo: str, slot: str, restore_command: str = "") -> bool:
+        """Say whom this node follows when it is a standby; returns whether the file changed."""
+        if self.replication_conf_is(primary_conninfo, slot, restore_command):
             return False
-        write_file(self.replication_conf, content)
+        write_file(self.replication_conf, self._replication_conf(primary_conninfo, slot, restore_command))
         return True
 
     def become_standby_at_next_start(self) -> None:

@@ -273,7 +273,8 @@ def ask_repository(config: GuardConfig, own: Own, reader: RepositoryReader) -> R
     """What the repository says about this node; an error of any kind is "did not answer", never "nothing there"."""
     try:
         record = reader.get(repository_record(config.node), raw=True)
-        fence = None if record is None else Marker.from_json("fence", record)
+        # pgBackRest cannot remove a single file from afar, so an empty record is one that was withdrawn.
+        fence = Marker.from_json("fence", record) if record and record.strip() else None
         return Repository(fence=fence, successor_timeline=newer_timeline(reader, own))
     except (RelevoError, OSError, ValueError, KeyError) as error:
         return Repository(error=error.message if isinstance(error, RelevoError) else str(error))

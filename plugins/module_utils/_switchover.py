@@ -81,7 +81,7 @@ class Switchover:
                 "primary": self.candidate.name,
                 "window_seconds": round(seconds, 4),
                 "shutdown_lsn": format_lsn(lsn),
-                "warnings": self.warnings,
+                "notices": self.warnings,
                 "not_locked": lock.unreachable,
             }
         finally:

@@ -229,7 +229,7 @@ class Topology:
             "primary": primary.as_dict() if primary else None,
             "primaries": [state.name for state in self.primaries],
             "standbys": [state.as_dict() | self.lag(state) for state in self.standbys],
-            "unreachable": [{"name": state.name, "error": state.error} for state in self.unreachable],
+            "silent": [{"name": state.name, "error": state.error} for state in self.unreachable],
             "nodes": {
                 state.name: state.as_dict() | (self.lag(state) if state.is_standby else {}) for state in self.states
             },

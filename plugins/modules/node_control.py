@@ -56,17 +56,29 @@ options:
     description: Inventory name of the container node that gets the segments. Needed by O(operation=read_wal).
     type: str
   run_id:
-    description: Names the staging directory. Needed by O(operation=read_wal).
+    description: Names the staging directory. Made of the node's name and the time when not given.
+    type: str
+  timeline:
+    description: The timeline whose WAL is copied.
+    type: int
+  from_lsn:
+    description:
+      - Position on O(timeline) from which WAL is needed, usually the one that the target node has received. The segment
+        that holds it and all that follow are copied.
+      - Without any of O(from_lsn), O(from_segment) and O(segments), all of O(timeline) that is there is copied, which
+        can take long.
     type: str
   from_segment:
-    description:
-      - Name of the first WAL segment to copy, with its timeline. Those that follow it on the same timeline are copied
-        too.
+    description: Name of the first WAL segment to copy, with its timeline, instead of O(timeline) and O(from_lsn).
     type: str
   segments:
-    description: Names of the WAL segments to copy, instead of O(from_segment).
+    description: Names of the WAL segments to copy, and no others.
     type: list
     elements: str
+  segment_size:
+    description: Bytes of a WAL segment, to find the one that holds O(from_lsn).
+    type: int
+    default: 16777216
   fence_command:
     description:
       - Command that stops a machine over SSH, or proves that it is stopped, as a list of arguments. Status 0 means that
@@ -93,9 +105,9 @@ EXAMPLES = r"""
     node: postgres_master
     kind: docker
     operation: read_wal
-    from_segment: "000000010000000000000009"
+    timeline: 1
+    from_lsn: 0/9C3FEC0
     target_node: postgres_slave
-    run_id: 20251009T040719
   delegate_to: localhost
 """
 
@@ -145,11 +157,14 @@ ended:
 """
 
 import json
+import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _container, _node
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._lsn import parse_lsn, segment_name
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 
 
@@ -195,19 +210,25 @@ def read_marker(module: AnsibleModule, node: _node.Node) -> dict[str, Any]:
     return {"changed": False, "present": text is not None, "marker": marker, "text": text or ""}
 
 
+def wanted_wal(given: dict[str, Any]) -> _node.WalRange:
+    first = given["from_segment"]
+    if given["from_lsn"] is not None:
+        try:
+            first = segment_name(given["timeline"], parse_lsn(given["from_lsn"]), given["segment_size"])
+        except ValueError as error:
+            raise RelevoError(f"{given['from_lsn']!r} is no position in the WAL. Give one like 0/9C3FEC0.") from error
+    return _node.WalRange(tuple(given["segments"] or ()), first, given["timeline"])
+
+
 def read_wal(module: AnsibleModule, node: _node.Node) -> dict[str, Any]:
     given = module.params
+    wanted = wanted_wal(given)
+    run_id = given["run_id"] or f"{given['node']}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"
     if module.check_mode:
-        return {
-            "changed": True,
-            "directory": f"{_node.SALVAGE_DIRECTORY}/{given['run_id']}",
-            "segments": [],
-            "bytes": 0,
-        }
+        directory = f"{_node.SALVAGE_DIRECTORY}/{run_id}"
+        return {"changed": True, "directory": directory, "segments": [], "bytes": 0, "ended": "check mode"}
     target = node_of(module, given["target_node"])
-    done = _node.copy_wal(
-        node, target, given["run_id"], from_segment=given["from_segment"], segments=given["segments"] or ()
-    )
+    done = _node.copy_wal(node, target, run_id, wanted)
     return {
         "changed": bool(done.segments),
         "directory": done.directory,
@@ -263,6 +284,9 @@ def main() -> None:
             "content": {"type": "dict"},
             "target_node": {"type": "str"},
             "run_id": {"type": "str"},
+            "timeline": {"type": "int"},
+            "from_lsn": {"type": "str"},
+            "segment_size": {"type": "int", "default": 16 * 1024 * 1024},
             "from_segment": {"type": "str"},
             "segments": {"type": "list", "elements": "str"},
             "fence_command": {"type": "list", "elements": "str", "default": []},
@@ -270,10 +294,11 @@ def main() -> None:
         },
         required_if=[
             ("operation", "write_marker", ["content"]),
-            ("operation", "read_wal", ["target_node", "run_id"]),
-            ("operation", "read_wal", ["from_segment", "segments"], True),
+            ("operation", "read_wal", ["target_node"]),
+            ("operation", "read_wal", ["timeline", "from_segment", "segments"], True),
         ],
-        mutually_exclusive=[("from_segment", "segments")],
+        required_by={"from_lsn": ["timeline"]},
+        mutually_exclusive=[("from_lsn", "from_segment", "segments")],
         supports_check_mode=True,
     )
     if module.params["kind"] == "docker":

@@ -45,18 +45,31 @@ import re
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.relevo.postgres.plugins.module_utils import _session
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._own_roles import statements
+from ansible_collections.relevo.postgres.plugins.module_utils._own_roles import (
+    databases,
+    missing_functions,
+    missing_roles,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._session import Session
 
 
+def execute(session, needed, check_mode):
+    if not check_mode:
+        for statement in needed:
+            session.query(statement)
+    return needed
+
+
 def work(module):
+    check_mode = module.check_mode
     with Session.local(timeout=30) as session:
-        needed = statements(session, module.params["passwords"])
-        if not module.check_mode:
-            for statement in needed:
-                session.query(statement)
-    shown = [re.sub(r" PASSWORD '.*'", " PASSWORD ...", statement) for statement in needed]
-    return {"changed": bool(needed), "statements": shown}
+        done = execute(session, missing_roles(session, module.params["passwords"]), check_mode)
+    if not (check_mode and done):
+        for database in databases():
+            with Session.local(database, timeout=30) as session:
+                done += execute(session, missing_functions(session, database), check_mode)
+    shown = [re.sub(r" PASSWORD '.*'", " PASSWORD ...", statement) for statement in done]
+    return {"changed": bool(done), "statements": shown}
 
 
 def main():

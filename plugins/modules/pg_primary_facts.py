@@ -62,7 +62,7 @@ standbys:
   returned: success
   type: list
   elements: dict
-unreachable:
+silent:
   description: Names of the servers that did not answer, and why.
   returned: success
   type: list

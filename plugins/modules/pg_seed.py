@@ -101,7 +101,6 @@ attributes:
   diff_mode:
     support: full
     description: Shows the names of the loaded files by database.
-extends_documentation_fragment: []
 notes:
   - The files must not hold C(COMMIT), C(ROLLBACK) or C(\connect), or statements that cannot run in a transaction,
     such as C(VACUUM). That is detected and nothing is loaded then.

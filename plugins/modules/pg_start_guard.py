@@ -44,7 +44,7 @@ options:
   repository:
     description: Whether the cluster has a pgBackRest repository that can be asked from this node.
     type: bool
-    default: false
+    default: true
   isolated:
     description:
       - What to do while no witness can be reached. V(wait) asks again until one answers, V(start) starts the server.
@@ -162,7 +162,7 @@ def main():
             "node": {"type": "str", "required": True},
             "peers": {"type": "list", "elements": "dict", "default": [], "options": NODE_OPTIONS},
             "stanza": {"type": "str", "default": "main"},
-            "repository": {"type": "bool", "default": False},
+            "repository": {"type": "bool", "default": True},
             "isolated": {"type": "str", "choices": ["wait", "start"], "default": "wait"},
             "timeout": {"type": "float", "default": 4},
             "state": {"type": "str", "choices": ["present"], "default": "present"},

@@ -79,7 +79,7 @@ shutdown_lsn:
   description: The old primary's last record, its shutdown checkpoint.
   returned: changed, not in check mode
   type: str
-warnings:
+notices:
   description: What was noticed on the way and did not prevent it.
   returned: changed, not in check mode
   type: list

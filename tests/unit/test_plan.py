@@ -26,7 +26,7 @@ def topology(*nodes: dict[str, Any]) -> dict[str, Any]:
     return {
         "primary": primaries[0] if len(primaries) == 1 else None,
         "standbys": [n for n in nodes if n["role"] == "standby"],
-        "unreachable": [n for n in nodes if n["role"] == "unreachable"],
+        "silent": [n for n in nodes if n["role"] == "unreachable"],
         "nodes": {n["name"]: n for n in nodes},
     }
 

@@ -214,3 +214,8 @@ def test_a_changed_file_is_worth_a_warning() -> None:
     warning = _seed.changed_since(_seed.Seed("a", "b", sha256="old"), record)
     assert warning is not None
     assert "It is not loaded again" in warning
+
+
+def test_the_output_quotes_no_rows() -> None:
+    stderr = 'ERROR:  23514: bad\nDETAIL:  Failing row contains (1, secret).\nCONTEXT:  COPY t, line 1: "1 secret"\n'
+    assert _seed.excerpt(stderr) == "ERROR:  23514: bad\nDETAIL:  Failing row contains\nCONTEXT:  COPY t, line 1\n"

@@ -17,7 +17,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -255,19 +255,25 @@ def number_from(lowest: int) -> Callable[[str], int]:
     return whole_number
 
 
-def open_output(path: str | None, stack: ExitStack) -> TextIO:
+@contextmanager
+def opened(path: str | None) -> Iterator[TextIO]:
     """Open standard output or a file, gzipped when its name ends in .gz."""
     if path is None:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8", newline="\n")
-        return sys.stdout
-    if not path.endswith(".gz"):
-        return stack.enter_context(Path(path).open("w", encoding="utf-8", newline="\n"))
-    raw = stack.enter_context(Path(path).open("wb"))
-    # Neither name nor time in the header: the same sample is the same file.
-    packed = stack.enter_context(gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0))
-    buffered = stack.enter_context(io.BufferedWriter(packed, 1 << 18))  # type: ignore[type-var]
-    return stack.enter_context(io.TextIOWrapper(buffered, encoding="utf-8", newline="\n"))
+        yield sys.stdout
+        sys.stdout.flush()
+    elif path.endswith(".gz"):
+        # Neither name nor time in the header: the same sample is the same file.
+        with (
+            Path(path).open("wb") as raw,
+            gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as packed,
+            io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as text,
+        ):
+            yield text
+    else:
+        with Path(path).open("w", encoding="utf-8", newline="\n") as text:
+            yield text
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -278,11 +284,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--output", help="a .sql or .sql.gz file (default: SQL to standard output)")
     options = parser.parse_args(arguments)
     try:
-        with ExitStack() as stack:
-            output = open_output(options.output, stack)
+        with opened(options.output) as output:
             for piece in statements(options.seed, options.scale):
                 output.write(piece)
-            output.flush()
     except BrokenPipeError:
         # The reader (head, a psql that failed) went away and has said why. Python would complain when it flushes at
         # its end, so that goes nowhere (docs.python.org, "Note on SIGPIPE").

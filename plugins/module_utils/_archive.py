@@ -1,0 +1,74 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The WAL archive of a stanza as the repository shows it: on the repository host, and over TLS on every server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ._pgbackrest import PgBackRest
+
+_SEGMENT = re.compile(r"^([0-9A-F]{24})-[0-9a-f]{40}(?:\.\w+)?$")
+_TIMELINE_NAME = re.compile(r"^([0-9A-F]{8})(?:[0-9A-F]{8}|\.history)$")
+_ARCHIVE_ID = re.compile(r"^\d+(?:\.\d+)?-(\d+)$")
+
+
+@dataclass
+class Archive:
+    """The WAL archive of a stanza, for its newest database: what it holds, and which timeline is the newest."""
+
+    pgbackrest: PgBackRest
+    identifier: str
+    timeout: float = 10
+
+    @classmethod
+    def newest(cls, pgbackrest: PgBackRest, timeout: float = 10) -> Archive | None:
+        """The archive of the stanza's newest database; None before anything was archived."""
+        names = pgbackrest.names(f"archive/{pgbackrest.stanza}", timeout)
+        identifier = newest_archive_id(names)
+        return None if identifier is None else cls(pgbackrest, identifier, timeout)
+
+    @property
+    def path(self) -> str:
+        return f"archive/{self.pgbackrest.stanza}/{self.identifier}"
+
+    def timelines(self) -> list[int]:
+        """The timelines that have a segment or a history file, ascending."""
+        return timelines_of(self.pgbackrest.names(self.path, self.timeout))
+
+    def newest_timeline(self) -> int | None:
+        return max(self.timelines(), default=None)
+
+    def segments(self, timeline: int) -> list[str]:
+        """The names of the complete segments of a timeline, ascending."""
+        directories = self.pgbackrest.names(self.path, self.timeout)
+        wanted = [name for name in directories if len(name) == 16 and name.startswith(f"{timeline:08X}")]
+        found = [
+            segment
+            for directory in wanted
+            for segment in segments_of(self.pgbackrest.names(f"{self.path}/{directory}", self.timeout))
+        ]
+        return sorted(found)
+
+    def history(self, timeline: int) -> str | None:
+        """The text of a timeline's history file; None when it is not in the archive."""
+        return self.pgbackrest.content(f"{self.path}/{timeline:08X}.history", self.timeout)
+
+
+def newest_archive_id(names: Sequence[str]) -> str | None:
+    """Of ``17-1``, ``17-2``, … the one of the newest database id; other names are passed over."""
+    found = [(int(match[1]), name) for name in names if (match := _ARCHIVE_ID.match(name))]
+    return max(found)[1] if found else None
+
+
+def timelines_of(names: Sequence[str]) -> list[int]:
+    """The timelines of a database's directory in the archive: of its directories and history files."""
+    return sorted({int(match[1], 16) for name in names if (match := _TIMELINE_NAME.match(name))})
+
+
+def segments_of(names: Sequence[str]) -> list[str]:
+    """The segments among a directory's names; partial ones and backup labels are passed over."""
+    return [match[1] for name in names if (match := _SEGMENT.match(name))]

@@ -1,0 +1,174 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What pgBackRest's error codes and texts mean for the user: one sentence that says what is wrong and what to do.
+
+The codes are those of ``src/build/error/error.yaml`` of pgBackRest 2.55. Many of them have several causes, so
+the text is looked at first.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+OPTION_REQUIRED = 37
+POSTMASTER_RUNNING = 38
+LOCK_HELD = 50
+FILE_MISSING = 55
+
+NOTHING_CHANGED = "no files have changed since the last backup"
+
+# How a process on another host is named in front of its message.
+_RAISED = re.compile(r"raised from [\w-]+ (?:tls|ssh) protocol on '(?P<host>[^']+)': ")
+_CONNECT = re.compile(
+    r"unable to get address for '(?P<unknown>[^']+)'"
+    r"|unable to connect to '(?P<refused>[^':]+)(?::\d+)?'"
+    r"|waiting for read from '(?P<silent>[^':]+)(?::\d+)?'"
+    r"|remote-\d+ (?:tls|ssh) protocol on '(?P<lost>[^']+)'"
+)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A sentence for a failure; ``pattern`` must match its text, ``code`` (when given) its code."""
+
+    pattern: str
+    sentence: str
+    code: int | None = None
+
+    def matches(self, code: int, text: str) -> bool:
+        return (self.code is None or self.code == code) and re.search(self.pattern, text, re.IGNORECASE) is not None
+
+
+# In the order in which they are tried. {stanza} and {host} (where the error was raised) are filled in.
+RULES = (
+    Rule(
+        r"no space left on device",
+        "The disk is full on {host}. Free space there (on the repository host cleanup.yml removes backups), then run "
+        "this again; what was left half done is cleaned up by that run.",
+    ),
+    Rule(
+        r"read-only file system",
+        "A file system on {host} is mounted read-only. Look at the host's disk, then run this again.",
+    ),
+    Rule(
+        r"unable to acquire lock",
+        "Another pgBackRest command holds the lock of stanza {stanza}. Run this again when it has ended.",
+        LOCK_HELD,
+    ),
+    Rule(
+        r"more than one primary",
+        "Two primaries answer for stanza {stanza}, so nothing was backed up. Stop the one whose writes you can lose "
+        "(compare their timelines with status.yml), then run rejoin.yml.",
+    ),
+    Rule(
+        r"unable to find primary",
+        "No primary answers for stanza {stanza}. Start the primary, or run failover.yml to promote a standby.",
+    ),
+    Rule(
+        r"unable to check pg|unable to connect to.*connection to server|connection to server",
+        "PostgreSQL of stanza {stanza} does not take connections. Start it (status.yml shows what answers), then run "
+        "this again.",
+        56,
+    ),
+    Rule(
+        r"postmaster\.pid exists",
+        "An offline backup was asked for, but PostgreSQL is running. Make an online backup, or stop the server; "
+        "force=true copies the running server's files, which most likely cannot be restored.",
+        POSTMASTER_RUNNING,
+    ),
+    Rule(
+        r"archive_mode must be|archive_command .* must",
+        "PostgreSQL does not archive into stanza {stanza}. Run site.yml, and restart the server if status.yml names "
+        "archive_mode as pending.",
+    ),
+    Rule(
+        r"does not match pg_control timeline|timeline .* does not match|expected timeline",
+        "The timeline of the primary changed under the backup: a standby has been promoted. Run this again when the "
+        "hand-over has finished (failover.yml finishes one that was cut off).",
+    ),
+    Rule(
+        r"was not archived before the|archive timeout|before the \d+ms timeout",
+        "WAL of stanza {stanza} does not arrive in the repository in time. Look at archive_command's error in the "
+        "primary's log and at the repository's disk, then run this again.",
+    ),
+    Rule(
+        r"do not match the database|does not match the.*system.?id|mismatch.*stanza|stanza-upgrade",
+        "The repository's stanza {stanza} belongs to another database cluster than the one that answers. Check the "
+        "inventory's cluster_name and node_address; after a major upgrade of PostgreSQL run pgbackrest stanza-upgrade.",
+    ),
+    Rule(
+        r"stanza-create been performed|unable to load info file|backup\.info.*missing|archive\.info.*missing",
+        "The repository has no stanza {stanza}, or its backup.info or archive.info is missing. Run site.yml, which "
+        "creates it; if there were backups, look at the repository's disk first.",
+    ),
+    Rule(
+        r"does this stanza exist",
+        "No stanza {stanza} is configured on this host. Check the cluster's name, then run site.yml.",
+        OPTION_REQUIRED,
+    ),
+    Rule(
+        r"expected value '[\d.]+' for greeting key 'version'|version.*greeting|greeting.*version",
+        "The versions of pgBackRest differ between this host and {host}. Install the same version on all hosts.",
+    ),
+    Rule(
+        r"stop file exists",
+        "pgBackRest was stopped on purpose for stanza {stanza}. Run 'pgbackrest start' as postgres on the host that "
+        "has the stop file, then run this again.",
+        62,
+    ),
+    Rule(
+        r"access denied",
+        "{host} does not let this host use stanza {stanza}. Run site.yml, which writes the list tls-server-auth.",
+    ),
+    Rule(
+        r"certificate|TLS error|SSL|handshake",
+        "The certificates of pgBackRest's TLS connection to {host} do not fit. Run site.yml, which distributes them; "
+        "compare the hosts' clocks if it changes nothing.",
+    ),
+    Rule(
+        r"\[13\] permission denied|permission denied",
+        "pgBackRest may not read or write a file on {host} (its own message names it). Give the file back to the user "
+        "postgres; usually somebody ran pgbackrest as root.",
+    ),
+    Rule(
+        r"unable to (?:create path|open|list).*repo|repository|backrest-checksum|checksum error",
+        "The repository of stanza {stanza} cannot be read as one. Look at its disk and at pgBackRest's own message.",
+        103,
+    ),
+)
+
+
+def raised_on(text: str, default: str = "this host") -> str:
+    """Return the host on which the error was raised, as pgBackRest's message names it."""
+    found = _RAISED.search(text)
+    return found["host"] if found else default
+
+
+def connect_failure(text: str) -> str | None:
+    """Return the sentence for a host that cannot be reached; None when the text is about something else."""
+    found = _CONNECT.search(text)
+    if found is None:
+        return None
+    if found["unknown"]:
+        return f"The host {found['unknown']} is not known by that name, so it is most likely stopped. Start it"
+    if found["refused"]:
+        return f"pgBackRest's TLS server on {found['refused']} takes no connections. Start its service pgbackrest"
+    if found["silent"]:
+        return f"{found['silent']} takes connections but does not answer. Look whether it is paused or overloaded"
+    return None
+
+
+def explain(code: int, text: str, stanza: str, command: str) -> str:
+    """Return the sentence for a failed ``command``; ``text`` is what pgBackRest wrote to stderr."""
+    host = raised_on(text)
+    errors = "\n".join(re.findall(r"ERROR: .*(?:\n\s.*)*", text)) or text
+    for rule in RULES:
+        if rule.matches(code, errors):
+            return rule.sentence.format(stanza=stanza, host=host)
+    unreachable = connect_failure(errors)
+    if unreachable:
+        return f"{unreachable}, then run this again."
+    first = re.sub(r"^ERROR: (\[\d+\]: )?", "", errors.strip().splitlines()[0] if errors.strip() else "no message")
+    return f"pgbackrest {command} of stanza {stanza} failed with [{code:03d}]: {first}. Look at its log on this host."

@@ -1,0 +1,252 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ways to turn this node's data into a standby's, each for a stopped server and each safe to repeat.
+
+Before data is overwritten a rejoin marker forbids every start; it goes once ``standby.signal`` is on the disk.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import _marker, _names
+from ._errors import RelevoError
+from ._rejoin_plan import Method, Request, Situation, Source
+from ._server import Server, primary_conninfo, run_as_postgres, sync_directory, write_file
+from ._session import Session
+from ._wait import wait_until
+
+#: pgBackRest's exit code for "the archive holds this file with another content".
+EXIT_DUPLICATE = 45
+PR_SET_PDEATHSIG = 1
+
+
+def connection(request: Request, user: str, dbname: str) -> str:
+    """How a client program reaches the primary; the password comes from the passfile."""
+    return (
+        f"host={request.primary.host} port={request.primary.port} user={user} dbname={dbname} connect_timeout=10 "
+        f"application_name=relevo_rejoin passfile={_names.PASSFILE} sslmode=verify-full sslrootcert={_names.CA_FILE}"
+    )
+
+
+def restore_command(stanza: str) -> str:
+    # Asynchronous archive-get has a race at a switch of timelines (pgBackRest issue 2423, fixed in 2.59).
+    return f'pgbackrest --stanza={stanza} --no-archive-async archive-get %f "%p"'
+
+
+def _die_with_parent() -> None:
+    """A copy must not outlive the process that would finish it: nobody could tell its files from the next try's."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def run_long(command: list[str], timeout: float, lock: int) -> None:
+    """Run a copy as postgres. It inherits the ``lock`` file: no second rejoin starts beside one that was left."""
+    account = pwd.getpwnam("postgres")
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env={"PATH": f"{_names.PG_BINDIR}:/usr/bin:/bin", "HOME": account.pw_dir, "LC_ALL": "C.UTF-8"},
+        cwd="/",
+        user=account.pw_uid,
+        group=account.pw_gid,
+        extra_groups=os.getgrouplist("postgres", account.pw_gid),
+        start_new_session=True,
+        preexec_fn=_die_with_parent,
+        pass_fds=(lock,),
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            raise RelevoError(f"{Path(command[0]).name} did not end within {timeout:g} s.") from None
+    if process.returncode:
+        last = " ".join(output.strip().splitlines()[-3:]) or "no message"
+        raise RelevoError(f"{Path(command[0]).name} failed with {process.returncode}: {last}")
+
+
+@dataclass
+class Copier:
+    """Prepares the stopped server of this node; afterwards its next start is one as a standby of the primary."""
+
+    request: Request
+    source: Source
+    read_history: Callable[[int], str | None]
+    lock: int
+    server: Server = field(default_factory=Server)
+
+    def apply(self, method: Method, situation: Situation) -> None:
+        {
+            "clean": self._clean,
+            "rewind": self._rewind,
+            "restore": self._restore,
+            "basebackup": self._basebackup,
+        }[method](situation)
+
+    def configure(self, restore: bool) -> bool:
+        """Say whom to follow; ``restore``: fetch from the archive what the primary no longer has."""
+        return self.server.write_replication_conf(*self.settings(restore))
+
+    def settings(self, restore: bool) -> tuple[str, str, str]:
+        return (
+            primary_conninfo(self.request.primary, self.request.node),
+            _names.slot_name(self.request.node),
+            restore_command(self.request.stanza) if restore else "",
+        )
+
+    # --- the methods ---------------------------------------------------------------------------------------------
+
+    def _clean(self, situation: Situation) -> None:
+        # With the history at hand recovery leaves the old timeline where the primary did. Without it the server would
+        # first replay all that it has of the old one, possibly beyond the fork, and then not find its way.
+        for timeline in range(situation.timeline + 1, self.source.timeline + 1):
+            text = self.read_history(timeline)
+            if text is not None:
+                write_file(self.server.pgdata / "pg_wal" / f"{timeline:08X}.history", text)
+        self._become_standby(restore=False)
+
+    def _rewind(self, situation: Situation) -> None:
+        self._forbid_start("rewind")
+        self._remove_stale_pid_file()
+        if not situation.state.startswith("shut down"):
+            # pg_rewind first lets the server recover in single-user mode, which refuses to run as a standby.
+            for name in ("standby.signal", "recovery.signal"):
+                (self.server.pgdata / name).unlink(missing_ok=True)
+        command = [
+            str(_names.PG_BINDIR / "pg_rewind"),
+            f"--target-pgdata={self.server.pgdata}",
+            f"--source-server={connection(self.request, _names.REWIND_ROLE, 'postgres')}",
+            f"--config-file={_names.CONFIG_FILE}",
+        ]
+        if self.request.repository:
+            # To look for the fork it may need old segments that this node has recycled.
+            self.configure(restore=True)
+            command.append("--restore-target-wal")
+        run_long(command, self.request.copy_timeout, self.lock)
+        self._become_standby(restore=False)
+
+    def _restore(self, situation: Situation) -> None:
+        self._forbid_start("restore")
+        self._remove_stale_pid_file()
+        if not self.server.pgdata.is_dir():
+            self._make_empty(self.server.pgdata)
+        stanza = f"--stanza={self.request.stanza}"
+        quiet = ["--log-level-console=off", "--log-level-stderr=error"]
+        command = ["pgbackrest", stanza, *quiet, "--delta", "--type=standby", "restore"]
+        run_long(command, self.request.copy_timeout, self.lock)
+        found = self.server.control_data().system_identifier
+        if found != self.source.system_identifier:
+            raise RelevoError(f"The newest backup in the repository is of another cluster (system identifier {found}).")
+        self._become_standby(restore=True)
+
+    def _basebackup(self, situation: Situation) -> None:
+        new = self.server.pgdata.with_name(f"{self.server.pgdata.name}.new")
+        if new.exists():
+            shutil.rmtree(new)
+        with Session.remote(self.request.primary, _names.HANDOVER_ROLE, timeout=30) as session:
+            if self.server.pgdata.exists() and not self._room_for_two(session):
+                self._forbid_start("basebackup")
+                shutil.rmtree(self.server.pgdata)
+            self._wait_for_slot(session)
+        self._make_empty(new)
+        command = [
+            str(_names.PG_BINDIR / "pg_basebackup"),
+            f"--pgdata={new}",
+            f"--dbname={primary_conninfo(self.request.primary, self.request.node)}",
+            "--no-password",
+            "--checkpoint=fast",
+            "--wal-method=stream",
+            f"--slot={_names.slot_name(self.request.node)}",
+        ]
+        run_long(command, self.request.copy_timeout, self.lock)
+        # Complete before it gets its name: a service that waits for data may start it at once.
+        self.configure(restore=False)
+        Server(new, self.server.replication_conf).become_standby_at_next_start()
+        if self.server.pgdata.exists():
+            self._forbid_start("basebackup")
+            shutil.rmtree(self.server.pgdata)
+        new.rename(self.server.pgdata)
+        sync_directory(self.server.pgdata.parent)
+        self._allow_start()
+
+    # --- what they share -----------------------------------------------------------------------------------------
+
+    def _forbid_start(self, method: Method) -> None:
+        request = self.request
+        _marker.write(
+            _marker.Marker.now(
+                "rejoin", node=request.node, by="pg_rejoin", successor=request.primary.name, reason=method
+            )
+        )
+
+    def _become_standby(self, restore: bool) -> None:
+        self.configure(restore)
+        self.server.become_standby_at_next_start()
+        self._allow_start()
+
+    def _allow_start(self) -> None:
+        """Only now that ``standby.signal`` is on the disk: without it the fence alone keeps a primary from starting."""
+        _marker.remove("rejoin")
+        _marker.remove("fence")
+
+    def _remove_stale_pid_file(self) -> None:
+        # Its process is gone (the caller stopped it), but pgBackRest and PostgreSQL go by the file.
+        if self.server.postmaster_pid() is None:
+            (self.server.pgdata / "postmaster.pid").unlink(missing_ok=True)
+
+    def _make_empty(self, directory: Path) -> None:
+        account = pwd.getpwnam("postgres")
+        missing = [path for path in (directory, *directory.parents) if not path.exists()]
+        for path in reversed(missing):
+            path.mkdir(mode=0o700)
+            os.chown(path, account.pw_uid, account.pw_gid)
+
+    def _room_for_two(self, session: Session) -> bool:
+        """Whether the copy fits beside the old data, which is kept until the copy is complete if it does."""
+        needed = int(session.value("SELECT sum(pg_database_size(oid)) FROM pg_database WHERE datallowconn"))
+        return shutil.disk_usage(self.server.pgdata.parent).free > needed * 1.1 + (1 << 30)
+
+    def _wait_for_slot(self, session: Session) -> None:
+        """The sender of a standby that died without a word occupies its slot until wal_sender_timeout (60 s)."""
+        name = _names.slot_name(self.request.node)
+        wait_until(
+            lambda: session.flag("SELECT NOT active FROM pg_replication_slots WHERE slot_name = $1", (name,)),
+            f"the slot {name} on {self.request.primary.name} to be left by an earlier connection",
+            timeout=75,
+        )
+
+
+def push_unarchived(server: Server, stanza: str, deadline: float = 60.0) -> tuple[list[str], list[str]]:
+    """Archive what only this node has: ``pg_rewind`` and a standby's checkpoints delete segments marked ``.ready``.
+
+    Returns the files pushed, and those of which the archive holds another content, which stay as they are there.
+    """
+    wal = server.pgdata / "pg_wal"
+    pushed: list[str] = []
+    different: list[str] = []
+    for ready in sorted((wal / "archive_status").glob("*.ready")):
+        name = ready.name.removesuffix(".ready")
+        if not (wal / name).exists():
+            continue
+        command = ["pgbackrest", f"--stanza={stanza}", "--no-archive-async", "--log-level-console=off"]
+        done = run_as_postgres(
+            [*command, "--log-level-stderr=error", "archive-push", str(wal / name)], timeout=deadline
+        )
+        if done.returncode not in (0, EXIT_DUPLICATE):
+            raise RelevoError(f"{name} could not be archived: {done.stderr.strip() or f'exit {done.returncode}'}")
+        (pushed if done.returncode == 0 else different).append(name)
+        ready.rename(ready.with_name(f"{name}.done"))
+    return pushed, different

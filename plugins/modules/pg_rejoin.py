@@ -1,0 +1,178 @@
+#!/usr/bin/python
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pg_rejoin
+short_description: Make this node a standby of the primary
+version_added: 0.1.0
+description:
+  - Runs on the node that is to follow, whatever its state. New, stopped, crashed, a former primary, or half copied by
+    a run that was cut off.
+  - Tries the cheapest way that fits. Nothing when the node streams from O(primary) already; a change of settings for a
+    running standby; a plain start when all that the node has is part of the primary's history; C(pg_rewind); a delta
+    restore from the repository; a new base backup. One that fails gives way to the next and is reported.
+  - A node without data is cloned by a base backup.
+  - WAL that only this node has is archived first, since C(pg_rewind) and a standby's checkpoints delete it.
+  - Holds a shared lock on the primary, so that no hand-over moves the role meanwhile.
+  - Can be killed at any moment and run again. While data is overwritten a marker forbids the server's start.
+  - Databases with tablespaces outside of the data directory cannot be cloned by a base backup over old data, since
+    PostgreSQL wants their directories empty.
+author: The Relevo authors (@relevo)
+options:
+  node:
+    description: The inventory name of this node.
+    type: str
+    required: true
+  primary:
+    description: The server to follow. It must take writes.
+    type: dict
+    required: true
+    suboptions:
+      name:
+        description: The node's inventory name.
+        type: str
+        required: true
+      host:
+        description: The name or address under which this node reaches it. The node's name when omitted.
+        type: str
+      port:
+        description: The port of PostgreSQL at O(primary.host).
+        type: int
+        default: 5432
+  service_manager:
+    description: What keeps PostgreSQL running on this node.
+    type: str
+    choices: [runit, systemd]
+    required: true
+  stanza:
+    description: The cluster's pgBackRest stanza.
+    type: str
+    default: main
+  repository:
+    description: Whether there is a pgBackRest repository, to archive to and to restore from.
+    type: bool
+    default: true
+  method:
+    description:
+      - V(auto) tries what fits, cheapest first. Another value allows that method only, also on a node that follows
+        already.
+      - Data of another cluster is overwritten by an explicit V(basebackup) only.
+    type: str
+    choices: [auto, clean, rewind, restore, basebackup]
+    default: auto
+  demote:
+    description:
+      - Stop this node and write a fence marker on it if it takes writes while O(primary) is another. Without it two
+        primaries are an error. What only this node has committed is lost.
+    type: bool
+    default: false
+  discard_unarchived:
+    description: Go on when WAL that only this node has cannot be archived. It is lost then.
+    type: bool
+    default: false
+  timeout:
+    description: Seconds to wait for the server to stream from the primary; counted anew while its recovery advances.
+    type: float
+    default: 60
+  copy_timeout:
+    description: Seconds that one rewind, restore or base backup may take.
+    type: float
+    default: 21600
+attributes:
+  check_mode:
+    description: Says which method would be tried first.
+    support: full
+  diff_mode:
+    description: Shows what the node was and will be.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Make the old primary a standby of the new one
+  relevo.postgres.pg_rejoin:
+    node: postgres_master
+    primary:
+      name: postgres_slave
+    service_manager: runit
+"""
+
+RETURN = r"""
+method:
+  description:
+    - What made the node a standby, or in check mode would be tried first. V(none) where it follows already, V(follow)
+      for a running standby whose settings were changed, else V(clean), V(rewind), V(restore) or V(basebackup).
+  returned: success
+  type: str
+  sample: clean
+primary:
+  description: The server that the node follows.
+  returned: success
+  type: str
+timeline:
+  description: The timeline of the primary.
+  returned: success
+  type: int
+actions:
+  description: What was, or in check mode would be, done.
+  returned: success, and when every method failed
+  type: list
+  elements: str
+failures:
+  description: Methods that were tried and failed, each with C(method) and C(error).
+  returned: success, and when every method failed
+  type: list
+  elements: dict
+seconds:
+  description: How long it took.
+  returned: success
+  type: float
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.relevo.postgres.plugins.module_utils import _session
+from ansible_collections.relevo.postgres.plugins.module_utils._arguments import NODE_OPTIONS
+from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._rejoin import Rejoin
+from ansible_collections.relevo.postgres.plugins.module_utils._rejoin_plan import Request
+from ansible_collections.relevo.postgres.plugins.module_utils._service import service_for
+from ansible_collections.relevo.postgres.plugins.module_utils._session import Node
+
+
+def work(module):
+    parameters = dict(module.params)
+    service = service_for(parameters.pop("service_manager"))
+    request = Request(**{**parameters, "primary": Node.from_dict(parameters["primary"])})
+    return Rejoin(request, service).run(module.check_mode)
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "node": {"type": "str", "required": True},
+            "primary": {"type": "dict", "required": True, "options": NODE_OPTIONS},
+            "service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True},
+            "stanza": {"type": "str", "default": "main"},
+            "repository": {"type": "bool", "default": True},
+            "method": {
+                "type": "str",
+                "choices": ["auto", "clean", "rewind", "restore", "basebackup"],
+                "default": "auto",
+            },
+            "demote": {"type": "bool", "default": False},
+            "discard_unarchived": {"type": "bool", "default": False},
+            "timeout": {"type": "float", "default": 60},
+            "copy_timeout": {"type": "float", "default": 21600},
+        },
+        supports_check_mode=True,
+    )
+    require_libraries(module, {"psycopg": _session.PSYCOPG_IMPORT_ERROR})
+    run_module(module, work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+#!/usr/bin/python
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read what a pgBackRest repository holds."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pgbackrest_info
+short_description: Read what a pgBackRest repository holds
+version_added: 0.1.0
+description:
+  - Returns the backups, the archive and the state of a stanza, from C(pgbackrest info --output=json).
+  - Works on the repository host and on every server. Changes nothing.
+author:
+  - The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.pgbackrest
+options:
+  require:
+    description:
+      - V(stanza) fails unless the stanza exists and can be read.
+      - V(nothing) returns the state, whatever it is.
+    type: str
+    choices: [stanza, nothing]
+    default: stanza
+  wait:
+    description:
+      - Seconds to wait for a running backup to end; the task fails when it has not.
+      - Without it a running backup is an answer like any other.
+    type: float
+  timeout:
+    description: Seconds for each question.
+    type: float
+    default: 30
+attributes:
+  check_mode:
+    description: Can run in check mode; the module only reads.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Read what the repository holds
+  relevo.postgres.pgbackrest_info:
+    stanza: main
+  register: repository
+
+- name: Show the newest backup
+  ansible.builtin.debug:
+    var: repository.backups | last
+"""
+
+RETURN = r"""
+backups:
+  description: The backups, the oldest first, each as it stands in the output of C(pgbackrest info).
+  returned: success
+  type: list
+  elements: dict
+databases:
+  description: The list C(db) of the output, with the system identifiers.
+  returned: success
+  type: list
+  elements: dict
+archive:
+  description: The range of WAL segments of each database.
+  returned: success
+  type: list
+  elements: dict
+exists:
+  description: Whether the stanza exists.
+  returned: success
+  type: bool
+running:
+  description: How far a backup is that runs now; null when there is none.
+  returned: success
+  type: str
+  sample: 41 % of 413 MiB are done
+raw:
+  description: The stanza's whole entry in the output.
+  returned: success
+  type: dict
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.relevo.postgres.plugins.module_utils._backup import wait_for_idle
+from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._pgbackrest import (
+    STATUS_NO_STANZA,
+    PgBackRest,
+    running_backup,
+)
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    params = module.params
+    pgbackrest = PgBackRest(params["stanza"], params["config"])
+    entry = (
+        pgbackrest.require_stanza(params["timeout"])
+        if params["require"] == "stanza"
+        else pgbackrest.info(params["timeout"])
+    )
+    if params["wait"] is not None:
+        entry = wait_for_idle(pgbackrest, params["wait"])
+    return {
+        "changed": False,
+        "backups": entry.get("backup") or [],
+        "databases": entry.get("db") or [],
+        "archive": entry.get("archive") or [],
+        "exists": entry["status"]["code"] != STATUS_NO_STANZA,
+        "running": running_backup(entry),
+        "raw": entry,
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "stanza": {"type": "str", "default": "main"},
+            "config": {"type": "path", "default": "/etc/pgbackrest/pgbackrest.conf"},
+            "require": {"type": "str", "choices": ["stanza", "nothing"], "default": "stanza"},
+            "wait": {"type": "float"},
+            "timeout": {"type": "float", "default": 30},
+        },
+        supports_check_mode=True,
+    )
+    run_module(module, work)
+
+
+if __name__ == "__main__":
+    main()

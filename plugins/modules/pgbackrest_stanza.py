@@ -1,0 +1,94 @@
+#!/usr/bin/python
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Create a stanza and prove that its primary archives."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pgbackrest_stanza
+short_description: Create a stanza, and prove that archiving works
+version_added: 0.1.0
+description:
+  - Creates the stanza in the repository where it is missing, and verifies that it belongs to the cluster that answers.
+  - With O(state=checked) the primary switches its WAL segment, and the module waits until the repository has it.
+  - Runs on the repository host. Servers that do not answer are left out, so an absent standby costs nothing.
+author:
+  - The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.pgbackrest
+options:
+  state:
+    description:
+      - V(present) creates the stanza where it is missing.
+      - V(checked) does that too, and then proves that WAL arrives in the repository. In check mode nothing is proven.
+    type: str
+    choices: [present, checked]
+    default: present
+  timeout:
+    description: Seconds that a WAL segment may take to arrive.
+    type: float
+    default: 60
+  connect_timeout:
+    description: Seconds after which a server that does not answer is left out. All are asked at once.
+    type: float
+    default: 5
+attributes:
+  check_mode:
+    description: Says whether the stanza would be created.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Create the stanza and prove that archiving works
+  relevo.postgres.pgbackrest_stanza:
+    stanza: main
+    state: checked
+"""
+
+RETURN = r"""
+absent:
+  description: Addresses of the servers that did not answer and were left out.
+  returned: success
+  type: list
+  elements: str
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._pgbackrest import STATUS_NO_STANZA, PgBackRest
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    params = module.params
+    pgbackrest = PgBackRest(params["stanza"], params["config"])
+    options, absent = pgbackrest.reachable(params["connect_timeout"])
+    # pgBackRest's stanza-create says nothing about whether it had something to do.
+    missing = pgbackrest.info()["status"]["code"] == STATUS_NO_STANZA
+    if not module.check_mode:
+        pgbackrest.run("stanza-create", *options)
+        if params["state"] == "checked":
+            pgbackrest.prove_archiving(options, params["timeout"])
+    return {"changed": missing, "absent": absent}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "stanza": {"type": "str", "default": "main"},
+            "config": {"type": "path", "default": "/etc/pgbackrest/pgbackrest.conf"},
+            "state": {"type": "str", "choices": ["present", "checked"], "default": "present"},
+            "timeout": {"type": "float", "default": 60},
+            "connect_timeout": {"type": "float", "default": 5},
+        },
+        supports_check_mode=True,
+    )
+    run_module(module, work)
+
+
+if __name__ == "__main__":
+    main()

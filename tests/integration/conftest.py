@@ -1,0 +1,22 @@
+"""One cluster for all tests of this folder: made before the first, removed with its data after the last."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from cluster import play  # noqa: E402
+
+
+@pytest.fixture(scope="session", autouse=True)
+def provisioned() -> Iterator[None]:
+    """Provision from nothing; whatever an earlier run left is removed first."""
+    play("playbooks/down.yml", "-e", "down_data=true")
+    play("site.yml")
+    yield
+    play("playbooks/down.yml", "-e", "down_data=true")

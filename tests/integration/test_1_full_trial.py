@@ -1,0 +1,39 @@
+"""The full trial: backups across a failover and a failback, while a client outside goes on writing."""
+
+from __future__ import annotations
+
+from cluster import PRIMARY, STANDBY, Writer, missing, play, psql, records, restore_rows, rows_of
+
+
+def test_the_full_trial() -> None:
+    with Writer() as writer:
+        play("backup.yml", "-e", "day=1")
+
+        play("playbooks/failover.yml")
+        assert psql(STANDBY, "SELECT pg_is_in_recovery()") == "f"
+        assert psql(PRIMARY, "SELECT pg_is_in_recovery()") == "t"
+        assert play("playbooks/failover.yml").changed == 0, "a failover run again must move nothing"
+
+        play("backup.yml", "-e", "day=2")
+        assert play("site.yml").changed == 0, "site.yml after a failover must change nothing"
+
+        play("playbooks/failback.yml")
+        assert psql(PRIMARY, "SELECT pg_is_in_recovery()") == "f"
+        committed_before = list(writer.acknowledged)
+        play("backup.yml", "-e", "day=4")
+        assert play("site.yml").changed == 0, "site.yml after a failback must change nothing"
+
+    assert len(writer.acknowledged) > 500, "the client outside hardly wrote"
+    print(f"{len(writer.acknowledged)} rows acknowledged, longest write outage {writer.longest_outage:.3f} s")
+    assert missing(rows_of(PRIMARY), writer.acknowledged) == []
+
+    catalog = records()
+    assert [record["maestro_usado"] for record in catalog] == [PRIMARY, STANDBY, PRIMARY]
+    assert [record["tipo_backup"] for record in catalog] == ["completo", "incremental", "incremental"]
+
+    restored = restore_rows(STANDBY, catalog[-1]["etiqueta"])
+    assert missing(restored, committed_before) == []
+
+
+def test_check_mode_changes_nothing_on_a_finished_cluster() -> None:
+    assert play("site.yml", "--check").changed == 0
