@@ -203,10 +203,8 @@ def _action(node: Wanted, engine: Engine, wanted: str, fenced: bool, settings: S
             f"{node.name}, or failover.yml, which fences it."
         )
     differs = container.labels.get(LABEL_CONFIG) != wanted
-    pending = (
-        f"the container of {node.name} was made with other settings or an older image; it is replaced only with "
-        "docker_nodes_recreate=true"
-    )
+    when = "after rejoin.yml, with docker_nodes_recreate=true" if fenced else "only with docker_nodes_recreate=true"
+    pending = f"The container of {node.name} was made with other settings or an older image. It is replaced {when}."
     if fenced:
         return "none", pending if differs else ""
     if differs and settings.recreate:

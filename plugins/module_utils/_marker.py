@@ -125,7 +125,7 @@ def remove(kind: Kind, directory: Path | None = None) -> bool:
     return True
 
 
-def _start_time(pid: int) -> str | None:
+def start_time(pid: int) -> str | None:
     """When a process started, in clock ticks since boot: together with its number it names one process for good."""
     try:
         # The second field, the command in brackets, may hold blanks; field 22 is the 20th after it.
@@ -141,7 +141,7 @@ def write_start_pass(directory: Path | None = None) -> None:
     """
     where = (directory or _names.MARKER_DIR) / START_PASS
     ensure_directory(where.parent)
-    write_file(where, json.dumps({"pid": os.getpid(), "starttime": _start_time(os.getpid())}) + "\n")
+    write_file(where, json.dumps({"pid": os.getpid(), "starttime": start_time(os.getpid())}) + "\n")
 
 
 def take_start_pass(directory: Path | None = None) -> bool:
@@ -149,7 +149,7 @@ def take_start_pass(directory: Path | None = None) -> bool:
     where = (directory or _names.MARKER_DIR) / START_PASS
     try:
         given = json.loads(where.read_text())
-        valid = isinstance(given, dict) and _start_time(int(given["pid"])) == str(given["starttime"])
+        valid = isinstance(given, dict) and start_time(int(given["pid"])) == str(given["starttime"])
     except FileNotFoundError:
         return False
     except (ValueError, KeyError, TypeError):

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from ._errors import RelevoError
-from ._lsn import parse_lsn
+from ._lsn import parse_lsn, segment_name
 
 Action = Literal["switchover", "promote", "finish"]
 
@@ -27,6 +27,8 @@ class Plan:
     candidate: str
     primary: str
     message: str
+    timeline: int = 0
+    salvage_from: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -100,7 +102,16 @@ def _plan_emergency(topology: dict[str, Any], preferred: str, candidate: str, fo
             f"{best['name']} knows more than {candidate}. Nothing was touched; name {best['name']}, "
             "or lose what only it has with force=true."
         )
-    return Plan("promote", chosen["name"], _lost_primary(topology, preferred), f"Promote {chosen['name']}.")
+    timeline = int(chosen["timeline"])
+    return Plan(
+        "promote",
+        chosen["name"],
+        _lost_primary(topology, preferred),
+        f"Promote {chosen['name']}.",
+        timeline,
+        # The segment that the candidate is replaying: from there on the dead primary may know more.
+        segment_name(timeline, parse_lsn(chosen["replay_lsn"])),
+    )
 
 
 def _lost_primary(topology: dict[str, Any], preferred: str) -> str:

@@ -9,7 +9,6 @@ import os
 import pwd
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,24 +85,20 @@ class Promotion:
         wait_until(
             lambda: not session.value("SELECT true FROM pg_stat_wal_receiver"), "the WAL receiver to end", timeout=15
         )
-        salvaged = self._replay_salvage(session) if self.salvage else 0
-        wait_until(self._replayed(session), "the received WAL to be replayed", timeout=300)
-        end = session.value("SELECT pg_last_wal_replay_lsn()")
+        salvaged = self._replay_salvage(session, self.salvage) if self.salvage else 0
+        # The server itself replays all that it has before it ends recovery (xlogrecovery.c, CheckForStandbyTrigger).
         if not session.flag("SELECT pg_promote(true, 60)", timeout=90):
             raise RelevoError(f"{self.own.name} was not promoted within 60 s. Look at its log, then run this again.")
+        end = session.value("SELECT pg_last_wal_replay_lsn()")
         return {"salvaged_bytes": salvaged, "replayed_before": before, "end_lsn": end}
 
-    def _replayed(self, session: Session) -> Callable[[], bool]:
-        return lambda: session.flag("SELECT coalesce(pg_last_wal_receive_lsn(), '0/0') <= pg_last_wal_replay_lsn()")
-
-    def _replay_salvage(self, session: Session) -> int:
+    def _replay_salvage(self, session: Session, salvage: Path) -> int:
         """Give the running standby the dead primary's last segments; returns the bytes that it replayed of them.
 
         Each is put beside its target under a name that PostgreSQL itself uses for unfinished segments, owned by
         postgres, and renamed: a file that the server cannot read makes it panic.
         """
-        assert self.salvage is not None
-        segments = sorted(path for path in self.salvage.iterdir() if SEGMENT.fullmatch(path.name))
+        segments = sorted(path for path in salvage.iterdir() if SEGMENT.fullmatch(path.name))
         if not segments:
             return 0
         start = parse_lsn(session.value("SELECT pg_last_wal_replay_lsn()"))

@@ -8,10 +8,9 @@ Every step changes nothing when it has been done, so a run that was cut off is f
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import re
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from typing import Any
 from . import _marker, _names
 from ._errors import RelevoError
 from ._lsn import parse_history, parse_lsn
+from ._rejoin_lock import alone
 from ._rejoin_methods import Copier, push_unarchived
 from ._rejoin_plan import Plan, Request, Role, Situation, Source, decide, methods_when_stopped
 from ._server import Server, run_as_postgres
@@ -65,9 +65,9 @@ class Rejoin:
             source = self._source()
             copier = Copier(self.request, source, self._history_text, lock=-1, server=self.server)
             before = self._observe(copier)
-            method = self._forecast(decide(self.request, before, source))
+            method = self._forecast(copier, decide(self.request, before, source))
         else:
-            with self._alone() as lock, self._role_stays() as session:
+            with alone(_names.MARKER_DIR) as lock, self._role_stays() as session:
                 # The lock first: only then what is seen of the primary stays true.
                 source = self._source()
                 copier = Copier(self.request, source, self._history_text, lock, self.server)
@@ -93,32 +93,17 @@ class Rejoin:
     # --- nobody else meanwhile -----------------------------------------------------------------------------------
 
     @contextmanager
-    def _alone(self) -> Iterator[int]:
-        """One rejoin at a time on this node; a copy that a killed one left behind counts, too."""
-        _marker.ensure_directory(_names.MARKER_DIR)
-        handle = os.open(_names.MARKER_DIR / "rejoin.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-        def lock() -> bool:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            return True
-
-        try:
-            wait_until(lock, "another rejoin at work on this node to end", 15, POLL)
-            yield handle
-        finally:
-            os.close(handle)
-
-    @contextmanager
     def _role_stays(self) -> Iterator[Session]:
         """A shared lock on the primary: hand-overs take the same lock alone, so none moves the role meanwhile."""
         primary = self.request.primary
         name = f"relevo rejoin of {self.request.node}"[:63]
-        with Session.remote(
-            primary, _names.HANDOVER_ROLE, self.credentials, application_name=name, timeout=10
-        ) as session:
+        try:
+            session = Session.remote(primary, _names.HANDOVER_ROLE, self.credentials, application_name=name, timeout=10)
+        except SessionError as error:
+            raise RelevoError(
+                f"The primary cannot be reached ({error.message}). Nothing was changed; start {primary.name}."
+            ) from error
+        with session:
             if not session.flag("SELECT pg_try_advisory_lock_shared($1, $2)", _names.HANDOVER_LOCK):
                 holder = session.value(EXCLUSIVE_HOLDER, _names.HANDOVER_LOCK) or "a session that has just ended"
                 raise RelevoError(
@@ -226,10 +211,11 @@ class Rejoin:
 
     # --- acting --------------------------------------------------------------------------------------------------
 
-    def _forecast(self, plan: Plan) -> str:
+    def _forecast(self, copier: Copier, plan: Plan) -> str:
         if plan.first == "none":
             self.actions += [f"remove the stale {kind} marker" for kind in self._stale_markers()]
             self.actions += [f"drop the slot {slot}" for slot in self._left_slots()]
+            self.actions += [f"remove {copier.unfinished}"] if copier.unfinished.exists() else []
         else:
             self.actions.append(f"{plan.first}: {plan.reason}")
         return plan.first
@@ -316,9 +302,9 @@ class Rejoin:
             else:
                 self.actions.append(f"made it a standby: {method}")
                 return method
-        tried = "; ".join(f"{failure['method']}: {failure['error']}" for failure in self.failures)
+        tried = "; ".join(f"{failure['method']}: {failure['error'].rstrip('.')}" for failure in self.failures)
         raise RelevoError(
-            f"{self.request.node} could not be made a standby of {self.request.primary.name}. {tried} "
+            f"{self.request.node} could not be made a standby of {self.request.primary.name}: {tried}. "
             "Mend the last of these, then run rejoin.yml again.",
             failures=self.failures,
             actions=self.actions,
@@ -405,6 +391,9 @@ class Rejoin:
         if copier.configure(restore=False):
             self.server.reload()
             self.actions.append("cleared restore_command")
+        if copier.unfinished.exists():
+            shutil.rmtree(copier.unfinished)
+            self.actions.append("removed what a base backup that was cut off had left")
         for kind in self._stale_markers():
             _marker.remove(kind)
             self.actions.append(f"removed the stale {kind} marker")

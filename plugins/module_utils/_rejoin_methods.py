@@ -8,7 +8,6 @@ Before data is overwritten a rejoin marker forbids every start; it goes once ``s
 
 from __future__ import annotations
 
-import ctypes
 import os
 import pwd
 import shutil
@@ -27,7 +26,6 @@ from ._wait import wait_until
 
 #: pgBackRest's exit code for "the archive holds this file with another content".
 EXIT_DUPLICATE = 45
-PR_SET_PDEATHSIG = 1
 
 
 def connection(request: Request, user: str, dbname: str) -> str:
@@ -43,13 +41,8 @@ def restore_command(stanza: str) -> str:
     return f'pgbackrest --stanza={stanza} --no-archive-async archive-get %f "%p"'
 
 
-def _die_with_parent() -> None:
-    """A copy must not outlive the process that would finish it: nobody could tell its files from the next try's."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
 def run_long(command: list[str], timeout: float, lock: int) -> None:
-    """Run a copy as postgres. It inherits the ``lock`` file: no second rejoin starts beside one that was left."""
+    """Run a copy as postgres. It inherits the ``lock`` file, by which the next rejoin finds one that was left."""
     account = pwd.getpwnam("postgres")
     with subprocess.Popen(
         command,
@@ -64,7 +57,6 @@ def run_long(command: list[str], timeout: float, lock: int) -> None:
         group=account.pw_gid,
         extra_groups=os.getgrouplist("postgres", account.pw_gid),
         start_new_session=True,
-        preexec_fn=_die_with_parent,
         pass_fds=(lock,),
     ) as process:
         try:
@@ -107,6 +99,11 @@ class Copier:
             restore_command(self.request.stanza) if restore else "",
         )
 
+    @property
+    def unfinished(self) -> Path:
+        """Where a base backup grows; after one that was cut off it only takes up room."""
+        return self.server.pgdata.with_name(f"{self.server.pgdata.name}.new")
+
     # --- the methods ---------------------------------------------------------------------------------------------
 
     def _clean(self, situation: Situation) -> None:
@@ -120,7 +117,7 @@ class Copier:
 
     def _rewind(self, situation: Situation) -> None:
         self._forbid_start("rewind")
-        self._remove_stale_pid_file()
+        self.server.remove_stale_lock_files()
         if not situation.state.startswith("shut down"):
             # pg_rewind first lets the server recover in single-user mode, which refuses to run as a standby.
             for name in ("standby.signal", "recovery.signal"):
@@ -140,7 +137,7 @@ class Copier:
 
     def _restore(self, situation: Situation) -> None:
         self._forbid_start("restore")
-        self._remove_stale_pid_file()
+        self.server.remove_stale_lock_files()
         if not self.server.pgdata.is_dir():
             self._make_empty(self.server.pgdata)
         stanza = f"--stanza={self.request.stanza}"
@@ -153,7 +150,7 @@ class Copier:
         self._become_standby(restore=True)
 
     def _basebackup(self, situation: Situation) -> None:
-        new = self.server.pgdata.with_name(f"{self.server.pgdata.name}.new")
+        new = self.unfinished
         if new.exists():
             shutil.rmtree(new)
         with Session.remote(self.request.primary, _names.HANDOVER_ROLE, timeout=30) as session:
@@ -201,11 +198,6 @@ class Copier:
         """Only now that ``standby.signal`` is on the disk: without it the fence alone keeps a primary from starting."""
         _marker.remove("rejoin")
         _marker.remove("fence")
-
-    def _remove_stale_pid_file(self) -> None:
-        # Its process is gone (the caller stopped it), but pgBackRest and PostgreSQL go by the file.
-        if self.server.postmaster_pid() is None:
-            (self.server.pgdata / "postmaster.pid").unlink(missing_ok=True)
 
     def _make_empty(self, directory: Path) -> None:
         account = pwd.getpwnam("postgres")

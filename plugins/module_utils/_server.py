@@ -146,6 +146,18 @@ class Server:
         name = Path(f"/proc/{pid}/comm")
         return pid if name.exists() and name.read_text().strip() == "postgres" else None
 
+    def processes(self) -> list[int]:
+        """The processes that work in PGDATA: the postmaster, its children, and what those have started."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            try:
+                if entry.name.isdigit() and (entry / "cwd").readlink() == self.pgdata:
+                    found.append(int(entry.name))
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                # It has ended, or is of another user and so none of PostgreSQL's.
+                continue
+        return found
+
     @property
     def is_standby_configured(self) -> bool:
         return (self.pgdata / "standby.signal").exists()
@@ -156,6 +168,20 @@ class Server:
         pid = self.postmaster_pid()
         if pid is not None:
             os.kill(pid, number)
+
+    def remove_stale_lock_files(self) -> None:
+        """Remove ``postmaster.pid`` and the socket's lock file when nobody works in PGDATA any more.
+
+        After the restart of a container the number in them often belongs to another process of user postgres, and
+        PostgreSQL would then refuse to start for good.
+        """
+        if self.processes():
+            return
+        (self.pgdata / "postmaster.pid").unlink(missing_ok=True)
+        for lock in _names.SOCKET_DIR.glob(".s.PGSQL.*.lock"):
+            # Its second line names the data directory: the socket may be another server's.
+            if lock.read_text().splitlines()[1:2] == [str(self.pgdata)]:
+                lock.unlink(missing_ok=True)
 
     def reload(self) -> None:
         self.signal_postmaster(signal.SIGHUP)

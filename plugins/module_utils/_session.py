@@ -138,7 +138,7 @@ class Session:
                 if step == pq.PollingStatus.FAILED:
                     break
                 self._wait(pgconn, deadline, "a connection", writing=step == pq.PollingStatus.WRITING)
-            reason = pgconn.error_message.decode(errors="replace").strip() or "no reason given"
+            reason = " ".join(pgconn.error_message.decode(errors="replace").split()) or "no reason given"
         except SessionError:
             pgconn.finish()
             raise

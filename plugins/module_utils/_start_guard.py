@@ -324,7 +324,7 @@ class Teller:
         if not changed and time.monotonic() - self._said_at < REMIND_AFTER:
             return
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        says = {"start": "may start", "refuse": "may not start as a primary", "wait": "waits"}[verdict.action]
+        says = {"start": "may start", "refuse": "may not start", "wait": "waits"}[verdict.action]
         line = f"{now} start guard: PostgreSQL on {node} {says}: {verdict.reason}. {verdict.advice}".rstrip()
         print(line, file=sys.stderr, flush=True)
         if changed:
@@ -362,6 +362,7 @@ def main(config_file: Path = GUARD_CONFIG) -> int:
         node, verdict = judge(server, config_file)
         teller.tell(node, verdict)
         if verdict.action == "start":
+            server.remove_stale_lock_files()
             return 0
         time.sleep(ASK_AGAIN_AFTER)
 

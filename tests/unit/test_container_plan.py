@@ -1,0 +1,198 @@
+"""What is done, or refused, for container nodes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.relevo.postgres.plugins.module_utils._container_plan import (
+    LABEL_CLUSTER,
+    LABEL_CONFIG,
+    LABEL_MANAGED,
+    Container,
+    Engine,
+    Plan,
+    Publication,
+    Settings,
+    Wanted,
+    fingerprint,
+    image_tag,
+    plan,
+    refuse_taken_ports,
+    removal,
+)
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+
+NODE = Wanted("pg1", "postgres", "main", 5432)
+IMAGES = {"postgres": "relevo/node-postgres:abc", "redis": "relevo/node-redis:abc"}
+OURS = {LABEL_MANAGED: "true", LABEL_CLUSTER: "main"}
+
+
+def settings(**changes: Any) -> Settings:
+    given = {"network": "relevo", "address": "127.0.0.1", "adopt": False, "recreate": False, "options": {"shm": "1"}}
+    return Settings(**{**given, **changes})
+
+
+def engine(status: str = "running", labels: dict[str, str] | None = None, config: str | None = None) -> Engine:
+    """An engine that has everything of ``pg1``, made with the settings above unless said otherwise."""
+    own = fingerprint(NODE, IMAGES["postgres"], settings()) if config is None else config
+    container = Container("pg1", status, {**(OURS if labels is None else labels), LABEL_CONFIG: own})
+    return Engine(
+        containers={"pg1": container},
+        volumes={"pg1_data": OURS, "pg1_etc": OURS},
+        networks={"relevo": {LABEL_MANAGED: "true"}},
+    )
+
+
+def decide(there: Engine, fenced: bool = False, **changes: Any) -> Plan:
+    return plan([NODE], IMAGES, there, settings(**changes), lambda _name: fenced)[0]
+
+
+def test_everything_is_missing() -> None:
+    decided = decide(Engine())
+    assert (decided.action, decided.missing_volumes) == ("create", ["pg1_data", "pg1_etc"])
+
+
+def test_nothing_is_missing() -> None:
+    decided = decide(engine())
+    assert (decided.action, decided.pending, decided.missing_volumes) == ("none", "", [])
+
+
+@pytest.mark.parametrize("status", ["exited", "created"])
+def test_a_stopped_container_is_started(status: str) -> None:
+    assert decide(engine(status)).action == "start"
+
+
+@pytest.mark.parametrize("recreate", [False, True])
+def test_a_fenced_node_is_left_down(recreate: bool) -> None:
+    decided = decide(engine("exited", config="old"), fenced=True, recreate=recreate)
+    assert (decided.action, decided.fenced) == ("none", True)
+    assert "rejoin.yml" in decided.pending
+
+
+def test_a_marker_on_a_running_node_is_not_asked_for() -> None:
+    assert not decide(engine("running"), fenced=True).fenced
+
+
+def test_a_running_container_is_not_replaced_unasked() -> None:
+    decided = decide(engine(config="old"))
+    assert decided.action == "none"
+    assert "docker_nodes_recreate=true" in decided.pending
+    assert decide(engine(config="old"), recreate=True).action == "recreate"
+
+
+def test_a_container_that_is_as_wanted_is_not_replaced() -> None:
+    assert decide(engine(), recreate=True).action == "none"
+
+
+def test_a_paused_container_is_named() -> None:
+    with pytest.raises(RelevoError, match="pg1 is paused"):
+        decide(engine("paused"))
+
+
+@pytest.mark.parametrize("labels", [{}, {LABEL_MANAGED: "true", LABEL_CLUSTER: "other"}])
+def test_a_foreign_container_is_refused_or_replaced_when_adopted(labels: dict[str, str]) -> None:
+    with pytest.raises(RelevoError, match="container pg1"):
+        decide(engine(labels=labels))
+    assert decide(engine(labels=labels), adopt=True).action == "recreate"
+
+
+def test_foreign_volume_and_network_are_refused() -> None:
+    there = Engine(volumes={"pg1_data": {}}, networks={"relevo": {}})
+    with pytest.raises(RelevoError) as raised:
+        decide(there)
+    assert raised.value.details["foreign"] == ["volume pg1_data", "network relevo"]
+    assert decide(there, adopt=True).missing_volumes == ["pg1_etc"]
+
+
+def test_an_adopted_volume_is_ours_while_our_container_uses_it() -> None:
+    there = engine()
+    there.volumes["pg1_data"] = {}
+    with pytest.raises(RelevoError, match="volume pg1_data"):
+        decide(there)
+    there.containers["pg1"].volumes = frozenset({"pg1_data"})
+    assert decide(there).action == "none"
+
+
+def ports(nodes: list[Wanted], there: Engine, bound: set[int] = frozenset()) -> None:  # type: ignore[assignment]
+    plans = plan(nodes, IMAGES, there, settings(), lambda _name: False)
+    refuse_taken_ports(nodes, plans, there, settings(), lambda _address, port: port in bound)
+
+
+def test_a_port_that_another_container_holds() -> None:
+    for address in ("127.0.0.1", "0.0.0.0", "::"):
+        there = Engine(publications=[Publication("thief", address, 5432)])
+        with pytest.raises(RelevoError, match="port 5432 of pg1 is taken by the container thief"):
+            ports([NODE], there)
+    ports([NODE], Engine(publications=[Publication("other", "10.0.0.1", 5432)]))
+
+
+def test_a_port_that_a_process_holds() -> None:
+    with pytest.raises(RelevoError, match="another process"):
+        ports([NODE], Engine(), {5432})
+
+
+def test_the_own_container_may_hold_the_port() -> None:
+    there = engine()
+    there.publications = [Publication("pg1", "127.0.0.1", 5432)]
+    ports([NODE], there, {5432})
+
+
+def test_a_port_given_twice() -> None:
+    with pytest.raises(RelevoError, match="port 5432 of r is also that of pg1"):
+        ports([NODE, Wanted("r", "redis", "main", 5432)], Engine())
+
+
+def test_the_answers_of_the_engine_are_read() -> None:
+    there = Engine.from_api(
+        [
+            {
+                "Names": ["/pg1"],
+                "State": "running",
+                "Labels": OURS,
+                "Mounts": [{"Type": "volume", "Name": "pg1_data"}, {"Type": "bind", "Source": "/x"}],
+                "Ports": [{"PrivatePort": 8432, "Type": "tcp"}, {"IP": "::", "PublicPort": 5432, "Type": "tcp"}],
+                "NetworkSettings": {"Networks": {"relevo": {}}},
+            }
+        ],
+        [{"Name": "pg1_data", "Labels": None}],
+        [{"Name": "relevo", "Labels": None}],
+    )
+    assert there.containers["pg1"] == Container("pg1", "running", OURS, frozenset({"pg1_data"}), frozenset({"relevo"}))
+    assert there.publications == [Publication("pg1", "::", 5432)]
+    assert there.volumes == {"pg1_data": {}}
+
+
+def test_only_what_is_ours_is_removed() -> None:
+    there = engine()
+    there.volumes["pg1_etc"] = {}
+    found = removal([NODE], there, "relevo")
+    assert (found.containers, found.volumes, found.network) == (["pg1"], {"pg1": ["pg1_data"]}, True)
+    there.containers["app"] = Container("app", "exited", networks=frozenset({"relevo"}))
+    assert not removal([NODE], there, "relevo").network
+    foreign = removal([NODE], engine(labels={}), "relevo")
+    assert foreign.containers == []
+
+
+def test_the_fingerprint_covers_what_a_container_is_made_with() -> None:
+    base = fingerprint(NODE, "image", settings())
+    others = [
+        fingerprint(NODE, "image2", settings()),
+        fingerprint(Wanted("pg1", "postgres", "main", 5433), "image", settings()),
+        fingerprint(NODE, "image", settings(network="other")),
+        fingerprint(NODE, "image", settings(options={"shm": "2"})),
+    ]
+    assert len({base, *others}) == 5
+    assert fingerprint(NODE, "image", settings(adopt=True, recreate=True)) == base
+
+
+def test_the_image_is_named_after_its_files_and_base(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM x\n")
+    first = image_tag("redis", tmp_path, "base")
+    assert first == image_tag("redis", tmp_path, "base")
+    assert first.startswith("relevo/node-redis:")
+    assert first != image_tag("redis", tmp_path, "base2")
+    (tmp_path / "run").write_text("")
+    assert first != image_tag("redis", tmp_path, "base")
