@@ -96,7 +96,7 @@ def make_backup(pgbackrest: PgBackRest, request: BackupRequest) -> BackupMade:
     if finished.nothing_changed:
         return BackupMade(None, [], absent, forced, finished)
     if finished.returncode:
-        raise with_progress(pgbackrest, pgbackrest.failure("backup", finished))
+        raise with_progress(pgbackrest, pgbackrest.failure("backup", finished, absent))
     after = pgbackrest.info()
     label = finished.label
     backup = find_backup(after, label) if label else None

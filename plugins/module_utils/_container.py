@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from . import _names
@@ -98,6 +99,14 @@ class _Reader(io.RawIOBase):
         buffer[:size] = self._left[:size]
         self._left = self._left[size:]
         return size
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """An archive that the engine sends, and the entry that was read of it."""
+
+    archive: tarfile.TarFile
+    first: tarfile.TarInfo
 
 
 def tar_of(entries: list[tarfile.TarInfo], stream: FileStream | None = None) -> Iterator[bytes]:
@@ -204,7 +213,7 @@ class ContainerNode:
     # --- files -------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _archive(self, path: str) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo] | None]:
+    def _archive(self, path: str) -> Iterator[_Opened | None]:
         """The engine's archive of a path, at its first entry; works on a stopped container's volumes too."""
         with engine_errors(f"Reading {path} of {self.name}"):
             try:
@@ -218,7 +227,7 @@ class ContainerNode:
                 return
             with closing(chunks), tarfile.open(mode="r|", fileobj=io.BufferedReader(_Reader(chunks), CHUNK)) as archive:
                 entry = archive.next()
-                yield (archive, entry) if entry else None
+                yield _Opened(archive, entry) if entry else None
 
     @contextmanager
     def read_file(self, path: str) -> Iterator[FileStream | None]:
@@ -226,26 +235,25 @@ class ContainerNode:
             if found is None:
                 yield None
                 return
-            archive, entry = found
-            content = archive.extractfile(entry)
+            content = found.archive.extractfile(found.first)
             if content is None:
                 raise RelevoError(f"{path} of {self.name} is not a regular file.")
-            yield FileStream(entry.size, iter(lambda: content.read(CHUNK), b""))
+            yield FileStream(found.first.size, iter(lambda: content.read(CHUNK), b""))
 
     def list_directory(self, path: str) -> list[str]:
         with self._archive(path) as found:
             if found is None:
                 return []
-            archive, directory = found
             # The engine has no other way to list what is on a stopped container's volume.
-            return sorted(entry.name.rpartition("/")[2] for entry in archive if entry.name != directory.name)
+            entries = (entry.name for entry in found.archive if entry.name != found.first.name)
+            return sorted(name.rpartition("/")[2] for name in entries)
 
     def _postgres(self) -> tuple[int, int]:
         """The numbers of the user and the group that own the data."""
         for path in (OWNED_BY_POSTGRES, DATA_DIRECTORY):
             with self._archive(path) as found:
                 if found is not None:
-                    return found[1].uid, found[1].gid
+                    return found.first.uid, found.first.gid
         raise RelevoError(f"The container {self.name} has no {DATA_DIRECTORY}: it is not a PostgreSQL node.")
 
     def write_file(self, path: str, stream: FileStream) -> None:

@@ -210,10 +210,15 @@ class PgBackRest:
             raise self.failure(command, finished)
         return finished
 
-    def failure(self, command: str, finished: Finished) -> RelevoError:
-        """The error for a command that failed, with pgBackRest's own words as details."""
+    def failure(self, command: str, finished: Finished, absent: Sequence[str] = ()) -> RelevoError:
+        """The error for a command that failed, with pgBackRest's own words as details.
+
+        ``absent`` are hosts that were left out: the cause may be there.
+        """
         text = finished.stderr or finished.stdout
         message = explain(finished.returncode, text, self.stanza, command)
+        if absent:
+            message += f" Did not answer: {', '.join(absent)}."
         return RelevoError(message, rc=finished.returncode, stderr=text, command=command)
 
     # --- information --------------------------------------------------------------------------------------------

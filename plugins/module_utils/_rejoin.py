@@ -315,7 +315,7 @@ class Rejoin:
         if not self.request.repository or not usable or situation.system_identifier != source.system_identifier:
             return
         try:
-            pushed, different = push_unarchived(self.server, self.request.stanza)
+            done = push_unarchived(self.server, self.request.stanza, source.timelines)
         except RelevoError as error:
             if self.request.discard_unarchived:
                 self.failures.append({"method": "archive", "error": error.message})
@@ -325,10 +325,12 @@ class Rejoin:
                 "Its data was not changed. Mend the repository and run this again, or give that WAL up with "
                 "discard_unarchived."
             ) from error
-        if pushed:
-            self.actions.append(f"archived {len(pushed)} files that only this node had")
-        if different:
-            self.actions.append(f"left {', '.join(different)} alone: the archive holds another content")
+        if done.pushed:
+            self.actions.append(f"archived {len(done.pushed)} files that only this node had")
+        if done.different:
+            self.actions.append(f"left {', '.join(done.different)} alone: the archive holds another content")
+        if done.foreign:
+            self.actions.append(f"did not archive {', '.join(done.foreign)}: not of the primary's history")
 
     # --- waiting -------------------------------------------------------------------------------------------------
 

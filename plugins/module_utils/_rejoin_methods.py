@@ -221,24 +221,37 @@ class Copier:
         )
 
 
-def push_unarchived(server: Server, stanza: str, deadline: float = 60.0) -> tuple[list[str], list[str]]:
+@dataclass
+class Archived:
+    """What became of the files that only this node had, by name."""
+
+    pushed: list[str] = field(default_factory=list)
+    different: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+
+
+def push_unarchived(server: Server, stanza: str, timelines: set[int], deadline: float = 30.0) -> Archived:
     """Archive what only this node has: ``pg_rewind`` and a standby's checkpoints delete segments marked ``.ready``.
 
-    Returns the files pushed, and those of which the archive holds another content, which stay as they are there.
+    Only of the ``timelines`` of the primary's history. With one that this node opened on its own the archive would
+    lead every later restore onto it, and away from the primary.
     """
     wal = server.pgdata / "pg_wal"
-    pushed: list[str] = []
-    different: list[str] = []
+    done = Archived()
     for ready in sorted((wal / "archive_status").glob("*.ready")):
         name = ready.name.removesuffix(".ready")
         if not (wal / name).exists():
             continue
+        if int(name[:8], 16) not in timelines:
+            done.foreign.append(name)
+            continue
         command = ["pgbackrest", f"--stanza={stanza}", "--no-archive-async", "--log-level-console=off"]
-        done = run_as_postgres(
+        called = run_as_postgres(
             [*command, "--log-level-stderr=error", "archive-push", str(wal / name)], timeout=deadline
         )
-        if done.returncode not in (0, EXIT_DUPLICATE):
-            raise RelevoError(f"{name} could not be archived: {done.stderr.strip() or f'exit {done.returncode}'}")
-        (pushed if done.returncode == 0 else different).append(name)
+        if called.returncode not in (0, EXIT_DUPLICATE):
+            raise RelevoError(f"{name} could not be archived: {called.stderr.strip() or f'exit {called.returncode}'}")
+        # The archive keeps its own version of a file that it holds with another content.
+        (done.pushed if called.returncode == 0 else done.different).append(name)
         ready.rename(ready.with_name(f"{name}.done"))
-    return pushed, different
+    return done

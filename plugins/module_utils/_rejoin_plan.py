@@ -42,6 +42,10 @@ class Source:
     timeline: int
     history: tuple[Fork, ...] = ()
 
+    @property
+    def timelines(self) -> set[int]:
+        return {self.timeline, *(fork.timeline for fork in self.history)}
+
     def shared(self, timeline: int, forks: tuple[Fork, ...] = ()) -> int:
         """How far ``timeline`` of a node with the ancestors ``forks`` is part of this history; 0: not at all."""
         ends = {fork.timeline: fork.end for fork in self.history}
