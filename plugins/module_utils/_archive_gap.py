@@ -57,7 +57,7 @@ class ArchiveGap:
     server: Server = field(default_factory=Server)
 
     def close(self, timeline: int) -> tuple[list[str], list[str]]:
-        """Push what is missing of the ancestors of ``timeline``; returns what was pushed, and what cannot be any more."""
+        """Push what is missing of the ancestors of ``timeline``; returns what was pushed, and what is lost."""
         if timeline == 1:
             return [], []
         self._wait_for_history()

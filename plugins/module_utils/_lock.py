@@ -15,7 +15,8 @@ from ._errors import RelevoError
 from ._session import Credentials, Node, Session, SessionError
 
 HOLDER = """
-SELECT coalesce(a.application_name, 'a session that has ended') || coalesce(' from ' || host(a.client_addr), '') AS holder
+SELECT coalesce(a.application_name, 'a session that has ended')
+       || coalesce(' from ' || host(a.client_addr), '') AS holder
 FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
 WHERE l.locktype = 'advisory' AND l.granted AND l.classid = $1 AND l.objid = $2 AND l.pid <> pg_backend_pid() LIMIT 1"""
 

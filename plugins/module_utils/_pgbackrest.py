@@ -10,6 +10,7 @@ import json
 import os
 import pwd
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -21,10 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from ._errors import RelevoError
-from ._pgbackrest_errors import NOTHING_CHANGED, explain
+from ._pgbackrest_errors import ARCHIVE_TIMEOUT, NOTHING_CHANGED, explain
 
 CONFIG = Path("/etc/pgbackrest/pgbackrest.conf")
 OWNER = "postgres"
+SEGMENT_SIZE = 16 * 2**20
 # Codes of the status of a stanza in the output of info (documentation, command info).
 STATUS_OK, STATUS_NO_STANZA, STATUS_NO_BACKUP = 0, 1, 2
 
@@ -130,12 +132,17 @@ def execute(arguments: Sequence[str], timeout: float | None, grace: float = 2.0)
 # --- who can be reached -----------------------------------------------------------------------------------------
 
 
-def pg_hosts(text: str, stanza: str) -> dict[int, dict[str, str]]:
-    """Return the options ``pgN-…`` of a stanza by N, from the text of a configuration file."""
+def parse_config(text: str) -> configparser.ConfigParser:
     # A key may stand several times (tls-server-auth), and a value may hold a percent sign.
     parser = configparser.ConfigParser(strict=False, interpolation=None, delimiters=("=",), comment_prefixes=("#",))
     parser.optionxform = str  # type: ignore[assignment, method-assign]
     parser.read_string(text)
+    return parser
+
+
+def pg_hosts(text: str, stanza: str) -> dict[int, dict[str, str]]:
+    """Return the options ``pgN-…`` of a stanza by N, from the text of a configuration file."""
+    parser = parse_config(text)
     hosts: dict[int, dict[str, str]] = {}
     if parser.has_section(stanza):
         for name, value in parser.items(stanza):
@@ -217,9 +224,22 @@ class PgBackRest:
         """
         text = finished.stderr or finished.stdout
         message = explain(finished.returncode, text, self.stanza, command)
+        if finished.returncode == ARCHIVE_TIMEOUT and self.repository_is_full():
+            message = (
+                "The repository's disk is full, so no WAL arrives there. Free space (cleanup.yml removes backups), "
+                "then run this again; the servers archive what they kept back by themselves."
+            )
         if absent:
             message += f" Did not answer: {', '.join(absent)}."
         return RelevoError(message, rc=finished.returncode, stderr=text, command=command)
+
+    def repository_is_full(self) -> bool:
+        """Whether the repository is on this host and its disk has no room for two segments of WAL."""
+        parser = parse_config(self.config.read_text())
+        path = Path(parser.get("global", "repo1-path", fallback="/var/lib/pgbackrest"))
+        if parser.has_option("global", "repo1-host") or not path.is_dir():
+            return False
+        return shutil.disk_usage(path).free < 2 * SEGMENT_SIZE
 
     # --- information --------------------------------------------------------------------------------------------
 
@@ -335,9 +355,12 @@ def status_problem(entry: Mapping[str, Any], stanza: str) -> str | None:
         return None
     if code == STATUS_NO_STANZA:
         return f"The repository has no stanza {stanza}. Check the cluster's name, or run site.yml, which creates it."
+    # "other" and "mixed" say nothing; the repository's own entry does.
+    messages = [str(((repo.get("status") or {}).get("message")) or "") for repo in entry.get("repo") or []]
+    reason = next((text for text in messages if text and text != "ok"), str(status.get("message", "no status")))
     return (
-        f"The repository of stanza {stanza} is not in order: {status.get('message', 'no status')}. Look at its disk "
-        "and at 'pgbackrest info' on the repository host."
+        f"The repository of stanza {stanza} is not in order: {' '.join(reason.split())}. Look at its disk and at "
+        "'pgbackrest info' on the repository host."
     )
 
 

@@ -16,6 +16,7 @@ OPTION_REQUIRED = 37
 POSTMASTER_RUNNING = 38
 LOCK_HELD = 50
 FILE_MISSING = 55
+ARCHIVE_TIMEOUT = 82
 
 NOTHING_CHANGED = "no files have changed since the last backup"
 
@@ -27,6 +28,7 @@ _CONNECT = re.compile(
     r"|waiting for read from '(?P<silent>[^':]+)(?::\d+)?'"
     r"|remote-\d+ (?:tls|ssh) protocol on '(?P<lost>[^']+)'"
 )
+_PATH = re.compile(r"'(/[^']+)'")
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,12 @@ class Rule:
         return (self.code is None or self.code == code) and re.search(self.pattern, text, re.IGNORECASE) is not None
 
 
-# In the order in which they are tried. {stanza} and {host} (where the error was raised) are filled in.
+# In the order in which they are tried. {stanza}, {host} (where the error was raised) and {path} are filled in.
 RULES = (
     Rule(
         r"no space left on device",
-        "The disk is full on {host}. Free space there (on the repository host cleanup.yml removes backups), then run "
-        "this again; what was left half done is cleaned up by that run.",
+        "The disk is full on {host}{path}. Free space there (on the repository host cleanup.yml removes backups), then "
+        "run this again; it goes on with what was left half done.",
     ),
     Rule(
         r"read-only file system",
@@ -166,7 +168,11 @@ def explain(code: int, text: str, stanza: str, command: str) -> str:
     errors = "\n".join(re.findall(r"ERROR: .*(?:\n\s.*)*", text)) or text
     for rule in RULES:
         if rule.matches(code, errors):
-            return rule.sentence.format(stanza=stanza, host=host)
+            path = _PATH.search(errors)
+            sentence = rule.sentence.format(stanza=stanza, host=host, path=f" ({path[1]})" if path else "")
+            # Without a primary it is the warnings that say why a server was passed over.
+            passed_over = re.findall(r"WARN: (unable to check pg\d+: .*)", text)
+            return f"{sentence} pgBackRest says: {'; '.join(passed_over)}" if passed_over and code == 56 else sentence
     unreachable = connect_failure(errors)
     if unreachable:
         return f"{unreachable}, then run this again."

@@ -116,10 +116,10 @@ def _plan_emergency(topology: dict[str, Any], preferred: str, candidate: str, fo
 
 def _lost_primary(topology: dict[str, Any], preferred: str) -> str:
     """Who had the role last: the standbys' settings say whom they followed; else the node that does not answer."""
-    silent = [node["name"] for node in topology["silent"]]
+    silent: list[str] = [node["name"] for node in topology["silent"]]
     for standby in topology["standbys"]:
-        for name, node in topology["nodes"].items():
-            if name in silent and standby.get("follows") in (node["host"], name):
+        for name in silent:
+            if standby.get("follows") in (topology["nodes"][name]["host"], name):
                 return name
     return preferred if preferred in silent or not silent else silent[0]
 

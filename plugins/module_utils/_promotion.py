@@ -72,7 +72,7 @@ class Promotion:
         if own and better and not self.force and _rank(better) > _rank(own):
             raise RelevoError(
                 f"{better.name} knows more than {self.own.name} ({format_lsn(better.position)} against "
-                f"{format_lsn(own.position)}). Nothing was changed; promote {better.name}, or lose that with force=true."
+                f"{format_lsn(own.position)}). Nothing was changed; promote {better.name}, or lose it with force=true."
             )
 
     def _take_over(self, session: Session) -> dict[str, Any]:

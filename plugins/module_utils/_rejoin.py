@@ -201,13 +201,19 @@ class Rejoin:
                 time.sleep(POLL)
 
     def _streams(self, data: dict[str, Any]) -> bool:
+        """Whether WAL flows. The receiver alone says "streaming" also while it is about to be turned away."""
         receiver = data.get("receiver") or {}
         return (
             receiver.get("status") == "streaming"
             and receiver.get("host") == self.request.primary.host
             and receiver.get("port") == self.request.primary.port
             and receiver.get("slot") == _names.slot_name(self.request.node)
+            and self._primary_sends()
         )
+
+    def _primary_sends(self) -> bool:
+        senders = (probe([self.request.primary], 5, self.credentials)[0].data or {}).get("senders") or []
+        return any(sender["name"] == self.request.node and sender["state"] == "streaming" for sender in senders)
 
     # --- acting --------------------------------------------------------------------------------------------------
 

@@ -224,7 +224,7 @@ class RepositoryReader:
 
     def _call(self, *arguments: str) -> tuple[int, str]:
         command = ["pgbackrest", f"--stanza={self.stanza}", "--log-level-console=off", "--log-level-stderr=error"]
-        done = run_as_postgres([*command, *arguments], timeout=max(0.1, self._deadline - time.monotonic()))
+        done = run_as_postgres([*command, *arguments], timeout=max(0.1, round(self._deadline - time.monotonic(), 1)))
         message = done.stderr.strip()
         if done.returncode and (message or done.returncode != EXIT_MISSING):
             last = message.splitlines()[-1] if message else "no message"

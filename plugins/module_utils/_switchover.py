@@ -31,7 +31,8 @@ SELECT pg_is_in_recovery() AS in_recovery, pg_is_wal_replay_paused() AS paused,
        current_setting('restore_command') AS restore_command,
        (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,
        (SELECT coalesce(max(extract(epoch FROM now() - xact_start))::bigint, 0) FROM pg_stat_activity
-         WHERE backend_type = 'client backend' AND backend_xmin IS NOT NULL AND pid <> pg_backend_pid()) AS oldest_query_s
+         WHERE backend_type = 'client backend' AND backend_xmin IS NOT NULL AND pid <> pg_backend_pid())
+         AS oldest_query_s
 """
 SENDERS = """
 SELECT application_name, pid, state, pg_current_wal_lsn() - flush_lsn AS behind,

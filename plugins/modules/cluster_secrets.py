@@ -68,6 +68,7 @@ generated:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._secrets import SecretStore
 

@@ -67,6 +67,7 @@ changed_paths:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.relevo.postgres.plugins.module_utils._files import Entry
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 

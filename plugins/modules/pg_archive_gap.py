@@ -52,6 +52,7 @@ lost:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.relevo.postgres.plugins.module_utils import _session
 from ansible_collections.relevo.postgres.plugins.module_utils._archive_gap import ArchiveGap
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError

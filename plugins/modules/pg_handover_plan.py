@@ -61,6 +61,7 @@ plan:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._plan import plan_failback, plan_failover
 

@@ -11,7 +11,7 @@ short_description: Make the data directory of a new cluster
 version_added: 0.1.0
 description:
   - Runs C(initdb) with data checksums, SCRAM for the network and peer for the socket, and starts the server.
-  - The directory is made under another name and renamed, so that a run that was cut off leaves nothing that could start.
+  - The directory is made under another name and renamed, so a run that was cut off leaves nothing that could start.
   - Does nothing where a data directory is.
 author: The Relevo authors (@relevo)
 options:
@@ -50,6 +50,7 @@ system_identifier:
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module

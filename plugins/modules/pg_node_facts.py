@@ -10,7 +10,8 @@ module: pg_node_facts
 short_description: What a node's own disk and service manager say about its server
 version_added: 0.1.0
 description:
-  - Reports whether the node holds data, how it was stopped, whether its server is wanted, and which markers forbid its start.
+  - Reports whether the node holds data, how it was stopped, whether its server is wanted, and which markers forbid
+    its start.
   - Runs on the node itself and needs no running server. Changes nothing.
 author: The Relevo authors (@relevo)
 options:
@@ -44,6 +45,7 @@ node:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._node_facts import node_facts
 from ansible_collections.relevo.postgres.plugins.module_utils._service import service_for

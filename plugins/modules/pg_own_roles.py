@@ -10,8 +10,8 @@ module: pg_own_roles
 short_description: Make the collection's own logins and database on the primary
 version_added: 0.1.0
 description:
-  - Makes C(relevo_replication), C(relevo_rewind), C(relevo_monitor) and C(relevo_handover), each with the least it needs,
-    and the database C(relevo), to which no application may connect.
+  - Makes C(relevo_replication), C(relevo_rewind), C(relevo_monitor) and C(relevo_handover), each with the least it
+    needs, and the database C(relevo), to which no application may connect.
   - Passwords are compared with the stored SCRAM verifier, and sent as verifiers, so that they reach no log.
   - Runs on the primary's node.
 author: The Relevo authors (@relevo)
@@ -43,6 +43,7 @@ statements:
 import re
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.relevo.postgres.plugins.module_utils import _session
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._own_roles import (

@@ -80,6 +80,7 @@ system_identifier:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.relevo.postgres.plugins.module_utils import _session
 from ansible_collections.relevo.postgres.plugins.module_utils._arguments import (
     credentials_of,

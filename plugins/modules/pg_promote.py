@@ -92,6 +92,7 @@ import signal
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.relevo.postgres.plugins.module_utils import _session
 from ansible_collections.relevo.postgres.plugins.module_utils._arguments import (
     credentials_of,

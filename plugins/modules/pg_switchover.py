@@ -10,8 +10,8 @@ module: pg_switchover
 short_description: Hand the primary role over to a standby, planned
 version_added: 0.1.0
 description:
-  - Runs on the node of the living primary. One process checks, prepares, stops the primary, waits until the candidate has
-    replayed its last record, promotes it and makes it write a checkpoint.
+  - Runs on the node of the living primary. One process checks, prepares, stops the primary, waits until the candidate
+    has replayed its last record, promotes it and makes it write a checkpoint.
   - Up to the request of the promotion any failure makes the old primary take writes again, and the module fails.
   - Afterwards the old primary is stopped and fenced; M(relevo.postgres.pg_rejoin) makes it a standby.
   - Holds the hand-over lock on every node that answers for the whole time.
@@ -93,6 +93,7 @@ not_locked:
 import signal
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.relevo.postgres.plugins.module_utils import _session
 from ansible_collections.relevo.postgres.plugins.module_utils._arguments import (
     credentials_of,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.relevo.postgres.plugins.module_utils._lsn import (
     Fork,
     format_lsn,

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import pytest
+
 from ansible_collections.relevo.postgres.plugins.module_utils._session import Node, SessionError, resolve
 from ansible_collections.relevo.postgres.plugins.module_utils._topology import (
     NodeState,

@@ -1,0 +1,283 @@
+"""How a node becomes a standby: the decision for every state that it can be in."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.relevo.postgres.plugins.module_utils import (
+    _marker,
+    _rejoin_lock,
+    _rejoin_methods,
+)
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._lsn import Fork
+from ansible_collections.relevo.postgres.plugins.module_utils._rejoin import Rejoin
+from ansible_collections.relevo.postgres.plugins.module_utils._rejoin_methods import push_unarchived
+from ansible_collections.relevo.postgres.plugins.module_utils._rejoin_plan import (
+    ENDLESS,
+    Request,
+    Situation,
+    Source,
+    decide,
+    methods_when_stopped,
+)
+from ansible_collections.relevo.postgres.plugins.module_utils._server import Server
+from ansible_collections.relevo.postgres.plugins.module_utils._service import Runit
+from ansible_collections.relevo.postgres.plugins.module_utils._session import Node
+
+REQUEST = Request("a", Node("b", "b"))
+# The primary b was promoted on timeline 3 at 500; timeline 1 had ended at 300.
+SOURCE = Source("7", 3, (Fork(1, 300), Fork(2, 500)))
+OLD_PRIMARY = Situation(system_identifier="7", state="shut down", timeline=2, end=400, forks=(Fork(1, 300),))
+STANDBY = replace(OLD_PRIMARY, state="shut down in recovery", standby_signal=True)
+ALL = ("clean", "rewind", "restore", "basebackup")
+
+
+def methods(situation: Situation, source: Source = SOURCE, **request: Any) -> tuple[str, ...]:
+    return methods_when_stopped(replace(REQUEST, **request), situation, source)
+
+
+def test_how_far_a_timeline_is_shared() -> None:
+    assert SOURCE.shared(2) == 500
+    assert SOURCE.shared(3) == ENDLESS
+    assert SOURCE.shared(4) == 0
+    assert SOURCE.shared(3, (Fork(1, 300), Fork(2, 500))) == ENDLESS
+    assert SOURCE.shared(3, (Fork(1, 300), Fork(2, 600))) == 0
+
+
+def test_a_new_node_is_cloned_from_the_primary() -> None:
+    plan = decide(REQUEST, Situation(initialised=False), SOURCE)
+    assert (plan.first, plan.methods) == ("basebackup", ("basebackup",))
+
+
+def test_an_old_primary_that_ended_before_the_fork_just_starts() -> None:
+    assert methods(OLD_PRIMARY) == ALL
+    assert decide(REQUEST, OLD_PRIMARY, SOURCE).first == "clean"
+
+
+def test_an_old_primary_whose_last_checkpoint_is_beyond_the_fork_is_rewound() -> None:
+    # Its record begins where the successor's history leaves: the successor never saw it.
+    assert methods(replace(OLD_PRIMARY, end=500)) == ALL[1:]
+
+
+def test_a_crashed_primary_is_rewound() -> None:
+    assert methods(replace(OLD_PRIMARY, state="in production")) == ALL[1:]
+    assert methods(replace(OLD_PRIMARY, state="in production", standby_signal=True)) == ALL[1:]
+
+
+def test_a_primary_that_ended_on_the_same_timeline_is_neither_started_nor_rewound() -> None:
+    assert methods(replace(OLD_PRIMARY, timeline=3, forks=SOURCE.history)) == ALL[2:]
+
+
+def test_a_timeline_of_the_same_number_but_another_branch_is_copied() -> None:
+    assert methods(replace(STANDBY, timeline=3, forks=(Fork(1, 300), Fork(2, 480)))) == ALL[2:]
+
+
+def test_a_timeline_that_the_primary_never_knew_is_rewound() -> None:
+    assert methods(replace(OLD_PRIMARY, timeline=5, forks=SOURCE.history)) == ALL[1:]
+
+
+@pytest.mark.parametrize("state", ["shut down in recovery", "in archive recovery"])
+def test_a_stopped_standby_just_starts_up_to_the_fork(state: str) -> None:
+    assert methods(replace(STANDBY, state=state, end=500))[0] == "clean"
+    assert methods(replace(STANDBY, state=state, end=501))[0] == "rewind"
+
+
+def test_a_stopped_standby_of_the_primary_just_starts() -> None:
+    assert methods(replace(STANDBY, timeline=3, forks=SOURCE.history)) == ("clean", "restore", "basebackup")
+
+
+def test_a_finished_copy_that_never_ran_just_starts() -> None:
+    copy = replace(OLD_PRIMARY, state="in production", timeline=3, standby_signal=True, backup_label=True)
+    assert methods(copy)[0] == "clean"
+    assert methods(replace(copy, standby_signal=False)) == ALL[2:]
+
+
+@pytest.mark.parametrize("cut_off", ["rewind", "restore", "the marker cannot be read: x"])
+def test_after_a_cut_off_rejoin_the_data_is_no_base_for_a_rewind(cut_off: str) -> None:
+    assert methods(replace(STANDBY, cut_off=cut_off)) == ALL[2:]
+    assert methods(Situation(cut_off=cut_off)) == ALL[2:]
+
+
+def test_after_a_cut_off_base_backup_comes_another() -> None:
+    assert methods(replace(STANDBY, cut_off="basebackup")) == ("basebackup",)
+    assert methods(Situation(initialised=False, cut_off="basebackup")) == ("basebackup",)
+
+
+def test_without_a_repository_nothing_is_restored() -> None:
+    assert methods(OLD_PRIMARY, repository=False) == ("clean", "rewind", "basebackup")
+    with pytest.raises(RelevoError, match="needs a repository"):
+        methods(OLD_PRIMARY, repository=False, method="restore")
+
+
+@pytest.mark.parametrize("method", ["clean", "rewind", "restore", "basebackup"])
+def test_a_method_that_was_asked_for_is_the_only_one(method: str) -> None:
+    assert methods(OLD_PRIMARY, method=method) == (method,)
+
+
+@pytest.mark.parametrize(
+    ("situation", "method", "reason"),
+    [
+        (replace(OLD_PRIMARY, end=500), "clean", "beyond the point"),
+        (replace(OLD_PRIMARY, timeline=3, forks=SOURCE.history), "rewind", "wrote on timeline 3 itself"),
+        (replace(OLD_PRIMARY, cut_off="restore"), "rewind", "was cut off"),
+        (Situation(initialised=False), "clean", "no data"),
+    ],
+)
+def test_a_method_that_cannot_work_is_refused(situation: Situation, method: str, reason: str) -> None:
+    with pytest.raises(RelevoError, match=reason):
+        methods(situation, method=method)
+
+
+FOLLOWING = replace(STANDBY, role="standby", timeline=3, end=600, forks=SOURCE.history, streams=True, configured=True)
+
+
+def test_a_standby_that_follows_needs_nothing() -> None:
+    plan = decide(REQUEST, FOLLOWING, SOURCE)
+    assert (plan.first, plan.follow, plan.methods) == ("none", False, ())
+
+
+def test_a_method_that_was_asked_for_is_used_on_a_standby_that_follows() -> None:
+    assert decide(replace(REQUEST, method="restore"), FOLLOWING, SOURCE).methods == ("restore",)
+
+
+@pytest.mark.parametrize("change", [{"streams": False}, {"configured": False}])
+def test_a_running_standby_is_pointed_at_the_primary(change: dict[str, bool]) -> None:
+    assert decide(REQUEST, replace(FOLLOWING, **change), SOURCE).first == "follow"
+
+
+def test_a_running_standby_of_the_old_primary_follows_up_to_the_fork() -> None:
+    other = replace(FOLLOWING, streams=False, timeline=2, end=500, forks=(Fork(1, 300),))
+    assert decide(REQUEST, other, SOURCE).first == "follow"
+    assert decide(REQUEST, replace(other, end=501), SOURCE).first == "rewind"
+
+
+def test_a_standby_that_takes_no_connections_yet_is_waited_for() -> None:
+    assert decide(REQUEST, replace(STANDBY, role="starting"), SOURCE).first == "follow"
+
+
+def test_two_primaries_are_refused() -> None:
+    with pytest.raises(RelevoError, match="Two primaries: a takes writes on timeline 2, b on timeline 3"):
+        decide(REQUEST, replace(OLD_PRIMARY, role="primary"), SOURCE)
+
+
+def test_a_primary_is_demoted_when_told_to() -> None:
+    plan = decide(replace(REQUEST, demote=True), replace(OLD_PRIMARY, role="primary", end=900), SOURCE)
+    assert plan.fence
+    assert plan.methods[0] == "rewind"
+
+
+@pytest.mark.parametrize("method", ["auto", "clean", "rewind", "restore"])
+@pytest.mark.parametrize("role", ["down", "standby", "primary"])
+def test_another_clusters_data_is_never_overwritten(method: Any, role: Any) -> None:
+    foreign = replace(STANDBY, system_identifier="8", role=role, cut_off="rewind")
+    with pytest.raises(RelevoError, match="another cluster"):
+        decide(replace(REQUEST, method=method, demote=True), foreign, SOURCE)
+
+
+def test_another_clusters_data_goes_when_a_base_backup_is_asked_for() -> None:
+    foreign = replace(STANDBY, system_identifier="8", role="standby")
+    assert decide(replace(REQUEST, method="basebackup"), foreign, SOURCE).methods == ("basebackup",)
+
+
+def test_a_primary_of_another_cluster_is_not_demoted_unasked() -> None:
+    with pytest.raises(RelevoError, match="Two primaries"):
+        decide(
+            replace(REQUEST, method="basebackup"), replace(OLD_PRIMARY, system_identifier="8", role="primary"), SOURCE
+        )
+
+
+def test_a_node_cannot_follow_itself() -> None:
+    with pytest.raises(RelevoError, match="cannot follow itself"):
+        Rejoin(Request("b", Node("b", "b")), Runit("postgresql")).run()
+
+
+# --- what only this node has -----------------------------------------------------------------------------------------
+
+
+def wal(tmp_path: Path, *ready: str) -> Server:
+    status = tmp_path / "pg_wal" / "archive_status"
+    status.mkdir(parents=True)
+    for name in ready:
+        (status / f"{name}.ready").touch()
+        (status.parent / name).touch()
+    return Server(tmp_path)
+
+
+def archiver(monkeypatch: pytest.MonkeyPatch, codes: dict[str, int]) -> None:
+    def run(command: list[str], timeout: float) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, codes[Path(command[-1]).name], "", "ERROR: [103]: no repository")
+
+    monkeypatch.setattr(_rejoin_methods, "run_as_postgres", run)
+
+
+SEGMENTS = [f"00000002{number:016X}" for number in range(3)]
+
+
+def test_ready_segments_are_archived_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = wal(tmp_path, *SEGMENTS)
+    archiver(monkeypatch, {SEGMENTS[0]: 0, SEGMENTS[1]: 45, SEGMENTS[2]: 0})
+    done = push_unarchived(server, "main", {1, 2})
+    assert (done.pushed, done.different) == ([SEGMENTS[0], SEGMENTS[2]], [SEGMENTS[1]])
+    assert push_unarchived(server, "main", {1, 2}).pushed == []
+
+
+def test_a_timeline_of_its_own_is_not_archived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = wal(tmp_path, "00000005.history", SEGMENTS[0])
+    archiver(monkeypatch, {SEGMENTS[0]: 0})
+    done = push_unarchived(server, "main", {1, 2, 3})
+    assert (done.pushed, done.foreign) == ([SEGMENTS[0]], ["00000005.history"])
+
+
+def test_a_ready_mark_without_its_file_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = wal(tmp_path, SEGMENTS[0])
+    (tmp_path / "pg_wal" / SEGMENTS[0]).unlink()
+    archiver(monkeypatch, {})
+    assert push_unarchived(server, "main", {2}).pushed == []
+
+
+def test_a_repository_that_fails_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = wal(tmp_path, SEGMENTS[0])
+    archiver(monkeypatch, {SEGMENTS[0]: 103})
+    with pytest.raises(RelevoError, match="could not be archived: ERROR: .103"):
+        push_unarchived(server, "main", {2})
+    assert (tmp_path / "pg_wal" / "archive_status" / f"{SEGMENTS[0]}.ready").exists()
+
+
+# --- one at a time ---------------------------------------------------------------------------------------------------
+
+HOLD = "import fcntl,os,sys; h=os.open(sys.argv[1],os.O_RDWR|os.O_CREAT); fcntl.flock(h,2); print(); sys.stdin.read()"
+
+
+def holder(path: Path) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def test_a_second_rejoin_is_refused(tmp_path: Path) -> None:
+    process = holder(tmp_path / "rejoin.lock")
+    (tmp_path / "rejoin.lock").write_text(
+        json.dumps({"pid": process.pid, "starttime": _marker.start_time(process.pid)})
+    )
+    with pytest.raises(RelevoError, match="Another rejoin is at work"), _rejoin_lock.alone(tmp_path):
+        pass
+    assert process.poll() is None
+    process.communicate()
+
+
+def test_what_a_dead_rejoin_has_left_running_is_ended(tmp_path: Path) -> None:
+    process = holder(tmp_path / "rejoin.lock")
+    with _rejoin_lock.alone(tmp_path) as handle:
+        assert process.wait(timeout=5) == -9
+        assert json.loads(os.pread(handle, 200, 0))["pid"] == os.getpid()
+    process.communicate()
