@@ -24,9 +24,8 @@ NOTHING_CHANGED = "no files have changed since the last backup"
 _RAISED = re.compile(r"raised from [\w-]+ (?:tls|ssh) protocol on '(?P<host>[^']+)': ")
 _CONNECT = re.compile(
     r"unable to get address for '(?P<unknown>[^']+)'"
-    r"|unable to connect to '(?P<refused>[^':]+)(?::\d+)?'"
+    r"|unable to connect to '(?P<refused>[^':]+):\d+"
     r"|waiting for read from '(?P<silent>[^':]+)(?::\d+)?'"
-    r"|remote-\d+ (?:tls|ssh) protocol on '(?P<lost>[^']+)'"
 )
 _PATH = re.compile(r"'(/[^']+)'")
 
@@ -96,7 +95,7 @@ RULES = (
         "primary's log and at the repository's disk, then run this again.",
     ),
     Rule(
-        r"do not match the database|does not match the.*system.?id|mismatch.*stanza|stanza-upgrade",
+        r"do not match the database|do not match stanza version|stanza-upgrade",
         "The repository's stanza {stanza} belongs to another database cluster than the one that answers. Check the "
         "inventory's cluster_name and node_address; after a major upgrade of PostgreSQL run pgbackrest stanza-upgrade.",
     ),
