@@ -60,7 +60,7 @@ def run_long(command: list[str], timeout: float, lock: int) -> None:
         pass_fds=(lock,),
     ) as process:
         try:
-            output, _ = process.communicate(timeout=timeout)
+            output = process.communicate(timeout=timeout)[0]
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()

@@ -33,9 +33,9 @@ def make_verifier(password: str) -> str:
 def matches(password: str, verifier: str | None) -> bool:
     """Whether ``verifier``, as ``pg_authid`` holds it, belongs to ``password``."""
     try:
-        _, parameters, _ = (verifier or "").split("$")
-        iterations, salt = parameters.split(":")
+        # "SCRAM-SHA-256", iterations and salt, the two keys.
+        iterations, salt = (verifier or "").split("$")[1].split(":")
         derived = _verifier(password, base64.b64decode(salt), int(iterations))
-    except ValueError:
+    except (ValueError, IndexError):
         return False
     return hmac.compare_digest(derived, verifier or "")

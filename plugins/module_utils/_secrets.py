@@ -46,7 +46,7 @@ class SecretStore:
     def generate(self, name: str) -> str:
         """Make a new secret. The file appears complete or not at all, and never replaces another."""
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        value = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+        value = "".join(secrets.choice(ALPHABET) for dummy in range(LENGTH))
         temporary = self.directory / f".{name}.{os.getpid()}"
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w") as file:

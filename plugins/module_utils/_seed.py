@@ -485,7 +485,8 @@ def load(server: Server, seed: Seed, path: str, owners: Mapping[str, str], timeo
             )
         except (OSError, KeyError) as error:
             raise _no_psql(server, error) from error
-        assert process.stdin is not None
+        if process.stdin is None:
+            raise RelevoError("psql was started without a pipe. This is a fault of the collection; report it.")
 
         def expire() -> None:
             expired.set()

@@ -132,7 +132,8 @@ class Server:
             data = file.read(40)
         state: int
         checkpoint: int
-        _, _, _, state, _, checkpoint = struct.unpack("=QIIi4xqQ", data)
+        # "x" skips a byte: all but the state and the checkpoint.
+        state, checkpoint = struct.unpack("=16xi12xQ", data)
         return state, checkpoint
 
     def postmaster_pid(self) -> int | None:

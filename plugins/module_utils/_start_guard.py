@@ -326,7 +326,8 @@ class Teller:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         says = {"start": "may start", "refuse": "may not start", "wait": "waits"}[verdict.action]
         line = f"{now} start guard: PostgreSQL on {node} {says}: {verdict.reason}. {verdict.advice}".rstrip()
-        print(line, file=sys.stderr, flush=True)
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
         if changed:
             record_status(self.directory, node, verdict, now)
         self._last, self._said_at = verdict, time.monotonic()
@@ -368,4 +369,4 @@ def main(config_file: Path = GUARD_CONFIG) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

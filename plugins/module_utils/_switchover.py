@@ -135,7 +135,7 @@ class Switchover:
         candidate.query("ALTER SYSTEM SET wal_retrieve_retry_interval = '100ms'")
         candidate.query("SELECT pg_reload_conf()")
         # The second checkpoint writes what came in during the first, so the one of the stop has next to nothing to do.
-        for _ in range(2):
+        for _dummy in range(2):
             primary.query("CHECKPOINT", timeout=300)
 
         def close() -> bool:

@@ -35,7 +35,9 @@ def play(tmp_path: Path, *arguments: str) -> str:
     book = tmp_path / "play.yml"
     book.write_text(PLAY, encoding="utf-8")
     command = [sys.executable, "-m", "ansible", "playbook", "-i", "localhost,", "-c", "local", str(book), *arguments]
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_DISPLAY_OK_HOSTS": "1"}
+    # By default only changes are shown, and this looks at the order of all that is.
+    shown = {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_DISPLAY_OK_HOSTS": "1"}
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), **shown}
     done = subprocess.run(  # no terminal, as under a job runner
         command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120
     )
