@@ -28,7 +28,9 @@ options:
     type: dict
     required: true
   backups:
-    description: The repository's backups, oldest first, as M(relevo.postgres.pgbackrest_info) returns them.
+    description:
+      - The repository's backups, oldest first, as M(relevo.postgres.pgbackrest_info) returns them.
+      - None when the repository does not answer.
     type: list
     elements: dict
     required: true

@@ -14,10 +14,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from ._archive import Archive, segments_of
 from ._errors import RelevoError
 from ._lsn import Fork, parse_history, segment_name, segment_start
+from ._pgbackrest import PgBackRest
 from ._server import Server, run_as_postgres
-from ._start_guard import RepositoryReader, archive_id
 from ._wait import wait_until
 
 SEGMENT_SIZE = 16 * 1024 * 1024
@@ -61,38 +62,34 @@ class ArchiveGap:
         if timeline == 1:
             return [], []
         self._wait_for_history()
-        reader = RepositoryReader(self.stanza, self.timeout)
-        base = f"archive/{self.stanza}"
-        info = reader.get(f"{base}/archive.info")
-        identifier = archive_id(info, self.server.control_data().system_identifier) if info else None
-        if identifier is None:
+        archive = Archive.newest(PgBackRest(self.stanza), self.timeout)
+        if archive is None:
             raise RelevoError(f"The repository has no archive of the stanza {self.stanza}. Run site.yml.")
         wal = self.server.pgdata / "pg_wal"
         history = parse_history((wal / f"{timeline:08X}.history").read_text())
         local = {path.name for path in wal.iterdir() if re.fullmatch(r"[0-9A-F]{24}", path.name)}
-        archived = self._archived(reader, f"{base}/{identifier}", history)
+        # An older timeline of which nothing is left here was dealt with when it ended.
+        relevant = {int(name[:8], 16) for name in local} | {history[-1].timeline}
+        archived = self._archived(archive, relevant & {fork.timeline for fork in history})
         if not archived:
             return [], []
         oldest = min(segment_start(name) for name in archived) // SEGMENT_SIZE
         pushed, lost = [], []
-        for span in spans(history, oldest):
-            for name in span.names():
-                if name in archived:
-                    continue
-                if name in local:
-                    self._push(str(wal / name))
-                    pushed.append(name)
-                else:
-                    lost.append(name)
+        needed = [name for span in spans(history, oldest) if span.timeline in relevant for name in span.names()]
+        for name in needed:
+            if name in local and name not in archived:
+                self._push(str(wal / name))
+                pushed.append(name)
+            elif name not in archived:
+                lost.append(name)
         return pushed, lost
 
-    def _archived(self, reader: RepositoryReader, directory: str, history: list[Fork]) -> set[str]:
-        """The segments of the ancestors that the archive holds; it keeps 256 of them (4 GiB of WAL) in a folder."""
+    def _archived(self, archive: Archive, timelines: set[int]) -> set[str]:
+        """The segments of ``timelines`` in the archive, which keeps 256 of them (4 GiB of WAL) in a folder."""
         found: set[str] = set()
-        timelines = {f"{fork.timeline:08X}" for fork in history}
-        for folder in reader.names(directory, "^[0-9A-F]{16}$"):
-            if folder[:8] in timelines:
-                found |= {name[:24] for name in reader.names(f"{directory}/{folder}", "^[0-9A-F]{24}-")}
+        for folder in archive.pgbackrest.names(archive.path, self.timeout):
+            if re.fullmatch(r"[0-9A-F]{16}", folder) and int(folder[:8], 16) in timelines:
+                found |= set(segments_of(archive.pgbackrest.names(f"{archive.path}/{folder}", self.timeout)))
         return found
 
     def _push(self, path: str) -> None:

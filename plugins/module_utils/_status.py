@@ -14,7 +14,7 @@ from ._tables import Column, format_bytes, format_duration, format_table
 Data = Mapping[str, Any]
 
 
-def problems(topology: Data, nodes: Data, backups: Sequence[Data]) -> list[str]:
+def problems(topology: Data, nodes: Data, backups: Sequence[Data] | None) -> list[str]:
     """What somebody should do something about, one sentence each; empty on a healthy cluster."""
     found = []
     if not topology["primaries"]:
@@ -23,7 +23,9 @@ def problems(topology: Data, nodes: Data, backups: Sequence[Data]) -> list[str]:
         found.append(f"Two primaries take writes: {' and '.join(topology['primaries'])}. Stop one at once.")
     for name, node in topology["nodes"].items():
         found += _node_problems(name, node, nodes.get(name), topology["primary"])
-    if not backups:
+    if backups is None:
+        found.append("The repository host does not answer, so nothing is archived or backed up. Start it.")
+    elif not backups:
         found.append("There is no backup. Run backup.yml.")
     return found
 
@@ -55,8 +57,8 @@ def _node_problems(name: str, node: Data, disk: Data | None, primary: Data | Non
     return found
 
 
-def status_text(topology: Data, nodes: Data, backups: Sequence[Data], cluster: str) -> str:
-    """The report of ``status.yml``."""
+def status_text(topology: Data, nodes: Data, backups: Sequence[Data] | None, cluster: str) -> str:
+    """The report of ``status.yml``; ``backups`` None: the repository did not answer."""
     columns = [
         Column("Node"),
         Column("Role"),
@@ -101,7 +103,9 @@ def _archiving(primary: Data | None) -> list[str]:
     return [f"Archiving: {state}; last segment {archiver['last_archived']}, {age} ago."]
 
 
-def _last_backup(backups: Sequence[Data]) -> str:
+def _last_backup(backups: Sequence[Data] | None) -> str:
+    if backups is None:
+        return "Last backup: unknown, the repository host does not answer."
     if not backups:
         return "Last backup: none."
     last = backups[-1]

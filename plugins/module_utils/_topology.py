@@ -196,6 +196,12 @@ class Topology:
                 "(compare their timelines with status.yml), then run rejoin.yml.",
                 "two_primaries",
             )
+        if not self.states:
+            raise TopologyError(
+                "No host of the inventory belongs to this cluster. Nothing was touched. Check the cluster's name "
+                "(cluster_name of the hosts in the group postgres).",
+                "no_nodes",
+            )
         if not self.primaries:
             reasons = "; ".join(state.error or f"{state.name} is a standby" for state in self.states)
             raise TopologyError(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,6 +80,18 @@ def docker(*arguments: str) -> str:
     return done.stdout
 
 
+def running(node: str) -> bool:
+    return docker("inspect", "-f", "{{.State.Running}}", node).strip() == "true"
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout: float) -> None:
+    """Wait for a condition; fails the test after ``timeout`` seconds, saying what did not come."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {timeout:g} s in vain for {what}"
+        time.sleep(0.2)
+
+
 def psql(node: str, sql: str, dbname: str = "imdb") -> str:
     """Ask a server over its socket, as people do."""
     return shell(node, "psql", "-U", "root", "-d", dbname, "-XAtc", sql).strip()
@@ -89,6 +102,12 @@ def records() -> list[dict[str, str]]:
     output = play("playbooks/catalog.yml", "-e", "view=json").output
     listed = json.loads(output[output.index("\n[") : output.rindex("\n]") + 2])
     return sorted(listed, key=lambda record: (record["fecha"], record["hora"]))
+
+
+def labels() -> list[str]:
+    """The backups that the repository knows, oldest first."""
+    information = json.loads(shell(REPOSITORY, "pgbackrest", "--stanza=main", "--output=json", "info", user="postgres"))
+    return [backup["label"] for backup in information[0]["backup"]]
 
 
 def dsn() -> str:

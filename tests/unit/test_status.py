@@ -67,3 +67,9 @@ def test_a_node_that_waits_says_why() -> None:
 def test_no_primary_and_two_primaries() -> None:
     assert "No primary" in problems(topology(STANDBY), {}, [BACKUP])[0]
     assert "Two primaries take writes: a and c" in problems(topology(PRIMARY, PRIMARY | {"name": "c"}), {}, [BACKUP])[0]
+
+
+def test_a_silent_repository_is_not_taken_for_an_empty_one() -> None:
+    text = status_text(topology(PRIMARY, STANDBY), {"a": DISK, "b": DISK}, None, "main")
+    assert "repository host does not answer" in text
+    assert "no backup" not in text

@@ -1,0 +1,194 @@
+"""What a user, or a bad day, gives to the playbooks: each refusal is one sentence that says what to do."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from cluster import (
+    PRIMARY,
+    REDIS,
+    REPOSITORY,
+    STANDBY,
+    Play,
+    docker,
+    labels,
+    play,
+    psql,
+    records,
+    running,
+    shell,
+    wait_until,
+)
+
+NODES = (PRIMARY, STANDBY, REPOSITORY, REDIS)
+BACKUPS = "/var/lib/pgbackrest/backup/main"
+LONELY = "all: {hosts: {lonely: {ansible_connection: local}}}\n"
+
+
+def fingerprint() -> dict[str, str]:
+    """What a refused play must leave as it is: the containers, the servers' lives and roles, the backups."""
+    found = {node: docker("inspect", "-f", "{{.Id}} {{.State.Status}} {{.State.StartedAt}}", node) for node in NODES}
+    for node in filter(running, (PRIMARY, STANDBY)):
+        found[f"{node}'s server"] = psql(node, "SELECT pg_postmaster_start_time(), pg_is_in_recovery()")
+    if running(REPOSITORY):
+        found["backups"] = shell(REPOSITORY, "ls", BACKUPS)
+    return found
+
+
+def refused(message: str, name: str, *arguments: str, inventory: Path | str | None = None) -> Play:
+    """Run a playbook that must fail with ``message``, and touch nothing."""
+    before = fingerprint()
+    options: dict[str, Path | str] = {} if inventory is None else {"inventory": inventory}
+    result = play(name, *arguments, expect=None, **options)
+    assert result.code != 0, f"{name} {' '.join(arguments)} succeeded"
+    assert message in result.text, result.output[-4000:]
+    assert result.changed == 0
+    assert fingerprint() == before
+    return result
+
+
+@contextmanager
+def stopped(node: str) -> Iterator[None]:
+    """Stop a node's container, and have it back."""
+    docker("stop", node)
+    try:
+        yield
+    finally:
+        docker("start", node)
+
+
+def wait_until_streaming() -> None:
+    streaming = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
+    wait_until(lambda: psql(PRIMARY, streaming) == "1", "the standby to stream", 60)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("backup.yml", None), ("site.yml", ""), ("playbooks/failover.yml", LONELY), ("playbooks/status.yml", LONELY)],
+)
+def test_an_inventory_without_our_groups(name: str, content: str | None, tmp_path: Path) -> None:
+    inventory = tmp_path / "inventory.yml"
+    if content is not None:
+        inventory.write_text(content)
+    refused('has no host in the group "p', name, inventory=inventory if content is not None else "/dev/null")
+
+
+def test_an_inventory_that_does_not_exist(tmp_path: Path) -> None:
+    refused("failed to parse inventory source", "site.yml", inventory=tmp_path / "none.yml")
+
+
+@pytest.mark.parametrize(
+    ("message", "name", "argument"),
+    [
+        ("There is no day '0' in the cycle. Nothing was touched. Choose one of 1, 2,", "backup.yml", "day=0"),
+        ("There is no day '7' in the cycle. Nothing was touched. Choose one of 1, 2,", "backup.yml", "day=7"),
+        ("There is no day 'x' in the cycle. Nothing was touched. Choose one of 1, 2,", "backup.yml", "day=x"),
+        ("Choose one of: table, detail, info, size, json.", "playbooks/catalog.yml", "view=tabla"),
+        ("There is no node nobody in this cluster.", "playbooks/failover.yml", "candidate=nobody"),
+        ("has no stanza nowhere. Check the cluster's name", "backup.yml", "cluster_name=nowhere"),
+    ],
+)
+def test_a_word_that_we_do_not_know(message: str, name: str, argument: str) -> None:
+    refused(message, name, "-e", argument)
+
+
+def test_a_candidate_that_is_no_standby() -> None:
+    with stopped(STANDBY):
+        refused(f"{STANDBY} is no standby", "playbooks/failover.yml", "-e", f"candidate={STANDBY}")
+    wait_until_streaming()
+
+
+def test_a_stopped_repository_host() -> None:
+    with stopped(REPOSITORY):
+        refused(f"The repository host {REPOSITORY} does not answer", "backup.yml")
+        refused(f"The repository host {REPOSITORY} does not answer", "playbooks/failover.yml")
+        status = play("playbooks/status.yml").text
+        assert "The repository host does not answer" in status
+        assert "There is no backup" not in status, "a silent repository is not an empty one"
+
+
+def test_a_wrong_password_for_redis() -> None:
+    """A mistake that no later run heals: the backup is made all the same, the play fails."""
+    before = labels()
+    result = play("backup.yml", "-e", "day=1", "-e", "catalog_redis_password=wrong", expect=2)
+    assert "The backups are safe, but the catalog was not written." in result.text
+    assert "refused the password. Correct catalog_redis_password." in result.text
+    assert len(set(labels()) - set(before)) == 1
+
+
+def test_a_stopped_redis_costs_no_backup_and_the_next_run_catches_up() -> None:
+    with stopped(REDIS):
+        before = labels()
+        result = play("backup.yml", "-e", "day=2")
+        assert "The catalog is behind; the next run catches up." in result.text
+        assert len(set(labels()) - set(before)) == 1
+        # Nothing is left to do but the catalog.
+        result = play("backup.yml", "-e", "catalog_required=true", expect=2)
+        assert "The backups are safe, but the catalog was not written." in result.text
+        assert f"Redis at {REDIS}:6379 cannot be reached" in result.text
+    play("backup.yml")
+    assert [record["etiqueta"] for record in records()] == labels()
+
+
+@contextmanager
+def backups_on_a_full_disk() -> Iterator[str]:
+    """Move the stanza's backups to a small tmpfs that a file fills; yields that file, and moves them back."""
+    small, filler = "/dev/shm/backups", "/dev/shm/filler"
+    shell(REPOSITORY, "sh", "-ec", f"cp -a {BACKUPS} {small} && rm -r {BACKUPS} && ln -s {small} {BACKUPS}")
+    try:
+        # It ends because nothing more fits.
+        full = ["docker", "exec", REPOSITORY, "dd", "if=/dev/zero", f"of={filler}", "bs=64k", "status=none"]
+        assert subprocess.run(full, check=False, stderr=subprocess.DEVNULL).returncode == 1
+        yield filler
+    finally:
+        shell(REPOSITORY, "sh", "-ec", f"rm -f {filler} && rm {BACKUPS} && cp -a {small} {BACKUPS} && rm -r {small}")
+
+
+def test_a_full_disk_on_the_repository() -> None:
+    with backups_on_a_full_disk() as filler:
+        before = labels()
+        result = play("backup.yml", "-e", "day=1", expect=2)
+        assert "The disk is full on" in result.text
+        assert "Free space there" in result.text
+        assert labels() == before
+        shell(REPOSITORY, "rm", filler)
+        play("backup.yml", "-e", "day=1")
+        assert labels()[-1] not in before, "with room on the disk a backup is made"
+    assert [record["etiqueta"] for record in records()] == labels()
+
+
+def test_a_backup_that_is_already_running() -> None:
+    """It waits for a checkpoint that takes its time; an immediate one lets it go on."""
+    psql(PRIMARY, "CREATE TABLE dirty AS SELECT g, repeat('x', 500) FROM generate_series(1, 40000) g")
+    slow = ["pgbackrest", "--stanza=main", "--type=full", "--no-start-fast", "backup"]
+    with subprocess.Popen(["docker", "exec", "-u", "postgres", REPOSITORY, *slow]) as backup:
+        starting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_backup_start%' AND pid <> pg_backend_pid()"
+        )
+        wait_until(lambda: psql(PRIMARY, starting) == "1", "the backup to start", 60)
+        refused("A backup of stanza main is already running", "backup.yml", "-e", "day=2")
+        refused("A backup is running", "playbooks/failover.yml")
+        assert backup.poll() is None, "the backup ended too early to have been in the way"
+        psql(PRIMARY, "CHECKPOINT")
+        assert backup.wait(120) == 0
+    psql(PRIMARY, "DROP TABLE dirty")
+
+
+def test_two_primaries() -> None:
+    """Somebody promoted the standby by hand. Nothing is done until somebody has decided which one to keep."""
+    assert psql(STANDBY, "SELECT pg_promote()") == "t"
+    message = f"Two primaries: {PRIMARY} and {STANDBY} take writes."
+    assert f"Two primaries take writes: {PRIMARY} and {STANDBY}." in play("playbooks/status.yml").text
+    for name in ("backup.yml", "site.yml", "playbooks/failover.yml", "playbooks/failback.yml", "playbooks/rejoin.yml"):
+        refused(message, name)
+    # The newer timeline is kept: the archive and every later restore follow it.
+    docker("stop", PRIMARY)
+    play("playbooks/rejoin.yml")
+    assert psql(STANDBY, "SELECT pg_is_in_recovery()") == "f"
+    play("playbooks/failback.yml")
+    assert psql(PRIMARY, "SELECT pg_is_in_recovery()") == "f"
+    assert "Nothing needs attention." in play("playbooks/status.yml").text
