@@ -124,6 +124,11 @@ RULES = (
         "{host} does not let this host use stanza {stanza}. Run site.yml, which writes the list tls-server-auth.",
     ),
     Rule(
+        r"unexpected eof|no details available",
+        "The connection to {host} was cut in the middle: it stopped, or its pgBackRest server did. See that it runs "
+        "(status.yml), then run this again.",
+    ),
+    Rule(
         r"certificate|TLS error|SSL|handshake",
         "The certificates of pgBackRest's TLS connection to {host} do not fit. Run site.yml, which distributes them; "
         "compare the hosts' clocks if it changes nothing.",

@@ -407,6 +407,7 @@ def test_waiting_for_a_running_backup():
             "system-id 7711711791287353690\n       HINT: is this the correct stanza?",
             "belongs to another database cluster",
         ),
+        (101, "ERROR: [101]: TLS error [1:167772454] unexpected eof while reading", "The connection to"),
         (101, "ERROR: [101]: TLS error [1:167773208] tlsv1 alert unknown ca", "The certificates of pgBackRest's TLS"),
         (
             95,
