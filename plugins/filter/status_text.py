@@ -17,7 +17,7 @@ version_added: 0.1.0
 description:
   - Draws the result of M(relevo.postgres.pg_primary_facts), with what the nodes' disks and the repository say.
 author: The Relevo authors (@relevo)
-positional: nodes, backups, cluster
+positional: nodes, backups, cluster, down
 options:
   _input:
     description: The result of M(relevo.postgres.pg_primary_facts).
@@ -38,6 +38,10 @@ options:
     description: The cluster's name.
     type: str
     default: main
+  down:
+    description: By name, the state of a container that does not run, or the fence marker on its disk.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""

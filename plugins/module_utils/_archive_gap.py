@@ -12,7 +12,9 @@ already is harmless when the contents agree.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ._archive import Archive, segments_of
 from ._errors import RelevoError
@@ -49,6 +51,18 @@ def spans(history: list[Fork], oldest: int) -> list[Span]:
     return [span for span in reversed(found) if span.first < span.end]
 
 
+def oldest_needed(backups: Iterable[Mapping[str, Any]], archived: set[str]) -> int | None:
+    """The number of the first segment that the archive must hold; None where nothing needs any.
+
+    That is where the oldest backup begins. What is older was expired for good, also when some of it is in the archive
+    again because a server that did not know of the expiry archived it once more. Without a backup, what is archived
+    tells from where on somebody may want it.
+    """
+    # An offline backup needs no WAL and names none.
+    starts = [name for backup in backups if (name := backup["archive"]["start"])] or sorted(archived)
+    return min((segment_start(name) // SEGMENT_SIZE for name in starts), default=None)
+
+
 @dataclass
 class ArchiveGap:
     """Closes the gap on the primary of this node."""
@@ -71,9 +85,9 @@ class ArchiveGap:
         # An older timeline of which nothing is left here was dealt with when it ended.
         relevant = {int(name[:8], 16) for name in local} | {history[-1].timeline}
         archived = self._archived(archive, relevant & {fork.timeline for fork in history})
-        if not archived:
+        oldest = oldest_needed(archive.pgbackrest.require_stanza(self.timeout)["backup"], archived)
+        if oldest is None:
             return [], []
-        oldest = min(segment_start(name) for name in archived) // SEGMENT_SIZE
         pushed, lost = [], []
         needed = [name for span in spans(history, oldest) if span.timeline in relevant for name in span.names()]
         for name in needed:

@@ -226,7 +226,7 @@ class PgBackRest:
         message = explain(finished.returncode, text, self.stanza, command)
         if finished.returncode == ARCHIVE_TIMEOUT and self.repository_is_full():
             message = (
-                "The repository's disk is full, so no WAL arrives there. Free space (cleanup.yml removes backups), "
+                "The repository's disk is full, so no WAL arrives there. Free space there, "
                 "then run this again; the servers archive what they kept back by themselves."
             )
         if absent:

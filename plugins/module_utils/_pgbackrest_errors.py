@@ -46,8 +46,9 @@ class Rule:
 RULES = (
     Rule(
         r"no space left on device",
-        "The disk is full on {host}{path}. Free space there (on the repository host cleanup.yml removes backups), then "
-        "run this again; it goes on with what was left half done.",
+        "The disk is full on {host}{path}. Free space there (on the repository host, 'pgbackrest expire "
+        "--stanza={stanza} --repo1-retention-full=1' removes all but the newest full backup), then run this again; it "
+        "goes on with what was left half done.",
     ),
     Rule(
         r"read-only file system",
@@ -122,6 +123,10 @@ RULES = (
     Rule(
         r"access denied",
         "{host} does not let this host use stanza {stanza}. Run site.yml, which writes the list tls-server-auth.",
+    ),
+    Rule(
+        r"NULL result required|terminating connection|server closed the connection",
+        "The primary stopped meanwhile, perhaps for a hand-over (status.yml shows who is primary). Run this again.",
     ),
     Rule(
         r"unexpected eof|no details available",

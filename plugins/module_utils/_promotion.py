@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,26 +86,29 @@ class Promotion:
         wait_until(
             lambda: not session.value("SELECT true FROM pg_stat_wal_receiver"), "the WAL receiver to end", timeout=15
         )
-        salvaged = self._replay_salvage(session, self.salvage) if self.salvage else 0
+        salvaged, complete = self._replay_salvage(session, self.salvage) if self.salvage else (0, False)
         # The server itself replays all that it has before it ends recovery (xlogrecovery.c, CheckForStandbyTrigger).
         if not session.flag("SELECT pg_promote(true, 60)", timeout=90):
             raise RelevoError(f"{self.own.name} was not promoted within 60 s. Look at its log, then run this again.")
         end = session.value("SELECT pg_last_wal_replay_lsn()")
-        return {"salvaged_bytes": salvaged, "replayed_before": before, "end_lsn": end}
+        return {"salvaged_bytes": salvaged, "salvage_complete": complete, "replayed_before": before, "end_lsn": end}
 
-    def _replay_salvage(self, session: Session, salvage: Path) -> int:
-        """Give the running standby the dead primary's last segments; returns the bytes that it replayed of them.
+    def _replay_salvage(self, session: Session, salvage: Path) -> tuple[int, bool]:
+        """Give the running standby the dead primary's last segments.
+
+        Returns the bytes that it replayed of them, and whether that was all that the dead primary had written.
 
         Each is put beside its target under a name that PostgreSQL itself uses for unfinished segments, owned by
         postgres, and renamed: a file that the server cannot read makes it panic.
         """
         segments = sorted(path for path in salvage.iterdir() if SEGMENT.fullmatch(path.name))
-        if not segments:
-            return 0
         start = parse_lsn(session.value("SELECT pg_last_wal_replay_lsn()"))
-        end = last_record(segments[-1])
-        if end is not None and end <= start:
-            return 0
+        # The last segment may hold no record yet.
+        end = next((record for path in reversed(segments) if (record := last_record(path)) is not None), None)
+        if end is None:
+            return 0, False
+        if end < start:
+            return 0, True
         account = pwd.getpwnam("postgres")
         for segment in segments:
             os.chown(segment, account.pw_uid, account.pw_gid)
@@ -113,14 +117,12 @@ class Promotion:
             temporary = self.server.pgdata / "pg_wal" / f"xlogtemp.{os.getpid()}"
             segment.rename(temporary)
             temporary.rename(self.server.pgdata / "pg_wal" / segment.name)
-        if end is not None:
-            target = end
-            wait_until(
-                lambda: parse_lsn(session.value("SELECT pg_last_wal_replay_lsn()")) > target,
-                f"the salvaged WAL to be replayed up to {format_lsn(end)}",
-                timeout=300,
-            )
-        return parse_lsn(session.value("SELECT pg_last_wal_replay_lsn()")) - start
+        wait_until(
+            lambda: parse_lsn(session.value("SELECT pg_last_wal_replay_lsn()")) > end,
+            f"the salvaged WAL to be replayed up to {format_lsn(end)}",
+            timeout=300,
+        )
+        return parse_lsn(session.value("SELECT pg_last_wal_replay_lsn()")) - start, True
 
     def finish(self, session: Session) -> None:
         """What a new primary needs; safe to repeat."""
@@ -130,6 +132,8 @@ class Promotion:
         for node in self.nodes:
             if node.name != self.own.name:
                 ensure_slot(session, _names.slot_name(node.name))
+        if self.salvage:
+            shutil.rmtree(self.salvage)
         # A marker of an earlier life of this node is void since the promotion; nothing shall have to know that.
         _marker.remove("fence")
 

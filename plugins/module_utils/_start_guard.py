@@ -341,7 +341,7 @@ def judge(server: Server, config_file: Path) -> tuple[str, Verdict]:
         node = config.node
         own = observe(server)
     except RelevoError as error:
-        return node, Verdict("refuse", error.message.rstrip("."), "Restore its data (restore.yml), or run rejoin.yml.")
+        return node, Verdict("refuse", error.message.rstrip("."), "Run rejoin.yml to copy its data anew.")
     except (OSError, ValueError, KeyError, TypeError) as error:
         return node, Verdict("refuse", f"{config_file} cannot be used ({error})", "Run site.yml to write it again.")
     alone = decide_alone(config, own)

@@ -14,15 +14,15 @@ from ._tables import Column, format_bytes, format_duration, format_table
 Data = Mapping[str, Any]
 
 
-def problems(topology: Data, nodes: Data, backups: Sequence[Data] | None) -> list[str]:
+def problems(topology: Data, nodes: Data, backups: Sequence[Data] | None, down: Data | None = None) -> list[str]:
     """What somebody should do something about, one sentence each; empty on a healthy cluster."""
     found = []
     if not topology["primaries"]:
-        found.append("No primary takes writes. Run failover.yml to promote a standby.")
+        found.append("No primary takes writes. Start the old one, or run failover.yml to promote a standby.")
     elif len(topology["primaries"]) > 1:
         found.append(f"Two primaries take writes: {' and '.join(topology['primaries'])}. Stop one at once.")
     for name, node in topology["nodes"].items():
-        found += _node_problems(name, node, nodes.get(name), topology["primary"])
+        found += _node_problems(name, node, nodes.get(name), topology["primary"], (down or {}).get(name))
     if backups is None:
         found.append("The repository host does not answer, so nothing is archived or backed up. Start it.")
     elif not backups:
@@ -30,19 +30,29 @@ def problems(topology: Data, nodes: Data, backups: Sequence[Data] | None) -> lis
     return found
 
 
-def _node_problems(name: str, node: Data, disk: Data | None, primary: Data | None) -> list[str]:
+def _node_problems(
+    name: str, node: Data, disk: Data | None, primary: Data | None, down: Data | str | None = None
+) -> list[str]:
+    """``down``: the state of a container that does not run, or the fence marker that is on its disk."""
     found = []
+    rejoin = "Run rejoin.yml." if primary else "It comes back with rejoin.yml, once there is a primary."
+    if down is not None:
+        if isinstance(down, str):
+            return [f"The container {name} is {down}. {'Run rejoin.yml.' if primary else 'Start it.'}"]
+        return [f"{name} was fenced by {down['by']} at {down['at']} for {down['successor']} and is down. {rejoin}"]
     if disk and disk["rejoin"]:
-        found.append(f"{name} was cut off while it was rejoining. Run rejoin.yml.")
+        found.append(f"{name} was cut off while it was rejoining. {rejoin}")
     if disk and disk["fence"]:
         fence = disk["fence"]
-        found.append(f"{name} was fenced by {fence['by']} at {fence['at']} for {fence['successor']}. Run rejoin.yml.")
+        found.append(f"{name} was fenced by {fence['by']} at {fence['at']} for {fence['successor']}. {rejoin}")
     elif node["role"] == "unreachable":
         guard = (disk or {}).get("guard") or {}
         reason = f": {guard['reason']}" if guard.get("reason") and not (disk or {}).get("running") else ""
-        found.append(f"{name} does not answer ({node['error']}){reason}. Start it, or run rejoin.yml.")
-    if node["role"] == "standby" and (node.get("receiver") or {}).get("status") != "streaming":
-        found.append(f"{name} does not stream from {primary['name'] if primary else 'anybody'}. Run rejoin.yml.")
+        found.append(
+            f"{name} does not answer ({node['error']}){reason}. {'Run rejoin.yml.' if primary else 'Start it.'}"
+        )
+    if primary and node["role"] == "standby" and (node.get("receiver") or {}).get("status") != "streaming":
+        found.append(f"{name} does not stream from {primary['name']}. Run rejoin.yml.")
     if node.get("replay_paused"):
         found.append(f"Replay is paused on {name}.")
     if node["role"] == "primary" and (node.get("archiver") or {}).get("failing"):
@@ -57,7 +67,9 @@ def _node_problems(name: str, node: Data, disk: Data | None, primary: Data | Non
     return found
 
 
-def status_text(topology: Data, nodes: Data, backups: Sequence[Data] | None, cluster: str) -> str:
+def status_text(
+    topology: Data, nodes: Data, backups: Sequence[Data] | None, cluster: str, down: Data | None = None
+) -> str:
     """The report of ``status.yml``; ``backups`` None: the repository did not answer."""
     columns = [
         Column("Node"),
@@ -71,7 +83,7 @@ def status_text(topology: Data, nodes: Data, backups: Sequence[Data] | None, clu
     rows = [_row(node) for node in topology["nodes"].values()]
     lines = [format_table(columns, rows, title=f"CLUSTER {cluster}"), ""]
     lines += [*_archiving(topology["primary"]), _last_backup(backups)]
-    found = problems(topology, nodes, backups)
+    found = problems(topology, nodes, backups, down)
     lines += ["", *(f"! {problem}" for problem in found)] if found else ["", "Nothing needs attention."]
     return "\n".join(lines)
 

@@ -17,7 +17,16 @@ from ._lsn import parse_lsn
 from ._session import Credentials, Node, Session, SessionError
 
 # One statement, so that an answer is one moment's truth. pg_monitor may read all of it.
+# Without a receiver the control file's timelines lag until the next restartpoint, which matters when a primary dies
+# soon after a hand-over. The segment that holds the last replayed byte tells: its name begins with the timeline.
 PROBE = r"""
+WITH size AS (SELECT setting::bigint AS bytes FROM pg_settings WHERE name = 'wal_segment_size'),
+segment AS (SELECT trunc((pg_last_wal_replay_lsn() - '0/1'::pg_lsn) / bytes)::bigint AS number,
+                   4294967296 / bytes AS per_id
+            FROM size WHERE pg_is_in_recovery()),
+replaying AS (SELECT max(('x' || substr(name, 1, 8))::bit(32)::int) FROM pg_ls_waldir(), segment
+              WHERE name ~ '^[0-9A-F]{24}$' AND substr(name, 9) =
+                    upper(lpad(to_hex(number / per_id), 8, '0') || lpad(to_hex(number % per_id), 8, '0')))
 SELECT json_build_object(
   'in_recovery', pg_is_in_recovery(),
   'system_identifier', (SELECT system_identifier::text FROM pg_control_system()),
@@ -26,7 +35,8 @@ SELECT json_build_object(
   'timeline', CASE WHEN pg_is_in_recovery()
       THEN greatest((SELECT received_tli FROM pg_stat_wal_receiver),
                     (SELECT min_recovery_end_timeline FROM pg_control_recovery()),
-                    (SELECT timeline_id FROM pg_control_checkpoint()))
+                    (SELECT timeline_id FROM pg_control_checkpoint()),
+                    (SELECT * FROM replaying))
       ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END,
   'current_lsn', CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_flush_lsn() END,
   'receive_lsn', CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() END,

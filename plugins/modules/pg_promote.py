@@ -74,6 +74,10 @@ salvaged_bytes:
   description: Bytes of WAL that only the dead primary had and that were replayed here.
   returned: success, not in check mode
   type: int
+salvage_complete:
+  description: Whether the dead primary's WAL could be read to its end, so that nothing was lost.
+  returned: when promoted
+  type: bool
 end_lsn:
   description: The last record of the old timeline that this node has.
   returned: when promoted

@@ -1,0 +1,206 @@
+"""Emergencies: servers, controllers and whole clusters that die at once, while a client outside goes on writing."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+from cluster import (
+    INVENTORY,
+    PORTS,
+    PRIMARY,
+    REDIS,
+    REPOSITORY,
+    ROOT,
+    STANDBY,
+    Writer,
+    docker,
+    dsn,
+    labels,
+    missing,
+    play,
+    psql,
+    restore_rows,
+    rows_of,
+    running,
+    shell,
+    wait_until,
+)
+
+NETWORK = "relevo_test"
+GUARD_STATUS = "/var/lib/postgresql/relevo/guard-status.json"
+ROLE = "SELECT pg_is_in_recovery()"
+
+
+@dataclass
+class NeverTwo:
+    """Asks both servers from outside, again and again; fails the test if ever both took writes at one time."""
+
+    rounds: int = 0
+    both: int = 0
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def __enter__(self) -> NeverTwo:
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._stop.set()
+        if self._thread:
+            self._thread.join(30)
+        assert self.rounds > 0, "nobody watched"
+        assert self.both == 0, f"in {self.both} of {self.rounds} rounds both servers took writes"
+
+    def _watch(self) -> None:
+        while not self._stop.is_set():
+            # The first is asked again: a hand-over may have come between the two answers.
+            self.both += takes_writes(PRIMARY) and takes_writes(STANDBY) and takes_writes(PRIMARY)
+            self.rounds += 1
+            self._stop.wait(0.1)
+
+
+def takes_writes(node: str) -> bool:
+    """Whether a client outside would find a primary at this node's port."""
+    ports = ",".join(str(port) for port in PORTS.values())
+    alone = dsn().replace("127.0.0.1,127.0.0.1", "127.0.0.1").replace(ports, str(PORTS[node]))
+    try:
+        with psycopg.connect(alone.replace("target_session_attrs=read-write", ""), autocommit=True) as connection:
+            return connection.execute(ROLE).fetchone() == (False,)
+    except psycopg.Error:
+        return False
+
+
+def guard_says(node: str) -> dict[str, str]:
+    """The start guard's last verdict on a node."""
+    status: dict[str, str] = json.loads(shell(node, "cat", GUARD_STATUS))
+    return status
+
+
+def wait_until_streaming(primary: str) -> None:
+    sql = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
+    wait_until(lambda: takes_writes(primary) and psql(primary, sql) == "1", f"the standby of {primary} to stream", 90)
+
+
+def more(writer: Writer, rows: int = 20) -> list[int]:
+    """Let the client get some more rows acknowledged; returns all that are."""
+    wanted = len(writer.acknowledged) + rows
+    wait_until(lambda: len(writer.acknowledged) >= wanted, f"{rows} more rows to be acknowledged", 60)
+    return list(writer.acknowledged)
+
+
+def killed_play(name: str, at: str) -> None:
+    """Start a playbook, and kill the controller's processes when the task ``at`` (a pattern) begins."""
+    environment = os.environ | {
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "LC_ALL": "C.UTF-8",
+        # Else a task is named only once it has ended.
+        "ANSIBLE_DISPLAY_OK_HOSTS": "true",
+        "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "true",
+    }
+    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(INVENTORY), name]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as controller:
+        assert controller.stdout is not None
+        reached = any(re.search(rf"TASK \[.*{at}", line) for line in controller.stdout)
+        os.killpg(controller.pid, signal.SIGKILL)
+    assert reached, f"{name} ended before the task {at}"
+    assert controller.returncode == -signal.SIGKILL
+    print(f"\n$ ansible-playbook {name}   [killed at {at}]")
+
+
+def test_a_killed_primary_costs_no_row_and_never_comes_back_as_a_second_one() -> None:
+    with Writer() as writer, NeverTwo():
+        more(writer)
+        # What is written from now on only the primary has: its disk is where it has to be salvaged from.
+        docker("network", "disconnect", NETWORK, STANDBY)
+        behind = more(writer, 100)
+        docker("kill", "-s", "KILL", PRIMARY)
+        docker("network", "connect", NETWORK, STANDBY)
+        assert missing(rows_of(STANDBY), behind) != [], "the standby has all rows: there is nothing to salvage"
+
+        play("playbooks/failover.yml")
+        assert missing(rows_of(STANDBY), behind) == []
+        more(writer)
+
+        for command in ("start", "restart"):
+            docker(command, PRIMARY)
+            wait_until(lambda: "fenced" in guard_says(PRIMARY)["reason"], "the start guard's verdict", 30)
+            assert guard_says(PRIMARY)["verdict"] == "refuse"
+            assert "rejoin.yml" in guard_says(PRIMARY)["advice"]
+            more(writer, 100)
+            assert not takes_writes(PRIMARY)
+        assert "start guard: PostgreSQL on" in docker("logs", "--tail", "50", PRIMARY)
+        assert f"{PRIMARY} was fenced by" in play("playbooks/status.yml").text
+
+        play("backup.yml", "-e", "day=2")
+        play("playbooks/failback.yml")
+        assert takes_writes(PRIMARY)
+        more(writer)
+    assert missing(rows_of(PRIMARY), writer.acknowledged) == []
+    wait_until_streaming(PRIMARY)
+    assert play("site.yml").changed == 0, "site.yml after a failback must change nothing"
+
+
+def test_a_power_cut_needs_no_help() -> None:
+    with Writer() as writer:
+        more(writer)
+        docker("kill", PRIMARY, STANDBY, REPOSITORY, REDIS)
+    with NeverTwo():
+        docker("start", PRIMARY)
+        # Nobody can tell it whether another server was promoted.
+        wait_until(lambda: guard_says(PRIMARY)["verdict"] == "wait", "the start guard to wait", 60)
+        assert not takes_writes(PRIMARY)
+        docker("start", STANDBY, REPOSITORY, REDIS)
+        wait_until_streaming(PRIMARY)
+    assert missing(rows_of(PRIMARY), writer.acknowledged) == []
+
+
+def test_the_hole_in_the_archive_is_closed_by_a_run_that_was_killed_and_by_the_next() -> None:
+    """The primary dies before it archived four segments, and the controller while it promotes the standby."""
+    before_the_hole = labels()[-1]
+    with Writer() as writer, NeverTwo():
+        docker("stop", REPOSITORY)
+        psql(PRIMARY, "SELECT pg_logical_emit_message(true, 'fill', repeat('x', 1000000)) FROM generate_series(1, 64)")
+        acknowledged = more(writer)
+        docker("kill", "-s", "KILL", PRIMARY)
+        docker("start", REPOSITORY)
+        killed_play("playbooks/failover.yml", "Promote the candidate")
+        pushed = play("playbooks/failover.yml").text
+        assert takes_writes(STANDBY)
+        assert f"Pushed to the archive in place of {PRIMARY}:" in pushed
+        more(writer)
+    assert missing(rows_of(STANDBY), writer.acknowledged) == []
+    restored = restore_rows(STANDBY, before_the_hole, target_type="default")
+    assert missing(restored, acknowledged) == [], "a restore to the latest point must not end at the hole"
+
+
+def test_a_killed_controller_is_finished_by_the_next_run() -> None:
+    with Writer() as writer, NeverTwo():
+        play("playbooks/rejoin.yml")
+        more(writer)
+        killed_play("playbooks/failback.yml", "Hand over to")
+        play("playbooks/failback.yml")
+        assert takes_writes(PRIMARY)
+        wait_until_streaming(PRIMARY)
+
+        killed_play("playbooks/failover.yml", "Make the other nodes follow")
+        play("playbooks/failover.yml")
+        assert takes_writes(STANDBY)
+        wait_until_streaming(STANDBY)
+
+        play("playbooks/failback.yml")
+        more(writer)
+    assert missing(rows_of(PRIMARY), writer.acknowledged) == []
+    assert running(STANDBY)
+    assert "Nothing needs attention." in play("playbooks/status.yml").text
