@@ -111,7 +111,7 @@ def decide_alone(config: GuardConfig, own: Own) -> Verdict | None:
     if own.standby:
         return Verdict("start", "it starts as a standby or in recovery")
     if own.start_pass:
-        return Verdict("start", "the aborted hand-over that stopped it starts it again")
+        return Verdict("start", "the process that made it, or stopped it for an aborted hand-over, starts it")
     if own.fence and own.fence.in_force(own.timeline):
         return Verdict("refuse", f"it was fenced {own.fence.describe()}", f"{REJOIN} {LOST.format(node=config.node)}")
     if own.state in ("shut down in recovery", "in archive recovery"):

@@ -68,6 +68,33 @@ def test_the_servers_are_set_up_alike(node: Node, setting: str, value: str | Non
         assert found["primary"] == value
 
 
+def test_the_seed_file_and_the_sample_were_loaded_once(node: Node) -> None:
+    assert sql(node("primary"), "SELECT count(*) FROM seeded") == "3"
+    assert int(sql(node("standby"), "SELECT count(*) FROM titles")) > 1000
+    best = sql(node("primary"), "SELECT count(*) FROM top_titles('Drama', 1950, 2020)")
+    assert int(best) > 0
+
+
+def test_the_first_backup_is_in_the_catalog(node: Node) -> None:
+    password = (SECRETS / "redis").read_text().strip()
+    keys = node("redis").run("REDISCLI_AUTH=%s redis-cli --scan --pattern 'backup:*'", password).stdout.split()
+    assert len(keys) == 1
+    record = node("redis").run("REDISCLI_AUTH=%s redis-cli hgetall " + keys[0], password).stdout.splitlines()
+    names, values = record[0::2], record[1::2]
+    assert names[:7] == [
+        "fecha",
+        "hora",
+        "tipo_backup",
+        "direccion_almacenamiento",
+        "maestro_usado",
+        "metodo",
+        "stanza",
+    ]
+    assert values[2] == "completo"
+    assert values[3].startswith("/var/lib/pgbackrest/backup/main/")
+    assert values[4:7] == ["relevo_test_primary", "pgBackRest", "main"]
+
+
 def test_our_own_roles_have_the_least_they_need(node: Node) -> None:
     rows = sql(
         node("primary"),
