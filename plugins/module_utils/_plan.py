@@ -15,13 +15,14 @@ from typing import Any, Literal
 from ._errors import RelevoError
 from ._lsn import parse_lsn, segment_name
 
-Action = Literal["switchover", "promote", "finish"]
+Action = Literal["switchover", "promote", "return", "finish"]
 
 
 @dataclass(frozen=True)
 class Plan:
     """``switchover``: ``primary`` lives and hands over to ``candidate``. ``promote``: ``primary`` (who had the role
-    last, as far as is known) is dead, ``candidate`` takes over. ``finish``: ``candidate`` has the role already."""
+    last, as far as is known) is dead, ``candidate`` takes over. ``return``: ``candidate`` is down, and whoever
+    had the role after it is lost; it returns from the archive first. ``finish``: ``candidate`` has the role already."""
 
     action: Action
     candidate: str
@@ -87,10 +88,18 @@ def _plan_move(nodes: dict[str, Any], ruler: str, candidate: str) -> Plan:
 def _plan_emergency(topology: dict[str, Any], preferred: str, candidate: str, force: bool) -> Plan:
     nodes = topology["nodes"]
     best = best_standby(topology)
+    if candidate and force and nodes[candidate]["role"] != "standby":
+        return Plan(
+            "return",
+            candidate,
+            _lost_primary(topology, preferred, besides=candidate),
+            f"Let {candidate} return from the archive, and promote it.",
+        )
     if best is None:
         raise RelevoError(
             "No node of the cluster answers, neither as a primary nor as a standby. Nothing was touched; "
-            "start a node (see status.yml), then run this again."
+            "start a node (see status.yml), then run this again. If the last primary is lost for good, the one before "
+            "it returns with failover.yml -e candidate=NODE -e force=true."
         )
     chosen = nodes[candidate] if candidate else best
     if chosen["role"] != "standby":
@@ -114,9 +123,9 @@ def _plan_emergency(topology: dict[str, Any], preferred: str, candidate: str, fo
     )
 
 
-def _lost_primary(topology: dict[str, Any], preferred: str) -> str:
+def _lost_primary(topology: dict[str, Any], preferred: str, besides: str = "") -> str:
     """Who had the role last: the standbys' settings say whom they followed; else the node that does not answer."""
-    silent: list[str] = [node["name"] for node in topology["silent"]]
+    silent: list[str] = [node["name"] for node in topology["silent"] if node["name"] != besides]
     for standby in topology["standbys"]:
         for name in silent:
             if standby.get("follows") in (topology["nodes"][name]["host"], name):

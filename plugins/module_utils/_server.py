@@ -187,26 +187,35 @@ class Server:
     def reload(self) -> None:
         self.signal_postmaster(signal.SIGHUP)
 
-    def _replication_conf(self, primary_conninfo: str, slot: str, restore_command: str) -> str:
+    def _replication_conf(
+        self, primary_conninfo: str, slot: str, restore_command: str, target_timeline: str = ""
+    ) -> str:
         settings = {
             "primary_conninfo": primary_conninfo,
             "primary_slot_name": slot,
             "restore_command": restore_command,
         }
-        lines = ["# Written by relevo.postgres (pg_rejoin, pg_switchover, pg_promote): edits are lost."]
+        if target_timeline:
+            settings["recovery_target_timeline"] = target_timeline
+        lines = ["# Written by relevo.postgres (pg_rejoin, pg_promote, pg_archive_return): edits are lost."]
         lines += [f"{name} = '{value.replace(chr(39), chr(39) * 2)}'" for name, value in settings.items()]
         return "\n".join([*lines, ""])
 
-    def replication_conf_is(self, primary_conninfo: str, slot: str, restore_command: str = "") -> bool:
+    def replication_conf_is(
+        self, primary_conninfo: str, slot: str, restore_command: str = "", target_timeline: str = ""
+    ) -> bool:
         """Whether ``write_replication_conf`` would change nothing."""
-        content = self._replication_conf(primary_conninfo, slot, restore_command)
+        content = self._replication_conf(primary_conninfo, slot, restore_command, target_timeline)
         return self.replication_conf.exists() and self.replication_conf.read_text() == content
 
-    def write_replication_conf(self, primary_conninfo: str, slot: str, restore_command: str = "") -> bool:
+    def write_replication_conf(
+        self, primary_conninfo: str, slot: str, restore_command: str = "", target_timeline: str = ""
+    ) -> bool:
         """Say whom this node follows when it is a standby; returns whether the file changed."""
-        if self.replication_conf_is(primary_conninfo, slot, restore_command):
+        if self.replication_conf_is(primary_conninfo, slot, restore_command, target_timeline):
             return False
-        write_file(self.replication_conf, self._replication_conf(primary_conninfo, slot, restore_command))
+        content = self._replication_conf(primary_conninfo, slot, restore_command, target_timeline)
+        write_file(self.replication_conf, content)
         return True
 
     def become_standby_at_next_start(self) -> None:

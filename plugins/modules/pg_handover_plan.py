@@ -53,7 +53,8 @@ EXAMPLES = r"""
 RETURN = r"""
 plan:
   description:
-    - C(action) is V(switchover) (C(primary) lives and hands over), V(promote) (C(primary) is dead) or V(finish)
+    - C(action) is V(switchover) (C(primary) lives and hands over), V(promote) (C(primary) is dead), V(return)
+      (C(primary) is lost for good and C(candidate), which was primary before, returns from the archive) or V(finish)
       (C(candidate) is primary already). C(message) says it in words.
   returned: success
   type: dict

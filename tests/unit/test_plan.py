@@ -59,6 +59,14 @@ def test_a_candidate_that_is_no_standby_is_refused(force: bool) -> None:
         plan_failover(topology(node("a", "primary"), node("b", "unreachable")), "a", "b", force)
 
 
+def test_an_old_primary_returns_when_its_successor_is_lost_and_only_with_force() -> None:
+    seen = topology(node("a", "unreachable"), node("b", "unreachable"))
+    with pytest.raises(RelevoError, match="No node of the cluster answers"):
+        plan_failover(seen, "a", "a")
+    plan = plan_failover(seen, "a", "a", force=True)
+    assert (plan.action, plan.candidate, plan.primary) == ("return", "a", "b")
+
+
 def test_an_unknown_candidate_is_refused_and_the_nodes_are_named() -> None:
     with pytest.raises(RelevoError, match="no node x .*a, b"):
         plan_failover(topology(node("a", "primary"), node("b", "standby")), "a", "x")
