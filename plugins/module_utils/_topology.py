@@ -201,9 +201,14 @@ class Topology:
                     "Check the inventory: one of these nodes belongs to another cluster.",
                     "foreign_primary",
                 )
+            newest = max(self.primaries, key=lambda state: state.timeline)
+            ahead = all(state.timeline < newest.timeline for state in self.primaries if state is not newest)
+            # What was promoted last is in the archive already: an older timeline would neither be let start again nor
+            # be handed over.
+            advice = f", rather not {newest.name}, whose timeline {newest.timeline} is the newest" if ahead else ""
             raise TopologyError(
-                f"Two primaries: {names} take writes. Nothing was changed. Stop the one whose writes you can lose "
-                "(compare their timelines with status.yml), then run rejoin.yml.",
+                f"Two primaries: {names} take writes. Nothing was changed. Stop the one whose writes you can lose"
+                f"{advice}; then run rejoin.yml.",
                 "two_primaries",
             )
         if not self.states:

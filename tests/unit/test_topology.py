@@ -56,6 +56,14 @@ def test_two_primaries_are_an_error_of_their_own() -> None:
     with pytest.raises(TopologyError, match="Two primaries: a and b") as caught:
         Topology([answer("a", False), answer("b", False)]).require_primary()
     assert caught.value.kind == "two_primaries"
+    assert "rather not" not in caught.value.message
+    with pytest.raises(TopologyError, match="rather not b, whose timeline 2 is the newest; then run rejoin.yml"):
+        Topology([answer("a", False), answer("b", False, timeline=2)]).require_primary()
+
+
+def test_a_cluster_without_hosts_is_no_dead_one() -> None:
+    with pytest.raises(TopologyError, match="No host of the inventory belongs to this cluster"):
+        Topology([]).require_primary()
 
 
 def test_a_primary_of_another_cluster_is_an_error_of_its_own() -> None:
