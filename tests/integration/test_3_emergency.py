@@ -204,3 +204,31 @@ def test_a_killed_controller_is_finished_by_the_next_run() -> None:
     assert missing(rows_of(PRIMARY), writer.acknowledged) == []
     assert running(STANDBY)
     assert "Nothing needs attention." in play("playbooks/status.yml").text
+
+
+def test_an_old_primary_returns_from_the_archive_when_its_successor_is_lost_for_good() -> None:
+    with Writer() as writer, NeverTwo():
+        more(writer)
+        docker("kill", PRIMARY)
+        play("playbooks/failover.yml")
+        archived = more(writer)
+        segment = psql(STANDBY, "SELECT pg_walfile_name(pg_switch_wal())")
+        wait_until(
+            lambda: psql(STANDBY, f"SELECT last_archived_wal >= '{segment}' FROM pg_stat_archiver") == "t",
+            f"{segment} to be archived",
+            60,
+        )
+        docker("rm", "--force", STANDBY)
+        docker("volume", "rm", f"{STANDBY}_data", f"{STANDBY}_etc")
+
+        assert "No node of the cluster answers" in play("playbooks/failover.yml", expect=2).text
+        said = play("playbooks/failover.yml", "-e", f"candidate={PRIMARY}", "-e", "force=true").text
+        assert "is lost; how much is unknown" in said
+        assert takes_writes(PRIMARY)
+        assert missing(rows_of(PRIMARY), archived) == [], "what the successor had archived must be there"
+
+        # The lost node is made anew.
+        play("site.yml")
+        wait_until_streaming(PRIMARY)
+        more(writer)
+    assert play("site.yml").changed == 0
