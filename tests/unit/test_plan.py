@@ -83,6 +83,15 @@ def test_without_a_primary_the_standby_that_knows_most_is_promoted() -> None:
     assert (plan.action, plan.primary, plan.candidate) == ("promote", "a", "c")
 
 
+@pytest.mark.parametrize(
+    ("replayed", "segment"),
+    [("0/5000148", "000000020000000000000005"), ("0/5000000", "000000020000000000000004")],
+)
+def test_the_salvage_begins_with_the_segment_that_was_replayed_last(replayed: str, segment: str) -> None:
+    seen = topology(node("a", "unreachable"), node("b", "standby", replayed, 2))
+    assert plan_failover(seen, "a").salvage_from == segment
+
+
 def test_a_newer_timeline_counts_more_than_a_further_position() -> None:
     seen = topology(node("a", "unreachable"), node("b", "standby", "0/9", 1), node("c", "standby", "0/3", 2))
     assert plan_failover(seen, "a").candidate == "c"
