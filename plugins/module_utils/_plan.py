@@ -118,8 +118,8 @@ def _plan_emergency(topology: dict[str, Any], preferred: str, candidate: str, fo
         _lost_primary(topology, preferred),
         f"Promote {chosen['name']}.",
         timeline,
-        # The segment of the last byte that the candidate has replayed: from there on the dead primary may know more. The
-        # byte after it may be the first of a segment that nobody has begun.
+        # The segment of the last byte that the candidate has replayed: from there on the dead primary may know more.
+        # The byte after it may be the first of a segment that nobody has begun.
         segment_name(timeline, max(0, parse_lsn(chosen["replay_lsn"]) - 1)),
     )
 
