@@ -22,7 +22,6 @@ from ._wait import wait_until
 #: Settings that a restore or a rewind leaves in postgresql.auto.conf, where they would override our own file.
 FOREIGN_SETTINGS = ("primary_conninfo", "primary_slot_name", "restore_command", "recovery_")
 DB_SHUTDOWNED = 1  # src/include/catalog/pg_control.h, enum DBState
-DB_SHUTDOWNED_IN_RECOVERY = 2
 
 
 @dataclass(frozen=True)
@@ -35,11 +34,6 @@ class ControlData:
     timeline: int
     min_recovery_lsn: str
     min_recovery_timeline: int
-
-    @property
-    def shut_down(self) -> bool:
-        """A clean stop as a primary: nothing was written after its last checkpoint."""
-        return self.state == "shut down"
 
 
 def run_as_postgres(command: list[str], timeout: float, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -57,7 +57,6 @@ pending_restart:
 """
 
 import json
-import time
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -106,9 +105,7 @@ def work(module):
         service.stop(timeout)
     if started or restart:
         service.start()
-        started_at = time.monotonic()
         server.wait_ready(timeout)
-        module.debug(f"ready after {time.monotonic() - started_at:.2f} s")
     elif state == "reloaded":
         reload_and_wait(server)
     return {"changed": started or restart or state == "reloaded", "pending_restart": pending_restart()}
