@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cluster import PRIMARY, STANDBY, Writer, missing, play, psql, records, restore_rows, rows_of
+from clients import Writer
+from cluster import PRIMARY, STANDBY, missing, play, psql, records, restore_rows, rows_of
 
 
 def test_the_full_trial() -> None:

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import signal
-import subprocess
-import sys
-import threading
-from dataclasses import dataclass, field
-from pathlib import Path
-
-import psycopg
+from clients import NeverTwo, Writer, more, takes_writes, wait_until_streaming
 from cluster import (
-    INVENTORY,
-    PORTS,
+    NETWORK,
     PRIMARY,
     REDIS,
     REPOSITORY,
-    ROOT,
     STANDBY,
-    Writer,
     docker,
-    dsn,
+    guard_says,
+    killed_play,
     labels,
     missing,
     play,
@@ -31,92 +19,8 @@ from cluster import (
     restore_rows,
     rows_of,
     running,
-    shell,
     wait_until,
 )
-
-NETWORK = "relevo_test"
-GUARD_STATUS = "/var/lib/postgresql/relevo/guard-status.json"
-ROLE = "SELECT pg_is_in_recovery()"
-
-
-@dataclass
-class NeverTwo:
-    """Asks both servers from outside, again and again; fails the test if ever both took writes at one time."""
-
-    rounds: int = 0
-    both: int = 0
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-
-    def __enter__(self) -> NeverTwo:
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self._stop.set()
-        if self._thread:
-            self._thread.join(30)
-        assert self.rounds > 0, "nobody watched"
-        assert self.both == 0, f"in {self.both} of {self.rounds} rounds both servers took writes"
-
-    def _watch(self) -> None:
-        while not self._stop.is_set():
-            # The first is asked again: a hand-over may have come between the two answers.
-            self.both += takes_writes(PRIMARY) and takes_writes(STANDBY) and takes_writes(PRIMARY)
-            self.rounds += 1
-            self._stop.wait(0.1)
-
-
-def takes_writes(node: str) -> bool:
-    """Whether a client outside would find a primary at this node's port."""
-    ports = ",".join(str(port) for port in PORTS.values())
-    alone = dsn().replace("127.0.0.1,127.0.0.1", "127.0.0.1").replace(ports, str(PORTS[node]))
-    try:
-        with psycopg.connect(alone.replace("target_session_attrs=read-write", ""), autocommit=True) as connection:
-            return connection.execute(ROLE).fetchone() == (False,)
-    except psycopg.Error:
-        return False
-
-
-def guard_says(node: str) -> dict[str, str]:
-    """The start guard's last verdict on a node."""
-    status: dict[str, str] = json.loads(shell(node, "cat", GUARD_STATUS))
-    return status
-
-
-def wait_until_streaming(primary: str) -> None:
-    sql = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
-    wait_until(lambda: takes_writes(primary) and psql(primary, sql) == "1", f"the standby of {primary} to stream", 90)
-
-
-def more(writer: Writer, rows: int = 20) -> list[int]:
-    """Let the client get some more rows acknowledged; returns all that are."""
-    wanted = len(writer.acknowledged) + rows
-    wait_until(lambda: len(writer.acknowledged) >= wanted, f"{rows} more rows to be acknowledged", 60)
-    return list(writer.acknowledged)
-
-
-def killed_play(name: str, at: str) -> None:
-    """Start a playbook, and kill the controller's processes when the task ``at`` (a pattern) begins."""
-    environment = os.environ | {
-        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-        "LC_ALL": "C.UTF-8",
-        # Else a task is named only once it has ended.
-        "ANSIBLE_DISPLAY_OK_HOSTS": "true",
-        "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "true",
-    }
-    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(INVENTORY), name]
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
-    ) as controller:
-        assert controller.stdout is not None
-        reached = any(re.search(rf"TASK \[.*{at}", line) for line in controller.stdout)
-        os.killpg(controller.pid, signal.SIGKILL)
-    assert reached, f"{name} ended before the task {at}"
-    assert controller.returncode == -signal.SIGKILL
-    print(f"\n$ ansible-playbook {name}   [killed at {at}]")
 
 
 def test_a_killed_primary_costs_no_row_and_never_comes_back_as_a_second_one() -> None:

@@ -5,23 +5,41 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
-
 ROOT = Path(__file__).resolve().parents[2]
-INVENTORY = ROOT / "molecule" / "inventory.yml"
-SECRETS = INVENTORY.parent / ".secrets"
-PRIMARY, STANDBY = "relevo_test_primary", "relevo_test_standby"
-REPOSITORY, REDIS = "relevo_test_pgbackrest", "relevo_test_redis"
-PORTS = {PRIMARY: 15432, STANDBY: 15433}
+# Another name and first port let several of these clusters live on one engine: a benchmark beside a test.
+NETWORK = os.environ.get("RELEVO_TEST_CLUSTER", "relevo_test")
+FIRST_PORT = int(os.environ.get("RELEVO_TEST_PORT", "15432"))
+PRIMARY, STANDBY = f"{NETWORK}_primary", f"{NETWORK}_standby"
+REPOSITORY, REDIS = f"{NETWORK}_pgbackrest", f"{NETWORK}_redis"
+PORTS = {PRIMARY: FIRST_PORT, STANDBY: FIRST_PORT + 1}
+GUARD_STATUS = "/var/lib/postgresql/relevo/guard-status.json"
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
+
+
+def inventory() -> Path:
+    """The inventory of the scenarios, or a copy of it with this cluster's names and ports."""
+    original = ROOT / "molecule" / "inventory.yml"
+    if NETWORK == "relevo_test":
+        return original
+    folder = ROOT / ".cache" / "clusters" / NETWORK
+    folder.mkdir(parents=True, exist_ok=True)
+    text = original.read_text().replace("relevo_test", NETWORK).replace("{{ inventory_dir }}", str(original.parent))
+    for offset, port in enumerate(("15432", "15433", "16379")):
+        text = text.replace(port, str(FIRST_PORT + offset))
+    (folder / "inventory.yml").write_text(text)
+    return folder / "inventory.yml"
+
+
+INVENTORY = inventory()
+SECRETS = INVENTORY.parent / ".secrets"
 
 
 @dataclass(frozen=True)
@@ -43,13 +61,26 @@ class Play:
         return " ".join(self.output.split())
 
 
+def controller_environment() -> dict[str, str]:
+    return os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "LC_ALL": "C.UTF-8", "COLUMNS": "200"}
+
+
+def command_line(name: str, *arguments: str, inventory: Path | str = INVENTORY) -> list[str]:
+    return [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory), name, *arguments]
+
+
 def play(name: str, *arguments: str, inventory: Path | str = INVENTORY, expect: int | None = 0) -> Play:
     """Run a playbook; fails the test when it does not end with ``expect`` (None: any status)."""
-    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory), name, *arguments]
-    environment = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "LC_ALL": "C.UTF-8", "COLUMNS": "200"}
+    command = command_line(name, *arguments, inventory=inventory)
     started = time.monotonic()
     done = subprocess.run(
-        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900
+        command,
+        cwd=ROOT,
+        env=controller_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=900,
     )
     result = Play(done.returncode, done.stdout + done.stderr, time.monotonic() - started)
     print(f"\n$ ansible-playbook {name} {' '.join(arguments)}   [{result.seconds:.1f} s, status {result.code}]")
@@ -57,6 +88,24 @@ def play(name: str, *arguments: str, inventory: Path | str = INVENTORY, expect: 
         print(result.output[-8000:])
         raise AssertionError(f"{name} {' '.join(arguments)} ended with {result.code}, not {expect}")
     return result
+
+
+def killed_play(name: str, at: str) -> None:
+    """Start a playbook, and kill the controller's processes when the task ``at`` (a pattern) begins."""
+    environment = controller_environment() | {
+        # Else a task is named only once it has ended.
+        "ANSIBLE_DISPLAY_OK_HOSTS": "true",
+        "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "true",
+    }
+    with subprocess.Popen(
+        command_line(name), cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as controller:
+        assert controller.stdout is not None
+        reached = any(re.search(rf"TASK \[.*{at}", line) for line in controller.stdout)
+        os.killpg(controller.pid, signal.SIGKILL)
+    assert reached, f"{name} ended before the task {at}"
+    assert controller.returncode == -signal.SIGKILL
+    print(f"\n$ ansible-playbook {name}   [killed at {at}]")
 
 
 def shell(node: str, *command: str, user: str = "root", stdin: str | None = None) -> str:
@@ -97,6 +146,12 @@ def psql(node: str, sql: str, dbname: str = "imdb") -> str:
     return shell(node, "psql", "-U", "root", "-d", dbname, "-XAtc", sql).strip()
 
 
+def guard_says(node: str) -> dict[str, str]:
+    """The start guard's last verdict on a node."""
+    status: dict[str, str] = json.loads(shell(node, "cat", GUARD_STATUS))
+    return status
+
+
 def records() -> list[dict[str, str]]:
     """The catalog, oldest first, as ``catalog.yml -e view=json`` shows it."""
     output = play("playbooks/catalog.yml", "-e", "view=json").output
@@ -108,56 +163,6 @@ def labels() -> list[str]:
     """The backups that the repository knows, oldest first."""
     information = json.loads(shell(REPOSITORY, "pgbackrest", "--stanza=main", "--output=json", "info", user="postgres"))
     return [backup["label"] for backup in information[0]["backup"]]
-
-
-def dsn() -> str:
-    """How a client outside reaches whichever server takes writes."""
-    password = (SECRETS / "user_imdb").read_text().strip()
-    ports = ",".join(str(port) for port in PORTS.values())
-    return (
-        f"host=127.0.0.1,127.0.0.1 port={ports} user=imdb password={password} dbname=imdb connect_timeout=2"
-        f" target_session_attrs=read-write sslmode=verify-full sslrootcert={SECRETS / 'tls' / 'ca.crt'}"
-    )
-
-
-@dataclass
-class Writer:
-    """A client outside that inserts numbers and keeps those that were acknowledged; it reconnects by itself."""
-
-    pause: float = 0.02
-    acknowledged: list[int] = field(default_factory=list)
-    longest_outage: float = 0.0
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-
-    def __enter__(self) -> Writer:
-        with psycopg.connect(dsn(), autocommit=True) as connection:
-            connection.execute("CREATE TABLE IF NOT EXISTS trial (id bigint PRIMARY KEY, at timestamptz DEFAULT now())")
-            last = connection.execute("SELECT coalesce(max(id), 0) FROM trial").fetchone()
-        self._thread = threading.Thread(target=self._write, args=(last[0] if last else 0,), daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self._stop.set()
-        if self._thread:
-            self._thread.join(30)
-
-    def _write(self, last: int) -> None:
-        number, written_at = last, time.monotonic()
-        while not self._stop.is_set():
-            try:
-                with psycopg.connect(dsn(), autocommit=True) as connection:
-                    while not self._stop.is_set():
-                        # A number whose fate is unknown is never tried again: it may be there or not.
-                        number += 1
-                        connection.execute("INSERT INTO trial (id) VALUES (%s)", (number,))
-                        self.longest_outage = max(self.longest_outage, time.monotonic() - written_at)
-                        written_at = time.monotonic()
-                        self.acknowledged.append(number)
-                        self._stop.wait(self.pause)
-            except psycopg.Error:
-                self._stop.wait(0.02)
 
 
 def missing(rows: set[int], acknowledged: list[int]) -> list[int]:

@@ -1,0 +1,114 @@
+"""Clients outside the cluster: one that writes, one that watches how many servers take writes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+import psycopg
+from cluster import PORTS, PRIMARY, SECRETS, STANDBY, psql, wait_until
+
+ROLE = "SELECT pg_is_in_recovery()"
+
+
+def dsn() -> str:
+    """How a client outside reaches whichever server takes writes."""
+    password = (SECRETS / "user_imdb").read_text().strip()
+    ports = ",".join(str(port) for port in PORTS.values())
+    return (
+        f"host=127.0.0.1,127.0.0.1 port={ports} user=imdb password={password} dbname=imdb connect_timeout=2"
+        f" target_session_attrs=read-write sslmode=verify-full sslrootcert={SECRETS / 'tls' / 'ca.crt'}"
+    )
+
+
+@dataclass
+class Writer:
+    """A client outside that inserts numbers and keeps those that were acknowledged; it reconnects by itself."""
+
+    pause: float = 0.02
+    acknowledged: list[int] = field(default_factory=list)
+    longest_outage: float = 0.0
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def __enter__(self) -> Writer:
+        with psycopg.connect(dsn(), autocommit=True) as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS trial (id bigint PRIMARY KEY, at timestamptz DEFAULT now())")
+            last = connection.execute("SELECT coalesce(max(id), 0) FROM trial").fetchone()
+        self._thread = threading.Thread(target=self._write, args=(last[0] if last else 0,), daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._stop.set()
+        if self._thread:
+            self._thread.join(30)
+
+    def _write(self, last: int) -> None:
+        number, written_at = last, time.monotonic()
+        while not self._stop.is_set():
+            try:
+                with psycopg.connect(dsn(), autocommit=True) as connection:
+                    while not self._stop.is_set():
+                        # A number whose fate is unknown is never tried again: it may be there or not.
+                        number += 1
+                        connection.execute("INSERT INTO trial (id) VALUES (%s)", (number,))
+                        self.longest_outage = max(self.longest_outage, time.monotonic() - written_at)
+                        written_at = time.monotonic()
+                        self.acknowledged.append(number)
+                        self._stop.wait(self.pause)
+            except psycopg.Error:
+                self._stop.wait(0.02)
+
+
+@dataclass
+class NeverTwo:
+    """Asks both servers from outside, again and again; fails the test if ever both took writes at one time."""
+
+    rounds: int = 0
+    both: int = 0
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def __enter__(self) -> NeverTwo:
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._stop.set()
+        if self._thread:
+            self._thread.join(30)
+        assert self.rounds > 0, "nobody watched"
+        assert self.both == 0, f"in {self.both} of {self.rounds} rounds both servers took writes"
+
+    def _watch(self) -> None:
+        while not self._stop.is_set():
+            # The first is asked again: a hand-over may have come between the two answers.
+            self.both += takes_writes(PRIMARY) and takes_writes(STANDBY) and takes_writes(PRIMARY)
+            self.rounds += 1
+            self._stop.wait(0.1)
+
+
+def takes_writes(node: str) -> bool:
+    """Whether a client outside would find a primary at this node's port."""
+    ports = ",".join(str(port) for port in PORTS.values())
+    alone = dsn().replace("127.0.0.1,127.0.0.1", "127.0.0.1").replace(ports, str(PORTS[node]))
+    try:
+        with psycopg.connect(alone.replace("target_session_attrs=read-write", ""), autocommit=True) as connection:
+            return connection.execute(ROLE).fetchone() == (False,)
+    except psycopg.Error:
+        return False
+
+
+def wait_until_streaming(primary: str) -> None:
+    sql = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
+    wait_until(lambda: takes_writes(primary) and psql(primary, sql) == "1", f"the standby of {primary} to stream", 90)
+
+
+def more(writer: Writer, rows: int = 20) -> list[int]:
+    """Let the client get some more rows acknowledged; returns all that are."""
+    wanted = len(writer.acknowledged) + rows
+    wait_until(lambda: len(writer.acknowledged) >= wanted, f"{rows} more rows to be acknowledged", 60)
+    return list(writer.acknowledged)
