@@ -56,6 +56,7 @@ class Limits:
 
     window: float = 5.0
     catch_up: float = 30.0
+    settle: float = 2.0
     promotion: float = 60.0
     archiver: float = 60.0
     max_lag: int = 16 * 1024 * 1024
@@ -151,14 +152,26 @@ class Switchover:
             primary.query("CHECKPOINT", timeout=300)
         primary.query(FILL_SEGMENT, (SEGMENT_REST,), timeout=30)
 
-        def close() -> bool:
+        self._wait_close(primary)
+
+    def _wait_close(self, primary: Session) -> None:
+        """What the candidate still lacks is sent inside the window: little must be, and next to nothing should be."""
+
+        def within(limit: int) -> bool:
             behind = primary.value(
                 "SELECT pg_current_wal_lsn() - replay_lsn FROM pg_stat_replication WHERE application_name = $1",
                 (self.candidate.name,),
             )
-            return behind is not None and int(behind) <= self.limits.max_lag
+            return behind is not None and int(behind) <= limit
 
-        wait_until(close, f"{self.candidate.name} to catch up with {self.own.name}", self.limits.catch_up)
+        limits = self.limits
+        wait_until(
+            lambda: within(limits.max_lag), f"{self.candidate.name} to catch up with {self.own.name}", limits.catch_up
+        )
+        # A busy primary may never be closer than this.
+        patience = time.monotonic() + limits.settle
+        while not within(SEGMENT_REST) and time.monotonic() < patience:
+            time.sleep(POLL)
 
     # --- the window ----------------------------------------------------------------------------------------------
 
