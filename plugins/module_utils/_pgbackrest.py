@@ -276,9 +276,10 @@ class PgBackRest:
         finished = execute(["pgbackrest", *arguments, "server-ping", host["host"]], timeout)
         return finished is not None and finished.returncode == 0
 
-    def reachable(self, timeout: float = 5) -> tuple[list[str], list[str]]:
+    def reachable(self, timeout: float = 5, silent: Sequence[str] = ()) -> tuple[list[str], list[str]]:
         """Return the options that leave out the hosts that do not answer, and the names of these.
 
+        Those in ``silent`` are known not to: asking a host whose name has gone costs all of ``timeout``.
         An absent standby must not cost a backup. pgBackRest 2.55 goes on without it only after ``io-timeout``
         (a minute), waits ten minutes for one that is frozen, and its ``check`` fails.
         """
@@ -288,7 +289,8 @@ class PgBackRest:
                 f"No stanza {self.stanza} is configured in {self.config}. Check the cluster's name, then run site.yml."
             )
         with ThreadPoolExecutor(max_workers=len(hosts)) as pool:
-            answers = dict(zip(hosts, pool.map(lambda host: self.ping(host, timeout), hosts.values()), strict=True))
+            asked = pool.map(lambda host: host.get("host") not in silent and self.ping(host, timeout), hosts.values())
+            answers = dict(zip(hosts, asked, strict=True))
         present = [number for number in sorted(hosts) if answers[number]]
         absent = [hosts[number]["host"] for number in sorted(hosts) if not answers[number]]
         if not present:
@@ -317,9 +319,13 @@ class PgBackRest:
         # pgBackRest's own deadline comes first, because its message says more; connecting takes time besides.
         self.run("check", *options, f"--archive-timeout={timeout:g}", timeout=timeout + 30)
 
-    def names(self, path: str, timeout: float = 10) -> list[str]:
-        """The names in a directory of the repository; none when it does not exist. Works on every host."""
-        return self.run("repo-ls", words=[path], timeout=timeout).stdout.split()
+    def names(self, path: str, timeout: float = 10, below: str | None = None) -> list[str]:
+        """The names in a directory of the repository; none when it does not exist. Works on every host.
+
+        With ``below``, a regular expression, the paths in all of its tree that match it: one call (25 ms) for all.
+        """
+        options = [] if below is None else ["--recurse", f"--filter={below}"]
+        return self.run("repo-ls", *options, words=[path], timeout=timeout).stdout.split()
 
     def content(self, path: str, timeout: float = 10) -> str | None:
         """A file of the repository as text; None when it does not exist. Works on every host."""

@@ -80,7 +80,7 @@ class Promotion:
         before = session.value("SELECT pg_last_wal_replay_lsn()")
         # A walreceiver that hangs on a dead connection would delay replay by up to a minute; and a repository that
         # hangs would block the promotion for minutes.
-        session.query("ALTER SYSTEM SET wal_retrieve_retry_interval = '100ms'")
+        session.query("ALTER SYSTEM SET wal_retrieve_retry_interval = '5ms'")
         self.server.write_replication_conf("", "")
         session.query("SELECT pg_reload_conf()")
         wait_until(

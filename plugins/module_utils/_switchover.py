@@ -39,6 +39,16 @@ SELECT application_name, pid, state, pg_current_wal_lsn() - flush_lsn AS behind,
        coalesce(extract(epoch FROM now() - reply_time), 1e9) AS silent_s
 FROM pg_stat_replication"""
 
+# A server that archives ends its last segment when it stops: it pads it with zeros up to the full 16 MB, and the
+# candidate has to receive and flush them inside the window (0.06 s). So the segment is filled before, but for a rest
+# that the clients' own writes have room in. The message is one that nobody decodes.
+SEGMENT_REST = 1024 * 1024
+FILL_SEGMENT = """
+SELECT pg_logical_emit_message(true, 'relevo', repeat(' ', (room - $1::bigint)::int))
+  FROM (SELECT size - (pg_current_wal_insert_lsn() - '0/0') % size AS room
+          FROM (SELECT setting::bigint AS size FROM pg_settings WHERE name = 'wal_segment_size')) AS segment
+ WHERE room > $1::bigint AND current_setting('archive_mode') <> 'off'"""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -46,6 +56,7 @@ class Limits:
 
     window: float = 5.0
     catch_up: float = 30.0
+    settle: float = 2.0
     promotion: float = 60.0
     archiver: float = 60.0
     max_lag: int = 16 * 1024 * 1024
@@ -80,7 +91,8 @@ class Switchover:
             self.finish()
             return {
                 "primary": self.candidate.name,
-                "window_seconds": round(seconds, 4),
+                "window_seconds": round(sum(seconds.values()), 4),
+                "window_steps": {step: round(value, 4) for step, value in seconds.items()},
                 "shutdown_lsn": format_lsn(lsn),
                 "notices": self.warnings,
                 "not_locked": lock.unreachable,
@@ -128,29 +140,43 @@ class Switchover:
         return candidate.query(STANDBY_STATE)[0]
 
     def prepare(self, primary: Session, candidate: Session) -> None:
-        """Slots for the coming standbys, little left to write at the stop, and a candidate that is close behind."""
+        """Slots for the coming standbys, little left to write and to send at the stop, and a candidate close behind."""
         for node in self.nodes:
             if node.name != self.candidate.name:
                 ensure_slot(candidate, _names.slot_name(node.name))
-        candidate.query("ALTER SYSTEM SET wal_retrieve_retry_interval = '100ms'")
+        # Else the candidate, whose sender has just ended, may sleep before it notices the request to promote.
+        candidate.query("ALTER SYSTEM SET wal_retrieve_retry_interval = '5ms'")
         candidate.query("SELECT pg_reload_conf()")
         # The second checkpoint writes what came in during the first, so the one of the stop has next to nothing to do.
         for _dummy in range(2):
             primary.query("CHECKPOINT", timeout=300)
+        primary.query(FILL_SEGMENT, (SEGMENT_REST,), timeout=30)
 
-        def close() -> bool:
+        self._wait_close(primary)
+
+    def _wait_close(self, primary: Session) -> None:
+        """What the candidate still lacks is sent inside the window: little must be, and next to nothing should be."""
+
+        def within(limit: int) -> bool:
             behind = primary.value(
                 "SELECT pg_current_wal_lsn() - replay_lsn FROM pg_stat_replication WHERE application_name = $1",
                 (self.candidate.name,),
             )
-            return behind is not None and int(behind) <= self.limits.max_lag
+            return behind is not None and int(behind) <= limit
 
-        wait_until(close, f"{self.candidate.name} to catch up with {self.own.name}", self.limits.catch_up)
+        limits = self.limits
+        wait_until(
+            lambda: within(limits.max_lag), f"{self.candidate.name} to catch up with {self.own.name}", limits.catch_up
+        )
+        # A busy primary may never be closer than this.
+        patience = time.monotonic() + limits.settle
+        while not within(SEGMENT_REST) and time.monotonic() < patience:
+            time.sleep(POLL)
 
     # --- the window ----------------------------------------------------------------------------------------------
 
-    def window(self, primary: Session, candidate: Session, timeline: int) -> tuple[float, int]:
-        """Stop the primary, wait for the candidate, promote it. Returns the seconds and the shutdown checkpoint."""
+    def window(self, primary: Session, candidate: Session, timeline: int) -> tuple[dict[str, float], int]:
+        """Stop the primary, wait for the candidate, promote it. Returns each step's seconds and the last checkpoint."""
         _marker.write(
             _marker.Marker.now(
                 "fence",
@@ -168,7 +194,9 @@ class Switchover:
             deadline = started + self.limits.window
             self.server.signal_postmaster(signal.SIGINT)
             lsn = self._wait_shut_down(deadline)
+            stopped = time.monotonic()
             self._wait_replayed(candidate, lsn, deadline)
+            replayed = time.monotonic()
         except RelevoError as error:
             self.abort()
             raise RelevoError(
@@ -176,7 +204,9 @@ class Switchover:
                 f"{self.own.name} takes writes again; nothing has changed."
             ) from error
         self._promote(candidate)
-        return time.monotonic() - started, lsn
+        ended = time.monotonic()
+        seconds = {"stop": stopped - started, "replay": replayed - stopped, "promotion": ended - replayed}
+        return seconds, lsn
 
     def _drop_stalled_standbys(self, primary: Session) -> None:
         """A sender whose standby does not answer holds the stop for up to wal_sender_timeout (60 s)."""

@@ -75,6 +75,11 @@ window_seconds:
   description: The time between the stop's request and the moment when the new primary takes writes.
   returned: changed, not in check mode
   type: float
+window_steps:
+  description: Those seconds by step, C(stop) of the old primary, C(replay) of its last records, C(promotion).
+  returned: changed, not in check mode
+  type: dict
+  sample: {stop: 0.0569, replay: 0.0201, promotion: 0.0335}
 shutdown_lsn:
   description: The old primary's last record, its shutdown checkpoint.
   returned: changed, not in check mode
