@@ -86,12 +86,20 @@ class Promotion:
         wait_until(
             lambda: not session.value("SELECT true FROM pg_stat_wal_receiver"), "the WAL receiver to end", timeout=15
         )
+        started = time.monotonic()
         salvaged, complete = self._replay_salvage(session, self.salvage) if self.salvage else (0, False)
+        seconds = time.monotonic() - started
         # The server itself replays all that it has before it ends recovery (xlogrecovery.c, CheckForStandbyTrigger).
         if not session.flag("SELECT pg_promote(true, 60)", timeout=90):
             raise RelevoError(f"{self.own.name} was not promoted within 60 s. Look at its log, then run this again.")
         end = session.value("SELECT pg_last_wal_replay_lsn()")
-        return {"salvaged_bytes": salvaged, "salvage_complete": complete, "replayed_before": before, "end_lsn": end}
+        return {
+            "salvaged_bytes": salvaged,
+            "salvage_complete": complete,
+            "salvage_seconds": round(seconds, 3),
+            "replayed_before": before,
+            "end_lsn": end,
+        }
 
     def _replay_salvage(self, session: Session, salvage: Path) -> tuple[int, bool]:
         """Give the running standby the dead primary's last segments.

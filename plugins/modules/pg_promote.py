@@ -78,6 +78,10 @@ salvage_complete:
   description: Whether the dead primary's WAL could be read to its end, so that nothing was lost.
   returned: when promoted
   type: bool
+salvage_seconds:
+  description: How long the dead primary's WAL took to be replayed, as a part of RV(seconds).
+  returned: when promoted
+  type: float
 end_lsn:
   description: The last record of the old timeline that this node has.
   returned: when promoted

@@ -17,8 +17,9 @@ DATABASE = USER = "bench"
 #: It guards nothing: the servers listen on 127.0.0.1 of this machine, for the time of a run.
 PASSWORD = "bench"
 
-#: The first published port of each system's nodes on 127.0.0.1; a tuned variant has the next ten.
-FIRST_PORTS = {"relevo": 25432, "floor": 25442, "patroni": 25452, "repmgr": 25472, "pg_auto_failover": 25492}
+#: The first published port of each system's nodes on 127.0.0.1; a tuned variant has the next ten. The floor is a script
+#: on Relevo's own pair.
+FIRST_PORTS = {"relevo": 25432, "patroni": 25452, "repmgr": 25472, "pg_auto_failover": 25492}
 TUNED_OFFSET = 10
 
 #: The settings that decide how long a stop, a checkpoint and a catch-up take: the same in all systems. Data checksums
@@ -55,6 +56,13 @@ class System(Protocol):
     @property
     def variant(self) -> str:
         """``defaults``, ``tuned`` (what its users recommend for speed), or nothing where there is one only."""
+
+    @property
+    def automatic(self) -> bool:
+        """Whether it promotes the standby of a dead primary by itself, without a command."""
+
+    def versions(self) -> dict[str, str]:
+        """What runs in it, asked of itself: programs and their versions."""
 
     def up(self) -> None:
         """Make it from nothing, or finish what is missing: two nodes, archiving by pgBackRest over TLS to a repository
