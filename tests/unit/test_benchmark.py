@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from bench import report
 from bench.figures import Acknowledged, NoGap, first_after, lost, outage, percentile, spread
+from bench.prober import hosts_of
 from bench.rounds import GIVE_UP_AFTER, Turns, order
 from bench.targets import Row, Target, emergency_targets, is_quiet, planned_targets, values
-from systems.base import BenchmarkError, NotOffered
+from systems.base import BenchmarkError, NotOffered, multi_host_dsn
 
 
 def acknowledged(*rows: tuple[float, int]) -> list[Acknowledged]:
@@ -85,6 +87,12 @@ def test_a_percentile_of_nothing_is_an_error(values: list[float], share: float) 
 def test_a_spread_tells_how_often_was_measured() -> None:
     assert spread([0.4, 0.1, 0.2]) == (3, 0.1, 0.2, 0.4, 0.4)
     assert spread([]) is None
+
+
+def test_the_client_tries_each_host_by_itself() -> None:
+    first, second = (conninfo_to_dict(host.decode()) for host in hosts_of(multi_host_dsn(25432, 25433)))
+    assert (first["host"], first["port"], second["port"]) == ("127.0.0.1", "25432", "25433")
+    assert second["target_session_attrs"] == "read-write"
 
 
 # --- turns -------------------------------------------------------------------------------------------------------

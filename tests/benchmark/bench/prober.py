@@ -20,6 +20,7 @@ from types import TracebackType
 
 import psycopg
 from psycopg import pq
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from bench.figures import Acknowledged
 from systems.base import BenchmarkError, wait_until
@@ -127,14 +128,40 @@ def _insert(connection: pq.abc.PGconn, number: int) -> bool:
     return taken
 
 
+def hosts_of(dsn: str) -> list[bytes]:
+    """A DSN for each host of a multi-host DSN."""
+    settings = conninfo_to_dict(dsn)
+    hosts, ports = str(settings["host"]).split(","), str(settings["port"]).split(",")
+    return [
+        make_conninfo("", **(settings | {"host": host, "port": port})).encode()
+        for host, port in zip(hosts, ports, strict=True)
+    ]
+
+
+def connect(hosts: list[bytes]) -> pq.abc.PGconn | None:
+    """The first host that takes writes.
+
+    They are tried one by one, as psycopg and JDBC do. libpq itself gives up, without trying the next host, when a
+    connection is accepted and closed without a word; that is what the engine's proxy does at the published port of a
+    container in which nobody listens, where a machine would refuse the connection.
+    """
+    for host in hosts:
+        connection = pq.PGconn.connect(host)
+        if connection.status == pq.ConnStatus.OK:
+            return connection
+        connection.finish()
+    return None
+
+
 def probe(dsn: str, report: Callable[[Acknowledged], None]) -> None:
     """Insert until the process is ended. A number whose fate is unknown is never tried again."""
+    hosts = hosts_of(dsn)
     number = connections = 0
     while True:
-        connection = pq.PGconn.connect(dsn.encode())
-        try:
-            if connection.status == pq.ConnStatus.OK:
-                connections += 1
+        connection = connect(hosts)
+        if connection is not None:
+            connections += 1
+            try:
                 prepared = connection.prepare(b"probe", b"INSERT INTO probe (id) VALUES ($1)")
                 while prepared.status == pq.ExecStatus.COMMAND_OK:
                     number += 1
@@ -142,11 +169,11 @@ def probe(dsn: str, report: Callable[[Acknowledged], None]) -> None:
                         break
                     report(Acknowledged(number, time.monotonic(), connections))
                     time.sleep(PAUSE)
-        except psycopg.Error:
-            # The server has gone in the middle of it: the next connection finds the one that takes writes.
-            pass
-        finally:
-            connection.finish()
+            except psycopg.Error:
+                # The server has gone in the middle of it: the next connection finds the one that takes writes.
+                pass
+            finally:
+                connection.finish()
         time.sleep(RECONNECT_AFTER)
 
 

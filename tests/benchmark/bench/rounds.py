@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +14,8 @@ from bench.figures import NoGap
 from systems.base import BenchmarkError, NotOffered, System, label
 
 Row = dict[str, Any]
+#: What an answer that does not come, or that nobody can read, leads to: the other systems are measured all the same.
+SYSTEM_FAILED = (BenchmarkError, NoGap, psycopg.Error, OSError, ValueError, LookupError, subprocess.SubprocessError)
 #: A system that fails this often without a success between is left out of the further rounds.
 GIVE_UP_AFTER = 3
 
@@ -45,7 +48,7 @@ class Turns:
         except NotOffered as error:
             row["not_offered"] = str(error)
             self._failures[key] = GIVE_UP_AFTER
-        except (BenchmarkError, NoGap, psycopg.Error) as error:
+        except SYSTEM_FAILED as error:
             row["failure"] = " ".join(f"{error}".split()) or type(error).__name__
             self._failures[key] = self._failures.get(key, 0) + 1
         self.rows.append(row)
