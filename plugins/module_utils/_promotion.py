@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import _marker, _names
+from . import _marker, _names, _synchronous
 from ._errors import RelevoError
 from ._lock import HandoverLock
 from ._lsn import format_lsn, parse_lsn, segment_start
@@ -82,6 +82,8 @@ class Promotion:
         # hangs would block the promotion for minutes.
         session.query("ALTER SYSTEM SET wal_retrieve_retry_interval = '5ms'")
         self.server.write_replication_conf("", "")
+        # What it required when it was primary itself would keep it from taking writes now.
+        _synchronous.drop_requirement()
         session.query("SELECT pg_reload_conf()")
         wait_until(
             lambda: not session.value("SELECT true FROM pg_stat_wal_receiver"), "the WAL receiver to end", timeout=15

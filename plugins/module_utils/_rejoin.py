@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import _marker, _names
+from . import _marker, _names, _synchronous
 from ._errors import RelevoError
 from ._lsn import parse_history, parse_lsn
 from ._rejoin_lock import alone
@@ -222,6 +222,7 @@ class Rejoin:
             self.actions += [f"remove the stale {kind} marker" for kind in self._stale_markers()]
             self.actions += [f"drop the slot {slot}" for slot in self._left_slots()]
             self.actions += [f"remove {copier.unfinished}"] if copier.unfinished.exists() else []
+            self.actions += ["require no synchronous standby"] if _synchronous.is_required_here() else []
         else:
             self.actions.append(f"{plan.first}: {plan.reason}")
         return plan.first
@@ -395,10 +396,13 @@ class Rejoin:
     # --- afterwards ----------------------------------------------------------------------------------------------
 
     def _finish(self, copier: Copier) -> None:
-        """What a standby must not keep: a restore command, markers, and slots from when it was the primary."""
+        """What a standby must not keep: a restore command, markers, and what it had as the primary."""
         if copier.configure(restore=False):
             self.server.reload()
             self.actions.append("cleared restore_command")
+        if _synchronous.drop_requirement():
+            self.server.reload()
+            self.actions.append("requires no synchronous standby any more")
         if copier.unfinished.exists():
             shutil.rmtree(copier.unfinished)
             self.actions.append("removed what a base backup that was cut off had left")

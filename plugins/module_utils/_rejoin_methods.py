@@ -159,10 +159,13 @@ class Copier:
                 shutil.rmtree(self.server.pgdata)
             self._wait_for_slot(session)
         self._make_empty(new)
+        # Not under the node's own name: with a slot pg_basebackup reports what it has flushed, and the primary would
+        # take a copy that is not complete for its synchronous standby.
+        source = primary_conninfo(self.request.primary, f"relevo_copy_{self.request.node}")
         command = [
             str(_names.PG_BINDIR / "pg_basebackup"),
             f"--pgdata={new}",
-            f"--dbname={primary_conninfo(self.request.primary, self.request.node)}",
+            f"--dbname={source}",
             "--no-password",
             "--checkpoint=fast",
             "--wal-method=stream",

@@ -93,9 +93,16 @@ class Session:
 
     @classmethod
     def local(cls, dbname: str = "postgres", application_name: str = "relevo", timeout: float = 5.0) -> Session:
-        """A superuser's session over this node's socket (peer)."""
+        """A superuser's session over this node's socket (peer).
+
+        Its own commits wait for no standby: it must be able to act on a primary that takes no writes for want of one.
+        """
         conninfo = make_conninfo(
-            host=str(_names.SOCKET_DIR), user="postgres", dbname=dbname, application_name=application_name
+            host=str(_names.SOCKET_DIR),
+            user="postgres",
+            dbname=dbname,
+            application_name=application_name,
+            options="-c synchronous_commit=local",
         )
         return cls(conninfo, "the server of this node", timeout)
 

@@ -9,9 +9,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from ._synchronous import WAY_OUT, blocked, counts
 from ._tables import Column, format_bytes, format_duration, format_table
 
 Data = Mapping[str, Any]
+
+#: A standby that streams confirms a commit within milliseconds.
+STALLED_S = 5
 
 
 def problems(topology: Data, nodes: Data, backups: Sequence[Data] | None, down: Data | None = None) -> list[str]:
@@ -55,6 +59,8 @@ def _node_problems(
         found.append(f"{name} does not stream from {primary['name']}. Run rejoin.yml.")
     if node.get("replay_paused"):
         found.append(f"Replay is paused on {name}.")
+    if node["role"] == "primary":
+        found += _synchronous_problems(name, node)
     if node["role"] == "primary" and (node.get("archiver") or {}).get("failing"):
         found.append(f"Archiving fails on {name} at {node['archiver']['last_failed']}. See its log and the repository.")
     found += [
@@ -65,6 +71,27 @@ def _node_problems(
     if node.get("pending_restart"):
         found.append(f"{name} must be restarted for {', '.join(node['pending_restart'])}: site.yml -e restart=true.")
     return found
+
+
+def _synchronous_problems(name: str, node: Data) -> list[str]:
+    state = node.get("synchronous") or {}
+    if not state.get("names"):
+        return (
+            [f"{name} takes writes without a synchronous standby until one follows. Run rejoin.yml."]
+            if state.get("wanted")
+            else []
+        )
+    waiting = f"{state['waiting']} sessions wait" + (
+        f", the longest for {format_duration(state['waiting_s'])}" if state["waiting"] else ""
+    )
+    if blocked(node):
+        return [
+            f"BLOCKED: {name} takes no writes, since it requires a synchronous standby ({state['names']}) and none "
+            f"streams; {waiting}. {WAY_OUT}"
+        ]
+    if state["waiting_s"] >= STALLED_S:
+        return [f"BLOCKED: the synchronous standby of {name} does not confirm what it is sent; {waiting}. {WAY_OUT}"]
+    return []
 
 
 def status_text(
@@ -82,7 +109,7 @@ def status_text(
     ]
     rows = [_row(node) for node in topology["nodes"].values()]
     lines = [format_table(columns, rows, title=f"CLUSTER {cluster}"), ""]
-    lines += [*_archiving(topology["primary"]), _last_backup(backups)]
+    lines += [*_synchronous(topology["primary"]), *_archiving(topology["primary"]), _last_backup(backups)]
     found = problems(topology, nodes, backups, down)
     lines += ["", *(f"! {problem}" for problem in found)] if found else ["", "Nothing needs attention."]
     return "\n".join(lines)
@@ -102,6 +129,14 @@ def _row(node: Data) -> list[object]:
 
 def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(float(seconds), 1)
+
+
+def _synchronous(primary: Data | None) -> list[str]:
+    state = (primary or {}).get("synchronous") or {}
+    if not state.get("names"):
+        return []
+    counted = [sender["name"] for sender in (primary or {})["senders"] if counts(sender)]
+    return [f"Synchronous: each commit waits for {' or '.join(counted) or 'a standby, and none streams'}."]
 
 
 def _archiving(primary: Data | None) -> list[str]:

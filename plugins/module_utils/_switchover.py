@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import _marker, _names
+from . import _marker, _names, _synchronous
 from ._errors import RelevoError
 from ._lock import HandoverLock
 from ._lsn import format_lsn, parse_lsn
@@ -123,6 +123,7 @@ class Switchover:
             problems.append(f"{name} still restores from the repository (restore_command is set: run rejoin.yml)")
         if int(state["oldest_query_s"]) > self.limits.long_query:
             problems.append(f"a query on {name} has run for {state['oldest_query_s']} s and may hold replay back")
+        problems += filter(None, [_synchronous.obstacle(candidate, name)])
         sender = next((row for row in primary.query(SENDERS) if row["application_name"] == name), None)
         if sender is None or sender["state"] != "streaming":
             problems.append(f"{name} does not stream from {self.own.name}")
