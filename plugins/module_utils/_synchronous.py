@@ -39,6 +39,10 @@ STREAMING = "SELECT application_name FROM pg_stat_replication WHERE state = 'str
 COUNTED = """
 SELECT application_name FROM pg_stat_replication
 WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum') ORDER BY 1"""
+# The session's own setting is another, so the files are asked.
+LAX = """
+SELECT setting FROM pg_file_settings
+WHERE name = 'synchronous_commit' AND applied AND lower(setting) IN ('off', 'local', 'false', 'no', '0')"""
 TIMELINE = "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"
 
 
@@ -129,6 +133,12 @@ class Synchronous:
                 raise RelevoError(
                     f"{self.node} is the only node of its cluster, so no standby could ever hold what it commits. "
                     "Nothing was changed. Add a node to the inventory, or leave postgresql_synchronous off."
+                )
+            lax = session.value(LAX) if self.wanted else None
+            if lax:
+                raise RelevoError(
+                    f"synchronous_commit is {lax} on {self.node}, so no commit would wait for a standby. Nothing was "
+                    "changed. Take it out of postgresql_parameters, or leave postgresql_synchronous off."
                 )
             usable = [row["application_name"] for row in session.query(STREAMING)]
             usable = [name for name in usable if name in self.standbys]
