@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from . import _marker, _names, _synchronous
+from ._archive_salvage import DIRECTORY as ARCHIVED
+from ._archive_salvage import fetch_segments
 from ._errors import RelevoError
 from ._lock import HandoverLock
 from ._lsn import format_lsn, parse_lsn, segment_start
@@ -31,7 +33,10 @@ RECORD = re.compile(r"lsn: ([0-9A-F]+/[0-9A-F]+), prev")
 
 @dataclass
 class Promotion:
-    """The promotion of ``own``. ``salvage`` is a folder with the dead primary's last segments, or None."""
+    """The promotion of ``own``. ``salvage`` is a folder with the dead primary's last segments, or None.
+
+    ``archived_from`` names the first segment of the archive that it may not have received to the end, or is empty.
+    """
 
     own: Node
     nodes: list[Node]
@@ -39,6 +44,8 @@ class Promotion:
     by: str
     service: Service
     salvage: Path | None = None
+    stanza: str = "main"
+    archived_from: str = ""
     force: bool = False
     server: Server = field(default_factory=Server)
     credentials: Credentials = field(default_factory=Credentials)
@@ -78,6 +85,7 @@ class Promotion:
 
     def _take_over(self, session: Session) -> dict[str, Any]:
         before = session.value("SELECT pg_last_wal_replay_lsn()")
+        archived = fetch_segments(self.stanza, self.archived_from) if self.archived_from else []
         # A walreceiver that hangs on a dead connection would delay replay by up to a minute; and a repository that
         # hangs would block the promotion for minutes.
         session.query("ALTER SYSTEM SET wal_retrieve_retry_interval = '5ms'")
@@ -88,12 +96,19 @@ class Promotion:
         wait_until(
             lambda: not session.value("SELECT true FROM pg_stat_wal_receiver"), "the WAL receiver to end", timeout=15
         )
+        from_archive = self._replay_salvage(session, ARCHIVED)[0] if archived else 0
         salvaged, complete = self._replay_salvage(session, self.salvage) if self.salvage else (0, False)
         # The server itself replays all that it has before it ends recovery (xlogrecovery.c, CheckForStandbyTrigger).
         if not session.flag("SELECT pg_promote(true, 60)", timeout=90):
             raise RelevoError(f"{self.own.name} was not promoted within 60 s. Look at its log, then run this again.")
         end = session.value("SELECT pg_last_wal_replay_lsn()")
-        return {"salvaged_bytes": salvaged, "salvage_complete": complete, "replayed_before": before, "end_lsn": end}
+        return {
+            "salvaged_bytes": salvaged,
+            "salvage_complete": complete,
+            "archived_bytes": from_archive,
+            "replayed_before": before,
+            "end_lsn": end,
+        }
 
     def _replay_salvage(self, session: Session, salvage: Path) -> tuple[int, bool]:
         """Give the running standby the dead primary's last segments.
@@ -134,8 +149,9 @@ class Promotion:
         for node in self.nodes:
             if node.name != self.own.name:
                 ensure_slot(session, _names.slot_name(node.name))
-        if self.salvage:
-            shutil.rmtree(self.salvage)
+        for folder in (self.salvage, ARCHIVED):
+            if folder and folder.exists():
+                shutil.rmtree(folder)
         # A marker of an earlier life of this node is void since the promotion; nothing shall have to know that.
         _marker.remove("fence")
 

@@ -30,6 +30,16 @@ options:
     description:
       - A folder on the data volume, outside the data directory, with segments of the dead primary's C(pg_wal).
     type: path
+  stanza:
+    description: The cluster's pgBackRest stanza.
+    type: str
+    default: main
+  archived_from:
+    description:
+      - A segment that the archive has and this node may not have received to its end. It and those after it are fetched
+        and replayed first.
+    type: str
+    default: ''
   force:
     description: Promote this standby although another one knows more.
     type: bool
@@ -78,6 +88,10 @@ salvage_complete:
   description: Whether the dead primary's WAL could be read to its end, so that nothing was lost.
   returned: when promoted
   type: bool
+archived_bytes:
+  description: Bytes of WAL that this node had not received and that were fetched from the archive.
+  returned: when promoted
+  type: int
 end_lsn:
   description: The last record of the old timeline that this node has.
   returned: when promoted
@@ -119,6 +133,8 @@ def work(module):
         by=module.params["by"],
         service=service_for(module.params["service_manager"]),
         salvage=Path(salvage) if salvage and Path(salvage).is_dir() else None,
+        stanza=module.params["stanza"],
+        archived_from=module.params["archived_from"],
         force=module.params["force"],
         credentials=credentials_of(module.params),
         timeout=module.params["timeout"],
@@ -143,6 +159,8 @@ def main():
             "node": {"type": "str", "required": True},
             "old_primary": {"type": "str", "default": ""},
             "salvage": {"type": "path"},
+            "stanza": {"type": "str", "default": "main"},
+            "archived_from": {"type": "str", "default": ""},
             "force": {"type": "bool", "default": False},
             "by": {"type": "str", "default": "ansible"},
             "service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True},

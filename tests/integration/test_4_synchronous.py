@@ -9,10 +9,10 @@ from statistics import median
 import pytest
 from clients import NeverTwo, Writer, more, takes_writes, wait_until_streaming
 from cluster import NETWORK, PRIMARY, STANDBY, docker, missing, play, psql, rows_of, wait_until
+from disasters import lose
 
 CLIENTS = 4
 ON = ("-e", "postgresql_synchronous=true")
-PGDATA = "/var/lib/postgresql/17/main"
 WITHOUT = "takes writes without a synchronous standby until one follows"
 
 
@@ -27,14 +27,6 @@ def writers() -> Iterator[list[Writer]]:
 
 def acknowledged(found: list[Writer]) -> list[int]:
     return [number for writer in found for number in list(writer.acknowledged)]
-
-
-def lose(node: str) -> None:
-    """Kill a node and empty its data directory: nothing can be salvaged from it."""
-    docker("kill", "-s", "KILL", node)
-    image = docker("inspect", "-f", "{{.Config.Image}}", node).strip()
-    empty = ["find", PGDATA, "-mindepth", "1", "-delete"]
-    docker("run", "--rm", "--network=none", "--volumes-from", node, "--entrypoint", empty[0], image, *empty[1:])
 
 
 def requires(primary: str, standby: str) -> bool:
