@@ -1,4 +1,4 @@
-"""The primary and its disk are lost while the standby was cut off: what had been archived must not be lost with them."""
+"""The primary and its disk are lost while the standby is cut off: what was archived must not be lost with them."""
 
 from __future__ import annotations
 
