@@ -18,15 +18,17 @@ import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from . import _marker, _names
+from ._address import Node
 from ._errors import RelevoError
 from ._lsn import parse_history
 from ._marker import Marker
 from ._server import Server, run_as_postgres, write_file
-from ._session import Node
-from ._topology import NodeState, probe
+
+if TYPE_CHECKING:
+    from ._topology import NodeState
 
 GUARD_CONFIG = _names.CONFIG_DIR / "guard.json"
 STATUS_FILE = "guard-status.json"
@@ -282,6 +284,9 @@ def ask_repository(config: GuardConfig, own: Own, reader: RepositoryReader) -> R
 
 def ask(config: GuardConfig, own: Own) -> tuple[list[NodeState], Repository | None]:
     """Ask the peers and the repository at the same time."""
+    # Only here: it loads psycopg (0.12 s and more), and a start that needs no witness must lose no time.
+    from ._topology import probe
+
     answers: list[Repository] = []
     thread = threading.Thread(
         target=lambda: answers.append(ask_repository(config, own, RepositoryReader(config.stanza))), daemon=True

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -269,3 +272,10 @@ def test_an_unusable_configuration_refuses(tmp_path: Path) -> None:
     node, found = _start_guard.judge(_start_guard.Server(tmp_path), file)
     assert (node, found.action) == ("this node", "refuse")
     assert "site.yml" in found.advice
+
+
+def test_it_loads_the_database_library_only_to_ask_a_witness() -> None:
+    """Loading psycopg takes longer than all else that the guard does for a standby."""
+    module = _start_guard.__name__
+    code = f"import sys, {module}; sys.exit('psycopg' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": os.pathsep.join(sys.path)})
