@@ -276,9 +276,10 @@ class PgBackRest:
         finished = execute(["pgbackrest", *arguments, "server-ping", host["host"]], timeout)
         return finished is not None and finished.returncode == 0
 
-    def reachable(self, timeout: float = 5) -> tuple[list[str], list[str]]:
+    def reachable(self, timeout: float = 5, silent: Sequence[str] = ()) -> tuple[list[str], list[str]]:
         """Return the options that leave out the hosts that do not answer, and the names of these.
 
+        Those in ``silent`` are known not to: asking a host whose name has gone costs all of ``timeout``.
         An absent standby must not cost a backup. pgBackRest 2.55 goes on without it only after ``io-timeout``
         (a minute), waits ten minutes for one that is frozen, and its ``check`` fails.
         """
@@ -288,7 +289,8 @@ class PgBackRest:
                 f"No stanza {self.stanza} is configured in {self.config}. Check the cluster's name, then run site.yml."
             )
         with ThreadPoolExecutor(max_workers=len(hosts)) as pool:
-            answers = dict(zip(hosts, pool.map(lambda host: self.ping(host, timeout), hosts.values()), strict=True))
+            asked = pool.map(lambda host: host.get("host") not in silent and self.ping(host, timeout), hosts.values())
+            answers = dict(zip(hosts, asked, strict=True))
         present = [number for number in sorted(hosts) if answers[number]]
         absent = [hosts[number]["host"] for number in sorted(hosts) if not answers[number]]
         if not present:

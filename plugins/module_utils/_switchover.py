@@ -40,8 +40,8 @@ SELECT application_name, pid, state, pg_current_wal_lsn() - flush_lsn AS behind,
 FROM pg_stat_replication"""
 
 # A server that archives ends its last segment when it stops: it pads it with zeros up to the full 16 MB, and the
-# candidate has to receive and flush them inside the window (0.06 s). So the segment is filled before, but for a rest that
-# the clients' own writes have room in. The message is one that nobody decodes.
+# candidate has to receive and flush them inside the window (0.06 s). So the segment is filled before, but for a rest
+# that the clients' own writes have room in. The message is one that nobody decodes.
 SEGMENT_REST = 1024 * 1024
 FILL_SEGMENT = """
 SELECT pg_logical_emit_message(true, 'relevo', repeat(' ', (room - $1::bigint)::int))

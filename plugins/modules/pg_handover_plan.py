@@ -2,6 +2,7 @@
 # Copyright (c) The Relevo authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation of the action plugin of the same name."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ short_description: Decide what a failover or a failback has to do
 version_added: 0.1.0
 description:
   - Takes what M(relevo.postgres.pg_primary_facts) returned and says which hand-over is needed, if any.
-  - Refuses a candidate that is no standby. Touches nothing.
+  - Refuses a candidate that is no standby. Touches nothing. Runs on the controller.
 author: The Relevo authors (@relevo)
 options:
   topology:
@@ -36,6 +37,9 @@ options:
     type: bool
     default: false
 attributes:
+  action:
+    description: Has an action plugin that runs on the controller.
+    support: full
   check_mode:
     description: Can run in check mode; the module only decides.
     support: full
@@ -60,35 +64,3 @@ plan:
   type: dict
   sample: {action: switchover, primary: postgres_master, candidate: postgres_slave, message: Hand over.}
 """
-
-from ansible.module_utils.basic import AnsibleModule
-
-from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._plan import plan_failback, plan_failover
-
-
-def work(module):
-    given = module.params
-    if given["operation"] == "failback":
-        plan = plan_failback(given["topology"], given["preferred"])
-    else:
-        plan = plan_failover(given["topology"], given["preferred"], given["candidate"], given["force"])
-    return {"changed": False, "plan": plan.as_dict()}
-
-
-def main():
-    module = AnsibleModule(
-        argument_spec={
-            "topology": {"type": "dict", "required": True},
-            "preferred": {"type": "str", "required": True},
-            "operation": {"type": "str", "choices": ["failover", "failback"], "required": True},
-            "candidate": {"type": "str", "default": ""},
-            "force": {"type": "bool", "default": False},
-        },
-        supports_check_mode=True,
-    )
-    run_module(module, work)
-
-
-if __name__ == "__main__":
-    main()

@@ -34,6 +34,11 @@ options:
     description: Seconds after which a server that does not answer is left out. All are asked at once.
     type: float
     default: 5
+  silent:
+    description: Addresses of servers that are known not to answer; they are left out without being asked.
+    type: list
+    elements: str
+    default: []
 attributes:
   check_mode:
     description: Says whether the stanza would be created.
@@ -66,7 +71,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._pgbackrest import
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     pgbackrest = PgBackRest(params["stanza"], params["config"])
-    options, absent = pgbackrest.reachable(params["connect_timeout"])
+    options, absent = pgbackrest.reachable(params["connect_timeout"], params["silent"])
     # pgBackRest's stanza-create says nothing about whether it had something to do.
     missing = pgbackrest.info()["status"]["code"] == STATUS_NO_STANZA
     if not module.check_mode:
@@ -84,6 +89,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["present", "checked"], "default": "present"},
             "timeout": {"type": "float", "default": 60},
             "connect_timeout": {"type": "float", "default": 5},
+            "silent": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )

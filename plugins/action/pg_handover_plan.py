@@ -1,0 +1,33 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Decide what a failover or a failback has to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.relevo.postgres.plugins.module_utils._plan import plan_failback, plan_failover
+from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
+
+
+class ActionModule(ControllerAction):
+    """Only thinks: see module_utils/_plan.py."""
+
+    SPEC = {  # noqa: RUF012
+        "argument_spec": {
+            "topology": {"type": "dict", "required": True},
+            "preferred": {"type": "str", "required": True},
+            "operation": {"type": "str", "choices": ["failover", "failback"], "required": True},
+            "candidate": {"type": "str", "default": ""},
+            "force": {"type": "bool", "default": False},
+        }
+    }
+
+    def work(self, options: dict[str, Any]) -> dict[str, Any]:
+        topology, preferred = options["topology"], options["preferred"]
+        if options["operation"] == "failback":
+            plan = plan_failback(topology, preferred)
+        else:
+            plan = plan_failover(topology, preferred, options["candidate"], options["force"])
+        return {"changed": False, "plan": plan.as_dict()}
