@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import _marker, _names
+from . import _given_up, _marker, _names
+from ._archive import newest_archived_timeline
 from ._errors import RelevoError
 from ._lock import HandoverLock
 from ._lsn import format_lsn, parse_lsn, segment_start
+from ._pgbackrest import PgBackRest
 from ._server import Server, run_as_postgres
 from ._service import Service
 from ._session import Credentials, Node, Session
@@ -31,7 +33,10 @@ RECORD = re.compile(r"lsn: ([0-9A-F]+/[0-9A-F]+), prev")
 
 @dataclass
 class Promotion:
-    """The promotion of ``own``. ``salvage`` is a folder with the dead primary's last segments, or None."""
+    """The promotion of ``own``. ``salvage`` is a folder with the dead primary's last segments, or None.
+
+    ``stanza``: the archive that is asked which timelines it knows; None where there is none.
+    """
 
     own: Node
     nodes: list[Node]
@@ -39,10 +44,12 @@ class Promotion:
     by: str
     service: Service
     salvage: Path | None = None
+    stanza: str | None = None
     force: bool = False
     server: Server = field(default_factory=Server)
     credentials: Credentials = field(default_factory=Credentials)
     timeout: float = 4.0
+    warnings: list[str] = field(default_factory=list)
 
     def run(self) -> dict[str, Any]:
         """Promote and return what happened. Run again after it was cut off, it finishes what is missing."""
@@ -54,16 +61,18 @@ class Promotion:
                 promoted = session.flag("SELECT pg_is_in_recovery()")
                 result: dict[str, Any] = {"salvaged_bytes": 0, "promoted": promoted}
                 if promoted:
-                    self.check()
-                    result |= self._take_over(session)
+                    result |= self._take_over(session, *self.check())
                 result["seconds"] = round(time.monotonic() - started, 3)
                 self.finish(session)
-            return result | {"primary": self.own.name, "not_locked": lock.unreachable}
+            return result | {"primary": self.own.name, "not_locked": lock.unreachable, "notices": self.warnings}
         finally:
             lock.release()
 
-    def check(self) -> None:
-        """No other primary, and no standby that knows more."""
+    def check(self) -> tuple[int, int]:
+        """No other primary, no standby that knows more, and no heir of a later primary in the archive.
+
+        Returns the timeline of this node and the newest that the archive knows.
+        """
         topology = Topology(probe(self.nodes, self.timeout, self.credentials))
         rivals = [state.name for state in topology.primaries if state.name != self.own.name]
         if rivals:
@@ -75,8 +84,30 @@ class Promotion:
                 f"{better.name} knows more than {self.own.name} ({format_lsn(better.position)} against "
                 f"{format_lsn(own.position)}). Nothing was changed; promote {better.name}, or lose it with force=true."
             )
+        timeline = own.timeline if own else 0
+        return timeline, self._check_archive(timeline)
 
-    def _take_over(self, session: Session) -> dict[str, Any]:
+    def _check_archive(self, timeline: int) -> int:
+        """A repository that hangs holds up a promotion for no longer than one question takes."""
+        if self.stanza is None:
+            return 0
+        try:
+            newest = newest_archived_timeline(PgBackRest(self.stanza), self.timeout)
+        except RelevoError as error:
+            self.warnings.append(
+                f"The archive could not be asked which timelines it knows, so the new one may bear the number of one "
+                f"that was given up, and not be archived: {error.message}"
+            )
+            return 0
+        if newest > timeline and not self.force:
+            raise RelevoError(
+                f"The archive holds a newer timeline ({newest}) than that of {self.own.name} ({timeline}): it is not "
+                "the heir of the last primary. Nobody was promoted. Start the node that is on that timeline and run "
+                "this again, or lose what it has with force=true."
+            )
+        return newest
+
+    def _take_over(self, session: Session, timeline: int, newest: int) -> dict[str, Any]:
         before = session.value("SELECT pg_last_wal_replay_lsn()")
         # A walreceiver that hangs on a dead connection would delay replay by up to a minute; and a repository that
         # hangs would block the promotion for minutes.
@@ -87,6 +118,7 @@ class Promotion:
             lambda: not session.value("SELECT true FROM pg_stat_wal_receiver"), "the WAL receiver to end", timeout=15
         )
         salvaged, complete = self._replay_salvage(session, self.salvage) if self.salvage else (0, False)
+        _given_up.skip(self.server, timeline, newest)
         # The server itself replays all that it has before it ends recovery (xlogrecovery.c, CheckForStandbyTrigger).
         if not session.flag("SELECT pg_promote(true, 60)", timeout=90):
             raise RelevoError(f"{self.own.name} was not promoted within 60 s. Look at its log, then run this again.")

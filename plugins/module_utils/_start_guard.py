@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import _marker, _names
+from . import _given_up, _marker, _names
 from ._address import Node
 from ._errors import RelevoError
 from ._lsn import parse_history
@@ -148,7 +148,9 @@ def _objection(config: GuardConfig, own: Own, peers: list[NodeState], repository
             f"the repository host keeps a record that it was fenced {repository.fence.describe()}",
             f"{REJOIN} {LOST.format(node=config.node)}",
         )
-    if repository and repository.successor_timeline:
+    # A timeline that was given up: its server is a standby on this node's timeline by now, or was made anew as one.
+    given_up = bool(peers) and all(peer.data and peer.system_identifier == own.system_identifier for peer in peers)
+    if repository and repository.successor_timeline and not given_up:
         return Verdict(
             "refuse",
             f"the archive holds timeline {repository.successor_timeline}, which descends from this node's timeline "
@@ -297,7 +299,11 @@ def ask(config: GuardConfig, own: Own) -> tuple[list[NodeState], Repository | No
     if not config.repository:
         return peers, None
     thread.join(REPOSITORY_TIMEOUT + 2)
-    return peers, answers[0] if answers else Repository(error=f"no answer within {REPOSITORY_TIMEOUT:g} s")
+    repository = answers[0] if answers else Repository(error=f"no answer within {REPOSITORY_TIMEOUT:g} s")
+    if repository.successor_timeline:
+        # Whether that was given up the peers must say after the archive: one may have been promoted in between.
+        peers = probe(list(config.peers), config.timeout_s)
+    return peers, repository
 
 
 # --- saying ----------------------------------------------------------------------------------------------------------
@@ -358,6 +364,14 @@ def judge(server: Server, config_file: Path) -> tuple[str, Verdict]:
     return node, decide(config, own, *answers)
 
 
+def prepare(server: Server) -> None:
+    """Clear away what would keep a server that may start from it."""
+    server.remove_stale_lock_files()
+    if _given_up.taken(server) and (server.is_standby_configured or (server.pgdata / "recovery.signal").exists()):
+        control = server.control_data()
+        _given_up.forget(server, max(control.timeline, control.min_recovery_timeline))
+
+
 def main(config_file: Path = GUARD_CONFIG) -> int:
     """Return 0 once the server may start; a signal ends it before."""
     # A supervisor that wants the service down means the guard, too.
@@ -368,7 +382,7 @@ def main(config_file: Path = GUARD_CONFIG) -> int:
         node, verdict = judge(server, config_file)
         teller.tell(node, verdict)
         if verdict.action == "start":
-            server.remove_stale_lock_files()
+            prepare(server)
             return 0
         time.sleep(ASK_AGAIN_AFTER)
 
