@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ._archive import Archive, segments_of
+from ._archive import Archive
 from ._errors import RelevoError
 from ._lsn import Fork, parse_history, segment_name, segment_start
 from ._pgbackrest import PgBackRest
@@ -84,7 +84,7 @@ class ArchiveGap:
         local = {path.name for path in wal.iterdir() if re.fullmatch(r"[0-9A-F]{24}", path.name)}
         # An older timeline of which nothing is left here was dealt with when it ended.
         relevant = {int(name[:8], 16) for name in local} | {history[-1].timeline}
-        archived = self._archived(archive, relevant & {fork.timeline for fork in history})
+        archived = set(archive.segments(*sorted(relevant & {fork.timeline for fork in history})))
         oldest = oldest_needed(archive.pgbackrest.require_stanza(self.timeout)["backup"], archived)
         if oldest is None:
             return [], []
@@ -97,14 +97,6 @@ class ArchiveGap:
             elif name not in archived:
                 lost.append(name)
         return pushed, lost
-
-    def _archived(self, archive: Archive, timelines: set[int]) -> set[str]:
-        """The segments of ``timelines`` in the archive, which keeps 256 of them (4 GiB of WAL) in a folder."""
-        found: set[str] = set()
-        for folder in archive.pgbackrest.names(archive.path, self.timeout):
-            if re.fullmatch(r"[0-9A-F]{16}", folder) and int(folder[:8], 16) in timelines:
-                found |= set(segments_of(archive.pgbackrest.names(f"{archive.path}/{folder}", self.timeout)))
-        return found
 
     def _push(self, path: str) -> None:
         done = run_as_postgres(

@@ -319,9 +319,13 @@ class PgBackRest:
         # pgBackRest's own deadline comes first, because its message says more; connecting takes time besides.
         self.run("check", *options, f"--archive-timeout={timeout:g}", timeout=timeout + 30)
 
-    def names(self, path: str, timeout: float = 10) -> list[str]:
-        """The names in a directory of the repository; none when it does not exist. Works on every host."""
-        return self.run("repo-ls", words=[path], timeout=timeout).stdout.split()
+    def names(self, path: str, timeout: float = 10, below: str | None = None) -> list[str]:
+        """The names in a directory of the repository; none when it does not exist. Works on every host.
+
+        With ``below``, a regular expression, the paths in all of its tree that match it: one call (25 ms) for all.
+        """
+        options = [] if below is None else ["--recurse", f"--filter={below}"]
+        return self.run("repo-ls", *options, words=[path], timeout=timeout).stdout.split()
 
     def content(self, path: str, timeout: float = 10) -> str | None:
         """A file of the repository as text; None when it does not exist. Works on every host."""

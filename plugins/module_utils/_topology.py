@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -136,9 +137,21 @@ class NodeState:
         }
 
 
-def probe(nodes: list[Node], timeout: float, credentials: Credentials | None = None) -> list[NodeState]:
-    """Ask every node at the same time; unreachable ones cost one ``timeout`` (seconds) together, not one each."""
-    states = [NodeState(node, error=f"no answer within {timeout:g} s") for node in nodes]
+def probe(
+    nodes: list[Node],
+    timeout: float,
+    credentials: Credentials | None = None,
+    silent: Mapping[str, str] | None = None,
+) -> list[NodeState]:
+    """Ask every node at the same time; unreachable ones cost one ``timeout`` (seconds) together, not one each.
+
+    Nodes in ``silent`` are known not to answer, for the reason given there, and are not asked.
+    """
+    silent = silent or {}
+    states = [
+        NodeState(node, error=f"{node.name}: {silent.get(node.name, f'no answer within {timeout:g} s')}")
+        for node in nodes
+    ]
 
     def ask(state: NodeState) -> None:
         started = time.monotonic()
@@ -156,7 +169,7 @@ def probe(nodes: list[Node], timeout: float, credentials: Credentials | None = N
             state.error = error.message
         state.seconds = time.monotonic() - started
 
-    threads = [threading.Thread(target=ask, args=(state,), daemon=True) for state in states]
+    threads = [threading.Thread(target=ask, args=(state,), daemon=True) for state in states if state.name not in silent]
     for thread in threads:
         thread.start()
     deadline = time.monotonic() + 2 * timeout

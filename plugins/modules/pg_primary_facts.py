@@ -25,6 +25,12 @@ options:
     type: str
     choices: [primary, any, nothing]
     default: primary
+  silent:
+    description:
+      - Nodes that are known not to answer, and why, as the engine says that a container is paused. They are not asked,
+        which saves the O(timeout).
+    type: dict
+    default: {}
 attributes:
   check_mode:
     description: Can run in check mode; the module only reads.
@@ -92,8 +98,9 @@ from ansible_collections.relevo.postgres.plugins.module_utils._topology import T
 
 
 def work(module):
-    topology = Topology(probe(nodes_of(module.params), module.params["timeout"], credentials_of(module.params)))
-    require = module.params["require"]
+    params = module.params
+    topology = Topology(probe(nodes_of(params), params["timeout"], credentials_of(params), params["silent"]))
+    require = params["require"]
     if require == "primary" or (require == "any" and len(topology.primaries) > 1):
         topology.require_primary()
     return {"changed": False, **topology.as_dict()}
@@ -104,6 +111,7 @@ def main():
         argument_spec={
             **nodes_spec(),
             "require": {"type": "str", "choices": ["primary", "any", "nothing"], "default": "primary"},
+            "silent": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )

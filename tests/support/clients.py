@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psycopg
 from cluster import PORTS, PRIMARY, SECRETS, STANDBY, psql, wait_until
 
+SERIES = 10**9
 ROLE = "SELECT pg_is_in_recovery()"
 
 
@@ -24,9 +27,14 @@ def dsn() -> str:
 
 @dataclass
 class Writer:
-    """A client outside that inserts numbers and keeps those that were acknowledged; it reconnects by itself."""
+    """A client outside that inserts numbers and keeps those that were acknowledged; it reconnects by itself.
+
+    Several at a time need a ``series`` each. With a ``ledger``, each number is on the disk before the next is tried.
+    """
 
     pause: float = 0.02
+    series: int = 0
+    ledger: Path | None = None
     acknowledged: list[int] = field(default_factory=list)
     longest_outage: float = 0.0
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -35,8 +43,11 @@ class Writer:
     def __enter__(self) -> Writer:
         with psycopg.connect(dsn(), autocommit=True) as connection:
             connection.execute("CREATE TABLE IF NOT EXISTS trial (id bigint PRIMARY KEY, at timestamptz DEFAULT now())")
-            last = connection.execute("SELECT coalesce(max(id), 0) FROM trial").fetchone()
-        self._thread = threading.Thread(target=self._write, args=(last[0] if last else 0,), daemon=True)
+            first = self.series * SERIES
+            newest = "SELECT coalesce(max(id), %s) FROM trial WHERE id >= %s AND id < %s"
+            last = connection.execute(newest, (first, first, first + SERIES)).fetchone()
+        assert last is not None
+        self._thread = threading.Thread(target=self._write, args=(last[0],), daemon=True)
         self._thread.start()
         return self
 
@@ -56,10 +67,18 @@ class Writer:
                         connection.execute("INSERT INTO trial (id) VALUES (%s)", (number,))
                         self.longest_outage = max(self.longest_outage, time.monotonic() - written_at)
                         written_at = time.monotonic()
-                        self.acknowledged.append(number)
+                        self._keep(number)
                         self._stop.wait(self.pause)
             except psycopg.Error:
                 self._stop.wait(0.02)
+
+    def _keep(self, number: int) -> None:
+        if self.ledger:
+            with self.ledger.open("a") as file:
+                file.write(f"{number}\n")
+                file.flush()
+                os.fsync(file.fileno())
+        self.acknowledged.append(number)
 
 
 @dataclass

@@ -84,3 +84,9 @@ def test_dead_nodes_cost_one_timeout_together() -> None:
 def test_a_name_that_does_not_resolve_is_said() -> None:
     with pytest.raises(SessionError, match="no-such-host.invalid"):
         resolve("no-such-host.invalid", 5)
+
+
+def test_a_node_that_is_known_to_be_silent_is_not_asked():
+    states = probe([Node("one", "one.invalid")], 0.1, silent={"one": "its container is paused"})
+    assert states[0].error == "one: its container is paused"
+    assert Topology(states).unreachable == states
