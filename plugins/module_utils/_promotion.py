@@ -23,6 +23,7 @@ from ._pgbackrest import PgBackRest
 from ._server import Server, run_as_postgres
 from ._service import Service
 from ._session import Credentials, Node, Session
+from ._start_guard import withdraw_record
 from ._switchover import ensure_slot
 from ._topology import NodeState, Topology, probe
 from ._wait import wait_until
@@ -35,7 +36,8 @@ RECORD = re.compile(r"lsn: ([0-9A-F]+/[0-9A-F]+), prev")
 class Promotion:
     """The promotion of ``own``. ``salvage`` is a folder with the dead primary's last segments, or None.
 
-    ``stanza``: the archive that is asked which timelines it knows; None where there is none.
+    ``stanza``: the archive that is asked which timelines it knows; None where there is none. ``newer_timeline``: one
+    that somebody else knows, whose number must not be used again.
     """
 
     own: Node
@@ -45,6 +47,7 @@ class Promotion:
     service: Service
     salvage: Path | None = None
     stanza: str | None = None
+    newer_timeline: int = 0
     force: bool = False
     server: Server = field(default_factory=Server)
     credentials: Credentials = field(default_factory=Credentials)
@@ -85,7 +88,7 @@ class Promotion:
                 f"{format_lsn(own.position)}). Nothing was changed; promote {better.name}, or lose it with force=true."
             )
         timeline = own.timeline if own else 0
-        return timeline, self._check_archive(timeline)
+        return timeline, max(self.newer_timeline, self._check_archive(timeline))
 
     def _check_archive(self, timeline: int) -> int:
         """A repository that hangs holds up a promotion for no longer than one question takes."""
@@ -168,6 +171,12 @@ class Promotion:
             shutil.rmtree(self.salvage)
         # A marker of an earlier life of this node is void since the promotion; nothing shall have to know that.
         _marker.remove("fence")
+        # Nothing else withdraws the record of a node that is forced to return, and one that was forced is never void.
+        if self.force and self.stanza is not None:
+            try:
+                withdraw_record(self.stanza, self.own.name)
+            except RelevoError as error:
+                self.warnings.append(error.message)
 
 
 def _rank(state: NodeState) -> tuple[int, int]:

@@ -26,10 +26,10 @@ from ._lsn import parse_history, parse_lsn
 from ._rejoin_lock import alone
 from ._rejoin_methods import Copier, push_unarchived
 from ._rejoin_plan import Plan, Request, Role, Situation, Source, decide, methods_when_stopped
-from ._server import Server, run_as_postgres
+from ._server import Server
 from ._service import Service
 from ._session import Credentials, Session, SessionError
-from ._start_guard import GUARD_CONFIG, GuardConfig, RepositoryReader, repository_record
+from ._start_guard import GUARD_CONFIG, GuardConfig, withdraw_record
 from ._topology import PROBE, NodeState, probe
 from ._wait import wait_until
 
@@ -431,12 +431,8 @@ class Rejoin:
         It could not harm the standby, and it is void once this node is promoted again, so a repository that does not
         answer is no failure here.
         """
-        record = repository_record(self.request.node)
         try:
-            if (RepositoryReader(self.request.stanza).get(record, raw=True) or "").strip():
-                command = ["pgbackrest", f"--stanza={self.request.stanza}", "--log-level-console=off"]
-                done = run_as_postgres([*command, "repo-put", "--raw", record], timeout=10)
-                if done.returncode == 0:
-                    self.actions.append("withdrew the fence record on the repository host")
+            if withdraw_record(self.request.stanza, self.request.node):
+                self.actions.append("withdrew the fence record on the repository host")
         except RelevoError as error:
             self.failures.append({"method": "fence record", "error": error.message})

@@ -246,6 +246,18 @@ class RepositoryReader:
         return sorted(json.loads(text)) if code == 0 else []
 
 
+def withdraw_record(stanza: str, node: str) -> bool:
+    """Empty the record of a fence that the repository host may keep for ``node``; returns whether there was one."""
+    record = repository_record(node)
+    if not (RepositoryReader(stanza).get(record, raw=True) or "").strip():
+        return False
+    command = ["pgbackrest", f"--stanza={stanza}", "--log-level-console=off", "repo-put", "--raw", record]
+    done = run_as_postgres(command, timeout=REPOSITORY_TIMEOUT)
+    if done.returncode:
+        raise RelevoError(f"The record {record} in the repository could not be emptied: {done.stderr.strip()}")
+    return True
+
+
 def archive_id(archive_info: str, system_identifier: str) -> str | None:
     """The directory of the archive that belongs to this cluster, from the text of ``archive.info``."""
     for identifier, entry in re.findall(r"^(\d+)=(\{.*\})$", archive_info, re.MULTILINE):

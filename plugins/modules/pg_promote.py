@@ -35,6 +35,10 @@ options:
   stanza:
     description: The stanza of the archive that is asked which timelines it knows. Not asked when omitted.
     type: str
+  newer_timeline:
+    description: A timeline that the dead primary's disk knows; its number is not used again. 0 when there is none.
+    type: int
+    default: 0
   force:
     description: Promote this standby although another one, or the archive, knows more.
     type: bool
@@ -130,6 +134,7 @@ def work(module):
         service=service_for(module.params["service_manager"]),
         salvage=Path(salvage) if salvage and Path(salvage).is_dir() else None,
         stanza=module.params["stanza"],
+        newer_timeline=module.params["newer_timeline"],
         force=module.params["force"],
         credentials=credentials_of(module.params),
         timeout=module.params["timeout"],
@@ -155,6 +160,7 @@ def main():
             "old_primary": {"type": "str", "default": ""},
             "salvage": {"type": "path"},
             "stanza": {"type": "str"},
+            "newer_timeline": {"type": "int", "default": 0},
             "force": {"type": "bool", "default": False},
             "by": {"type": "str", "default": "ansible"},
             "service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True},

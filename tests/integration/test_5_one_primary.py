@@ -69,10 +69,6 @@ def come_home() -> None:
     wait_until_streaming(PRIMARY)
 
 
-def name_primary_and_standby() -> dict[str, str]:
-    return {node: psql(node, "SELECT pg_postmaster_start_time()") for node in (PRIMARY, STANDBY)}
-
-
 # --- everything dies at once ---------------------------------------------------------------------------------------
 
 
@@ -249,11 +245,11 @@ def test_the_older_of_two_primaries_is_kept() -> None:
 
     with Writer() as writer, NeverTwo():
         more(writer)
-        docker("restart", PRIMARY)
-        wait_until_streaming(PRIMARY)
         assert "and nobody follows it" in play(STATUS).text
+        # A peer that is silent may be on it; one that answers and is not says that it was given up.
         docker("stop", STANDBY)
-        assert "was promoted, maybe" in play(FAILOVER, "-e", f"candidate={STANDBY}", expect=2).text or True
+        docker("restart", PRIMARY)
+        wait_for_verdict(PRIMARY, "refuse", "which descends from this node's timeline")
         docker("start", STANDBY)
         wait_until_streaming(PRIMARY)
         play(FAILOVER)
