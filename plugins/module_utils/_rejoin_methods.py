@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,7 @@ from ._server import Server, primary_conninfo, run_as_postgres, sync_directory, 
 from ._session import Session
 from ._wait import wait_until
 
+SEGMENT = re.compile(r"[0-9A-F]{24}(\.partial)?")
 #: pgBackRest's exit code for "the archive holds this file with another content".
 EXIT_DUPLICATE = 45
 
@@ -133,7 +135,20 @@ class Copier:
             self.configure(restore=True)
             command.append("--restore-target-wal")
         run_long(command, self.request.copy_timeout, self.lock)
+        self._remove_foreign_wal()
         self._become_standby(restore=False)
+
+    def _remove_foreign_wal(self) -> None:
+        """pg_rewind keeps this node's own segments since the fork, which belong to nobody's history any more.
+
+        A newer timeline in their names would pass for the one that this node follows (see ``_topology.PROBE``).
+        """
+        wal = self.server.pgdata / "pg_wal"
+        for segment in wal.iterdir():
+            if SEGMENT.fullmatch(segment.name) and int(segment.name[:8], 16) not in self.source.timelines:
+                segment.unlink()
+                for mark in (wal / "archive_status").glob(f"{segment.name}.*"):
+                    mark.unlink()
 
     def _restore(self, situation: Situation) -> None:
         self._forbid_start("restore")

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from . import _names
+from ._address import Node as Node
 from ._errors import RelevoError
 
 PSYCOPG_IMPORT_ERROR: str | None = None
@@ -40,19 +41,6 @@ class SessionError(RelevoError):
     def __init__(self, message: str, sqlstate: str | None = None) -> None:
         super().__init__(message)
         self.sqlstate = sqlstate
-
-
-@dataclass(frozen=True)
-class Node:
-    """How to reach a server: its inventory name, and the address under which the other nodes see it."""
-
-    name: str
-    host: str
-    port: int = 5432
-
-    @classmethod
-    def from_dict(cls, given: dict[str, Any]) -> Node:
-        return cls(name=given["name"], host=given.get("host") or given["name"], port=int(given.get("port") or 5432))
 
 
 @dataclass(frozen=True)

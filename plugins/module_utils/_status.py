@@ -18,8 +18,13 @@ Data = Mapping[str, Any]
 STALLED_S = 5
 
 
-def problems(topology: Data, nodes: Data, backups: Sequence[Data] | None, down: Data | None = None) -> list[str]:
-    """What somebody should do something about, one sentence each; empty on a healthy cluster."""
+def problems(
+    topology: Data, nodes: Data, backups: Sequence[Data] | None, down: Data | None = None, archived: int = 0
+) -> list[str]:
+    """What somebody should do something about, one sentence each; empty on a healthy cluster.
+
+    ``archived`` is the newest timeline that the archive knows.
+    """
     found = []
     if not topology["primaries"]:
         found.append("No primary takes writes. Start the old one, or run failover.yml to promote a standby.")
@@ -27,11 +32,27 @@ def problems(topology: Data, nodes: Data, backups: Sequence[Data] | None, down: 
         found.append(f"Two primaries take writes: {' and '.join(topology['primaries'])}. Stop one at once.")
     for name, node in topology["nodes"].items():
         found += _node_problems(name, node, nodes.get(name), topology["primary"], (down or {}).get(name))
+    found += _given_up(topology, archived)
     if backups is None:
         found.append("The repository host does not answer, so nothing is archived or backed up. Start it.")
     elif not backups:
         found.append("There is no backup. Run backup.yml.")
     return found
+
+
+def _given_up(topology: Data, archived: int) -> list[str]:
+    """A timeline in the archive that is newer than all that the servers are on."""
+    primary = topology["primary"]
+    if not primary or archived <= max(int(node.get("timeline") or 0) for node in topology["nodes"].values()):
+        return []
+    silent = [name for name, node in topology["nodes"].items() if node["role"] == "unreachable"]
+    newer = f"The archive holds timeline {archived}, newer than the timeline {primary['timeline']} of {primary['name']}"
+    if silent:
+        return [f"{newer}; {' or '.join(silent)}, which does not answer, may be on it."]
+    return [
+        f"{newer}, and nobody follows it. A restore to the latest point would look for it and fail: hand the role over "
+        "once, which opens a newer timeline (failover.yml, then failback.yml)."
+    ]
 
 
 def _node_problems(
@@ -95,7 +116,12 @@ def _synchronous_problems(name: str, node: Data) -> list[str]:
 
 
 def status_text(
-    topology: Data, nodes: Data, backups: Sequence[Data] | None, cluster: str, down: Data | None = None
+    topology: Data,
+    nodes: Data,
+    backups: Sequence[Data] | None,
+    cluster: str,
+    down: Data | None = None,
+    archived: int = 0,
 ) -> str:
     """The report of ``status.yml``; ``backups`` None: the repository did not answer."""
     columns = [
@@ -110,7 +136,7 @@ def status_text(
     rows = [_row(node) for node in topology["nodes"].values()]
     lines = [format_table(columns, rows, title=f"CLUSTER {cluster}"), ""]
     lines += [*_synchronous(topology["primary"]), *_archiving(topology["primary"]), _last_backup(backups)]
-    found = problems(topology, nodes, backups, down)
+    found = problems(topology, nodes, backups, down, archived)
     lines += ["", *(f"! {problem}" for problem in found)] if found else ["", "Nothing needs attention."]
     return "\n".join(lines)
 

@@ -103,3 +103,16 @@ def test_the_status_names_the_standby_that_commits_wait_for() -> None:
     text = status_text(topology(PRIMARY | {"synchronous": state, "senders": [sender]}, STANDBY), {}, [BACKUP], "main")
     assert "Synchronous: each commit waits for b." in text
     assert "Nothing needs attention." in text
+
+
+def test_a_timeline_of_the_archive_that_nobody_follows_is_a_problem() -> None:
+    nodes = topology(PRIMARY, STANDBY)
+    assert problems(nodes, {}, [BACKUP], archived=2) == []
+    (given_up,) = problems(nodes, {}, [BACKUP], archived=3)
+    assert "The archive holds timeline 3, newer than the timeline 2 of a, and nobody follows it." in given_up
+
+
+def test_a_timeline_of_the_archive_may_be_that_of_a_silent_node() -> None:
+    silent = {"name": "b", "role": "unreachable", "error": "b: no answer in time"}
+    found = problems(topology(PRIMARY, silent), {}, [BACKUP], archived=3)
+    assert any("b, which does not answer, may be on it" in problem for problem in found)
