@@ -43,6 +43,21 @@ def restore_command(stanza: str) -> str:
     return f'pgbackrest --stanza={stanza} --no-archive-async archive-get %f "%p"'
 
 
+def base_backup_command(request: Request, target: Path) -> list[str]:
+    # Not under the node's own name: with a slot pg_basebackup reports what it has flushed, and the primary would take a
+    # copy that is not complete for its synchronous standby.
+    source = primary_conninfo(request.primary, f"relevo_copy_{request.node}")
+    return [
+        str(_names.PG_BINDIR / "pg_basebackup"),
+        f"--pgdata={target}",
+        f"--dbname={source}",
+        "--no-password",
+        "--checkpoint=fast",
+        "--wal-method=stream",
+        f"--slot={_names.slot_name(request.node)}",
+    ]
+
+
 def run_long(command: list[str], timeout: float, lock: int) -> None:
     """Run a copy as postgres. It inherits the ``lock`` file, by which the next rejoin finds one that was left."""
     account = pwd.getpwnam("postgres")
@@ -174,19 +189,7 @@ class Copier:
                 shutil.rmtree(self.server.pgdata)
             self._wait_for_slot(session)
         self._make_empty(new)
-        # Not under the node's own name: with a slot pg_basebackup reports what it has flushed, and the primary would
-        # take a copy that is not complete for its synchronous standby.
-        source = primary_conninfo(self.request.primary, f"relevo_copy_{self.request.node}")
-        command = [
-            str(_names.PG_BINDIR / "pg_basebackup"),
-            f"--pgdata={new}",
-            f"--dbname={source}",
-            "--no-password",
-            "--checkpoint=fast",
-            "--wal-method=stream",
-            f"--slot={_names.slot_name(self.request.node)}",
-        ]
-        run_long(command, self.request.copy_timeout, self.lock)
+        run_long(base_backup_command(self.request, new), self.request.copy_timeout, self.lock)
         # Complete before it gets its name: a service that waits for data may start it at once.
         self.configure(restore=False)
         Server(new, self.server.replication_conf).become_standby_at_next_start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -20,7 +21,10 @@ from ansible_collections.relevo.postgres.plugins.module_utils import (
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._lsn import Fork
 from ansible_collections.relevo.postgres.plugins.module_utils._rejoin import Rejoin
-from ansible_collections.relevo.postgres.plugins.module_utils._rejoin_methods import push_unarchived
+from ansible_collections.relevo.postgres.plugins.module_utils._rejoin_methods import (
+    base_backup_command,
+    push_unarchived,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._rejoin_plan import (
     ENDLESS,
     Request,
@@ -193,6 +197,13 @@ def test_a_primary_of_another_cluster_is_not_demoted_unasked() -> None:
         decide(
             replace(REQUEST, method="basebackup"), replace(OLD_PRIMARY, system_identifier="8", role="primary"), SOURCE
         )
+
+
+def test_a_copy_that_is_not_complete_does_not_count_as_the_standby() -> None:
+    """Else a synchronous primary would acknowledge commits that only half a copy has."""
+    command = " ".join(base_backup_command(REQUEST, Path("new")))
+    (name,) = re.findall(r"application_name=(\S+)", command)
+    assert name not in (REQUEST.node, REQUEST.primary.name)
 
 
 def test_a_node_cannot_follow_itself() -> None:
