@@ -81,6 +81,8 @@ class Rejoin:
             "actions": self.actions,
             "failures": self.failures,
             "seconds": round(time.monotonic() - started, 2),
+            "copy_seconds": copier.copy_seconds,
+            "copied_bytes": copier.copied,
             "diff": {"before": f"{before.describe()}\n", "after": self._after(before)},
         }
 

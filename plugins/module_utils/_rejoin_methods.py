@@ -14,6 +14,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,8 @@ from ._wait import wait_until
 SEGMENT = re.compile(r"[0-9A-F]{24}(\.partial)?")
 #: pgBackRest's exit code for "the archive holds this file with another content".
 EXIT_DUPLICATE = 45
+#: A line of progress, the same of pg_rewind and pg_basebackup: "52132/1048576 kB (4%)".
+PROGRESS = re.compile(r"^\s*(\d+)/\d+ kB \(\d+%\).*$", re.MULTILINE)
 
 
 def connection(request: Request, user: str, dbname: str) -> str:
@@ -55,10 +58,17 @@ def base_backup_command(request: Request, target: Path) -> list[str]:
         "--checkpoint=fast",
         "--wal-method=stream",
         f"--slot={_names.slot_name(request.node)}",
+        "--progress",
     ]
 
 
-def run_long(command: list[str], timeout: float, lock: int) -> None:
+def copied_bytes(output: str) -> int | None:
+    """How much a program says that it has copied; None when it has shown no progress."""
+    seen = PROGRESS.findall(output)
+    return int(seen[-1]) * 1024 if seen else None
+
+
+def run_long(command: list[str], timeout: float, lock: int) -> str:
     """Run a copy as postgres. It inherits the ``lock`` file, by which the next rejoin finds one that was left."""
     account = pwd.getpwnam("postgres")
     with subprocess.Popen(
@@ -83,8 +93,9 @@ def run_long(command: list[str], timeout: float, lock: int) -> None:
             process.communicate()
             raise RelevoError(f"{Path(command[0]).name} did not end within {timeout:g} s.") from None
     if process.returncode:
-        last = " ".join(output.strip().splitlines()[-3:]) or "no message"
+        last = " ".join([line for line in PROGRESS.sub("", output).splitlines() if line.strip()][-3:]) or "no message"
         raise RelevoError(f"{Path(command[0]).name} failed with {process.returncode}: {last}")
+    return output
 
 
 @dataclass
@@ -96,6 +107,9 @@ class Copier:
     read_history: Callable[[int], str | None]
     lock: int
     server: Server = field(default_factory=Server)
+    #: Of the last copy: how long its program ran, and what that said that it copied.
+    copy_seconds: float | None = None
+    copied: int | None = None
 
     def apply(self, method: Method, situation: Situation) -> None:
         {
@@ -144,12 +158,13 @@ class Copier:
             f"--target-pgdata={self.server.pgdata}",
             f"--source-server={connection(self.request, _names.REWIND_ROLE, 'postgres')}",
             f"--config-file={_names.CONFIG_FILE}",
+            "--progress",
         ]
         if self.request.repository:
             # To look for the fork it may need old segments that this node has recycled.
             self.configure(restore=True)
             command.append("--restore-target-wal")
-        run_long(command, self.request.copy_timeout, self.lock)
+        self._copy(command)
         self._remove_foreign_wal()
         self._become_standby(restore=False)
 
@@ -173,7 +188,7 @@ class Copier:
         stanza = f"--stanza={self.request.stanza}"
         quiet = ["--log-level-console=off", "--log-level-stderr=error"]
         command = ["pgbackrest", stanza, *quiet, "--delta", "--type=standby", "restore"]
-        run_long(command, self.request.copy_timeout, self.lock)
+        self._copy(command)
         found = self.server.control_data().system_identifier
         if found != self.source.system_identifier:
             raise RelevoError(f"The newest backup in the repository is of another cluster (system identifier {found}).")
@@ -189,7 +204,18 @@ class Copier:
                 shutil.rmtree(self.server.pgdata)
             self._wait_for_slot(session)
         self._make_empty(new)
-        run_long(base_backup_command(self.request, new), self.request.copy_timeout, self.lock)
+        self._copy(base_backup_command(self.request, new))
+        command = [
+            str(_names.PG_BINDIR / "pg_basebackup"),
+            f"--pgdata={new}",
+            f"--dbname={primary_conninfo(self.request.primary, self.request.node)}",
+            "--no-password",
+            "--checkpoint=fast",
+            "--wal-method=stream",
+            f"--slot={_names.slot_name(self.request.node)}",
+            "--progress",
+        ]
+        self._copy(command)
         # Complete before it gets its name: a service that waits for data may start it at once.
         self.configure(restore=False)
         Server(new, self.server.replication_conf).become_standby_at_next_start()
@@ -201,6 +227,11 @@ class Copier:
         self._allow_start()
 
     # --- what they share -----------------------------------------------------------------------------------------
+
+    def _copy(self, command: list[str]) -> None:
+        started = time.monotonic()
+        self.copied = copied_bytes(run_long(command, self.request.copy_timeout, self.lock))
+        self.copy_seconds = round(time.monotonic() - started, 2)
 
     def _forbid_start(self, method: Method) -> None:
         request = self.request

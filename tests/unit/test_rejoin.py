@@ -292,3 +292,12 @@ def test_what_a_dead_rejoin_has_left_running_is_ended(tmp_path: Path) -> None:
         assert process.wait(timeout=5) == -9
         assert json.loads(os.pread(handle, 200, 0))["pid"] == os.getpid()
     process.communicate()
+
+
+def test_what_a_copy_says_of_its_progress() -> None:
+    # pg_rewind and pg_basebackup 17, not on a terminal.
+    rewound = "pg_rewind: need to copy 318 MB\n      0/325748 kB (0%) copied\n 325748/325748 kB (100%) copied\npg_rewind: Done!\n"
+    cloned = "waiting for checkpoint\n 1048576/1048576 kB (100%), 0/1 tablespace\n1048580/1048580 kB (100%), 1/1 tablespace\n"
+    assert _rejoin_methods.copied_bytes(rewound) == 325748 * 1024
+    assert _rejoin_methods.copied_bytes(cloned) == 1048580 * 1024
+    assert _rejoin_methods.copied_bytes("pg_rewind: no rewind required\n") is None
