@@ -21,7 +21,10 @@ def test_two_hand_overs_started_at_once() -> None:
             holder = wait_for_lock(PRIMARY)
             assert f"relevo switchover to {STANDBY} by" in holder
             before = [psql(node, LIVES) for node in (PRIMARY, STANDBY)]
-            second = play(FAILOVER, expect=2)
+            with controller(FAILOVER) as late:
+                wait_until(lambda: not late.running(), "the second hand-over to be refused", 120)
+                second = late.wait()
+            assert second.code == 2
             assert f"Another operation holds the hand-over lock on {PRIMARY}: {holder}" in second.text
             assert "Nothing was changed. Wait until it has ended, then run this again." in second.text
             assert second.changed == 0
