@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from cluster import play
 from controller import LOG
-from result import Result, publish, save
+from result import Result, machine, publish, save
 from scene import provision
 
 
@@ -19,9 +19,10 @@ def results() -> Iterator[list[Result]]:
     if not keep:
         provision()
     LOG.unlink(missing_ok=True)
+    where = machine()
     found: list[Result] = []
     yield found
     save(found)
-    publish(found)
+    publish(found, where)
     if not keep:
         play("playbooks/down.yml", "-e", "down_data=true")
