@@ -51,11 +51,7 @@ GAP, PROOF = "Close the gap in the archive", "Prove that archiving works"
 
 CASES = [
     # A planned hand-over, away and back by turns.
-    Case("failover", "", "before", HAND_OVER, "controller killed"),
-    Case("failback", AWAY, "before", HAND_OVER, "controller killed"),
     Case("failover", "", "after", HAND_OVER, "controller killed", short=True),
-    Case("failback", AWAY, "after", HAND_OVER, "controller killed"),
-    Case("failover", "", "", WINDOW, "controller killed"),
     Case("failback", AWAY, "", WINDOW, "controller killed"),
     Case("failover", "", "", WINDOW, "primary killed", rejoin=True, short=True),
     Case("failback", AWAY, "", WINDOW, "standby killed"),
@@ -80,7 +76,6 @@ CASES = [
     Case("failover", "", "before", "Ask the repository", "repository paused"),
     Case("failback", AWAY, "before", PROOF, "primary paused"),
     # An emergency: the primary is dead, with rows that only it has.
-    Case("failover", DEAD, "before", "Fence the old primary$", "controller killed", rejoin=True),
     Case("failover", DEAD, "after", "Leave the fence marker", "primary started", rejoin=True),
     Case("failover", DEAD, "before", "Ask the repository", "repository paused", rejoin=True),
     Case("failover", DEAD, "before", "Take what only the old primary has", "standby server killed", rejoin=True),
@@ -91,16 +86,13 @@ CASES = [
     Case("failover", "", "", START, "primary paused", rejoin=True),
     Case("failover", "", "", START, "primary cut off", rejoin=True),
     # The old primary comes home, rewound.
-    Case("failback", DOWN, "after", "Start the containers that are down", "controller killed"),
     Case("failback", DOWN, "", REWIND, "controller killed"),
     Case("failback", DOWN, "", REWIND, "standby killed"),
     Case("failback", DOWN, "", REWIND, "primary killed"),
     Case("rejoin", DOWN, "", REWIND, "standby cut off"),
     Case("rejoin", DOWN, "before", FOLLOW, "repository stopped"),
-    Case("rejoin", DOWN, "after", FOLLOW, "standby server killed"),
     Case("rejoin", "standby stopped", "before", PROOF, "primary server killed"),
     # A day of the cycle of backups.
-    Case("backup", "", "before", "Make the backup$", "controller killed"),
     Case("backup", "", "", BACKUP, "controller killed"),
     Case("backup", "", "after", "Make the backup$", "controller killed"),
     Case("backup", "", "", BACKUP, "primary server killed"),

@@ -52,7 +52,7 @@ def attempt(case: Case, result: Result) -> None:
     start = backups()[-1]["archive"]["start"]
     started = time.monotonic()
     try:
-        with Writer() as writer, NeverTwo() as watch:
+        with Writer(pause=0.1) as writer, NeverTwo() as watch:
             other = STANDBY if rules_before == PRIMARY else PRIMARY
             scene = Scene(rules_before, other, writer, watch)
             more(writer)
