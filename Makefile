@@ -17,7 +17,7 @@ DOWN_yes := -e down_data=true
 DOWN_no := -e down_data=false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down test test-long faults lint unit
+.PHONY: help setup up down test test-long faults bench lint unit
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(ROOT)/Makefile
@@ -45,3 +45,7 @@ lint: setup ## Formatting, lint and types
 
 unit: setup ## Unit tests
 	@$(BIN)/python $(ROOT)/tests/run unit
+
+bench: setup ## Measure hand-overs beside other systems and write docs/performance.md (BENCH=--quick: in minutes)
+	@$(BIN)/python -m pip install --quiet --requirement $(ROOT)/tests/benchmark/requirements.txt
+	@$(BIN)/python $(ROOT)/tests/benchmark/run --publish $(BENCH)

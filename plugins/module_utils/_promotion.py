@@ -139,8 +139,10 @@ class Promotion:
         wait_until(
             lambda: not session.value("SELECT true FROM pg_stat_wal_receiver"), "the WAL receiver to end", timeout=15
         )
+        started = time.monotonic()
         from_archive = self._replay_salvage(session, ARCHIVED)[0] if archived else 0
         salvaged, complete = self._replay_salvage(session, self.salvage) if self.salvage else (0, False)
+        seconds = time.monotonic() - started
         _given_up.skip(self.server, timeline, newest)
         # The server itself replays all that it has before it ends recovery (xlogrecovery.c, CheckForStandbyTrigger).
         if not session.flag("SELECT pg_promote(true, 60)", timeout=90):
@@ -150,6 +152,7 @@ class Promotion:
             "salvaged_bytes": salvaged,
             "salvage_complete": complete,
             "archived_bytes": from_archive,
+            "salvage_seconds": round(seconds, 3),
             "replayed_before": before,
             "end_lsn": end,
         }

@@ -97,6 +97,10 @@ archived_bytes:
   description: Bytes of WAL that this node had not received and that were fetched from the archive.
   returned: when promoted
   type: int
+salvage_seconds:
+  description: How long the dead primary's WAL took to be replayed, as a part of RV(seconds).
+  returned: when promoted
+  type: float
 end_lsn:
   description: The last record of the old timeline that this node has.
   returned: when promoted

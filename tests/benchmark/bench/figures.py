@@ -1,0 +1,71 @@
+"""Arithmetic on what was measured: pure, so that it can be tested without a server."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+
+class Acknowledged(NamedTuple):
+    """One insert that the client was told to be committed: its number, when (monotonic), and over which connection."""
+
+    number: int
+    at: float
+    connection: int
+
+
+class NoGap(ValueError):
+    """The client never changed to another server, so there is no outage to speak of."""
+
+
+def outage(rows: Sequence[Acknowledged], since: float) -> tuple[float, float]:
+    """The last acknowledgement before the hand-over and the first after it.
+
+    That is the longest gap after ``since`` over which the client had to connect anew. A gap within one connection is
+    a slow commit, which a hand-over may cause too (its checkpoints), but no refused write.
+    """
+    gaps = [
+        (before.at, after.at)
+        for before, after in itertools.pairwise(rows)
+        if after.at > since and after.connection != before.connection
+    ]
+    if not gaps:
+        raise NoGap("the client was never disconnected")
+    return max(gaps, key=lambda gap: gap[1] - gap[0])
+
+
+def first_after(rows: Iterable[Acknowledged], moment: float) -> float | None:
+    """When the first insert after ``moment`` was acknowledged."""
+    return next((row.at for row in rows if row.at > moment), None)
+
+
+def lost(rows: Iterable[Acknowledged], found: Iterable[int]) -> list[int]:
+    """The acknowledged numbers that are not in the table."""
+    return sorted({row.number for row in rows} - set(found))
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The nearest-rank percentile: a value that was measured, and with few values rather too high than too low."""
+    if not values or not 0 < share <= 1:
+        raise ValueError("a percentile wants values, and a share above 0 and up to 1")
+    return sorted(values)[math.ceil(share * len(values)) - 1]
+
+
+class Spread(NamedTuple):
+    """How a figure spread over its runs."""
+
+    runs: int
+    least: float
+    median: float
+    p95: float
+    most: float
+
+
+def spread(values: Sequence[float]) -> Spread | None:
+    """None where nothing was measured."""
+    if not values:
+        return None
+    return Spread(len(values), min(values), statistics.median(values), percentile(values, 0.95), max(values))

@@ -1,0 +1,251 @@
+"""The page docs/performance.md with its plots and its JSON, all of it from the results of a run."""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.figures import Spread, spread
+from bench.targets import Row, Target, emergency_targets, is_quiet, planned_targets, values
+
+PAGE, DATA = "performance.md", "performance.json"
+OUTAGE_PLOT, EMERGENCY_PLOT = "performance-outage.svg", "performance-emergency.svg"
+#: How the kinds of hand-over are called.
+KINDS = {"quiet": "quiet", "load": "200 tps"}
+
+Results = dict[str, Any]
+
+
+def publish(results: Results, docs: Path, root: Path) -> None:
+    """Write the page, the JSON and the plots; nothing in them names this machine or a path of it."""
+    text = json.dumps(results, indent=1, sort_keys=True) + "\n"
+    (docs / DATA).write_text(_nameless(text, root))
+    (docs / PAGE).write_text(_nameless(page(results), root))
+    plots(results, docs)
+
+
+def _nameless(text: str, root: Path) -> str:
+    without_paths = text.replace(str(root), ".").replace(f"{Path.home()}/", "~/")
+    # As a whole word: a host may be called like a part of one.
+    return re.sub(rf"\b{re.escape(platform.node())}\b", "the controller", without_paths)
+
+
+def plots(results: Results, docs: Path) -> None:
+    wanted = [
+        ("planned", "outage", OUTAGE_PLOT, "Write outage of a planned hand-over", "seconds without writes"),
+        ("emergency", "first_write", EMERGENCY_PLOT, "Primary gone", "seconds from the command to the first write"),
+    ]
+    for part, figure, file, title, axis in wanted:
+        rows = results.get(part, {}).get("rows", [])
+        found = {key: values(rows, figure, key[2], key[:2]) for key in keys(rows)}
+        if part == "planned":
+            lines = [(name(key), key[2], seconds) for key, seconds in found.items() if seconds]
+        else:
+            lines = [(f"{name(key)}, {key[2]}", "", seconds) for key, seconds in found.items() if seconds]
+        if lines:
+            # Only `make bench` installs what draws; all else must work without it.
+            from bench.plot import Series, strips
+
+            strips(docs / file, [Series(*line) for line in lines], title, axis)
+
+
+# --- the page ----------------------------------------------------------------------------------------------------
+
+
+def page(results: Results) -> str:
+    blocks = [
+        "# Performance",
+        "Made by `make bench`, which measures and writes this page, its plots and "
+        "[performance.json](performance.json). Nothing here was typed by hand. A part of it: "
+        "`make bench BENCH='--only relevo,floor --part planned'`; `BENCH=--quick` takes minutes instead of half an "
+        "hour, with so few rounds that its figures only show the form.",
+        *_run(results),
+        "## Targets",
+        *_targets(results),
+    ]
+    for part, section in (("planned", _planned), ("emergency", _emergency), ("returns", _returns)):
+        if part in results:
+            blocks += section(results[part])
+    return "\n\n".join(blocks) + "\n"
+
+
+def _run(results: Results) -> list[str]:
+    blocks = []
+    for part in ("planned", "emergency", "returns"):
+        if part not in results:
+            continue
+        run = results[part]["run"]
+        machine = run["machine"]
+        blocks.append(
+            f"**{part.capitalize()}**: {run['at']}, {run['minutes']:.0f} min{', a quick run' if run['quick'] else ''}. "
+            f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB of memory, "
+            f"{machine['kernel']}, {machine['engine']} ({machine['storage_driver']}). "
+            f"Load average before it: {', '.join(f'{one:.2f}' for one in run['load_before'])}; at its end: "
+            f"{', '.join(f'{one:.2f}' for one in run['load_after'])}."
+        )
+    versions = {system: found for part in results.values() for system, found in part["run"].get("versions", {}).items()}
+    listed = [
+        [system, ", ".join(f"{what} {number}" for what, number in found.items())] for system, found in versions.items()
+    ]
+    return [*blocks, table(["System", "Versions"], listed)] if listed else blocks
+
+
+def _targets(results: Results) -> list[str]:
+    found: list[Target] = []
+    if "planned" in results:
+        run = results["planned"]["run"]
+        quiet = is_quiet(run["load_before"][0], run["machine"]["cores"])
+        found += planned_targets(results["planned"]["rows"], quiet)
+    if "emergency" in results:
+        found += emergency_targets(results["emergency"]["rows"])
+    rows = [[one.text, amount(one.limit, one.unit), amount(one.figure, one.unit), _bold(one.verdict)] for one in found]
+    if "returns" in results:
+        verdict = results["returns"]["result"]["verdict"]
+        said = "not measured" if verdict["share"] is None else "met" if verdict["met"] else "missed"
+        text = f"return by `pg_rewind`, {verdict['size_gb']} GB: as a share of a base backup's time"
+        rows.append([text, amount(verdict["target"], "x"), amount(verdict["share"], "x"), _bold(said)])
+    return [table(["Target", "At most", "Measured", ""], rows)]
+
+
+def _bold(verdict: str) -> str:
+    return f"**{verdict}**" if verdict == "missed" else verdict
+
+
+def _planned(part: dict[str, Any]) -> list[str]:
+    rows: list[Row] = part["rows"]
+    lines = []
+    for key in keys(rows):
+        outage = spread(values(rows, "outage", key[2], key[:2]))
+        command = spread(values(rows, "command", key[2], key[:2]))
+        lost = values(rows, "lost", key[2], key[:2])
+        lines.append(
+            [name(key), KINDS[key[2]], *numbers(outage, 3), amount(command.median if command else None, "s"),
+             *ends(rows, key), f"{sum(lost):g}" if lost else "-"]
+        )  # fmt: skip
+    heads = ["System", "Load", "Least", "Median", "p95", "Most", "Command", "Runs", "Failed", "Rows lost"]
+    ours = [[f"`{file}`", *numbers(spread(values(rows, file)), 1), f"{len(values(rows, file))}"]
+            for file in ("failover.yml", "failback.yml")]  # fmt: skip
+    window = spread(values(rows, "window", "quiet", ("relevo", "")))
+    return [
+        "## Planned hand-over",
+        f"![Write outage]({OUTAGE_PLOT})",
+        "Seconds without an accepted write, as a client sees them: it inserts every 2 ms over a multi-host DSN "
+        "(`target_session_attrs=read-write`), connects again 5 ms after it was disconnected, and afterwards every "
+        "row that was acknowledged to it is looked for. All systems were up at the same time and took turns. p95 is "
+        "the nearest rank. *Command* is the median of the whole command. *200 tps*: under pgbench at 200 transactions "
+        "a second.",
+        table(heads, lines),
+        "The whole play, in seconds, from the command's start to its end, with all checks before and the proof that "
+        "archiving works after:",
+        table(["Playbook", "Least", "Median", "p95", "Most", "Runs"], ours),
+        *([f"Relevo's own `window_seconds`, quiet: median {window.median:.3f} s."] if window else []),
+        *problems(rows),
+    ]
+
+
+def _emergency(part: dict[str, Any]) -> list[str]:
+    rows: list[Row] = part["rows"]
+    lines = []
+    for key in keys(rows):
+
+        def middle(figure: str, key: tuple[str, str, str] = key) -> str:
+            found = spread(values(rows, figure, key[2], key[:2]))
+            return amount(found.median if found else None, "s")
+
+        lost = values(rows, "lost", key[2], key[:2])
+        written = spread(values(rows, "first_write", key[2], key[:2]))
+        lines.append(
+            [name(key), key[2], *numbers(written, 2), middle("fencing"), middle("salvage"), middle("command"),
+             middle("outage"), *ends(rows, key), f"{sum(lost):g}" if lost else "-"]
+        )  # fmt: skip
+    heads = ["System", "Primary", "Least", "Median", "p95", "Most", "Fencing", "Salvage", "Command", "Outage", "Runs",
+             "Failed", "Rows lost"]  # fmt: skip
+    return [
+        "## Emergency",
+        f"![First write]({EMERGENCY_PLOT})",
+        "Seconds from the operator's command to the first accepted write (least to most); the rest are medians. "
+        "*Fencing* and *salvage* are parts of it. The command comes 0.5 s after the primary has gone. *Outage* is "
+        "without writes in all, and the only figure where no command was given. *Killed*: SIGKILL to its container. "
+        "*With a tail*: the standby was cut off before, and 64 MB of WAL were on the dead primary's disk only.",
+        table(heads, lines),
+        "Automatic systems wait for their own time-outs, so they were measured at the same time as one another; the "
+        "others alone.",
+        *problems(rows),
+    ]
+
+
+def _returns(part: dict[str, Any]) -> list[str]:
+    lines = []
+    for row in part["result"]["summary"]:
+        kept = "as installed" if row["wal_kept_mb"] is None else f"{row['wal_kept_mb']} MB"
+        figures = [
+            amount(row["seconds"], "s"),
+            amount(row["share_of_basebackup"], "x"),
+            amount(row["play_seconds"], "s"),
+        ]
+        lines.append([f"{row['size_gb']} GB", row["method"], kept, *figures, f"{row['runs']}"])
+    heads = ["Database", "Method", "WAL kept", "Median", "Share of a base backup", "Whole play", "Runs"]
+    return [
+        "## Return of the old primary",
+        "Seconds of `pg_rejoin` until the old primary streams again. 1 % of the pages had changed. `pg_rewind` copies "
+        "the new primary's `pg_wal`, so its time grows with the WAL that is kept.",
+        table(heads, lines),
+    ]
+
+
+# --- pieces ------------------------------------------------------------------------------------------------------
+
+
+def keys(rows: Iterable[Row]) -> list[tuple[str, str, str]]:
+    """The systems and kinds, in the order in which they were first measured, a system's kinds together."""
+    found = dict.fromkeys((row["system"], row["variant"], row["kind"]) for row in rows)
+    systems = list(dict.fromkeys(key[:2] for key in found))
+    return sorted(found, key=lambda key: systems.index(key[:2]))
+
+
+def name(key: tuple[str, str, str]) -> str:
+    return f"{key[0]} ({key[1]})" if key[1] else key[0]
+
+
+def numbers(found: Spread | None, digits: int) -> list[str]:
+    if found is None:
+        return ["-"] * 4
+    return [f"{value:.{digits}f}" for value in (found.least, found.median, found.p95, found.most)]
+
+
+def amount(value: float | None, unit: str) -> str:
+    if value is None:
+        return "-"
+    return {"s": f"{value:.3f} s" if value < 1 else f"{value:.1f} s", "x": f"{value:.2f}"}.get(unit, f"{value:g}")
+
+
+def ends(rows: Iterable[Row], key: tuple[str, str, str]) -> list[str]:
+    """How many runs went well, and how many failed."""
+    mine = [row for row in rows if (row["system"], row["variant"], row["kind"]) == key]
+    failed = sum("failure" in row for row in mine)
+    return [f"{len(mine) - failed - sum('not_offered' in row for row in mine)}", f"{failed}"]
+
+
+def problems(rows: Iterable[Row]) -> list[str]:
+    """What failed and what is not offered, each said once."""
+    said = {}
+    for row in rows:
+        if reason := row.get("failure") or row.get("not_offered"):
+            key = (row["system"], row["variant"], row["kind"])
+            said[f"- {name(key)}, {key[2]}: {_one_line(reason)}"] = key
+    return ["What failed, or is not offered:", "\n".join(said)] if said else []
+
+
+def _one_line(text: str) -> str:
+    shown = " ".join(text.split())
+    return shown if len(shown) <= 300 else f"{shown[:300]} …"
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)

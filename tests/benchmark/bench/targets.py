@@ -1,0 +1,109 @@
+"""What was promised, what was measured, and whether the one is the other: computed, never typed."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bench.figures import percentile
+
+Row = dict[str, Any]
+Verdict = Literal["met", "missed", "not measured", "not asked"]
+#: One-minute load average per core below which a machine counts as quiet.
+QUIET_LOAD_PER_CORE = 0.25
+
+
+@dataclass(frozen=True)
+class Target:
+    """``figure`` may be at most ``limit``; None: it was not measured. ``asked`` False: it does not apply."""
+
+    text: str
+    limit: float
+    figure: float | None
+    unit: str = "s"
+    asked: bool = True
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.figure is None:
+            return "not measured"
+        if not self.asked:
+            return "not asked"
+        return "met" if self.figure <= self.limit else "missed"
+
+
+def values(rows: Iterable[Row], figure: str, kind: str | None = None, *labels: tuple[str, str]) -> list[float]:
+    """A figure of the runs of a kind (None: of all) that did not fail, of the systems with these names and variants."""
+    return [
+        float(row[figure])
+        for row in rows
+        if figure in row
+        and kind in (None, row["kind"])
+        and (not labels or (row["system"], row["variant"]) in labels)
+        and "failure" not in row
+    ]
+
+
+def median(found: list[float]) -> float | None:
+    return statistics.median(found) if found else None
+
+
+def most(found: list[float]) -> float | None:
+    return max(found, default=None)
+
+
+def share(part: float | None, whole: float | None) -> float | None:
+    return None if part is None or not whole else part / whole
+
+
+def is_quiet(load_before: float, cores: int) -> bool:
+    return load_before <= QUIET_LOAD_PER_CORE * cores
+
+
+OURS, FLOOR = ("relevo", ""), ("floor", "")
+
+
+def planned_targets(rows: list[Row], quiet_machine: bool) -> list[Target]:
+    ours = median(values(rows, "outage", "quiet", OURS))
+    floor = median(values(rows, "outage", "quiet", FLOOR))
+    rivals = {(row["system"], row["variant"]) for row in rows if row["variant"] == "defaults"}
+    medians = [found for one in rivals if (found := median(values(rows, "outage", "quiet", one))) is not None]
+    fastest = min(medians, default=None)
+    loaded = values(rows, "outage", "load", OURS)
+    mine = [row for row in rows if (row["system"], row["variant"]) == OURS]
+    counted = values(mine, "lost")
+    failed = [row for row in mine if "failure" in row]
+    only = "only where the machine is quiet"
+    return [
+        Target("outage, quiet: median, as a multiple of the floor's", 1.5, share(ours, floor), "x"),
+        Target(
+            "outage, quiet: median, as a share of the fastest rival's with its defaults",
+            1 / 5,
+            share(ours, fastest),
+            "x",
+        ),
+        Target(f"the same ({only})", 1 / 10, share(ours, fastest), "x", quiet_machine),
+        Target(f"outage, quiet: median ({only})", 0.12, ours, "s", quiet_machine),
+        Target("outage under load: p95", 0.3, percentile(loaded, 0.95) if loaded else None),
+        Target(f"acknowledged rows lost in {len(counted)} hand-overs", 0, sum(counted) if counted else None, "rows"),
+        Target("hand-overs that failed", 0, float(len(failed)) if mine else None, "runs"),
+        Target("`failover.yml` as a whole: longest", 15, most(values(rows, "failover.yml"))),
+        Target("`failback.yml` as a whole: longest", 20, most(values(rows, "failback.yml"))),
+    ]
+
+
+def emergency_targets(rows: list[Row]) -> list[Target]:
+    def beyond(kind: str, figure: str) -> float | None:
+        mine = [row for row in rows if (row["system"], row["variant"], row["kind"]) == (*OURS, kind)]
+        return most([row["first_write"] - row[figure] for row in mine if "failure" not in row])
+
+    lost = values(rows, "lost", None, OURS)
+    return [
+        Target("killed: first write after the command, longest", 3, most(values(rows, "first_write", "killed", OURS))),
+        Target("killed with a tail: the same, less its salvage", 3, beyond("killed with a tail", "salvage")),
+        Target("paused: the same, less its fencing", 3, beyond("paused", "fencing")),
+        Target("cut off: the same, less its fencing", 3, beyond("cut off", "fencing")),
+        Target(f"acknowledged rows lost in {len(lost)} emergencies", 0, sum(lost) if lost else None, "rows"),
+    ]
