@@ -76,8 +76,8 @@ CASES = [
     Case("failover", "", "before", "Ask the repository", "repository paused"),
     Case("failback", AWAY, "before", PROOF, "primary paused"),
     # An emergency: the primary is dead, with rows that only it has.
-    Case("failover", DEAD, "after", "Leave the fence marker", "primary started", rejoin=True),
-    Case("failover", DEAD, "before", "Ask the repository", "repository paused", rejoin=True),
+    Case("failover", DEAD, "after", "Fence the old primary", "primary started", rejoin=True),
+    Case("failover", DEAD, "before", "Promote the candidate", "repository paused", rejoin=True),
     Case("failover", DEAD, "before", "Take what only the old primary has", "standby server killed", rejoin=True),
     Case("failover", DEAD, "before", "Promote the candidate", "controller killed", rejoin=True),
     Case("failover", DEAD, "", SALVAGE, "controller killed", rejoin=True),
