@@ -118,7 +118,11 @@ def measure(
         command = [sys.executable, "-m", "bench.returns", "--output", str(result), "--repeat", str(repeat)]
         command += ["--sizes", *map(str, sizes_gb), "--wal-kept", *map(str, wal_kept_mb), *(["--keep"] if keep else [])]
         paths = [str(ROOT / "tests" / "benchmark"), str(ROOT / "tests" / "support")]
-        own = {"RELEVO_TEST_CLUSTER": CLUSTER, "RELEVO_TEST_PORT": str(FIRST_PORT), "PYTHONPATH": os.pathsep.join(paths)}
+        own = {
+            "RELEVO_TEST_CLUSTER": CLUSTER,
+            "RELEVO_TEST_PORT": str(FIRST_PORT),
+            "PYTHONPATH": os.pathsep.join(paths),
+        }
         done = subprocess.run(command, cwd=ROOT, env=os.environ | own, check=False)
         if done.returncode:
             raise RuntimeError(f"The returns could not be measured (status {done.returncode}). Its output is above.")
