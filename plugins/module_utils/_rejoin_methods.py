@@ -68,6 +68,12 @@ def copied_bytes(output: str) -> int | None:
     return int(seen[-1]) * 1024 if seen else None
 
 
+def last_words(output: str) -> str:
+    """The last three lines of a program that failed, its progress left out."""
+    lines = [line.strip() for line in PROGRESS.sub("", output).splitlines() if line.strip()]
+    return " ".join(lines[-3:]) or "no message"
+
+
 def run_long(command: list[str], timeout: float, lock: int) -> str:
     """Run a copy as postgres. It inherits the ``lock`` file, by which the next rejoin finds one that was left."""
     account = pwd.getpwnam("postgres")
@@ -93,8 +99,7 @@ def run_long(command: list[str], timeout: float, lock: int) -> str:
             process.communicate()
             raise RelevoError(f"{Path(command[0]).name} did not end within {timeout:g} s.") from None
     if process.returncode:
-        last = " ".join([line for line in PROGRESS.sub("", output).splitlines() if line.strip()][-3:]) or "no message"
-        raise RelevoError(f"{Path(command[0]).name} failed with {process.returncode}: {last}")
+        raise RelevoError(f"{Path(command[0]).name} failed with {process.returncode}: {last_words(output)}")
     return output
 
 

@@ -136,7 +136,7 @@ copy_seconds:
   type: float
 copied_bytes:
   description:
-    - What C(pg_rewind) or C(pg_basebackup) copied. Most of it can be WAL, since C(pg_rewind) copies all of the
+    - What C(pg_rewind) or C(pg_basebackup) copied. Most of it can be WAL, since C(pg_rewind) copies all that is in the
       primary's C(pg_wal). Null where nothing was copied, and after a restore, since pgBackRest does not say.
   returned: success
   type: int

@@ -294,10 +294,20 @@ def test_what_a_dead_rejoin_has_left_running_is_ended(tmp_path: Path) -> None:
     process.communicate()
 
 
-def test_what_a_copy_says_of_its_progress() -> None:
-    # pg_rewind and pg_basebackup 17, not on a terminal.
-    rewound = "pg_rewind: need to copy 318 MB\n      0/325748 kB (0%) copied\n 325748/325748 kB (100%) copied\npg_rewind: Done!\n"
-    cloned = "waiting for checkpoint\n 1048576/1048576 kB (100%), 0/1 tablespace\n1048580/1048580 kB (100%), 1/1 tablespace\n"
-    assert _rejoin_methods.copied_bytes(rewound) == 325748 * 1024
-    assert _rejoin_methods.copied_bytes(cloned) == 1048580 * 1024
+# What pg_rewind and pg_basebackup 17 print where there is no terminal.
+REWIND = "pg_rewind: need to copy 318 MB\n      0/325748 kB (0%) copied\n 325748/325748 kB (100%) copied\n"
+BASEBACKUP = (
+    "waiting for checkpoint\n1048576/1048580 kB (99%), 0/1 tablespace\n1048580/1048580 kB (100%), 1/1 tablespace\n"
+)
+
+
+def test_what_a_copy_says_that_it_copied() -> None:
+    assert _rejoin_methods.copied_bytes(REWIND) == 325748 * 1024
+    assert _rejoin_methods.copied_bytes(BASEBACKUP) == 1048580 * 1024
     assert _rejoin_methods.copied_bytes("pg_rewind: no rewind required\n") is None
+
+
+def test_the_last_words_of_a_copy_are_not_its_progress() -> None:
+    said = _rejoin_methods.last_words(f"{REWIND}pg_rewind: error: no space left\n 325748/325748 kB (100%) copied\n")
+    assert said == "pg_rewind: need to copy 318 MB pg_rewind: error: no space left"
+    assert _rejoin_methods.last_words(BASEBACKUP.removeprefix("waiting for checkpoint")) == "no message"

@@ -1,6 +1,6 @@
 """A pair of real nodes whose old primary is made to return: driven by the product's own modules and playbooks.
 
-Import it only where ``RELEVO_TEST_CLUSTER`` and ``RELEVO_TEST_PORT`` are set: ``cluster`` reads them when it is imported.
+Import it only where ``RELEVO_TEST_CLUSTER`` and ``RELEVO_TEST_PORT`` are set: ``cluster`` reads them on its import.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ class Pair:
         return round(done.seconds, 2)
 
     def swap(self) -> None:
-        """The node that returned is the standby now, and the next to be promoted. It must hold what the primary holds."""
+        """Who returned is the standby now, and the next to be promoted. It must hold what the primary holds."""
         self.source, self.returning = self.returning, self.source
         self.settle()
         for index in range(1, self.gigabytes + 1):
