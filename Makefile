@@ -17,7 +17,7 @@ DOWN_yes := -e down_data=true
 DOWN_no := -e down_data=false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down test test-long lint unit bench
+.PHONY: help setup up down test test-long faults bench lint unit
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(ROOT)/Makefile
@@ -36,6 +36,9 @@ test: setup ## Lint, unit tests, sanity, Molecule scenarios and the full trial
 
 test-long: setup ## All of it, plus the long scenarios and the faults: what a release runs
 	@$(BIN)/python $(ROOT)/tests/run --long
+
+faults: setup ## Faults in the middle of every play, and what became of them: writes docs/faults.md
+	@RELEVO_FAULTS_PUBLISH=yes $(BIN)/python $(ROOT)/tests/run faults
 
 lint: setup ## Formatting, lint and types
 	@$(BIN)/python $(ROOT)/tests/run lint

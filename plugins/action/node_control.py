@@ -83,7 +83,14 @@ def read_wal(options: Options, node: _node.Node, check: bool) -> Result:
     run_id = options["run_id"] or f"{options['node']}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"
     if check:
         directory = f"{_node.SALVAGE_DIRECTORY}/{run_id}"
-        return {"changed": True, "directory": directory, "segments": [], "bytes": 0, "ended": "check mode"}
+        return {
+            "changed": True,
+            "directory": directory,
+            "segments": [],
+            "bytes": 0,
+            "ended": "check mode",
+            "newer_timeline": 0,
+        }
     done = _node.copy_wal(node, node_of(options, options["target_node"]), run_id, wanted)
     return {
         "changed": bool(done.segments),
@@ -91,6 +98,7 @@ def read_wal(options: Options, node: _node.Node, check: bool) -> Result:
         "segments": done.segments,
         "bytes": done.bytes,
         "ended": done.ended,
+        "newer_timeline": done.newer_timeline,
     }
 
 

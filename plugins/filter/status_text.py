@@ -42,6 +42,10 @@ options:
     description: By name, the state of a container that does not run, or the fence marker on its disk.
     type: dict
     default: {}
+  archived:
+    description: The newest timeline that the archive knows; 0 when that is not known.
+    type: int
+    default: 0
 """
 
 EXAMPLES = r"""

@@ -56,6 +56,12 @@ class Archive:
         return self.pgbackrest.content(f"{self.path}/{timeline:08X}.history", self.timeout)
 
 
+def newest_archived_timeline(pgbackrest: PgBackRest, timeout: float = 10) -> int:
+    """The newest timeline of the stanza's newest database, 0 without an archive; ``timeout`` for each question."""
+    archive = Archive.newest(pgbackrest, timeout)
+    return (archive.newest_timeline() if archive else None) or 0
+
+
 def newest_archive_id(names: Sequence[str]) -> str | None:
     """Of ``17-1``, ``17-2``, … the one of the newest database id; other names are passed over."""
     found = [(int(match[1]), name) for name in names if (match := _ARCHIVE_ID.match(name))]

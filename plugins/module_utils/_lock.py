@@ -14,11 +14,18 @@ from . import _names
 from ._errors import RelevoError
 from ._session import Credentials, Node, Session, SessionError
 
+# Whoever holds it alone comes first: a hand-over, before the rejoins that share it.
 HOLDER = """
 SELECT coalesce(a.application_name, 'a session that has ended')
        || coalesce(' from ' || host(a.client_addr), '') AS holder
 FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
-WHERE l.locktype = 'advisory' AND l.granted AND l.classid = $1 AND l.objid = $2 AND l.pid <> pg_backend_pid() LIMIT 1"""
+WHERE l.locktype = 'advisory' AND l.granted AND l.classid = $1 AND l.objid = $2 AND l.pid <> pg_backend_pid()
+ORDER BY l.mode LIMIT 1"""
+
+
+def lock_holder(session: Session) -> str:
+    """Who keeps ``session`` from the lock."""
+    return str(session.value(HOLDER, _names.HANDOVER_LOCK) or "a session that has just ended")
 
 
 class HandoverLock:
@@ -51,10 +58,9 @@ class HandoverLock:
             return
         self.sessions[node.name] = session
         if not session.flag("SELECT pg_try_advisory_lock($1, $2)", _names.HANDOVER_LOCK):
-            holder = session.value(HOLDER, _names.HANDOVER_LOCK) or "a session that has just ended"
             raise RelevoError(
-                f"Another operation holds the hand-over lock on {node.name}: {holder}. Nothing was changed. "
-                "Wait until it has ended, then run this again."
+                f"Another operation holds the hand-over lock on {node.name}: {lock_holder(session)}. "
+                "Nothing was changed. Wait until it has ended, then run this again."
             )
 
     def _connect(self, node: Node, own: str) -> Session:

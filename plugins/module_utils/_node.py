@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from . import _names
+from . import _given_up, _names
 from ._errors import RelevoError
 from ._lsn import segment_name, segment_start
 
@@ -87,12 +87,16 @@ class Node(Protocol):
 
 @dataclass
 class WalCopy:
-    """What ``copy_wal`` did; ``ended`` says why it went no further."""
+    """What ``copy_wal`` did; ``ended`` says why it went no further.
+
+    ``newer_timeline``: the one that the source went on on, of which nothing is copied; 0 when there is none.
+    """
 
     directory: str
     segments: list[str] = field(default_factory=list)
     bytes: int = 0
     ended: str = ""
+    newer_timeline: int = 0
 
 
 @dataclass(frozen=True)
@@ -170,6 +174,7 @@ def copy_wal(source: Node, target: Node, run_id: str, wanted: WalRange) -> WalCo
     if not names:
         done.ended = f"there is no segment of timeline {wanted.timeline}"
         return done
+    done.newer_timeline = newer_timeline(source, int(names[0][:8], 16))
     while names:
         name = names.pop(0)
         with source.read_file(f"{WAL_DIRECTORY}/{name}") as stream:
@@ -192,6 +197,21 @@ def copy_wal(source: Node, target: Node, run_id: str, wanted: WalRange) -> WalCo
             names.append(segment_name(int(name[:8], 16), following, header.segment_size))
     done.ended = "all that were asked for are copied"
     return done
+
+
+def newer_timeline(source: Node, timeline: int) -> int:
+    """The newest timeline after ``timeline`` of which a node's ``pg_wal`` has the history; 0 when it has none.
+
+    Asked file by file, since a container can list a directory only by sending all of it.
+    """
+    newest, number = 0, timeline + 1
+    while True:
+        with source.read_file(f"{WAL_DIRECTORY}/{number:08X}.history") as stream:
+            if stream is None:
+                return newest
+            text = b"".join(stream.chunks).decode(errors="replace")
+        newest = newest if text == _given_up.TEXT else number
+        number += 1
 
 
 def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

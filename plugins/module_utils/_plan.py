@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from ._errors import RelevoError
 from ._lsn import parse_lsn, segment_name
+from ._synchronous import vouched
 
 Action = Literal["switchover", "promote", "return", "finish"]
 
@@ -22,7 +23,8 @@ Action = Literal["switchover", "promote", "return", "finish"]
 class Plan:
     """``switchover``: ``primary`` lives and hands over to ``candidate``. ``promote``: ``primary`` (who had the role
     last, as far as is known) is dead, ``candidate`` takes over. ``return``: ``candidate`` is down, and whoever
-    had the role after it is lost; it returns from the archive first. ``finish``: ``candidate`` has the role already."""
+    had the role after it is lost; it returns from the archive first. ``finish``: ``candidate`` has the role already.
+    ``unread``: what a ``promote`` costs if the WAL of the dead primary cannot be read to its end."""
 
     action: Action
     candidate: str
@@ -30,6 +32,7 @@ class Plan:
     message: str
     timeline: int = 0
     salvage_from: str = ""
+    unread: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -112,15 +115,32 @@ def _plan_emergency(topology: dict[str, Any], preferred: str, candidate: str, fo
             "or lose what only it has with force=true."
         )
     timeline = int(chosen["timeline"])
+    lost = _lost_primary(topology, preferred)
     return Plan(
         "promote",
         chosen["name"],
-        _lost_primary(topology, preferred),
+        lost,
         f"Promote {chosen['name']}.",
         timeline,
         # The segment of the last byte that the candidate has replayed: from there on the dead primary may know more.
         # The byte after it may be the first of a segment that nobody has begun.
         segment_name(timeline, max(0, parse_lsn(chosen["replay_lsn"]) - 1)),
+        _unread(topology, chosen, lost),
+    )
+
+
+def _unread(topology: dict[str, Any], chosen: dict[str, Any], lost: str) -> str:
+    """What is lost with WAL of the dead primary that nobody can read."""
+    name = chosen["name"]
+    if not vouched(chosen, lost, int(chosen["timeline"])):
+        return "What it had written and not sent is lost; how much is unknown."
+    # Any one standby sufficed: it need not have been one of those that answer.
+    others = [node["name"] for node in topology["silent"] if node["name"] != lost]
+    exceptions = [f"only {' or '.join(others)}, which does not answer, had them"] if others else []
+    exceptions.append(f"that was turned off while {name} was away")
+    return (
+        f"Its commits waited for a synchronous standby, so those that clients saw acknowledged are on {name}, "
+        f"unless {', or '.join(exceptions)}."
     )
 
 

@@ -14,13 +14,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import _marker, _names
+from . import _given_up, _marker, _names, _synchronous
+from ._archive import newest_archived_timeline
+from ._archive_salvage import DIRECTORY as ARCHIVED
+from ._archive_salvage import fetch_segments
 from ._errors import RelevoError
 from ._lock import HandoverLock
 from ._lsn import format_lsn, parse_lsn, segment_start
+from ._pgbackrest import PgBackRest
 from ._server import Server, run_as_postgres
 from ._service import Service
 from ._session import Credentials, Node, Session
+from ._start_guard import withdraw_record
 from ._switchover import ensure_slot
 from ._topology import NodeState, Topology, probe
 from ._wait import wait_until
@@ -31,7 +36,12 @@ RECORD = re.compile(r"lsn: ([0-9A-F]+/[0-9A-F]+), prev")
 
 @dataclass
 class Promotion:
-    """The promotion of ``own``. ``salvage`` is a folder with the dead primary's last segments, or None."""
+    """The promotion of ``own``. ``salvage`` is a folder with the dead primary's last segments, or None.
+
+    ``stanza``: the archive that is asked which timelines it knows; None where there is none. ``archived_from``: the
+    first segment of it that this node may not have received to the end, or empty. ``newer_timeline``: one that somebody
+    else knows, whose number must not be used again.
+    """
 
     own: Node
     nodes: list[Node]
@@ -39,10 +49,14 @@ class Promotion:
     by: str
     service: Service
     salvage: Path | None = None
+    stanza: str | None = None
+    archived_from: str = ""
+    newer_timeline: int = 0
     force: bool = False
     server: Server = field(default_factory=Server)
     credentials: Credentials = field(default_factory=Credentials)
     timeout: float = 4.0
+    warnings: list[str] = field(default_factory=list)
 
     def run(self) -> dict[str, Any]:
         """Promote and return what happened. Run again after it was cut off, it finishes what is missing."""
@@ -54,16 +68,18 @@ class Promotion:
                 promoted = session.flag("SELECT pg_is_in_recovery()")
                 result: dict[str, Any] = {"salvaged_bytes": 0, "promoted": promoted}
                 if promoted:
-                    self.check()
-                    result |= self._take_over(session)
+                    result |= self._take_over(session, *self.check())
                 result["seconds"] = round(time.monotonic() - started, 3)
                 self.finish(session)
-            return result | {"primary": self.own.name, "not_locked": lock.unreachable}
+            return result | {"primary": self.own.name, "not_locked": lock.unreachable, "notices": self.warnings}
         finally:
             lock.release()
 
-    def check(self) -> None:
-        """No other primary, and no standby that knows more."""
+    def check(self) -> tuple[int, int]:
+        """No other primary, no standby that knows more, and no heir of a later primary in the archive.
+
+        Returns the timeline of this node and the newest that the archive knows.
+        """
         topology = Topology(probe(self.nodes, self.timeout, self.credentials))
         rivals = [state.name for state in topology.primaries if state.name != self.own.name]
         if rivals:
@@ -75,20 +91,59 @@ class Promotion:
                 f"{better.name} knows more than {self.own.name} ({format_lsn(better.position)} against "
                 f"{format_lsn(own.position)}). Nothing was changed; promote {better.name}, or lose it with force=true."
             )
+        timeline = own.timeline if own else 0
+        return timeline, max(self.newer_timeline, self._check_archive(timeline))
 
-    def _take_over(self, session: Session) -> dict[str, Any]:
+    def _check_archive(self, timeline: int) -> int:
+        """A repository that hangs holds up a promotion for no longer than one question takes."""
+        if self.stanza is None:
+            return 0
+        try:
+            newest = newest_archived_timeline(PgBackRest(self.stanza), self.timeout)
+        except RelevoError as error:
+            self.warnings.append(
+                f"The archive could not be asked which timelines it knows, so the new one may bear the number of one "
+                f"that was given up, and not be archived: {error.message}"
+            )
+            return 0
+        if newest > timeline and not self.force:
+            raise RelevoError(
+                f"The archive holds a newer timeline ({newest}) than that of {self.own.name} ({timeline}): it is not "
+                "the heir of the last primary. Nobody was promoted. Start the node that is on that timeline and run "
+                "this again, or lose what it has with force=true."
+            )
+        return newest
+
+    def _fetch_archived(self) -> list[str]:
+        """What the dead primary had archived and this node may not have received; called where the archive answers."""
+        if self.stanza is None or not self.archived_from:
+            return []
+        try:
+            return fetch_segments(self.stanza, self.archived_from)
+        except RelevoError as error:
+            if not self.force:
+                raise
+            self.warnings.append(error.message)
+            return []
+
+    def _take_over(self, session: Session, timeline: int, newest: int) -> dict[str, Any]:
         before = session.value("SELECT pg_last_wal_replay_lsn()")
+        archived = self._fetch_archived() if newest else []
         # A walreceiver that hangs on a dead connection would delay replay by up to a minute; and a repository that
         # hangs would block the promotion for minutes.
         session.query("ALTER SYSTEM SET wal_retrieve_retry_interval = '5ms'")
         self.server.write_replication_conf("", "")
+        # What it required when it was primary itself would keep it from taking writes now.
+        _synchronous.drop_requirement()
         session.query("SELECT pg_reload_conf()")
         wait_until(
             lambda: not session.value("SELECT true FROM pg_stat_wal_receiver"), "the WAL receiver to end", timeout=15
         )
         started = time.monotonic()
+        from_archive = self._replay_salvage(session, ARCHIVED)[0] if archived else 0
         salvaged, complete = self._replay_salvage(session, self.salvage) if self.salvage else (0, False)
         seconds = time.monotonic() - started
+        _given_up.skip(self.server, timeline, newest)
         # The server itself replays all that it has before it ends recovery (xlogrecovery.c, CheckForStandbyTrigger).
         if not session.flag("SELECT pg_promote(true, 60)", timeout=90):
             raise RelevoError(f"{self.own.name} was not promoted within 60 s. Look at its log, then run this again.")
@@ -96,6 +151,7 @@ class Promotion:
         return {
             "salvaged_bytes": salvaged,
             "salvage_complete": complete,
+            "archived_bytes": from_archive,
             "salvage_seconds": round(seconds, 3),
             "replayed_before": before,
             "end_lsn": end,
@@ -140,10 +196,17 @@ class Promotion:
         for node in self.nodes:
             if node.name != self.own.name:
                 ensure_slot(session, _names.slot_name(node.name))
-        if self.salvage:
-            shutil.rmtree(self.salvage)
+        for folder in (self.salvage, ARCHIVED):
+            if folder and folder.exists():
+                shutil.rmtree(folder)
         # A marker of an earlier life of this node is void since the promotion; nothing shall have to know that.
         _marker.remove("fence")
+        # Nothing else withdraws the record of a node that is forced to return, and one that was forced is never void.
+        if self.force and self.stanza is not None:
+            try:
+                withdraw_record(self.stanza, self.own.name)
+            except RelevoError as error:
+                self.warnings.append(error.message)
 
 
 def _rank(state: NodeState) -> tuple[int, int]:

@@ -19,16 +19,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import _marker, _names
+from . import _marker, _names, _synchronous
 from ._errors import RelevoError
+from ._lock import lock_holder
 from ._lsn import parse_history, parse_lsn
 from ._rejoin_lock import alone
 from ._rejoin_methods import Copier, push_unarchived
 from ._rejoin_plan import Plan, Request, Role, Situation, Source, decide, methods_when_stopped
-from ._server import Server, run_as_postgres
+from ._server import Server
 from ._service import Service
 from ._session import Credentials, Session, SessionError
-from ._start_guard import GUARD_CONFIG, GuardConfig, RepositoryReader, repository_record
+from ._start_guard import GUARD_CONFIG, GuardConfig, withdraw_record
 from ._topology import PROBE, NodeState, probe
 from ._wait import wait_until
 
@@ -36,9 +37,6 @@ LOG_DIR = Path("/var/lib/postgresql/log")
 POLL = 0.1
 #: Seconds without streaming after which the archive is asked for what the primary may no longer have.
 PATIENCE = 10.0
-EXCLUSIVE_HOLDER = """
-SELECT coalesce(a.application_name, 'a session that has ended') FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
-WHERE l.locktype = 'advisory' AND l.granted AND l.mode = 'ExclusiveLock' AND l.classid = $1 AND l.objid = $2 LIMIT 1"""
 
 
 def _read_text(path: Path) -> str | None:
@@ -83,6 +81,8 @@ class Rejoin:
             "actions": self.actions,
             "failures": self.failures,
             "seconds": round(time.monotonic() - started, 2),
+            "copy_seconds": copier.copy_seconds,
+            "copied_bytes": copier.copied,
             "diff": {"before": f"{before.describe()}\n", "after": self._after(before)},
         }
 
@@ -105,10 +105,9 @@ class Rejoin:
             ) from error
         with session:
             if not session.flag("SELECT pg_try_advisory_lock_shared($1, $2)", _names.HANDOVER_LOCK):
-                holder = session.value(EXCLUSIVE_HOLDER, _names.HANDOVER_LOCK) or "a session that has just ended"
                 raise RelevoError(
-                    f"A hand-over is under way ({holder} holds its lock on {primary.name}). Nothing was changed. "
-                    "Wait until it has ended, then run this again."
+                    f"A hand-over is under way ({lock_holder(session)} holds its lock on {primary.name}). "
+                    "Nothing was changed. Wait until it has ended, then run this again."
                 )
             yield session
 
@@ -222,6 +221,7 @@ class Rejoin:
             self.actions += [f"remove the stale {kind} marker" for kind in self._stale_markers()]
             self.actions += [f"drop the slot {slot}" for slot in self._left_slots()]
             self.actions += [f"remove {copier.unfinished}"] if copier.unfinished.exists() else []
+            self.actions += ["require no synchronous standby"] if _synchronous.is_required_here() else []
         else:
             self.actions.append(f"{plan.first}: {plan.reason}")
         return plan.first
@@ -395,10 +395,13 @@ class Rejoin:
     # --- afterwards ----------------------------------------------------------------------------------------------
 
     def _finish(self, copier: Copier) -> None:
-        """What a standby must not keep: a restore command, markers, and slots from when it was the primary."""
+        """What a standby must not keep: a restore command, markers, and what it had as the primary."""
         if copier.configure(restore=False):
             self.server.reload()
             self.actions.append("cleared restore_command")
+        if _synchronous.drop_requirement():
+            self.server.reload()
+            self.actions.append("requires no synchronous standby any more")
         if copier.unfinished.exists():
             shutil.rmtree(copier.unfinished)
             self.actions.append("removed what a base backup that was cut off had left")
@@ -434,12 +437,8 @@ class Rejoin:
         It could not harm the standby, and it is void once this node is promoted again, so a repository that does not
         answer is no failure here.
         """
-        record = repository_record(self.request.node)
         try:
-            if (RepositoryReader(self.request.stanza).get(record, raw=True) or "").strip():
-                command = ["pgbackrest", f"--stanza={self.request.stanza}", "--log-level-console=off"]
-                done = run_as_postgres([*command, "repo-put", "--raw", record], timeout=10)
-                if done.returncode == 0:
-                    self.actions.append("withdrew the fence record on the repository host")
+            if withdraw_record(self.request.stanza, self.request.node):
+                self.actions.append("withdrew the fence record on the repository host")
         except RelevoError as error:
             self.failures.append({"method": "fence record", "error": error.message})

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,8 +26,11 @@ from ._server import Server, primary_conninfo, run_as_postgres, sync_directory, 
 from ._session import Session
 from ._wait import wait_until
 
+SEGMENT = re.compile(r"[0-9A-F]{24}(\.partial)?")
 #: pgBackRest's exit code for "the archive holds this file with another content".
 EXIT_DUPLICATE = 45
+#: A line of progress, the same of pg_rewind and pg_basebackup: "52132/1048576 kB (4%)".
+PROGRESS = re.compile(r"^\s*(\d+)/\d+ kB \(\d+%\).*$", re.MULTILINE)
 
 
 def connection(request: Request, user: str, dbname: str) -> str:
@@ -41,7 +46,35 @@ def restore_command(stanza: str) -> str:
     return f'pgbackrest --stanza={stanza} --no-archive-async archive-get %f "%p"'
 
 
-def run_long(command: list[str], timeout: float, lock: int) -> None:
+def base_backup_command(request: Request, target: Path) -> list[str]:
+    # Not under the node's own name: with a slot pg_basebackup reports what it has flushed, and the primary would take a
+    # copy that is not complete for its synchronous standby.
+    source = primary_conninfo(request.primary, f"relevo_copy_{request.node}")
+    return [
+        str(_names.PG_BINDIR / "pg_basebackup"),
+        f"--pgdata={target}",
+        f"--dbname={source}",
+        "--no-password",
+        "--checkpoint=fast",
+        "--wal-method=stream",
+        f"--slot={_names.slot_name(request.node)}",
+        "--progress",
+    ]
+
+
+def copied_bytes(output: str) -> int | None:
+    """How much a program says that it has copied; None when it has shown no progress."""
+    seen = PROGRESS.findall(output)
+    return int(seen[-1]) * 1024 if seen else None
+
+
+def last_words(output: str) -> str:
+    """The last three lines of a program that failed, its progress left out."""
+    lines = [line.strip() for line in PROGRESS.sub("", output).splitlines() if line.strip()]
+    return " ".join(lines[-3:]) or "no message"
+
+
+def run_long(command: list[str], timeout: float, lock: int) -> str:
     """Run a copy as postgres. It inherits the ``lock`` file, by which the next rejoin finds one that was left."""
     account = pwd.getpwnam("postgres")
     with subprocess.Popen(
@@ -66,8 +99,8 @@ def run_long(command: list[str], timeout: float, lock: int) -> None:
             process.communicate()
             raise RelevoError(f"{Path(command[0]).name} did not end within {timeout:g} s.") from None
     if process.returncode:
-        last = " ".join(output.strip().splitlines()[-3:]) or "no message"
-        raise RelevoError(f"{Path(command[0]).name} failed with {process.returncode}: {last}")
+        raise RelevoError(f"{Path(command[0]).name} failed with {process.returncode}: {last_words(output)}")
+    return output
 
 
 @dataclass
@@ -79,6 +112,9 @@ class Copier:
     read_history: Callable[[int], str | None]
     lock: int
     server: Server = field(default_factory=Server)
+    #: Of the last copy: how long its program ran, and what that said that it copied.
+    copy_seconds: float | None = None
+    copied: int | None = None
 
     def apply(self, method: Method, situation: Situation) -> None:
         {
@@ -127,13 +163,27 @@ class Copier:
             f"--target-pgdata={self.server.pgdata}",
             f"--source-server={connection(self.request, _names.REWIND_ROLE, 'postgres')}",
             f"--config-file={_names.CONFIG_FILE}",
+            "--progress",
         ]
         if self.request.repository:
             # To look for the fork it may need old segments that this node has recycled.
             self.configure(restore=True)
             command.append("--restore-target-wal")
-        run_long(command, self.request.copy_timeout, self.lock)
+        self._copy(command)
+        self._remove_foreign_wal()
         self._become_standby(restore=False)
+
+    def _remove_foreign_wal(self) -> None:
+        """pg_rewind keeps this node's own segments since the fork, which belong to nobody's history any more.
+
+        A newer timeline in their names would pass for the one that this node follows (see ``_topology.PROBE``).
+        """
+        wal = self.server.pgdata / "pg_wal"
+        for segment in wal.iterdir():
+            if SEGMENT.fullmatch(segment.name) and int(segment.name[:8], 16) not in self.source.timelines:
+                segment.unlink()
+                for mark in (wal / "archive_status").glob(f"{segment.name}.*"):
+                    mark.unlink()
 
     def _restore(self, situation: Situation) -> None:
         self._forbid_start("restore")
@@ -143,7 +193,7 @@ class Copier:
         stanza = f"--stanza={self.request.stanza}"
         quiet = ["--log-level-console=off", "--log-level-stderr=error"]
         command = ["pgbackrest", stanza, *quiet, "--delta", "--type=standby", "restore"]
-        run_long(command, self.request.copy_timeout, self.lock)
+        self._copy(command)
         found = self.server.control_data().system_identifier
         if found != self.source.system_identifier:
             raise RelevoError(f"The newest backup in the repository is of another cluster (system identifier {found}).")
@@ -159,6 +209,7 @@ class Copier:
                 shutil.rmtree(self.server.pgdata)
             self._wait_for_slot(session)
         self._make_empty(new)
+        self._copy(base_backup_command(self.request, new))
         command = [
             str(_names.PG_BINDIR / "pg_basebackup"),
             f"--pgdata={new}",
@@ -167,8 +218,9 @@ class Copier:
             "--checkpoint=fast",
             "--wal-method=stream",
             f"--slot={_names.slot_name(self.request.node)}",
+            "--progress",
         ]
-        run_long(command, self.request.copy_timeout, self.lock)
+        self._copy(command)
         # Complete before it gets its name: a service that waits for data may start it at once.
         self.configure(restore=False)
         Server(new, self.server.replication_conf).become_standby_at_next_start()
@@ -180,6 +232,11 @@ class Copier:
         self._allow_start()
 
     # --- what they share -----------------------------------------------------------------------------------------
+
+    def _copy(self, command: list[str]) -> None:
+        started = time.monotonic()
+        self.copied = copied_bytes(run_long(command, self.request.copy_timeout, self.lock))
+        self.copy_seconds = round(time.monotonic() - started, 2)
 
     def _forbid_start(self, method: Method) -> None:
         request = self.request

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import _names
+from ._address import Node
 from ._errors import RelevoError
-from ._session import Node, Session, SessionError
 from ._wait import wait_until
 
 #: Settings that a restore or a rewind leaves in postgresql.auto.conf, where they would override our own file.
@@ -229,6 +229,8 @@ class Server:
 
     def wait_ready(self, timeout: float, standby: bool | None = None) -> None:
         """Wait until the server takes local connections, in the role given (None: either)."""
+        # Here, since the start guard needs the rest of this file and a standby's start must not wait for the library.
+        from ._session import Session, SessionError
 
         def ready() -> bool:
             try:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from . import _names
+from ._address import Node as Node
 from ._errors import RelevoError
 
 PSYCOPG_IMPORT_ERROR: str | None = None
@@ -40,19 +41,6 @@ class SessionError(RelevoError):
     def __init__(self, message: str, sqlstate: str | None = None) -> None:
         super().__init__(message)
         self.sqlstate = sqlstate
-
-
-@dataclass(frozen=True)
-class Node:
-    """How to reach a server: its inventory name, and the address under which the other nodes see it."""
-
-    name: str
-    host: str
-    port: int = 5432
-
-    @classmethod
-    def from_dict(cls, given: dict[str, Any]) -> Node:
-        return cls(name=given["name"], host=given.get("host") or given["name"], port=int(given.get("port") or 5432))
 
 
 @dataclass(frozen=True)
@@ -93,9 +81,16 @@ class Session:
 
     @classmethod
     def local(cls, dbname: str = "postgres", application_name: str = "relevo", timeout: float = 5.0) -> Session:
-        """A superuser's session over this node's socket (peer)."""
+        """A superuser's session over this node's socket (peer).
+
+        Its own commits wait for no standby: it must be able to act on a primary that takes no writes for want of one.
+        """
         conninfo = make_conninfo(
-            host=str(_names.SOCKET_DIR), user="postgres", dbname=dbname, application_name=application_name
+            host=str(_names.SOCKET_DIR),
+            user="postgres",
+            dbname=dbname,
+            application_name=application_name,
+            options="-c synchronous_commit=local",
         )
         return cls(conninfo, "the server of this node", timeout)
 

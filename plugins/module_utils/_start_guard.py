@@ -18,15 +18,17 @@ import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from . import _marker, _names
+from . import _given_up, _marker, _names
+from ._address import Node
 from ._errors import RelevoError
 from ._lsn import parse_history
 from ._marker import Marker
 from ._server import Server, run_as_postgres, write_file
-from ._session import Node
-from ._topology import NodeState, probe
+
+if TYPE_CHECKING:
+    from ._topology import NodeState
 
 GUARD_CONFIG = _names.CONFIG_DIR / "guard.json"
 STATUS_FILE = "guard-status.json"
@@ -146,7 +148,9 @@ def _objection(config: GuardConfig, own: Own, peers: list[NodeState], repository
             f"the repository host keeps a record that it was fenced {repository.fence.describe()}",
             f"{REJOIN} {LOST.format(node=config.node)}",
         )
-    if repository and repository.successor_timeline:
+    # A timeline that was given up: its server is a standby on this node's timeline by now, or was made anew as one.
+    given_up = bool(peers) and all(peer.data and peer.system_identifier == own.system_identifier for peer in peers)
+    if repository and repository.successor_timeline and not given_up:
         return Verdict(
             "refuse",
             f"the archive holds timeline {repository.successor_timeline}, which descends from this node's timeline "
@@ -242,6 +246,18 @@ class RepositoryReader:
         return sorted(json.loads(text)) if code == 0 else []
 
 
+def withdraw_record(stanza: str, node: str) -> bool:
+    """Empty the record of a fence that the repository host may keep for ``node``; returns whether there was one."""
+    record = repository_record(node)
+    if not (RepositoryReader(stanza).get(record, raw=True) or "").strip():
+        return False
+    command = ["pgbackrest", f"--stanza={stanza}", "--log-level-console=off", "repo-put", "--raw", record]
+    done = run_as_postgres(command, timeout=REPOSITORY_TIMEOUT)
+    if done.returncode:
+        raise RelevoError(f"The record {record} in the repository could not be emptied: {done.stderr.strip()}")
+    return True
+
+
 def archive_id(archive_info: str, system_identifier: str) -> str | None:
     """The directory of the archive that belongs to this cluster, from the text of ``archive.info``."""
     for identifier, entry in re.findall(r"^(\d+)=(\{.*\})$", archive_info, re.MULTILINE):
@@ -282,6 +298,9 @@ def ask_repository(config: GuardConfig, own: Own, reader: RepositoryReader) -> R
 
 def ask(config: GuardConfig, own: Own) -> tuple[list[NodeState], Repository | None]:
     """Ask the peers and the repository at the same time."""
+    # Only here: it loads psycopg (0.12 s and more), and a start that needs no witness must lose no time.
+    from ._topology import probe
+
     answers: list[Repository] = []
     thread = threading.Thread(
         target=lambda: answers.append(ask_repository(config, own, RepositoryReader(config.stanza))), daemon=True
@@ -292,7 +311,11 @@ def ask(config: GuardConfig, own: Own) -> tuple[list[NodeState], Repository | No
     if not config.repository:
         return peers, None
     thread.join(REPOSITORY_TIMEOUT + 2)
-    return peers, answers[0] if answers else Repository(error=f"no answer within {REPOSITORY_TIMEOUT:g} s")
+    repository = answers[0] if answers else Repository(error=f"no answer within {REPOSITORY_TIMEOUT:g} s")
+    if repository.successor_timeline:
+        # Whether that was given up the peers must say after the archive: one may have been promoted in between.
+        peers = probe(list(config.peers), config.timeout_s)
+    return peers, repository
 
 
 # --- saying ----------------------------------------------------------------------------------------------------------
@@ -353,6 +376,14 @@ def judge(server: Server, config_file: Path) -> tuple[str, Verdict]:
     return node, decide(config, own, *answers)
 
 
+def prepare(server: Server) -> None:
+    """Clear away what would keep a server that may start from it."""
+    server.remove_stale_lock_files()
+    if _given_up.taken(server) and (server.is_standby_configured or (server.pgdata / "recovery.signal").exists()):
+        control = server.control_data()
+        _given_up.forget(server, max(control.timeline, control.min_recovery_timeline))
+
+
 def main(config_file: Path = GUARD_CONFIG) -> int:
     """Return 0 once the server may start; a signal ends it before."""
     # A supervisor that wants the service down means the guard, too.
@@ -363,7 +394,7 @@ def main(config_file: Path = GUARD_CONFIG) -> int:
         node, verdict = judge(server, config_file)
         teller.tell(node, verdict)
         if verdict.action == "start":
-            server.remove_stale_lock_files()
+            prepare(server)
             return 0
         time.sleep(ASK_AGAIN_AFTER)
 

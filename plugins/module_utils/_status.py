@@ -9,13 +9,22 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from ._synchronous import WAY_OUT, blocked, counts
 from ._tables import Column, format_bytes, format_duration, format_table
 
 Data = Mapping[str, Any]
 
+#: A standby that streams confirms a commit within milliseconds.
+STALLED_S = 5
 
-def problems(topology: Data, nodes: Data, backups: Sequence[Data] | None, down: Data | None = None) -> list[str]:
-    """What somebody should do something about, one sentence each; empty on a healthy cluster."""
+
+def problems(
+    topology: Data, nodes: Data, backups: Sequence[Data] | None, down: Data | None = None, archived: int = 0
+) -> list[str]:
+    """What somebody should do something about, one sentence each; empty on a healthy cluster.
+
+    ``archived`` is the newest timeline that the archive knows.
+    """
     found = []
     if not topology["primaries"]:
         found.append("No primary takes writes. Start the old one, or run failover.yml to promote a standby.")
@@ -23,11 +32,27 @@ def problems(topology: Data, nodes: Data, backups: Sequence[Data] | None, down: 
         found.append(f"Two primaries take writes: {' and '.join(topology['primaries'])}. Stop one at once.")
     for name, node in topology["nodes"].items():
         found += _node_problems(name, node, nodes.get(name), topology["primary"], (down or {}).get(name))
+    found += _given_up(topology, archived)
     if backups is None:
         found.append("The repository host does not answer, so nothing is archived or backed up. Start it.")
     elif not backups:
         found.append("There is no backup. Run backup.yml.")
     return found
+
+
+def _given_up(topology: Data, archived: int) -> list[str]:
+    """A timeline in the archive that is newer than all that the servers are on."""
+    primary = topology["primary"]
+    if not primary or archived <= max(int(node.get("timeline") or 0) for node in topology["nodes"].values()):
+        return []
+    silent = [name for name, node in topology["nodes"].items() if node["role"] == "unreachable"]
+    newer = f"The archive holds timeline {archived}, newer than the timeline {primary['timeline']} of {primary['name']}"
+    if silent:
+        return [f"{newer}; {' or '.join(silent)}, which does not answer, may be on it."]
+    return [
+        f"{newer}, and nobody follows it. A restore to the latest point would look for it and fail: hand the role over "
+        "once, which opens a newer timeline (failover.yml, then failback.yml)."
+    ]
 
 
 def _node_problems(
@@ -55,6 +80,8 @@ def _node_problems(
         found.append(f"{name} does not stream from {primary['name']}. Run rejoin.yml.")
     if node.get("replay_paused"):
         found.append(f"Replay is paused on {name}.")
+    if node["role"] == "primary":
+        found += _synchronous_problems(name, node)
     if node["role"] == "primary" and (node.get("archiver") or {}).get("failing"):
         found.append(f"Archiving fails on {name} at {node['archiver']['last_failed']}. See its log and the repository.")
     found += [
@@ -67,8 +94,34 @@ def _node_problems(
     return found
 
 
+def _synchronous_problems(name: str, node: Data) -> list[str]:
+    state = node.get("synchronous") or {}
+    if not state.get("names"):
+        return (
+            [f"{name} takes writes without a synchronous standby until one follows. Run rejoin.yml."]
+            if state.get("wanted")
+            else []
+        )
+    waiting = f"{state['waiting']} sessions wait" + (
+        f", the longest for {format_duration(state['waiting_s'])}" if state["waiting"] else ""
+    )
+    if blocked(node):
+        return [
+            f"BLOCKED: {name} takes no writes, since it requires a synchronous standby ({state['names']}) and none "
+            f"streams; {waiting}. {WAY_OUT}"
+        ]
+    if state["waiting_s"] >= STALLED_S:
+        return [f"BLOCKED: the synchronous standby of {name} does not confirm what it is sent; {waiting}. {WAY_OUT}"]
+    return []
+
+
 def status_text(
-    topology: Data, nodes: Data, backups: Sequence[Data] | None, cluster: str, down: Data | None = None
+    topology: Data,
+    nodes: Data,
+    backups: Sequence[Data] | None,
+    cluster: str,
+    down: Data | None = None,
+    archived: int = 0,
 ) -> str:
     """The report of ``status.yml``; ``backups`` None: the repository did not answer."""
     columns = [
@@ -82,8 +135,8 @@ def status_text(
     ]
     rows = [_row(node) for node in topology["nodes"].values()]
     lines = [format_table(columns, rows, title=f"CLUSTER {cluster}"), ""]
-    lines += [*_archiving(topology["primary"]), _last_backup(backups)]
-    found = problems(topology, nodes, backups, down)
+    lines += [*_synchronous(topology["primary"]), *_archiving(topology["primary"]), _last_backup(backups)]
+    found = problems(topology, nodes, backups, down, archived)
     lines += ["", *(f"! {problem}" for problem in found)] if found else ["", "Nothing needs attention."]
     return "\n".join(lines)
 
@@ -102,6 +155,14 @@ def _row(node: Data) -> list[object]:
 
 def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(float(seconds), 1)
+
+
+def _synchronous(primary: Data | None) -> list[str]:
+    state = (primary or {}).get("synchronous") or {}
+    if not state.get("names"):
+        return []
+    counted = [sender["name"] for sender in (primary or {})["senders"] if counts(sender)]
+    return [f"Synchronous: each commit waits for {' or '.join(counted) or 'a standby, and none streams'}."]
 
 
 def _archiving(primary: Data | None) -> list[str]:

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import _marker, _names
+from . import _marker, _names, _synchronous
 from ._errors import RelevoError
 from ._lock import HandoverLock
 from ._lsn import format_lsn, parse_lsn
@@ -54,7 +54,7 @@ SELECT pg_logical_emit_message(true, 'relevo', repeat(' ', (room - $1::bigint)::
 class Limits:
     """What a hand-over tolerates: seconds, and bytes for ``max_lag``."""
 
-    window: float = 5.0
+    window: float = 3.0
     catch_up: float = 30.0
     settle: float = 2.0
     promotion: float = 60.0
@@ -123,6 +123,7 @@ class Switchover:
             problems.append(f"{name} still restores from the repository (restore_command is set: run rejoin.yml)")
         if int(state["oldest_query_s"]) > self.limits.long_query:
             problems.append(f"a query on {name} has run for {state['oldest_query_s']} s and may hold replay back")
+        problems += filter(None, [_synchronous.obstacle(candidate, name)])
         sender = next((row for row in primary.query(SENDERS) if row["application_name"] == name), None)
         if sender is None or sender["state"] != "streaming":
             problems.append(f"{name} does not stream from {self.own.name}")
@@ -199,6 +200,7 @@ class Switchover:
             replayed = time.monotonic()
         except RelevoError as error:
             self.abort()
+            self._relax(candidate)
             raise RelevoError(
                 f"The hand-over to {self.candidate.name} was aborted: {error.message} "
                 f"{self.own.name} takes writes again; nothing has changed."
@@ -274,6 +276,14 @@ class Switchover:
         _marker.write_start_pass()
         self.service.start()
         self.server.wait_ready(60, standby=False)
+
+    def _relax(self, candidate: Session) -> None:
+        """The candidate goes on as a standby and need not look for WAL so often."""
+        try:
+            candidate.query("ALTER SYSTEM RESET wal_retrieve_retry_interval", timeout=2)
+            candidate.query("SELECT pg_reload_conf()", timeout=2)
+        except SessionError:
+            return  # It may be the reason of the abort. The next hand-over resets it.
 
     # --- after the window ----------------------------------------------------------------------------------------
 

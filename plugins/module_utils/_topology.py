@@ -66,6 +66,14 @@ SELECT json_build_object(
         'failed', failed_count, 'last_failed', last_failed_wal,
         'failing', coalesce(last_failed_time > last_archived_time, last_failed_time IS NOT NULL))
         FROM pg_stat_archiver),
+  -- The first two are settings of our own database: what was asked for, and which primary it was last in force on.
+  'synchronous', json_build_object(
+        'wanted', coalesce(current_setting('relevo.synchronous', true), '') = 'on',
+        'in_force', coalesce(current_setting('relevo.synchronous_in_force', true), ''),
+        'names', current_setting('synchronous_standby_names'),
+        'waiting', (SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'),
+        'waiting_s', (SELECT coalesce(max(extract(epoch FROM clock_timestamp() - query_start))::bigint, 0)
+                      FROM pg_stat_activity WHERE wait_event = 'SyncRep')),
   'pending_restart', (SELECT coalesce(json_agg(name ORDER BY name), '[]'::json) FROM pg_settings WHERE pending_restart),
   'handover_lock', (SELECT coalesce(a.application_name, 'a session that has ended') FROM pg_locks l
         LEFT JOIN pg_stat_activity a USING (pid)

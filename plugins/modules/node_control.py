@@ -170,4 +170,8 @@ ended:
   description: Why nothing more was copied.
   type: str
   returned: O(operation=read_wal)
+newer_timeline:
+  description: The timeline that the node went on on after that of the segments; 0 when there is none.
+  type: int
+  returned: O(operation=read_wal)
 """

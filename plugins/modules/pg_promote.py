@@ -11,7 +11,9 @@ short_description: Promote the standby on this node, in an emergency
 version_added: 0.1.0
 description:
   - Runs on the candidate's node, after the old primary was fenced and proved stopped; it does not prove that itself.
-  - Refuses when another node takes writes, or when another standby knows more (unless O(force=true)).
+  - Refuses when another node takes writes, and, unless O(force=true), when another standby knows more or the archive
+    knows a newer timeline than this node's.
+  - The new timeline is newer than any that the archive knows. Where the archive cannot be asked, RV(notices) says so.
   - With O(salvage), the dead primary's last WAL is replayed first.
   - On a node that is primary already it finishes what is missing after a promotion, so it can be run again.
 author: The Relevo authors (@relevo)
@@ -30,8 +32,21 @@ options:
     description:
       - A folder on the data volume, outside the data directory, with segments of the dead primary's C(pg_wal).
     type: path
+  stanza:
+    description: The stanza of the archive that is asked which timelines it knows. Not asked when omitted.
+    type: str
+  archived_from:
+    description:
+      - A segment of the old timeline that this node may not have received to its end. It and those after it are fetched
+        from the archive, as far as it has them, and replayed first.
+    type: str
+    default: ''
+  newer_timeline:
+    description: A timeline that the dead primary's disk knows; its number is not used again. 0 when there is none.
+    type: int
+    default: 0
   force:
-    description: Promote this standby although another one knows more.
+    description: Promote this standby although another one, or the archive, knows more.
     type: bool
     default: false
   by:
@@ -78,6 +93,10 @@ salvage_complete:
   description: Whether the dead primary's WAL could be read to its end, so that nothing was lost.
   returned: when promoted
   type: bool
+archived_bytes:
+  description: Bytes of WAL that this node had not received and that were fetched from the archive.
+  returned: when promoted
+  type: int
 salvage_seconds:
   description: How long the dead primary's WAL took to be replayed, as a part of RV(seconds).
   returned: when promoted
@@ -90,6 +109,11 @@ seconds:
   description: From the lock to the moment when the node takes writes.
   returned: success, not in check mode
   type: float
+notices:
+  description: What was noticed on the way and did not prevent it.
+  returned: success, not in check mode
+  type: list
+  elements: str
 not_locked:
   description: Nodes that did not answer and so could not be locked, with the reason.
   returned: success, not in check mode
@@ -123,6 +147,9 @@ def work(module):
         by=module.params["by"],
         service=service_for(module.params["service_manager"]),
         salvage=Path(salvage) if salvage and Path(salvage).is_dir() else None,
+        stanza=module.params["stanza"],
+        archived_from=module.params["archived_from"],
+        newer_timeline=module.params["newer_timeline"],
         force=module.params["force"],
         credentials=credentials_of(module.params),
         timeout=module.params["timeout"],
@@ -147,6 +174,9 @@ def main():
             "node": {"type": "str", "required": True},
             "old_primary": {"type": "str", "default": ""},
             "salvage": {"type": "path"},
+            "stanza": {"type": "str"},
+            "archived_from": {"type": "str", "default": ""},
+            "newer_timeline": {"type": "int", "default": 0},
             "force": {"type": "bool", "default": False},
             "by": {"type": "str", "default": "ansible"},
             "service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True},

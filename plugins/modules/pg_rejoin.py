@@ -130,6 +130,16 @@ seconds:
   description: How long it took.
   returned: success
   type: float
+copy_seconds:
+  description: How long the rewind, restore or base backup itself took. Null where nothing was copied.
+  returned: success
+  type: float
+copied_bytes:
+  description:
+    - What C(pg_rewind) or C(pg_basebackup) copied. Most of it can be WAL, since C(pg_rewind) copies all that is in the
+      primary's C(pg_wal). Null where nothing was copied, and after a restore, since pgBackRest does not say.
+  returned: success
+  type: int
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -39,7 +39,7 @@ options:
   window:
     description: Seconds after which the hand-over is given up and the old primary takes writes again.
     type: float
-    default: 5
+    default: 3
   catch_up:
     description: Seconds to wait, before the window, until the candidate has caught up.
     type: float
@@ -152,7 +152,7 @@ def main():
             "candidate": {"type": "str", "required": True},
             "by": {"type": "str", "default": "ansible"},
             "service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True},
-            "window": {"type": "float", "default": 5},
+            "window": {"type": "float", "default": 3},
             "catch_up": {"type": "float", "default": 30},
             "long_query": {"type": "int", "default": 60},
         },

@@ -30,6 +30,10 @@ options:
       - Seconds to wait for a running backup to end; the task fails when it has not.
       - Without it a running backup is an answer like any other.
     type: float
+  timelines:
+    description: Whether to look which timelines the archive knows, too.
+    type: bool
+    default: false
   timeout:
     description: Seconds for each question.
     type: float
@@ -67,6 +71,10 @@ archive:
   returned: success
   type: list
   elements: dict
+newest_timeline:
+  description: The newest timeline of which the archive has a segment or a history file; 0 when it has none.
+  returned: when O(timelines=true)
+  type: int
 exists:
   description: Whether the stanza exists.
   returned: success
@@ -86,6 +94,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.relevo.postgres.plugins.module_utils._archive import newest_archived_timeline
 from ansible_collections.relevo.postgres.plugins.module_utils._backup import wait_for_idle
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._pgbackrest import (
@@ -105,7 +114,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     )
     if params["wait"] is not None:
         entry = wait_for_idle(pgbackrest, params["wait"])
-    return {
+    result = {
         "changed": False,
         "backups": entry.get("backup") or [],
         "databases": entry.get("db") or [],
@@ -114,6 +123,10 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         "running": running_backup(entry),
         "raw": entry,
     }
+    if params["timelines"]:
+        # archive tells the newest segment only, and a history is archived before the first of them.
+        result["newest_timeline"] = newest_archived_timeline(pgbackrest, params["timeout"])
+    return result
 
 
 def main() -> None:
@@ -123,6 +136,7 @@ def main() -> None:
             "config": {"type": "path", "default": "/etc/pgbackrest/pgbackrest.conf"},
             "require": {"type": "str", "choices": ["stanza", "nothing"], "default": "stanza"},
             "wait": {"type": "float"},
+            "timelines": {"type": "bool", "default": False},
             "timeout": {"type": "float", "default": 30},
         },
         supports_check_mode=True,

@@ -65,7 +65,12 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._pgbackrest import STATUS_NO_STANZA, PgBackRest
+from ansible_collections.relevo.postgres.plugins.module_utils._pgbackrest import (
+    STATUS_NO_BACKUP,
+    STATUS_NO_STANZA,
+    STATUS_OK,
+    PgBackRest,
+)
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
@@ -73,12 +78,14 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     pgbackrest = PgBackRest(params["stanza"], params["config"])
     options, absent = pgbackrest.reachable(params["connect_timeout"], params["silent"])
     # pgBackRest's stanza-create says nothing about whether it had something to do.
-    missing = pgbackrest.info()["status"]["code"] == STATUS_NO_STANZA
+    status = pgbackrest.info()["status"]["code"]
     if not module.check_mode:
-        pgbackrest.run("stanza-create", *options)
+        # It wants the lock of a backup, so for as long as one runs it would fail. The check tells as much of a stanza.
+        if params["state"] == "present" or status not in (STATUS_OK, STATUS_NO_BACKUP):
+            pgbackrest.run("stanza-create", *options)
         if params["state"] == "checked":
             pgbackrest.prove_archiving(options, params["timeout"])
-    return {"changed": missing, "absent": absent}
+    return {"changed": status == STATUS_NO_STANZA, "absent": absent}
 
 
 def main() -> None:

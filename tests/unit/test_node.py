@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from ansible_collections.relevo.postgres.plugins.module_utils import _given_up
 from ansible_collections.relevo.postgres.plugins.module_utils._container import tar_of
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._lsn import segment_name, segment_start
@@ -104,6 +105,14 @@ def test_without_a_beginning_the_oldest_of_the_timeline_is_it() -> None:
     done = copy_wal(MemoryNode("a", files), MemoryNode("b"), "run", WalRange(timeline=1))
     assert done.segments == [named(2), named(3)]
     assert copy_wal(MemoryNode("a", files), MemoryNode("b"), "run", WalRange(timeline=9)).segments == []
+
+
+def test_a_node_that_was_promoted_later_says_so() -> None:
+    """A number that is only taken, lest it be used again, is no promotion."""
+    files = {named(3): segment(named(3)), "00000002.history": _given_up.TEXT.encode()}
+    assert copy_wal(MemoryNode("a", files), MemoryNode("b"), "run", WalRange(first=named(3))).newer_timeline == 0
+    files["00000003.history"] = b"1\t0/3000000\tno recovery target specified\n"
+    assert copy_wal(MemoryNode("a", files), MemoryNode("b"), "run", WalRange(first=named(3))).newer_timeline == 3
 
 
 def test_only_the_named_segments_are_copied() -> None:

@@ -109,6 +109,20 @@ def test_the_lost_primary_is_the_one_that_the_standbys_followed() -> None:
     assert plan_failover(seen, "a").primary == "b"
 
 
+def test_what_wal_that_nobody_can_read_costs_is_unknown_without_a_synchronous_standby() -> None:
+    seen = topology(node("a", "unreachable"), node("b", "standby"))
+    assert plan_failover(seen, "a").unread == "What it had written and not sent is lost; how much is unknown."
+
+
+def test_it_costs_no_acknowledged_commit_where_commits_waited_for_the_candidate() -> None:
+    state = {"wanted": True, "in_force": "a/1"}
+    said = plan_failover(topology(node("a", "unreachable"), node("b", "standby", synchronous=state)), "a").unread
+    assert "those that clients saw acknowledged are on b, unless that was turned off while b was away." in said
+    # Of several standbys any one sufficed, also one that does not answer now.
+    seen = topology(node("a", "unreachable"), node("b", "standby", synchronous=state), node("c", "unreachable"))
+    assert "unless only c, which does not answer, had them, or" in plan_failover(seen, "a").unread
+
+
 def test_nobody_answers() -> None:
     with pytest.raises(RelevoError, match="No node of the cluster answers"):
         plan_failover(topology(node("a", "unreachable"), node("b", "unreachable")), "a")

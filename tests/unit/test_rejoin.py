@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -20,7 +21,10 @@ from ansible_collections.relevo.postgres.plugins.module_utils import (
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._lsn import Fork
 from ansible_collections.relevo.postgres.plugins.module_utils._rejoin import Rejoin
-from ansible_collections.relevo.postgres.plugins.module_utils._rejoin_methods import push_unarchived
+from ansible_collections.relevo.postgres.plugins.module_utils._rejoin_methods import (
+    base_backup_command,
+    push_unarchived,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._rejoin_plan import (
     ENDLESS,
     Request,
@@ -195,6 +199,13 @@ def test_a_primary_of_another_cluster_is_not_demoted_unasked() -> None:
         )
 
 
+def test_a_copy_that_is_not_complete_does_not_count_as_the_standby() -> None:
+    """Else a synchronous primary would acknowledge commits that only half a copy has."""
+    command = " ".join(base_backup_command(REQUEST, Path("new")))
+    (name,) = re.findall(r"application_name=(\S+)", command)
+    assert name not in (REQUEST.node, REQUEST.primary.name)
+
+
 def test_a_node_cannot_follow_itself() -> None:
     with pytest.raises(RelevoError, match="cannot follow itself"):
         Rejoin(Request("b", Node("b", "b")), Runit("postgresql")).run()
@@ -281,3 +292,22 @@ def test_what_a_dead_rejoin_has_left_running_is_ended(tmp_path: Path) -> None:
         assert process.wait(timeout=5) == -9
         assert json.loads(os.pread(handle, 200, 0))["pid"] == os.getpid()
     process.communicate()
+
+
+# What pg_rewind and pg_basebackup 17 print where there is no terminal.
+REWIND = "pg_rewind: need to copy 318 MB\n      0/325748 kB (0%) copied\n 325748/325748 kB (100%) copied\n"
+BASEBACKUP = (
+    "waiting for checkpoint\n1048576/1048580 kB (99%), 0/1 tablespace\n1048580/1048580 kB (100%), 1/1 tablespace\n"
+)
+
+
+def test_what_a_copy_says_that_it_copied() -> None:
+    assert _rejoin_methods.copied_bytes(REWIND) == 325748 * 1024
+    assert _rejoin_methods.copied_bytes(BASEBACKUP) == 1048580 * 1024
+    assert _rejoin_methods.copied_bytes("pg_rewind: no rewind required\n") is None
+
+
+def test_the_last_words_of_a_copy_are_not_its_progress() -> None:
+    said = _rejoin_methods.last_words(f"{REWIND}pg_rewind: error: no space left\n 325748/325748 kB (100%) copied\n")
+    assert said == "pg_rewind: need to copy 318 MB pg_rewind: error: no space left"
+    assert _rejoin_methods.last_words(BASEBACKUP.removeprefix("waiting for checkpoint")) == "no message"

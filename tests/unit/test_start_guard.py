@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _start_guard
+from ansible_collections.relevo.postgres.plugins.module_utils import _start_guard, _topology
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._marker import Marker
 from ansible_collections.relevo.postgres.plugins.module_utils._session import Node
@@ -21,6 +24,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._start_guard impor
     Teller,
     Verdict,
     archive_id,
+    ask,
     ask_repository,
     decide,
     newer_timeline,
@@ -116,9 +120,28 @@ def test_a_void_record_on_the_repository_host_does_not() -> None:
 
 
 def test_a_newer_timeline_in_the_archive_forbids() -> None:
-    found = verdict(state=peer(), repository=Repository(successor_timeline=3))
+    found = verdict(repository=Repository(successor_timeline=3))
     assert found.action == "refuse"
     assert "timeline 3" in found.reason
+
+
+def test_a_newer_timeline_that_no_peer_is_on_was_given_up() -> None:
+    """Somebody kept the older of two primaries; that one must be able to start again."""
+    archive = Repository(successor_timeline=3)
+    assert verdict(state=peer(), repository=archive).action == "start"
+    two = replace(CONFIG, peers=(B, Node("c", "c")))
+    assert decide(two, OWN, [peer(), SILENT], archive).action == "refuse", "the silent one may be on it"
+    assert decide(two, OWN, [peer(), peer(system_identifier="8")], archive).action == "refuse"
+    assert decide(two, OWN, [peer(), peer(timeline=3)], archive).action == "refuse"
+    assert decide(replace(CONFIG, peers=()), OWN, [], archive).action == "refuse"
+
+
+def test_peers_say_after_the_archive_whether_a_timeline_was_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was promoted between the two questions has put its timeline into the archive."""
+    answers = [[peer()], [peer(in_recovery=False, timeline=3)]]
+    monkeypatch.setattr(_topology, "probe", lambda nodes, timeout: answers.pop(0))
+    monkeypatch.setattr(_start_guard, "ask_repository", lambda *_: Repository(successor_timeline=3))
+    assert decide(CONFIG, OWN, *ask(CONFIG, OWN)).action == "refuse"
 
 
 @pytest.mark.parametrize(("state", "repository"), [(peer(), SILENT_REPOSITORY), (SILENT, Repository()), (peer(), None)])
@@ -269,3 +292,10 @@ def test_an_unusable_configuration_refuses(tmp_path: Path) -> None:
     node, found = _start_guard.judge(_start_guard.Server(tmp_path), file)
     assert (node, found.action) == ("this node", "refuse")
     assert "site.yml" in found.advice
+
+
+def test_it_loads_the_database_library_only_to_ask_a_witness() -> None:
+    """Loading psycopg takes longer than all else that the guard does for a standby."""
+    module = _start_guard.__name__
+    code = f"import sys, {module}; sys.exit('psycopg' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": os.pathsep.join(sys.path)})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from ansible_collections.relevo.postgres.plugins.module_utils._status import problems, status_text
 
 PRIMARY: dict[str, Any] = {
@@ -73,3 +75,44 @@ def test_a_silent_repository_is_not_taken_for_an_empty_one() -> None:
     text = status_text(topology(PRIMARY, STANDBY), {"a": DISK, "b": DISK}, None, "main")
     assert "repository host does not answer" in text
     assert "no backup" not in text
+
+
+@pytest.mark.parametrize(
+    ("state", "senders", "said"),
+    [
+        ({"names": "ANY 1 (b)", "waiting": 3, "waiting_s": 9}, [], "BLOCKED: a takes no writes"),
+        ({"names": "ANY 1 (b)", "waiting": 0, "waiting_s": 0}, [], "0 sessions wait. Run rejoin.yml, or go on without"),
+        ({"names": "ANY 1 (b)", "waiting": 1, "waiting_s": 9}, ["quorum"], "BLOCKED: the synchronous standby of a"),
+        ({"names": "", "wanted": True, "waiting": 0, "waiting_s": 0}, ["async"], "a takes writes without"),
+        ({"names": "ANY 1 (b)", "waiting": 1, "waiting_s": 0}, ["quorum"], ""),
+        ({"names": "", "wanted": False, "waiting": 0, "waiting_s": 0}, [], ""),
+    ],
+)
+def test_a_primary_that_waits_for_a_standby_is_said_loudly(
+    state: dict[str, Any], senders: list[str], said: str
+) -> None:
+    seen = [{"name": "b", "state": "streaming", "sync_state": sync} for sync in senders]
+    found = problems(topology(PRIMARY | {"synchronous": state, "senders": seen}), {"a": DISK}, [BACKUP])
+    assert said in "\n".join(found)
+    assert bool(said) == bool(found)
+
+
+def test_the_status_names_the_standby_that_commits_wait_for() -> None:
+    sender = {"name": "b", "state": "streaming", "sync_state": "quorum"}
+    state = {"names": "ANY 1 (b)", "wanted": True, "waiting": 0, "waiting_s": 0}
+    text = status_text(topology(PRIMARY | {"synchronous": state, "senders": [sender]}, STANDBY), {}, [BACKUP], "main")
+    assert "Synchronous: each commit waits for b." in text
+    assert "Nothing needs attention." in text
+
+
+def test_a_timeline_of_the_archive_that_nobody_follows_is_a_problem() -> None:
+    nodes = topology(PRIMARY, STANDBY)
+    assert problems(nodes, {}, [BACKUP], archived=2) == []
+    (given_up,) = problems(nodes, {}, [BACKUP], archived=3)
+    assert "The archive holds timeline 3, newer than the timeline 2 of a, and nobody follows it." in given_up
+
+
+def test_a_timeline_of_the_archive_may_be_that_of_a_silent_node() -> None:
+    silent = {"name": "b", "role": "unreachable", "error": "b: no answer in time"}
+    found = problems(topology(PRIMARY, silent), {}, [BACKUP], archived=3)
+    assert any("b, which does not answer, may be on it" in problem for problem in found)

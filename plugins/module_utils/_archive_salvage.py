@@ -1,0 +1,51 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a dead primary had archived and the candidate never received: it is fetched before the promotion.
+
+Not by ``restore_command``: a repository that hangs would then hold up the promotion for as long as it hangs.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+from pathlib import Path
+
+from . import _marker, _names
+from ._errors import RelevoError
+from ._lsn import segment_name, segment_start
+from ._server import run_as_postgres
+
+DIRECTORY = _names.MARKER_DIR / "salvage" / "archive"
+SEGMENT_SIZE = 16 * 1024 * 1024
+#: pgBackRest's exit code of archive-get for "the archive has no such segment".
+EXIT_MISSING = 1
+
+
+def fetch_segments(stanza: str, first: str, directory: Path = DIRECTORY, timeout: float = 60.0) -> list[str]:
+    """Copy ``first`` and the segments after it out of the archive into ``directory``, as far as it has them."""
+    if directory.exists():
+        shutil.rmtree(directory)
+    account = pwd.getpwnam("postgres")
+    for folder in (directory.parent, directory):
+        _marker.ensure_directory(folder)
+        os.chown(folder, account.pw_uid, account.pw_gid)
+    found: list[str] = []
+    name = first
+    while True:
+        command = ["pgbackrest", f"--stanza={stanza}", "--no-archive-async", "--log-level-console=off"]
+        called = run_as_postgres(
+            [*command, "--log-level-stderr=error", "archive-get", name, str(directory / name)], timeout=timeout
+        )
+        if called.returncode == EXIT_MISSING:
+            return found
+        if called.returncode:
+            raise RelevoError(
+                f"The archive has {first}, which nobody else has, but {name} could not be fetched: "
+                f"{called.stderr.strip() or f'exit {called.returncode}'}. Nobody was promoted. Mend the repository and "
+                "run this again, or lose what it has with -e force=true."
+            )
+        found.append(name)
+        name = segment_name(int(name[:8], 16), segment_start(name) + SEGMENT_SIZE)

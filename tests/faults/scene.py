@@ -1,0 +1,218 @@
+"""What a case plays with: the nodes by their roles when the play begins, and the states that it can begin in."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from clients import NeverTwo, Writer, more, takes_writes, wait_until_streaming
+from cluster import (
+    NETWORK,
+    PRIMARY,
+    REDIS,
+    REPOSITORY,
+    STANDBY,
+    docker,
+    psql,
+    shell,
+)
+from controller import Ended, run
+
+NODES = (PRIMARY, STANDBY, REPOSITORY, REDIS)
+PGDATA = "/var/lib/postgresql/17/main"
+FENCE = "/var/lib/postgresql/relevo/fence.json"
+
+
+class Broken(AssertionError):
+    """The cluster is not as a case must find it."""
+
+
+@dataclass
+class Scene:
+    """``primary`` and ``standby`` are those of the begin; in an emergency, the dead one and the candidate."""
+
+    primary: str
+    standby: str
+    writer: Writer
+    watch: NeverTwo
+    undo: ExitStack = field(default_factory=ExitStack)
+
+    def node(self, role: str) -> str:
+        return {"primary": self.primary, "standby": self.standby, "repository": REPOSITORY, "redis": REDIS}[role]
+
+
+# --- containers ------------------------------------------------------------------------------------------------------
+
+
+def status(node: str) -> str:
+    """``running``, ``paused``, ``exited``, or ``missing``."""
+    done = subprocess.run(
+        ["docker", "inspect", "-f", "{{.State.Status}}", node], capture_output=True, text=True, timeout=60
+    )
+    return done.stdout.strip() if done.returncode == 0 else "missing"
+
+
+def connected(node: str) -> bool:
+    return NETWORK in json.loads(docker("inspect", "-f", "{{json .NetworkSettings.Networks}}", node))
+
+
+def signal_process(node: str, pid: str, name: str) -> None:
+    shell(node, "kill", f"-{name}", pid)
+
+
+def wait_inside(node: str, condition: str, what: str, timeout: int = 60) -> None:
+    """Wait for a condition of the shell, asked in the node itself so that it is seen at once."""
+    script = f"until {condition}; do sleep 0.02; done"
+    done = subprocess.run(
+        ["docker", "exec", node, "timeout", str(timeout), "sh", "-c", script], capture_output=True, timeout=timeout + 30
+    )
+    assert done.returncode == 0, f"waited {timeout} s in vain for {what} on {node}"
+
+
+def start(node: str) -> None:
+    if status(node) == "exited":
+        docker("start", node)
+
+
+def unpause(node: str) -> None:
+    if status(node) == "paused":
+        docker("unpause", node)
+
+
+def connect(node: str) -> None:
+    if status(node) != "missing" and not connected(node):
+        docker("network", "connect", NETWORK, node)
+
+
+# --- whole, and made whole again -------------------------------------------------------------------------------------
+
+
+def ruler() -> str | None:
+    """The one node that takes writes."""
+    found = [node for node in (PRIMARY, STANDBY) if takes_writes(node)]
+    return found[0] if len(found) == 1 else None
+
+
+def demand_whole() -> str:
+    """Everything runs, one node rules, the other streams, nothing is fenced. Returns the ruler."""
+    for node in NODES:
+        if status(node) != "running" or not connected(node):
+            raise Broken(f"{node} is {status(node)}")
+    found = ruler()
+    if found is None:
+        raise Broken("there is not exactly one primary")
+    if psql(found, "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") != "1":
+        raise Broken("no standby streams")
+    for node in (PRIMARY, STANDBY):
+        if shell(node, "sh", "-c", f"ls {FENCE} {PGDATA}.new 2>/dev/null || :"):
+            raise Broken(f"{node} is fenced, or was left in the middle of a copy")
+    return found
+
+
+def must(name: str, *arguments: str) -> Ended:
+    ended = run(name, *arguments)
+    assert ended.code == 0, f"{name} {' '.join(arguments)}: {ended.said}\n{ended.output[-3000:]}"
+    return ended
+
+
+def provision() -> None:
+    """From nothing to a cluster with a backup and the table that the clients write."""
+    must("playbooks/down.yml", "-e", "down_data=true")
+    must("site.yml")
+    must("backup.yml", "-e", "day=1")
+
+
+def repair() -> str:
+    """Make the cluster whole after a case that broke it; returns what that took."""
+    for node in NODES:
+        unpause(node)
+        connect(node)
+        start(node)
+    for node in (PRIMARY, STANDBY):
+        if status(node) == "running":
+            # Whatever a case has frozen.
+            shell(node, "kill", "-CONT", "--", "-1")
+    for name in ("rejoin.yml", "failover.yml", "rejoin.yml"):
+        if run(f"playbooks/{name}").code == 0:
+            try:
+                demand_whole()
+            except AssertionError:
+                continue
+            return name
+    provision()
+    return "made anew"
+
+
+def ensure(wanted: str) -> str:
+    """The cluster is whole and ``wanted`` rules. Returns what had to be repaired, which is no part of a case."""
+    repaired = ""
+    try:
+        found = demand_whole()
+    except AssertionError:
+        repaired = repair()
+        found = demand_whole()
+    if found != wanted:
+        must("playbooks/failback.yml" if wanted == PRIMARY else "playbooks/failover.yml")
+        wait_until_streaming(wanted)
+    return repaired
+
+
+# --- states that a play begins in ------------------------------------------------------------------------------------
+
+
+def nothing(scene: Scene) -> None:
+    more(scene.writer)
+
+
+def primary_killed(scene: Scene) -> None:
+    """The primary dies with rows that only it has."""
+    docker("network", "disconnect", NETWORK, scene.standby)
+    more(scene.writer, 40)
+    docker("kill", scene.primary)
+    docker("network", "connect", NETWORK, scene.standby)
+
+
+def cut(scene: Scene, node: str) -> None:
+    """No client outside reaches it then, so whether it takes writes is asked inside."""
+    docker("network", "disconnect", NETWORK, node)
+    scene.watch.inside.add(node)
+
+    def mend() -> None:
+        connect(node)
+        scene.watch.inside.discard(node)
+
+    scene.undo.callback(mend)
+
+
+def old_primary_down(scene: Scene) -> None:
+    """After an emergency: the preferred primary is down, fenced, and has to be rewound."""
+    primary_killed(scene)
+    must("playbooks/failover.yml")
+    scene.primary, scene.standby = scene.standby, scene.primary
+    more(scene.writer)
+
+
+def standby_stopped(scene: Scene) -> None:
+    docker("stop", scene.standby)
+    more(scene.writer)
+
+
+def standby_lost(scene: Scene) -> None:
+    """Its machine is gone with its disk."""
+    docker("rm", "--force", scene.standby)
+    docker("volume", "rm", f"{scene.standby}_data", f"{scene.standby}_etc")
+    more(scene.writer)
+
+
+#: The state's name as the table shows it; who rules before, and what is done then.
+STATES: dict[str, tuple[str, Callable[[Scene], None]]] = {
+    "": (PRIMARY, nothing),
+    "after a failover": (STANDBY, nothing),
+    "primary killed": (PRIMARY, primary_killed),
+    "old primary down": (PRIMARY, old_primary_down),
+    "standby stopped": (PRIMARY, standby_stopped),
+    "standby lost": (PRIMARY, standby_lost),
+}
