@@ -121,11 +121,13 @@ def _insert(connection: pq.abc.PGconn, number: int) -> bool:
         if not select.select([connection.socket], [], [], max(0.0, deadline - time.monotonic()))[0]:
             return False
         connection.consume_input()
-    result = connection.get_result()
-    taken = result is not None and result.status == pq.ExecStatus.COMMAND_OK
-    while connection.get_result() is not None:
-        pass
-    return taken
+    # The server says "INSERT 0 1" before it commits and "ready" afterwards (extended protocol). One that is stopped
+    # between the two ends the results with an error, and the row is not there.
+    results = []
+    while (result := connection.get_result()) is not None:
+        results.append(result.status)
+    committed = connection.status == pq.ConnStatus.OK and connection.transaction_status == pq.TransactionStatus.IDLE
+    return committed and results == [pq.ExecStatus.COMMAND_OK]
 
 
 def hosts_of(dsn: str) -> list[bytes]:
