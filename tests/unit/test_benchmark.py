@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import socket
 from pathlib import Path
 
 import pytest
+from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
 
 from bench import report
 from bench.figures import Acknowledged, NoGap, first_after, lost, outage, percentile, spread
-from bench.prober import hosts_of
+from bench.prober import hosts_of, insert
 from bench.rounds import GIVE_UP_AFTER, Turns, order
 from bench.targets import Row, Target, emergency_targets, is_quiet, planned_targets, values
 from systems.base import BenchmarkError, NotOffered, multi_host_dsn
@@ -93,6 +96,39 @@ def test_the_client_tries_each_host_by_itself() -> None:
     first, second = (conninfo_to_dict(host.decode()) for host in hosts_of(multi_host_dsn(25432, 25433)))
     assert (first["host"], first["port"], second["port"]) == ("127.0.0.1", "25432", "25433")
     assert second["target_session_attrs"] == "read-write"
+
+
+# What a server says to a client that logs in, prepares a statement, and executes it (protocol 3.0).
+READY = b"Z\0\0\0\x05I"
+LOGGED_IN = b"R\0\0\0\x08\0\0\0\0" + READY
+PREPARED = b"1\0\0\0\x04" + READY
+INSERTED = b"2\0\0\0\x04" + b"n\0\0\0\x04" + b"C\0\0\0\x0fINSERT 0 1\0"
+TERMINATED = b"E\0\0\0\x18SFATAL\0C57P01\0Mbye\0\0"
+
+
+def answer(listener: socket.socket, answers: list[bytes]) -> None:
+    connection, _address = listener.accept()
+    for said in answers:
+        connection.recv(4096)
+        connection.sendall(said)
+    connection.close()
+
+
+@pytest.mark.parametrize(("after", "acknowledged"), [(READY, True), (TERMINATED, False), (b"", False)])
+def test_an_insert_is_acknowledged_when_its_transaction_has_ended(after: bytes, acknowledged: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        # A process, since libpq waits without letting other threads of this one work.
+        server = multiprocessing.get_context("fork").Process(
+            target=answer, args=(listener, [LOGGED_IN, PREPARED, INSERTED + after])
+        )
+        server.start()
+        port = listener.getsockname()[1]
+        dsn = f"host=127.0.0.1 port={port} user=u dbname=d sslmode=disable gssencmode=disable connect_timeout=5"
+        connection = pq.PGconn.connect(dsn.encode())
+        assert connection.prepare(b"probe", b"INSERT").status == pq.ExecStatus.COMMAND_OK
+        assert insert(connection, 1) is acknowledged
+        connection.finish()
+        server.join(5)
 
 
 # --- turns -------------------------------------------------------------------------------------------------------

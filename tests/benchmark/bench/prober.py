@@ -112,7 +112,7 @@ class Prober:
             return [int(row[0]) for row in connection.execute("SELECT id FROM probe")]
 
 
-def _insert(connection: pq.abc.PGconn, number: int) -> bool:
+def insert(connection: pq.abc.PGconn, number: int) -> bool:
     """Whether the insert was acknowledged; False also where nobody knows."""
     connection.send_query_prepared(b"probe", [str(number).encode()])
     connection.flush()
@@ -167,7 +167,7 @@ def probe(dsn: str, report: Callable[[Acknowledged], None]) -> None:
                 prepared = connection.prepare(b"probe", b"INSERT INTO probe (id) VALUES ($1)")
                 while prepared.status == pq.ExecStatus.COMMAND_OK:
                     number += 1
-                    if not _insert(connection, number):
+                    if not insert(connection, number):
                         break
                     report(Acknowledged(number, time.monotonic(), connections))
                     time.sleep(PAUSE)
