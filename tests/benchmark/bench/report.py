@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def plots(results: Results, docs: Path) -> None:
         rows = results.get(part, {}).get("rows", [])
         found = {key: values(rows, figure, key[2], key[:2]) for key in keys(rows)}
         if part == "planned":
-            lines = [(name(key), key[2], seconds) for key, seconds in found.items() if seconds]
+            lines = [(name(key), KINDS[key[2]], seconds) for key, seconds in found.items() if seconds]
         else:
             lines = [(f"{name(key)}, {key[2]}", "", seconds) for key, seconds in found.items() if seconds]
         if lines:
@@ -70,7 +71,14 @@ def page(results: Results) -> str:
     for part, section in (("planned", _planned), ("emergency", _emergency), ("returns", _returns)):
         if part in results:
             blocks += section(results[part])
-    return "\n\n".join(blocks) + "\n"
+    return "\n\n".join(wrapped(block) for block in blocks) + "\n"
+
+
+def wrapped(block: str) -> str:
+    """A paragraph in lines of the length that our pages have; tables, headings and lists stay as they are."""
+    if block.startswith(("|", "#", "- ", "!")):
+        return block
+    return textwrap.fill(block, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def _run(results: Results) -> list[str]:
@@ -87,6 +95,10 @@ def _run(results: Results) -> list[str]:
             f"Load average before it: {', '.join(f'{one:.2f}' for one in run['load_before'])}; at its end: "
             f"{', '.join(f'{one:.2f}' for one in run['load_after'])}."
         )
+        if not is_quiet(run["load_before"][0], machine["cores"]):
+            blocks.append(
+                "**The machine was busy with other work: compare the systems with one another, not the seconds.**"
+            )
     versions = {system: found for part in results.values() for system, found in part["run"].get("versions", {}).items()}
     listed = [
         [system, ", ".join(f"{what} {number}" for what, number in found.items())] for system, found in versions.items()
@@ -137,7 +149,9 @@ def _planned(part: dict[str, Any]) -> list[str]:
         "(`target_session_attrs=read-write`), connects again 5 ms after it was disconnected, and afterwards every "
         "row that was acknowledged to it is looked for. All systems were up at the same time and took turns. p95 is "
         "the nearest rank. *Command* is the median of the whole command. *200 tps*: under pgbench at 200 transactions "
-        "a second.",
+        "a second. *floor*: the barest script on Relevo's own pair, which makes two checkpoints, sends SIGINT, waits "
+        "for the end of the stop and of the replay, and promotes, without a check, a lock or a mark. *defaults*, "
+        "*tuned*: as a rival is installed, and as its users recommend it for speed.",
         table(heads, lines),
         "The whole play, in seconds, from the command's start to its end, with all checks before and the proof that "
         "archiving works after:",
@@ -170,7 +184,8 @@ def _emergency(part: dict[str, Any]) -> list[str]:
         "Seconds from the operator's command to the first accepted write (least to most); the rest are medians. "
         "*Fencing* and *salvage* are parts of it. The command comes 0.5 s after the primary has gone. *Outage* is "
         "without writes in all, and the only figure where no command was given. *Killed*: SIGKILL to its container. "
-        "*With a tail*: the standby was cut off before, and 64 MB of WAL were on the dead primary's disk only.",
+        "*With a tail*: the standby was cut off before, and 64 MB of WAL were on the dead primary's disk only. *floor* "
+        "is `pg_promote` alone: nothing fenced, nothing salvaged.",
         table(heads, lines),
         "Automatic systems wait for their own time-outs, so they were measured at the same time as one another; the "
         "others alone.",

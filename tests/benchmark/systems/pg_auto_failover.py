@@ -44,7 +44,9 @@ class PgAutoFailover(Rival):
     def _create(self) -> None:
         start(self.monitor, rival_image(self.name))
         options = ["--pgdata", PGDATA, "--no-ssl"]
-        in_node(self.monitor, "pg_autoctl", "create", "monitor", *options, "--auth", "trust", "--hostname", self.monitor)
+        in_node(
+            self.monitor, "pg_autoctl", "create", "monitor", *options, "--auth", "trust", "--hostname", self.monitor
+        )
         if self.tuned:
             lines = "".join(f"pgautofailover.{name} = {value}\n" for name, value in TUNED.items())
             in_node(self.monitor, "sh", "-c", f"cat >> {PGDATA}/postgresql.conf", stdin=lines)

@@ -71,7 +71,11 @@ def join(node: str, stanza: str) -> None:
     """Give a node its certificate, and its pgBackRest the way to the repository: its TLS server starts then."""
     place = f"/etc/relevo/nodes/{node}"
     in_node(HOST, "sh", "-c", CERTIFICATE, "sh", place, NODE, node, user="root")
-    for path, source in (("ca.crt", f"{TLS}/ca.crt"), ("node.crt", f"{place}/node.crt"), ("node.key", f"{place}/node.key")):
+    for path, source in (
+        ("ca.crt", f"{TLS}/ca.crt"),
+        ("node.crt", f"{place}/node.crt"),
+        ("node.key", f"{place}/node.key"),
+    ):
         text = in_node(HOST, "cat", source, user="root")
         write(node, f"{TLS}/{path}", text, mode="0600" if path == "node.key" else "0644")
     way = f"tls-server-auth={HOST}=*\nrepo1-host={HOST}\nrepo1-host-type=tls\nrepo1-host-port={PORT}\n"
