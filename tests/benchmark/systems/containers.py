@@ -55,5 +55,7 @@ def remove_network() -> None:
 
 def write(node: str, path: str, text: str, owner: str = "postgres", mode: str = "0644") -> None:
     """Write a file in a container; whoever waits for it sees all of it or nothing."""
-    script = """mkdir -p "${1%/*}" && cat > "$1.new" && chown "$2" "$1.new" && chmod "$3" "$1.new" && mv "$1.new" "$1\""""
+    script = (
+        """mkdir -p "${1%/*}" && cat > "$1.new" && chown "$2" "$1.new" && chmod "$3" "$1.new" && mv "$1.new" "$1\""""
+    )
     in_node(node, "sh", "-c", script, "sh", path, owner, mode, user="root", stdin=text)

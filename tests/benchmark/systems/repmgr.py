@@ -88,7 +88,9 @@ class Repmgr(Rival):
 
     def _settled(self, primary: str, standby: str) -> bool:
         """What repmgr's table says of the two: it is written after the server has been promoted."""
-        said = in_node(primary, "psql", "-XAt", "-d", "repmgr", "-c", "SELECT node_name, type FROM repmgr.nodes WHERE active")
+        said = in_node(
+            primary, "psql", "-XAt", "-d", "repmgr", "-c", "SELECT node_name, type FROM repmgr.nodes WHERE active"
+        )
         return set(said.split()) == {f"{primary}|primary", f"{standby}|standby"}
 
     def _switch_over(self, old: str, new: str) -> None:
