@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from cluster import ROOT, command_line, controller_environment
 
-#: A play that has not ended by then is a finding: nobody waits that long without thinking that it hangs.
+#: A play that has shown nothing new for so long is a finding: nobody would wait longer.
 DEADLINE = 180.0
 #: What the plays of all cases printed.
 LOG = ROOT / ".cache" / "faults.log"
@@ -31,10 +31,14 @@ class Ended:
     hung: bool = False
 
     @property
+    def tasks(self) -> list[str]:
+        return re.findall(r"^TASK \[(.+)\]", self.output, re.MULTILINE)
+
+    @property
     def said(self) -> str:
         """What somebody would have read, in one line."""
         if self.hung:
-            return f"hung: did not end within {DEADLINE:g} s"
+            return f"hung: nothing new for {DEADLINE:g} s after {self.tasks[-1] if self.tasks else 'the start'}"
         if self.code is None:
             return "(killed)"
         if self.code == 0:
@@ -100,7 +104,7 @@ class Controller:
         return self._process
 
     def wait_until_held(self) -> None:
-        deadline = time.monotonic() + DEADLINE
+        deadline = time.monotonic() + 2 * DEADLINE
         while not self._file("held").exists():
             assert self.process.poll() is None, f"{self.name} ended before the task {self.task}:\n{self.output[-3000:]}"
             assert time.monotonic() < deadline, f"{self.name} has not come to the task {self.task}"
@@ -121,11 +125,15 @@ class Controller:
 
     def wait(self) -> Ended:
         """Let it end by itself; one that does not is ended, as somebody at the keyboard would."""
-        try:
-            code = self.process.wait(max(1.0, self._started + DEADLINE - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            return replace(self.kill(), hung=True)
-        return self._ended(code)
+        shown, since = 0, time.monotonic()
+        while time.monotonic() - since < DEADLINE:
+            try:
+                return self._ended(self.process.wait(1))
+            except subprocess.TimeoutExpired:
+                size = self._file("output").stat().st_size
+                if size != shown:
+                    shown, since = size, time.monotonic()
+        return replace(self.kill(), hung=True)
 
     def _ended(self, code: int | None) -> Ended:
         ended = Ended(code, self.output, time.monotonic() - self._started)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cluster import INVENTORY, ROOT, Play, command_line, controller_environment, docker, psql, shell, wait_until
+from cluster import INVENTORY, ROOT, Play, command_line, controller_environment, psql, running, shell, wait_until
 
 FENCE = "/var/lib/postgresql/relevo/fence.json"
 PROMOTE = "/var/lib/postgresql/17/main/promote"
@@ -43,7 +43,7 @@ def frozen(node: str, title: str) -> Iterator[None]:
     try:
         yield
     finally:
-        if docker("inspect", "-f", "{{.State.Running}}", node).strip() == "true":
+        if running(node):
             left = [number for number in processes(node, title) if number in found]
             if left:
                 shell(node, "kill", "-CONT", *left)

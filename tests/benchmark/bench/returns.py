@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[3]
 CLUSTER, FIRST_PORT = "relevo_bench_returns", 25532
-METHODS = ("clean", "rewind", "restore", "basebackup")
 #: The WAL kept, in MB, with which the methods are compared.
 COMPARED_WITH_MB = 128
 #: A rewind may take this share of a base backup's time.
@@ -42,15 +41,15 @@ class Round:
 def rounds(wal_kept_mb: Iterable[int], repeat: int, growth: bool, plays: bool) -> list[Round]:
     """The returns measured at one size, in order.
 
-    Restores first: they replay all WAL since the backup. The WAL kept only rises, since it has to be written.
+    Restores first: they replay all WAL since the backup. The others take turns, so that each sees the same machine. The
+    WAL kept only rises, since it has to be written.
     """
     listed = [Round("restore")] * repeat
     if plays:
         listed.append(Round("restore", whole_play=True))
-    for method in ("clean", "rewind", "basebackup"):
-        listed += [Round(method)] * repeat
-        if plays:
-            listed.append(Round(method, whole_play=True))
+    listed += [Round(method) for method in ("clean", "rewind", "basebackup")] * repeat
+    if plays:
+        listed += [Round(method, whole_play=True) for method in ("clean", "rewind", "basebackup")]
     if growth:
         for kept in sorted(set(wal_kept_mb) - {COMPARED_WITH_MB}):
             listed += [Round("rewind", kept)] * repeat

@@ -52,7 +52,7 @@ class PgAutoFailover(Rival):
             in_node(self.monitor, "sh", "-c", f"cat >> {PGDATA}/postgresql.conf", stdin=lines)
         self._serve(self.monitor)
         wait_until(lambda: accepts(self.monitor), f"the monitor {self.monitor}", 60)
-        first, second = self.nodes
+        first = self.nodes[0]
         # It makes no checksums by itself; it takes a server that is there, and clones the second from it.
         in_node(first, f"{BIN}/initdb", "-k", "-D", PGDATA, "--encoding=UTF8", "--locale=C.UTF-8", "--auth=trust")
         in_node(first, "sh", "-c", f"cat >> {PGDATA}/postgresql.conf", stdin=self._postgresql_conf())

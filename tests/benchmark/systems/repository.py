@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from systems.base import PREFIX, docker, in_node, wait_until
+from functools import partial
+
+from systems.base import PREFIX, BenchmarkError, docker, in_node, wait_until
 from systems.containers import images_of_containers, remove, remove_network, running, start, write
 from systems.images import product_image
 
@@ -30,7 +32,8 @@ mkdir -p "$directory"
 cd "$directory"
 openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=$subject" -keyout node.key -out node.csr
 printf 'subjectAltName=DNS:%s' "$name" > extensions
-openssl x509 -req -days 30 -in node.csr -CA {TLS}/ca.crt -CAkey {TLS}/ca.key -CAcreateserial -extfile extensions -out node.crt
+openssl x509 -req -days 30 -in node.csr -CA {TLS}/ca.crt -CAkey {TLS}/ca.key -CAcreateserial -extfile extensions \
+    -out node.crt
 chown postgres:postgres node.key
 chmod 0600 node.key
 """
@@ -83,6 +86,19 @@ def join(node: str, stanza: str) -> None:
     write(node, "/etc/relevo/pgbackrest/pgbackrest.conf", COMMON + way + _identity("repo1-host") + own)
 
 
+def _stanza_file(stanza: str) -> str:
+    return f"/etc/relevo/pgbackrest/conf.d/{stanza}.conf"
+
+
+def knows(stanza: str) -> bool:
+    """Whether this very host, with its certificates, has served the pair before: the file goes with the container."""
+    try:
+        in_node(HOST, "test", "-e", _stanza_file(stanza))
+    except BenchmarkError:
+        return False
+    return True
+
+
 def create_stanza(stanza: str, *nodes: str) -> None:
     """Make the pair's stanza; both servers must be up, so that the primary among them is found."""
     sections = [f"[{stanza}]\n"]
@@ -90,9 +106,9 @@ def create_stanza(stanza: str, *nodes: str) -> None:
         pg = f"pg{number}"
         sections.append(f"{pg}-host={node}\n{pg}-host-type=tls\n{pg}-host-port={PORT}\n{_identity(f'{pg}-host')}")
         sections.append(f"{pg}-path={PGDATA}\n{pg}-socket-path={SOCKETS}\n{pg}-user=postgres\n")
-    write(HOST, f"/etc/relevo/pgbackrest/conf.d/{stanza}.conf", "".join(sections))
+    write(HOST, _stanza_file(stanza), "".join(sections))
     for host in (HOST, *nodes):
-        wait_until(lambda host=host: _listens(host), f"pgBackRest's server on {host}", 30)
+        wait_until(partial(_listens, host), f"pgBackRest's server on {host}", 30)
     in_node(HOST, "pgbackrest", f"--stanza={stanza}", "stanza-create")
 
 
@@ -104,7 +120,7 @@ def _listens(host: str) -> bool:
 def forget(stanza: str) -> None:
     """Drop what a pair that is made anew has left: its archive belongs to another system identifier."""
     places = [f"/var/lib/pgbackrest/{kind}/{stanza}" for kind in ("archive", "backup")]
-    in_node(HOST, "rm", "-rf", *places, f"/etc/relevo/pgbackrest/conf.d/{stanza}.conf", user="root")
+    in_node(HOST, "rm", "-rf", *places, _stanza_file(stanza), user="root")
 
 
 def down_when_unused() -> None:

@@ -103,11 +103,12 @@ class Rival:
         image = rival_image(self.name)
         names = [*self.helpers, *self.nodes]
         there = images_of_containers()
-        if all(there.get(name) == image and running(name) for name in names) and self._whole():
+        repository.up()
+        runs = all(there.get(name) == image and running(name) for name in names)
+        if runs and repository.knows(self.stanza) and self._whole():
             return
         # A pair that is not whole, or of an older image, is made anew: nothing of value is in it.
         remove(*names)
-        repository.up()
         repository.forget(self.stanza)
         for node, port in self.ports.items():
             start(node, image, ports={5432: port, **self._further_ports(node)})
@@ -235,5 +236,7 @@ class Rival:
         for sql in (
             f"CREATE ROLE {USER} LOGIN PASSWORD '{PASSWORD}' IN ROLE pg_monitor, pg_checkpoint",
             f"CREATE DATABASE {DATABASE} OWNER {USER}",
+            # The clone of the standby begins with a checkpoint that takes its time, minutes, if it has much to write.
+            "CHECKPOINT",
         ):
             in_node(primary, "psql", "-XAtq", "-d", "postgres", "-c", sql)
