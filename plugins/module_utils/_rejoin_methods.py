@@ -213,17 +213,6 @@ class Copier:
             self._wait_for_slot(session)
         self._make_empty(new)
         self._copy(base_backup_command(self.request, new))
-        command = [
-            str(_names.PG_BINDIR / "pg_basebackup"),
-            f"--pgdata={new}",
-            f"--dbname={primary_conninfo(self.request.primary, self.request.node)}",
-            "--no-password",
-            "--checkpoint=fast",
-            "--wal-method=stream",
-            f"--slot={_names.slot_name(self.request.node)}",
-            "--progress",
-        ]
-        self._copy(command)
         # Complete before it gets its name: a service that waits for data may start it at once.
         self.configure(restore=False)
         Server(new, self.server.replication_conf).become_standby_at_next_start()
