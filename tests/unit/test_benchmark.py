@@ -55,7 +55,7 @@ def test_a_client_that_was_never_disconnected_saw_no_hand_over() -> None:
 
 
 def test_the_first_write_comes_after_the_command_and_from_another_server() -> None:
-    # The third insert is one that the old server had been sent before it was paused, and acknowledged when it was thawed.
+    # The third insert is one that the old server had been sent before it was paused; it answered when it was thawed.
     rows = acknowledged((1.0, 1), (2.0, 1), (3.0, 1), (4.0, 2), (5.0, 2))
     assert first_after(rows, 2.0, connection=1) == 4.0
     assert first_after(rows, 4.0, connection=1) == 5.0
