@@ -11,7 +11,7 @@ from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
 
 from bench import report
-from bench.figures import Acknowledged, NoGap, first_after, lost, outage, percentile, spread
+from bench.figures import Acknowledged, NoGap, first_after, last_before, lost, outage, percentile, spread
 from bench.prober import hosts_of, insert
 from bench.rounds import GIVE_UP_AFTER, Turns, order
 from bench.targets import Row, Target, emergency_targets, is_quiet, planned_targets, values
@@ -54,10 +54,13 @@ def test_a_client_that_was_never_disconnected_saw_no_hand_over() -> None:
         outage(acknowledged((1.0, 1), (2.0, 1)), since=0)
 
 
-def test_the_first_write_comes_after_the_command() -> None:
-    rows = acknowledged((1.0, 1), (2.0, 1), (3.0, 2))
-    assert first_after(rows, 2.0) == 3.0
-    assert first_after(rows, 3.0) is None
+def test_the_first_write_comes_after_the_command_and_from_another_server() -> None:
+    # The third insert is one that the old server had been sent before it was paused; it answered when it was thawed.
+    rows = acknowledged((1.0, 1), (2.0, 1), (3.0, 1), (4.0, 2), (5.0, 2))
+    assert first_after(rows, 2.0, connection=1) == 4.0
+    assert first_after(rows, 4.0, connection=1) == 5.0
+    assert first_after(rows, 5.0, connection=1) is None
+    assert last_before(rows, 2.5) == 2.0
 
 
 def test_lost_rows_are_the_acknowledged_ones_that_are_gone() -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from bench.figures import first_after, lost, outage
+from bench.figures import first_after, last_before, lost
 from bench.prober import Prober
 from bench.rounds import Row, Turns, say
 from systems.base import System, label
@@ -74,12 +74,12 @@ def _watched(system: System, disaster: Callable[[], None], command: bool) -> Row
         client.wait_moved(before, began, MOVED_SECONDS)
         acknowledged = list(client.stop())
         row |= {"acknowledged": len(acknowledged), "lost": len(lost(acknowledged, client.rows()))}
-    last, first = outage(acknowledged, began)
-    row["outage"] = first - last
+    taken = first_after(acknowledged, began, before)
+    assert taken is not None, "wait_moved has seen inserts over a newer connection"
+    row["outage"] = taken - last_before(acknowledged, began)
     if command:
-        written = first_after(acknowledged, asked)
-        assert written is not None, "the client wrote after the command, or wait_moved would have failed"
-        row["first_write"] = first - asked
-        # An automatic system may have been quicker than the operator.
-        row["before_command"] = first < asked
+        # An automatic system may have been quicker than the operator; then there is no time from the command on.
+        row["before_command"] = taken < asked
+        if taken >= asked:
+            row["first_write"] = taken - asked
     return row

@@ -37,9 +37,17 @@ def outage(rows: Sequence[Acknowledged], since: float) -> tuple[float, float]:
     return max(gaps, key=lambda gap: gap[1] - gap[0])
 
 
-def first_after(rows: Iterable[Acknowledged], moment: float) -> float | None:
-    """When the first insert after ``moment`` was acknowledged."""
-    return next((row.at for row in rows if row.at > moment), None)
+def first_after(rows: Iterable[Acknowledged], moment: float, connection: int) -> float | None:
+    """When the first insert after ``moment`` was acknowledged over a newer connection than ``connection``.
+
+    Over the old one a server that is thawed to be killed may still answer what it was asked before.
+    """
+    return next((row.at for row in rows if row.at > moment and row.connection > connection), None)
+
+
+def last_before(rows: Iterable[Acknowledged], moment: float) -> float:
+    """When the last insert up to ``moment`` was acknowledged."""
+    return max(row.at for row in rows if row.at <= moment)
 
 
 def lost(rows: Iterable[Acknowledged], found: Iterable[int]) -> list[int]:

@@ -183,7 +183,8 @@ def _emergency(part: dict[str, Any]) -> list[str]:
         f"![First write]({EMERGENCY_PLOT})",
         "Seconds from the operator's command to the first accepted write (least to most); the rest are medians. "
         "*Fencing* and *salvage* are parts of it. The command comes 0.5 s after the primary has gone. *Outage* is "
-        "without writes in all, and the only figure where no command was given. *Killed*: SIGKILL to its container. "
+        "without writes in all, and the only figure where no command was given or the system was quicker. "
+        "*Killed*: SIGKILL to its container. "
         "*With a tail*: the standby was cut off before, and 64 MB of WAL were on the dead primary's disk only. *floor* "
         "is `pg_promote` alone: nothing fenced, nothing salvaged.",
         table(heads, lines),

@@ -97,7 +97,7 @@ def planned_targets(rows: list[Row], quiet_machine: bool) -> list[Target]:
 def emergency_targets(rows: list[Row]) -> list[Target]:
     def beyond(kind: str, figure: str) -> float | None:
         mine = [row for row in rows if (row["system"], row["variant"], row["kind"]) == (*OURS, kind)]
-        return most([row["first_write"] - row[figure] for row in mine if "failure" not in row])
+        return most([row["first_write"] - row[figure] for row in mine if "first_write" in row and "failure" not in row])
 
     lost = values(rows, "lost", None, OURS)
     return [
