@@ -21,8 +21,9 @@ def row(method: str, seconds: float, **given: Any) -> dict[str, Any]:
 
 
 def test_every_method_is_measured_and_the_restores_come_before_the_wal_that_they_would_replay() -> None:
-    listed = rounds([3072, 128, 512], repeat=2, growth=True, plays=True)
+    listed = rounds([3072, 128, 512], repeat=3, growth=True, plays=True)
     assert [item.method for item in listed[:6]] == ["restore"] * 3 + ["clean", "rewind", "basebackup"]
+    assert listed.count(Round("rewind")) == listed.count(Round("basebackup")) == 3
     assert {item.method for item in listed if item.whole_play} == {"clean", "rewind", "restore", "basebackup"}
     assert [item.wal_kept_mb for item in listed if item.wal_kept_mb != 128] == [512, 512, 3072, 3072, None]
 

@@ -198,17 +198,33 @@ def _returns(part: dict[str, Any]) -> list[str]:
     lines = []
     for row in part["result"]["summary"]:
         kept = "as installed" if row["wal_kept_mb"] is None else f"{row['wal_kept_mb']} MB"
+        megabytes = [
+            amount(value and round(value / (1 << 20)), "MB") for value in (row["pg_wal_bytes"], row["copied_bytes"])
+        ]
         figures = [
             amount(row["seconds"], "s"),
             amount(row["share_of_basebackup"], "x"),
             amount(row["play_seconds"], "s"),
         ]
-        lines.append([f"{row['size_gb']} GB", row["method"], kept, *figures, f"{row['runs']}"])
-    heads = ["Database", "Method", "WAL kept", "Median", "Share of a base backup", "Whole play", "Runs"]
+        lines.append([f"{row['size_gb']} GB", row["method"], kept, *megabytes, *figures, f"{row['runs']}"])
+    heads = [
+        "Database",
+        "Method",
+        "WAL kept",
+        "`pg_wal`, MB",
+        "Copied, MB",
+        "Median",
+        "Share of a base backup",
+        "Whole play",
+        "Runs",
+    ]
     return [
         "## Return of the old primary",
-        "Seconds of `pg_rejoin` until the old primary streams again. 1 % of the pages had changed. `pg_rewind` copies "
-        "the new primary's `pg_wal`, so its time grows with the WAL that is kept.",
+        "Seconds of `pg_rejoin` until the old primary streams again. 1 % of the pages had changed on either side. "
+        "`pg_rewind` copies the new primary's `pg_wal`, so its time grows with the WAL that is kept. *WAL kept* is "
+        "`wal_keep_size`, with `max_wal_size` at 128 MB; *as installed* is what the collection sets (512 MB, and "
+        "PostgreSQL's 1 GB). *`pg_wal`* is what lay there then, with segments kept for reuse. *Whole play* is "
+        "`rejoin.yml` with the start of the container and the proof that archiving works.",
         table(heads, lines),
     ]
 

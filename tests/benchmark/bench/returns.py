@@ -41,10 +41,11 @@ class Round:
 def rounds(wal_kept_mb: Iterable[int], repeat: int, growth: bool, plays: bool) -> list[Round]:
     """The returns measured at one size, in order.
 
-    Restores first: they replay all WAL since the backup. The others take turns, so that each sees the same machine. The
-    WAL kept only rises, since it has to be written.
+    Restores first: they replay all WAL since the backup. Those that the target compares take turns, so that each sees
+    the same machine. The WAL kept only rises, since it has to be written.
     """
-    listed = [Round("restore")] * repeat
+    fewer = min(repeat, 2)
+    listed = [Round("restore")] * fewer
     if plays:
         listed.append(Round("restore", whole_play=True))
     listed += [Round(method) for method in ("clean", "rewind", "basebackup")] * repeat
@@ -52,7 +53,7 @@ def rounds(wal_kept_mb: Iterable[int], repeat: int, growth: bool, plays: bool) -
         listed += [Round(method, whole_play=True) for method in ("clean", "rewind", "basebackup")]
     if growth:
         for kept in sorted(set(wal_kept_mb) - {COMPARED_WITH_MB}):
-            listed += [Round("rewind", kept)] * repeat
+            listed += [Round("rewind", kept)] * fewer
         listed.append(Round("rewind", None))
     return listed
 
@@ -135,15 +136,17 @@ def measure_here(sizes_gb: list[int], wal_kept_mb: list[int], repeat: int, keep:
 
     rows: list[dict[str, Any]] = []
     pair = Pair()
-    pair.make()
-    for size in sorted(sizes_gb):
-        pair.grow(size)
-        largest = size == max(sizes_gb)
-        for item in rounds(wal_kept_mb, repeat, growth=largest, plays=largest):
-            rows.append(one_return(pair, item))
-            print(json.dumps(rows[-1]), flush=True)
-    if not keep:
-        pair.remove()
+    try:
+        pair.make()
+        for size in sorted(sizes_gb):
+            pair.grow(size)
+            largest = size == max(sizes_gb)
+            for item in rounds(wal_kept_mb, repeat, growth=largest, plays=largest):
+                rows.append(one_return(pair, item))
+                print(json.dumps(rows[-1]), flush=True)
+    finally:
+        if not keep:
+            pair.remove()
     summarised = summary(rows)
     return {"rows": rows, "summary": summarised, "verdict": verdict(summarised)}
 
