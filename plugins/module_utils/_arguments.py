@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ._session import Credentials, Node
+from ._address import Node
+from ._session import Credentials
 
 NODE_OPTIONS: dict[str, Any] = {
     "name": {"type": "str", "required": True},

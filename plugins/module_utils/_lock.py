@@ -11,8 +11,9 @@ restarted meanwhile forgets it, the others do not.
 from __future__ import annotations
 
 from . import _names
+from ._address import Node
 from ._errors import RelevoError
-from ._session import Credentials, Node, Session, SessionError
+from ._session import Credentials, Session, SessionError
 
 # Whoever holds it alone comes first: a hand-over, before the rejoins that share it.
 HOLDER = """

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from . import _given_up, _marker, _names, _synchronous
+from ._address import Node
 from ._archive import newest_archived_timeline
 from ._archive_salvage import DIRECTORY as ARCHIVED
 from ._archive_salvage import fetch_segments
@@ -24,7 +25,7 @@ from ._lsn import format_lsn, parse_lsn, segment_start
 from ._pgbackrest import PgBackRest
 from ._server import Server, run_as_postgres
 from ._service import Service
-from ._session import Credentials, Node, Session
+from ._session import Credentials, Session
 from ._start_guard import withdraw_record
 from ._switchover import ensure_slot
 from ._topology import NodeState, Topology, probe

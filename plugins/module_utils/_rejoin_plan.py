@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ._address import Node
 from ._errors import RelevoError
 from ._lsn import Fork
-from ._session import Node
 
 Method = Literal["clean", "rewind", "restore", "basebackup"]
 Role = Literal["down", "standby", "starting", "primary"]

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from . import _names
-from ._address import Node as Node
+from ._address import Node
 from ._errors import RelevoError
 
 PSYCOPG_IMPORT_ERROR: str | None = None

@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import _marker, _names, _synchronous
+from ._address import Node
 from ._errors import RelevoError
 from ._lock import HandoverLock
 from ._lsn import format_lsn, parse_lsn
 from ._server import DB_SHUTDOWNED, Server
 from ._service import Service
-from ._session import Credentials, Node, Session, SessionError
+from ._session import Credentials, Session, SessionError
 from ._wait import wait_until
 
 POLL = 0.002

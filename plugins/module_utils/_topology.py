@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import _names
+from ._address import Node
 from ._errors import RelevoError
 from ._lsn import parse_lsn
-from ._session import Credentials, Node, Session, SessionError
+from ._session import Credentials, Session, SessionError
 
 # One statement, so that an answer is one moment's truth. pg_monitor may read all of it.
 # Without a receiver the control file's timelines lag until the next restartpoint, which matters when a primary dies

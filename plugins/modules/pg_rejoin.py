@@ -145,12 +145,12 @@ copied_bytes:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _session
+from ansible_collections.relevo.postgres.plugins.module_utils._address import Node
 from ansible_collections.relevo.postgres.plugins.module_utils._arguments import NODE_OPTIONS
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._rejoin import Rejoin
 from ansible_collections.relevo.postgres.plugins.module_utils._rejoin_plan import Request
 from ansible_collections.relevo.postgres.plugins.module_utils._service import service_for
-from ansible_collections.relevo.postgres.plugins.module_utils._session import Node
 
 
 def work(module):

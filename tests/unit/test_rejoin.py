@@ -18,6 +18,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils import (
     _rejoin_lock,
     _rejoin_methods,
 )
+from ansible_collections.relevo.postgres.plugins.module_utils._address import Node
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._lsn import Fork
 from ansible_collections.relevo.postgres.plugins.module_utils._rejoin import Rejoin
@@ -35,7 +36,6 @@ from ansible_collections.relevo.postgres.plugins.module_utils._rejoin_plan impor
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._server import Server
 from ansible_collections.relevo.postgres.plugins.module_utils._service import Runit
-from ansible_collections.relevo.postgres.plugins.module_utils._session import Node
 
 REQUEST = Request("a", Node("b", "b"))
 # The primary b was promoted on timeline 3 at 500; timeline 1 had ended at 300.

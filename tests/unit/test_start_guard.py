@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _start_guard, _topology
+from ansible_collections.relevo.postgres.plugins.module_utils._address import Node
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._marker import Marker
-from ansible_collections.relevo.postgres.plugins.module_utils._session import Node
 from ansible_collections.relevo.postgres.plugins.module_utils._start_guard import (
     GuardConfig,
     Own,

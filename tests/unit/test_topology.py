@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.relevo.postgres.plugins.module_utils._session import Node, SessionError, resolve
+from ansible_collections.relevo.postgres.plugins.module_utils._address import Node
+from ansible_collections.relevo.postgres.plugins.module_utils._session import SessionError, resolve
 from ansible_collections.relevo.postgres.plugins.module_utils._topology import (
     NodeState,
     Topology,

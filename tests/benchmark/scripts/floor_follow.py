@@ -9,9 +9,9 @@ from pathlib import Path
 
 sys.path.insert(0, "/etc/relevo/lib")
 
+from relevo._address import Node
 from relevo._names import slot_name
 from relevo._server import Server, primary_conninfo
-from relevo._session import Node
 from relevo._wait import wait_until
 
 own, primary = sys.argv[1:]
