@@ -98,4 +98,4 @@ class PgAutoFailover(Rival):
 
     def versions(self) -> dict[str, str]:
         said = in_node(self.monitor, "pg_autoctl", "version")
-        return super().versions() | {"pg_auto_failover": said.split()[3]}
+        return super().versions() | {"pg_auto_failover": said.split()[2]}
