@@ -115,38 +115,38 @@ def measure(
     """
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "returns.json"
-        command = [sys.executable, "-m", "bench.returns", "--output", str(result), "--repeat", str(repeat)]
-        command += ["--sizes", *map(str, sizes_gb), "--wal-kept", *map(str, wal_kept_mb), *(["--keep"] if keep else [])]
-        paths = [str(ROOT / "tests" / "benchmark"), str(ROOT / "tests" / "support")]
-        own = {
-            "RELEVO_TEST_CLUSTER": CLUSTER,
-            "RELEVO_TEST_PORT": str(FIRST_PORT),
-            "PYTHONPATH": os.pathsep.join(paths),
-        }
-        done = subprocess.run(command, cwd=ROOT, env=os.environ | own, check=False)
-        if done.returncode:
-            raise RuntimeError(f"The returns could not be measured (status {done.returncode}). Its output is above.")
-        found: dict[str, Any] = json.loads(result.read_text())
+        command = ["--output", str(result), "--repeat", str(repeat), "--sizes", *map(str, sizes_gb)]
+        try:
+            run_alone([*command, "--wal-kept", *map(str, wal_kept_mb)])
+            found: dict[str, Any] = json.loads(result.read_text())
+        finally:
+            # By a process of its own too: also what one that was killed has left.
+            if not keep:
+                run_alone(["--remove"])
         return found
 
 
-def measure_here(sizes_gb: list[int], wal_kept_mb: list[int], repeat: int, keep: bool) -> dict[str, Any]:
-    """What ``measure`` does, in this process."""
-    from bench.returning_pair import Pair
+def run_alone(arguments: list[str]) -> None:
+    """Run this file with the names of its own cluster."""
+    paths = [str(ROOT / "tests" / "benchmark"), str(ROOT / "tests" / "support")]
+    own = {"RELEVO_TEST_CLUSTER": CLUSTER, "RELEVO_TEST_PORT": str(FIRST_PORT), "PYTHONPATH": os.pathsep.join(paths)}
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.returns", *arguments], cwd=ROOT, env=os.environ | own, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"The returns could not be measured (status {done.returncode}). Its output is above.")
 
+
+def measure_here(pair: Pair, sizes_gb: list[int], wal_kept_mb: list[int], repeat: int) -> dict[str, Any]:
+    """What ``measure`` does, in this process."""
     rows: list[dict[str, Any]] = []
-    pair = Pair()
-    try:
-        pair.make()
-        for size in sorted(sizes_gb):
-            pair.grow(size)
-            largest = size == max(sizes_gb)
-            for item in rounds(wal_kept_mb, repeat, growth=largest, plays=largest):
-                rows.append(one_return(pair, item))
-                print(json.dumps(rows[-1]), flush=True)
-    finally:
-        if not keep:
-            pair.remove()
+    pair.make()
+    for size in sorted(sizes_gb):
+        pair.grow(size)
+        largest = size == max(sizes_gb)
+        for item in rounds(wal_kept_mb, repeat, growth=largest, plays=largest):
+            rows.append(one_return(pair, item))
+            print(json.dumps(rows[-1]), flush=True)
     summarised = summary(rows)
     return {"rows": rows, "summary": summarised, "verdict": verdict(summarised)}
 
@@ -183,15 +183,21 @@ def one_return(pair: Pair, item: Round) -> dict[str, Any]:
 
 
 def main() -> None:
+    from bench.returning_pair import Pair
+
     parser = argparse.ArgumentParser(description="Measure the return of an old primary.")
     parser.add_argument("--sizes", type=int, nargs="+", default=[1, 4], metavar="GB")
     parser.add_argument("--wal-kept", type=int, nargs="+", default=[128, 512, 1024, 3072], metavar="MB")
     parser.add_argument("--repeat", type=int, default=2)
-    parser.add_argument("--keep", action="store_true", help="leave the pair as it is at the end")
-    parser.add_argument("--output", type=Path, required=True)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--output", type=Path, help="measure, and write the result here; the pair stays")
+    what.add_argument("--remove", action="store_true", help="remove the pair")
     options = parser.parse_args()
-    found = measure_here(options.sizes, options.wal_kept, options.repeat, options.keep)
-    options.output.write_text(json.dumps(found, indent=1) + "\n")
+    if options.remove:
+        Pair().remove()
+    else:
+        found = measure_here(Pair(), options.sizes, options.wal_kept, options.repeat)
+        options.output.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":
