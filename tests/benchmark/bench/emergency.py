@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from bench.figures import first_after, last_before, lost
+from bench.figures import first_after, last_before
 from bench.prober import Prober
 from bench.rounds import Row, Turns, say
 from systems.base import System, label
@@ -64,19 +64,19 @@ def one(system: System, disaster: Callable[[], None], *, command: bool) -> Row:
 def _watched(system: System, disaster: Callable[[], None], command: bool) -> Row:
     row: Row = {}
     with Prober(system.dsn()) as client:
-        before = client.connection
+        before = client.server
         began = time.monotonic()
         disaster()
         if command:
             time.sleep(REACTION)
             asked = time.monotonic()
             row |= system.emergency()
-        client.wait_moved(before, began, MOVED_SECONDS)
-        acknowledged = list(client.stop())
-        row |= {"acknowledged": len(acknowledged), "lost": len(lost(acknowledged, client.rows()))}
-    taken = first_after(acknowledged, began, before)
-    assert taken is not None, "wait_moved has seen inserts over a newer connection"
-    row["outage"] = taken - last_before(acknowledged, began)
+        client.wait_moved(before, MOVED_SECONDS)
+        row["lost"] = len(client.finish())
+        row["acknowledged"] = len(client.acknowledged)
+    taken = first_after(client.acknowledged, began, before)
+    assert taken is not None, "wait_moved has seen inserts at another server"
+    row["outage"] = taken - last_before(client.acknowledged, began)
     if command:
         # An automatic system may have been quicker than the operator; then there is no time from the command on.
         row["before_command"] = taken < asked

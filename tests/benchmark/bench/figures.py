@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 
 class Acknowledged(NamedTuple):
-    """One insert that the client was told to be committed: its number, when (monotonic), and over which connection."""
+    """One insert that the client was told to be committed: its number, when (monotonic), by which host of the DSN."""
 
     number: int
     at: float
-    connection: int
+    server: int
 
 
 class NoGap(ValueError):
@@ -24,25 +24,25 @@ class NoGap(ValueError):
 def outage(rows: Sequence[Acknowledged], since: float) -> tuple[float, float]:
     """The last acknowledgement before the hand-over and the first after it.
 
-    That is the longest gap after ``since`` over which the client had to connect anew. A gap within one connection is
-    a slow commit, which a hand-over may cause too (its checkpoints), but no refused write.
+    That is the longest gap after ``since`` between one server and another. A gap within one server is a slow commit,
+    which a hand-over may cause too (its checkpoints), or a connection that was cut, but not the hand-over.
     """
     gaps = [
         (before.at, after.at)
         for before, after in itertools.pairwise(rows)
-        if after.at > since and after.connection != before.connection
+        if after.at > since and after.server != before.server
     ]
     if not gaps:
-        raise NoGap("the client was never disconnected")
+        raise NoGap("the client never wrote to another server")
     return max(gaps, key=lambda gap: gap[1] - gap[0])
 
 
-def first_after(rows: Iterable[Acknowledged], moment: float, connection: int) -> float | None:
-    """When the first insert after ``moment`` was acknowledged over a newer connection than ``connection``.
+def first_after(rows: Iterable[Acknowledged], moment: float, not_by: int) -> float | None:
+    """When the first insert after ``moment`` was acknowledged by another server than ``not_by``.
 
-    Over the old one a server that is thawed to be killed may still answer what it was asked before.
+    That one may still answer what it was asked before, when it is thawed to be killed.
     """
-    return next((row.at for row in rows if row.at > moment and row.connection > connection), None)
+    return next((row.at for row in rows if row.at > moment and row.server != not_by), None)
 
 
 def last_before(rows: Iterable[Acknowledged], moment: float) -> float:

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from bench import load
-from bench.figures import lost, outage
+from bench.figures import outage
 from bench.prober import Prober
 from bench.rounds import Row, Turns, order, say
 from systems.base import System, label
@@ -42,10 +42,10 @@ def one(system: System, kind: str) -> Row:
         if kind == LOADED:
             row["tps"] = stack.enter_context(load.Load(system.dsn())).tps
         client = stack.enter_context(Prober(system.dsn()))
-        before, since = client.connection, time.monotonic()
+        before, since = client.server, time.monotonic()
         row |= system.hand_over()
-        client.wait_moved(before, since, MOVED_SECONDS)
-        acknowledged = list(client.stop())
-        row |= {"acknowledged": len(acknowledged), "lost": len(lost(acknowledged, client.rows()))}
-    last, first = outage(acknowledged, since)
+        client.wait_moved(before, MOVED_SECONDS)
+        row["lost"] = len(client.finish())
+        row["acknowledged"] = len(client.acknowledged)
+    last, first = outage(client.acknowledged, since)
     return row | {"outage": first - last}

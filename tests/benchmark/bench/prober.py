@@ -22,7 +22,7 @@ import psycopg
 from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from bench.figures import Acknowledged
+from bench.figures import Acknowledged, lost
 from systems.base import BenchmarkError, wait_until
 
 PAUSE = 0.002
@@ -80,22 +80,29 @@ class Prober:
         wait_until(met, what, timeout, interval=0.02)
 
     @property
-    def connection(self) -> int:
-        """The number of the connection that the newest insert came over."""
-        return self.acknowledged[-1].connection
+    def server(self) -> int:
+        """Which host of the DSN took the newest insert."""
+        return self.acknowledged[-1].server
 
-    def wait_moved(self, before: int, since: float, timeout: float) -> None:
-        """Wait until inserts are steadily taken over a newer connection than ``before``, after ``since``."""
+    def wait_moved(self, before: int, timeout: float) -> None:
+        """Wait until inserts are steadily taken by another server than ``before``."""
 
         def steady() -> bool:
             newest = self.acknowledged[-STEADY:]
-            return (
-                len(newest) == STEADY
-                and newest[0].connection == newest[-1].connection > before
-                and (newest[0].at > since)
-            )
+            return len(newest) == STEADY and all(row.server != before for row in newest)
 
-        self._wait(steady, "inserts to be taken again by the new primary", timeout)
+        try:
+            self._wait(steady, "inserts to be taken by the other server", timeout)
+        except BenchmarkError as error:
+            # A client that still writes to the old primary while the new one takes writes too has lost all that.
+            gone = lost(self.stop(), self.rows())
+            raise BenchmarkError(
+                f"{error} Of the client's {len(self.acknowledged)} acknowledged rows the primary lacks {len(gone)}."
+            ) from error
+
+    def finish(self) -> list[int]:
+        """End the client; the acknowledged numbers that the primary has not."""
+        return lost(self.stop(), self.rows())
 
     def stop(self) -> list[Acknowledged]:
         """End the client; all that it was told."""
@@ -140,17 +147,17 @@ def hosts_of(dsn: str) -> list[bytes]:
     ]
 
 
-def connect(hosts: list[bytes]) -> pq.abc.PGconn | None:
-    """The first host that takes writes.
+def connect(hosts: list[bytes]) -> tuple[int, pq.abc.PGconn] | None:
+    """The first host that takes writes, by its place in the DSN.
 
     They are tried one by one, as psycopg and JDBC do. libpq itself gives up, without trying the next host, when a
     connection is accepted and closed without a word; that is what the engine's proxy does at the published port of a
     container in which nobody listens, where a machine would refuse the connection.
     """
-    for host in hosts:
+    for server, host in enumerate(hosts):
         connection = pq.PGconn.connect(host)
         if connection.status == pq.ConnStatus.OK:
-            return connection
+            return server, connection
         connection.finish()
     return None
 
@@ -158,18 +165,17 @@ def connect(hosts: list[bytes]) -> pq.abc.PGconn | None:
 def probe(dsn: str, report: Callable[[Acknowledged], None]) -> None:
     """Insert until the process is ended. A number whose fate is unknown is never tried again."""
     hosts = hosts_of(dsn)
-    number = connections = 0
+    number = 0
     while True:
-        connection = connect(hosts)
-        if connection is not None:
-            connections += 1
+        if found := connect(hosts):
+            server, connection = found
             try:
                 prepared = connection.prepare(b"probe", b"INSERT INTO probe (id) VALUES ($1)")
                 while prepared.status == pq.ExecStatus.COMMAND_OK:
                     number += 1
                     if not insert(connection, number):
                         break
-                    report(Acknowledged(number, time.monotonic(), connections))
+                    report(Acknowledged(number, time.monotonic(), server))
                     time.sleep(PAUSE)
             except psycopg.Error:
                 # The server has gone in the middle of it: the next connection finds the one that takes writes.
