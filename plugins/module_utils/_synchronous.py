@@ -15,7 +15,6 @@ standby streams. Two places hold the state:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -228,7 +227,7 @@ class Synchronous:
     def _content(self, names: str) -> str:
         return (
             "# Written by relevo.postgres (pg_synchronous) on the primary only: edits are lost.\n"
-            f"{SETTING} = '{names.replace(chr(39), chr(39) * 2)}'\n"
+            f"{SETTING} = '{_literal(names)}'\n"
         )
 
     def _written(self, names: str) -> bool:
@@ -248,4 +247,5 @@ class Synchronous:
 
 
 def _literal(text: str) -> str:
-    return re.sub("'", "''", text)
+    """A text between quotes, in SQL as in the configuration."""
+    return text.replace("'", "''")
