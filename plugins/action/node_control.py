@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _container, _node
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.module_utils._lsn import parse_lsn, segment_name
+from ansible_collections.relevo.postgres.plugins.module_utils._lsn import SEGMENT_SIZE, parse_lsn, segment_name
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
 Options = dict[str, Any]
@@ -142,7 +142,7 @@ class ActionModule(ControllerAction):
             "run_id": {"type": "str"},
             "timeline": {"type": "int"},
             "from_lsn": {"type": "str"},
-            "segment_size": {"type": "int", "default": 16 * 1024 * 1024},
+            "segment_size": {"type": "int", "default": SEGMENT_SIZE},
             "from_segment": {"type": "str"},
             "segments": {"type": "list", "elements": "str"},
             "fence_command": {"type": "list", "elements": "str", "default": []},

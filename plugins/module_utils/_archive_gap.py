@@ -18,12 +18,10 @@ from typing import Any
 
 from ._archive import Archive
 from ._errors import RelevoError
-from ._lsn import Fork, parse_history, segment_name, segment_start
+from ._lsn import SEGMENT_SIZE, Fork, parse_history, segment_name, segment_start
 from ._pgbackrest import PgBackRest
 from ._server import Server, run_as_postgres
 from ._wait import wait_until
-
-SEGMENT_SIZE = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)

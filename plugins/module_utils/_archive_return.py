@@ -15,14 +15,12 @@ from typing import Any
 from . import _marker
 from ._archive import Archive
 from ._errors import RelevoError
-from ._lsn import format_lsn, parse_lsn, segment_start
+from ._lsn import SEGMENT_SIZE, format_lsn, parse_lsn, segment_start
 from ._pgbackrest import PgBackRest
 from ._server import Server
 from ._service import Service
 from ._session import Session
 from ._wait import wait_until
-
-SEGMENT_SIZE = 16 * 1024 * 1024
 
 
 @dataclass

@@ -15,11 +15,10 @@ from pathlib import Path
 
 from . import _marker, _names
 from ._errors import RelevoError
-from ._lsn import segment_name, segment_start
-from ._server import run_as_postgres
+from ._lsn import SEGMENT_SIZE, segment_name, segment_start
+from ._pgbackrest import PgBackRest
 
 DIRECTORY = _names.MARKER_DIR / "salvage" / "archive"
-SEGMENT_SIZE = 16 * 1024 * 1024
 #: pgBackRest's exit code of archive-get for "the archive has no such segment".
 EXIT_MISSING = 1
 
@@ -32,13 +31,12 @@ def fetch_segments(stanza: str, first: str, directory: Path = DIRECTORY, timeout
     for folder in (directory.parent, directory):
         _marker.ensure_directory(folder)
         os.chown(folder, account.pw_uid, account.pw_gid)
+    pgbackrest = PgBackRest(stanza)
     found: list[str] = []
     name = first
     while True:
-        command = ["pgbackrest", f"--stanza={stanza}", "--no-archive-async", "--log-level-console=off"]
-        called = run_as_postgres(
-            [*command, "--log-level-stderr=error", "archive-get", name, str(directory / name)], timeout=timeout
-        )
+        words = [name, str(directory / name)]
+        called = pgbackrest.try_run("archive-get", "--no-archive-async", words=words, timeout=timeout, level="error")
         if called.returncode == EXIT_MISSING:
             return found
         if called.returncode:

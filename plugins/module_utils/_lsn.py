@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+#: Bytes of a WAL segment. ``initdb --wal-segsize`` could choose another size; our role does not.
+SEGMENT_SIZE = 16 * 1024 * 1024
+
 
 def parse_lsn(text: str) -> int:
     """``16/B374D848`` as a number of bytes."""
@@ -40,14 +43,14 @@ def parse_history(text: str) -> list[Fork]:
     return forks
 
 
-def segment_name(timeline: int, lsn: int, segment_size: int = 16 * 1024 * 1024) -> str:
+def segment_name(timeline: int, lsn: int, segment_size: int = SEGMENT_SIZE) -> str:
     """The file name of the segment that holds ``lsn``."""
     number = lsn // segment_size
     per_id = 0x100000000 // segment_size
     return f"{timeline:08X}{number // per_id:08X}{number % per_id:08X}"
 
 
-def segment_start(name: str, segment_size: int = 16 * 1024 * 1024) -> int:
+def segment_start(name: str, segment_size: int = SEGMENT_SIZE) -> int:
     """The first position in a segment, from its file name."""
     per_id = 0x100000000 // segment_size
     return (int(name[8:16], 16) * per_id + int(name[16:24], 16)) * segment_size

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from ._errors import RelevoError
+from ._lsn import SEGMENT_SIZE
 from ._pgbackrest_errors import ARCHIVE_TIMEOUT, NOTHING_CHANGED, explain
 
 CONFIG = Path("/etc/pgbackrest/pgbackrest.conf")
 OWNER = "postgres"
-SEGMENT_SIZE = 16 * 2**20
 # Codes of the status of a stanza in the output of info (documentation, command info).
 STATUS_OK, STATUS_NO_STANZA, STATUS_NO_BACKUP = 0, 1, 2
 
