@@ -27,7 +27,7 @@ from ._server import Server, run_as_postgres
 from ._service import Service
 from ._session import Credentials, Session
 from ._start_guard import withdraw_record
-from ._switchover import ensure_slot
+from ._switchover import ensure_slot, look_for_wal_as_usual, look_for_wal_often
 from ._topology import NodeState, Topology, probe
 from ._wait import wait_until
 
@@ -132,11 +132,10 @@ class Promotion:
         archived = self._fetch_archived() if newest else []
         # A walreceiver that hangs on a dead connection would delay replay by up to a minute; and a repository that
         # hangs would block the promotion for minutes.
-        session.query("ALTER SYSTEM SET wal_retrieve_retry_interval = '5ms'")
         self.server.write_replication_conf("", "")
         # What it required when it was primary itself would keep it from taking writes now.
         _synchronous.drop_requirement()
-        session.query("SELECT pg_reload_conf()")
+        look_for_wal_often(session)
         wait_until(
             lambda: not session.value("SELECT true FROM pg_stat_wal_receiver"), "the WAL receiver to end", timeout=15
         )
@@ -192,8 +191,7 @@ class Promotion:
     def finish(self, session: Session) -> None:
         """What a new primary needs; safe to repeat."""
         session.query("CHECKPOINT", timeout=300)
-        session.query("ALTER SYSTEM RESET wal_retrieve_retry_interval")
-        session.query("SELECT pg_reload_conf()")
+        look_for_wal_as_usual(session)
         for node in self.nodes:
             if node.name != self.own.name:
                 ensure_slot(session, _names.slot_name(node.name))

@@ -146,9 +146,7 @@ class Switchover:
         for node in self.nodes:
             if node.name != self.candidate.name:
                 ensure_slot(candidate, _names.slot_name(node.name))
-        # Else the candidate, whose sender has just ended, may sleep before it notices the request to promote.
-        candidate.query("ALTER SYSTEM SET wal_retrieve_retry_interval = '5ms'")
-        candidate.query("SELECT pg_reload_conf()")
+        look_for_wal_often(candidate)
         # The second checkpoint writes what came in during the first, so the one of the stop has next to nothing to do.
         for _dummy in range(2):
             primary.query("CHECKPOINT", timeout=300)
@@ -281,8 +279,7 @@ class Switchover:
     def _relax(self, candidate: Session) -> None:
         """The candidate goes on as a standby and need not look for WAL so often."""
         try:
-            candidate.query("ALTER SYSTEM RESET wal_retrieve_retry_interval", timeout=2)
-            candidate.query("SELECT pg_reload_conf()", timeout=2)
+            look_for_wal_as_usual(candidate, timeout=2)
         except SessionError:
             return  # It may be the reason of the abort. The next hand-over resets it.
 
@@ -292,8 +289,7 @@ class Switchover:
         """Without a checkpoint the next backup would fail: pg_control would still name the old timeline."""
         with self.open_candidate() as session:
             session.query("CHECKPOINT", timeout=300)
-            session.query("ALTER SYSTEM RESET wal_retrieve_retry_interval")
-            session.query("SELECT pg_reload_conf()")
+            look_for_wal_as_usual(session)
         self._wait_for_archiver()
 
     def _wait_for_archiver(self) -> None:
@@ -307,6 +303,18 @@ class Switchover:
                 )
                 deadline += 10
             time.sleep(0.05)
+
+
+def look_for_wal_often(candidate: Session) -> None:
+    """Else a candidate whose sender has just ended may sleep before it notices the request to promote."""
+    candidate.query("ALTER SYSTEM SET wal_retrieve_retry_interval = '5ms'")
+    candidate.query("SELECT pg_reload_conf()")
+
+
+def look_for_wal_as_usual(candidate: Session, timeout: float | None = None) -> None:
+    """Undo ``look_for_wal_often``, after the promotion or instead of it."""
+    candidate.query("ALTER SYSTEM RESET wal_retrieve_retry_interval", timeout=timeout)
+    candidate.query("SELECT pg_reload_conf()", timeout=timeout)
 
 
 def ensure_slot(session: Session, name: str) -> bool:
