@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Callable
@@ -121,10 +122,14 @@ OPERATIONS: dict[str, Callable[[Options, _node.Node, bool], Result]] = {
 }
 
 
+#: One client for all that a task does: each new one asks the engine for a sign of life.
+engine = functools.cache(_container.connect)
+
+
 def node_of(options: Options, name: str) -> _node.Node:
     """The only place that chooses between the kinds of nodes."""
     if options["kind"] == "docker":
-        return _container.ContainerNode(_container.connect(), name)
+        return _container.ContainerNode(engine(), name)
     return _node.CommandNode(name, options["fence_command"], options["fence_timeout"])
 
 
