@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import pytest
 from clients import NeverTwo, Writer, more, takes_writes, wait_until_streaming
 from cluster import (
+    FAILBACK,
+    FAILOVER,
     PRIMARY,
     REDIS,
+    REJOIN,
     REPOSITORY,
     STANDBY,
+    STATUS,
     docker,
     guard_says,
     missing,
@@ -25,7 +30,6 @@ from cluster import (
 from holding import FENCE, PROMOTE, controller, exists, frozen, send, wait_for_lock
 
 ALL = (PRIMARY, STANDBY, REPOSITORY, REDIS)
-FAILOVER, FAILBACK, REJOIN, STATUS = (f"playbooks/{name}.yml" for name in ("failover", "failback", "rejoin", "status"))
 SHORT = {PRIMARY: "primary", STANDBY: "standby", REPOSITORY: "repository", REDIS: "redis"}
 EVERY_ORDER = list(itertools.permutations(ALL))
 # The primary before every witness, and after all of them.
@@ -151,16 +155,23 @@ def test_the_old_primary_is_started_while_the_candidate_is_being_promoted() -> N
 # --- the promotion is requested ------------------------------------------------------------------------------------
 
 
+@contextmanager
+def promotion_requested() -> Iterator[None]:
+    """Let a hand-over that the frozen checkpointer of the primary holds go on to the request; it is not answered."""
+    wait_for_lock(STANDBY)
+    # It goes on receiving and replaying, and notes the request; only its postmaster does not act upon it.
+    with frozen(STANDBY, "/postgres -D"):
+        send(PRIMARY, "CONT", "postgres: checkpointer")
+        wait_until(lambda: exists(STANDBY, PROMOTE), "the promotion to be requested", 60)
+        yield
+
+
 def test_the_promotion_is_requested_and_the_old_primary_dies_before_the_answer() -> None:
     """The controller sees a failure; the candidate takes over all the same, and the next run finishes."""
     with Writer() as writer, NeverTwo():
         more(writer)
         with frozen(PRIMARY, "postgres: checkpointer"), controller(FAILOVER) as failover:
-            wait_for_lock(STANDBY)
-            # It goes on receiving and replaying, and notes the request; only its postmaster does not act upon it.
-            with frozen(STANDBY, "/postgres -D"):
-                send(PRIMARY, "CONT", "postgres: checkpointer")
-                wait_until(lambda: exists(STANDBY, PROMOTE), "the promotion to be requested", 60)
+            with promotion_requested():
                 docker("restart", PRIMARY)
                 assert failover.wait().code != 0
                 wait_for_verdict(PRIMARY, "refuse", "it was fenced by")
@@ -179,10 +190,7 @@ def test_the_promotion_is_requested_and_the_answer_is_lost() -> None:
     with Writer() as writer, NeverTwo():
         more(writer)
         with frozen(PRIMARY, "postgres: checkpointer"), controller(FAILOVER) as failover:
-            wait_for_lock(STANDBY)
-            with frozen(STANDBY, "/postgres -D"):
-                send(PRIMARY, "CONT", "postgres: checkpointer")
-                wait_until(lambda: exists(STANDBY, PROMOTE), "the promotion to be requested", 60)
+            with promotion_requested():
                 send(STANDBY, "TERM", "postgres: relevo_handover")
                 assert failover.running()
                 assert not takes_writes(PRIMARY)

@@ -5,10 +5,22 @@ from __future__ import annotations
 import subprocess
 
 from clients import NeverTwo, Writer, more, takes_writes, wait_until_streaming
-from cluster import PRIMARY, REPOSITORY, STANDBY, labels, missing, play, psql, rows_of, wait_until
+from cluster import (
+    FAILBACK,
+    FAILOVER,
+    PRIMARY,
+    REJOIN,
+    REPOSITORY,
+    STANDBY,
+    labels,
+    missing,
+    play,
+    psql,
+    rows_of,
+    wait_until,
+)
 from holding import FENCE, controller, exists, frozen, send, wait_for_lock
 
-FAILOVER, FAILBACK, REJOIN, STATUS = (f"playbooks/{name}.yml" for name in ("failover", "failback", "rejoin", "status"))
 WINDOW = 3.0
 LIVES = "SELECT pg_postmaster_start_time(), pg_is_in_recovery()"
 

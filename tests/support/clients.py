@@ -6,6 +6,7 @@ import os
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +28,24 @@ def dsn() -> str:
 
 
 @dataclass
-class Writer:
+class Background:
+    """Works in a thread of its own until it is told to stop."""
+
+    _stop: threading.Event = field(default_factory=threading.Event, init=False)
+    _thread: threading.Thread | None = field(default=None, init=False)
+
+    def _begin(self, work: Callable[..., None], *arguments: int) -> None:
+        self._thread = threading.Thread(target=work, args=arguments, daemon=True)
+        self._thread.start()
+
+    def _end(self) -> None:
+        self._stop.set()
+        if self._thread:
+            self._thread.join(30)
+
+
+@dataclass
+class Writer(Background):
     """A client outside that inserts numbers and keeps those that were acknowledged; it reconnects by itself.
 
     Several at a time need a ``series`` each. With a ``ledger``, each number is on the disk before the next is tried.
@@ -38,8 +56,6 @@ class Writer:
     ledger: Path | None = None
     acknowledged: list[int] = field(default_factory=list)
     longest_outage: float = 0.0
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
 
     def __enter__(self) -> Writer:
         with psycopg.connect(dsn(), autocommit=True) as connection:
@@ -48,14 +64,11 @@ class Writer:
             newest = "SELECT coalesce(max(id), %s) FROM trial WHERE id >= %s AND id < %s"
             last = connection.execute(newest, (first, first, first + SERIES)).fetchone()
         assert last is not None
-        self._thread = threading.Thread(target=self._write, args=(last[0],), daemon=True)
-        self._thread.start()
+        self._begin(self._write, last[0])
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        self._stop.set()
-        if self._thread:
-            self._thread.join(30)
+        self._end()
 
     def _write(self, last: int) -> None:
         number, written_at = last, time.monotonic()
@@ -83,25 +96,20 @@ class Writer:
 
 
 @dataclass
-class NeverTwo:
+class NeverTwo(Background):
     """Asks both servers from outside, again and again; fails the test if ever both took writes at one time."""
 
     rounds: int = 0
     both: int = 0
     # Nodes that are cut off, so that no client outside reaches them: they are asked over their own socket.
     inside: set[str] = field(default_factory=set)
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
 
     def __enter__(self) -> NeverTwo:
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
+        self._begin(self._watch)
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        self._stop.set()
-        if self._thread:
-            self._thread.join(30)
+        self._end()
         assert self.rounds > 0, "nobody watched"
         assert self.both == 0, f"in {self.both} of {self.rounds} rounds both servers took writes"
 

@@ -20,6 +20,7 @@ FIRST_PORT = int(os.environ.get("RELEVO_TEST_PORT", "15432"))
 PRIMARY, STANDBY = f"{NETWORK}_primary", f"{NETWORK}_standby"
 REPOSITORY, REDIS = f"{NETWORK}_pgbackrest", f"{NETWORK}_redis"
 PORTS = {PRIMARY: FIRST_PORT, STANDBY: FIRST_PORT + 1}
+FAILOVER, FAILBACK, REJOIN, STATUS = (f"playbooks/{name}.yml" for name in ("failover", "failback", "rejoin", "status"))
 GUARD_STATUS = "/var/lib/postgresql/relevo/guard-status.json"
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
