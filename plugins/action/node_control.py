@@ -30,6 +30,7 @@ def fence(options: Options, node: _node.Node, check: bool) -> Result:
         stopped = state in ("stopped", "missing")
         marked = options["content"] is not None and options["kind"] == "docker" and state != "missing"
         return {"changed": not stopped, "proved": stopped, "marked": marked, "evidence": "check mode: nothing was done"}
+    started = time.monotonic()
     changed = node.fence()
     if options["kind"] == "ssh":
         # The command that stops the machine proves it too; it need not be run twice.
@@ -37,9 +38,15 @@ def fence(options: Options, node: _node.Node, check: bool) -> Result:
         return {"changed": changed, "proved": True, "marked": False, "evidence": evidence}
     proof = node.prove_stopped()
     # A container that was removed has no volume that anybody could name.
-    marked = options["content"] is not None and proof.proved and node.state() != "missing"
-    marker = write_marker(options, node, check) if marked else {"changed": False}
-    return {**marker, "changed": changed or marker["changed"], "marked": marked, **proof_of(proof)}
+    readable = proof.proved and node.state() != "missing"
+    marked = readable and options["content"] is not None
+    result = write_marker(options, node, check) if marked else {"changed": False}
+    result["seconds"] = round(time.monotonic() - started, 3)
+    if readable and options["target_node"]:
+        result["wal"] = read_wal(options, node, check)
+    if readable and options["timeline"]:
+        result["newer_timeline"] = _node.newer_timeline(node, options["timeline"])
+    return {**result, "changed": changed or result["changed"], "marked": marked, **proof_of(proof)}
 
 
 def prove_stopped(options: Options, node: _node.Node, check: bool) -> Result:
@@ -89,15 +96,18 @@ def read_wal(options: Options, node: _node.Node, check: bool) -> Result:
             "directory": directory,
             "segments": [],
             "bytes": 0,
+            "seconds": 0.0,
             "ended": "check mode",
             "newer_timeline": 0,
         }
+    started = time.monotonic()
     done = _node.copy_wal(node, node_of(options, options["target_node"]), run_id, wanted)
     return {
         "changed": bool(done.segments),
         "directory": done.directory,
         "segments": done.segments,
         "bytes": done.bytes,
+        "seconds": round(time.monotonic() - started, 3),
         "ended": done.ended,
         "newer_timeline": done.newer_timeline,
     }
@@ -105,6 +115,20 @@ def read_wal(options: Options, node: _node.Node, check: bool) -> Result:
 
 def start(_options: Options, node: _node.Node, check: bool) -> Result:
     return {"changed": node.state() != "running" if check else node.start()}
+
+
+def states(options: Options) -> Result:
+    """Who answers: the containers that run, and the machines of which somebody else knows it."""
+    machines = options["machines"]
+    found = {name: node_of(options, name).state() for name in options["nodes"] if name not in machines}
+    answering = [name for name in options["nodes"] if machines.get(name) or found.get(name) == "running"]
+    if not answering:
+        raise RelevoError(
+            f"No node answers, neither {' nor '.join(options['nodes'])}. Nothing was touched. "
+            "Start the nodes, then run this again.",
+            states=found,
+        )
+    return {"changed": False, "states": found, "answering": answering}
 
 
 def state(_options: Options, node: _node.Node, _check: bool) -> Result:
@@ -140,6 +164,7 @@ class ActionModule(ControllerAction):
         "argument_spec": {
             "node": {"type": "str"},
             "nodes": {"type": "list", "elements": "str"},
+            "machines": {"type": "dict", "default": {}},
             "kind": {"type": "str", "choices": ["docker", "ssh"], "required": True},
             "operation": {"type": "str", "choices": ["states", *OPERATIONS], "required": True},
             "content": {"type": "dict"},
@@ -171,7 +196,7 @@ class ActionModule(ControllerAction):
                 exception=_container.DOCKER_IMPORT_ERROR,
             )
         if options["operation"] == "states":
-            return {"changed": False, "states": {name: node_of(options, name).state() for name in options["nodes"]}}
+            return states(options)
         node = node_of(options, options["node"])
         result = OPERATIONS[options["operation"]](options, node, self._task.check_mode)
         if options["kind"] == "docker":

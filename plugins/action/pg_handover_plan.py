@@ -1,7 +1,7 @@
 # Copyright (c) The Relevo authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Decide what a failover or a failback has to do."""
+"""Ask the servers who is primary, and decide what a failover or a failback has to do."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action
 
 
 class ActionModule(ControllerAction):
-    """Only thinks: see module_utils/_plan.py."""
+    """``pg_primary_facts`` asks, on the node that the task is delegated to; module_utils/_plan.py decides, here."""
+
+    _requires_connection = True
 
     SPEC = {  # noqa: RUF012
         "argument_spec": {
-            "topology": {"type": "dict", "required": True},
+            "nodes": {"type": "list", "elements": "dict", "required": True},
+            "silent": {"type": "dict", "default": {}},
+            "timeout": {"type": "float", "default": 4},
             "preferred": {"type": "str", "required": True},
             "operation": {"type": "str", "choices": ["failover", "failback"], "required": True},
             "candidate": {"type": "str", "default": ""},
@@ -25,7 +29,9 @@ class ActionModule(ControllerAction):
     }
 
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
-        topology, preferred = options["topology"], options["preferred"]
+        question = {name: options[name] for name in ("nodes", "silent", "timeout")} | {"require": "any"}
+        topology = self.module("relevo.postgres.pg_primary_facts", question)
+        preferred = options["preferred"]
         if options["operation"] == "failback":
             plan = plan_failback(topology, preferred)
         else:

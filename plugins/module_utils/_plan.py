@@ -9,7 +9,7 @@ A failover is a desired state: run again, it never moves the role back. Pure fun
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from ._errors import RelevoError
@@ -24,6 +24,7 @@ class Plan:
     """``switchover``: ``primary`` lives and hands over to ``candidate``. ``promote``: ``primary`` (who had the role
     last, as far as is known) is dead, ``candidate`` takes over. ``return``: ``candidate`` is down, and whoever
     had the role after it is lost; it returns from the archive first. ``finish``: ``candidate`` has the role already.
+    ``timeline``: the newest that a ``switchover`` or a ``promote`` ends. ``silent``: who else does not answer.
     ``unread``: what a ``promote`` costs if the WAL of the dead primary cannot be read to its end."""
 
     action: Action
@@ -33,6 +34,7 @@ class Plan:
     timeline: int = 0
     salvage_from: str = ""
     unread: str = ""
+    silent: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -60,7 +62,7 @@ def plan_failover(topology: dict[str, Any], preferred: str, candidate: str = "",
         return _plan_emergency(topology, preferred, candidate, force)
     ruler = primary["name"]
     if candidate:
-        return _plan_move(nodes, ruler, candidate)
+        return _plan_move(topology, ruler, candidate)
     if ruler != preferred:
         return Plan(
             "finish",
@@ -74,10 +76,11 @@ def plan_failover(topology: dict[str, Any], preferred: str, candidate: str = "",
             f"{ruler} is primary and no standby answers, so nobody can take over. Nothing was touched; "
             "see status.yml, and run rejoin.yml to bring the standbys back."
         )
-    return _plan_move(nodes, ruler, standby["name"])
+    return _plan_move(topology, ruler, standby["name"])
 
 
-def _plan_move(nodes: dict[str, Any], ruler: str, candidate: str) -> Plan:
+def _plan_move(topology: dict[str, Any], ruler: str, candidate: str) -> Plan:
+    nodes = topology["nodes"]
     if candidate == ruler:
         return Plan("finish", ruler, ruler, f"{ruler} is primary already.")
     if nodes[candidate]["role"] != "standby":
@@ -85,7 +88,18 @@ def _plan_move(nodes: dict[str, Any], ruler: str, candidate: str) -> Plan:
             f"{candidate} is no standby ({nodes[candidate]['error'] or 'it takes writes'}). Nothing was touched; "
             "run rejoin.yml first, or name another candidate."
         )
-    return Plan("switchover", candidate, ruler, f"Hand over from {ruler} to {candidate}.")
+    return Plan(
+        "switchover",
+        candidate,
+        ruler,
+        f"Hand over from {ruler} to {candidate}.",
+        int(nodes[ruler]["timeline"]),
+        silent=_silent(topology),
+    )
+
+
+def _silent(topology: dict[str, Any], besides: str = "") -> list[str]:
+    return [node["name"] for node in topology["silent"] if node["name"] != besides]
 
 
 def _plan_emergency(topology: dict[str, Any], preferred: str, candidate: str, force: bool) -> Plan:
@@ -126,6 +140,7 @@ def _plan_emergency(topology: dict[str, Any], preferred: str, candidate: str, fo
         # The byte after it may be the first of a segment that nobody has begun.
         segment_name(timeline, max(0, parse_lsn(chosen["replay_lsn"]) - 1)),
         _unread(topology, chosen, lost),
+        _silent(topology, besides=lost),
     )
 
 
@@ -135,7 +150,7 @@ def _unread(topology: dict[str, Any], chosen: dict[str, Any], lost: str) -> str:
     if not vouched(chosen, lost, int(chosen["timeline"])):
         return "What it had written and not sent is lost; how much is unknown."
     # Any one standby sufficed: it need not have been one of those that answer.
-    others = [node["name"] for node in topology["silent"] if node["name"] != lost]
+    others = _silent(topology, besides=lost)
     exceptions = [f"only {' or '.join(others)}, which does not answer, had them"] if others else []
     exceptions.append(f"that was turned off while {name} was away")
     return (
@@ -146,7 +161,7 @@ def _unread(topology: dict[str, Any], chosen: dict[str, Any], lost: str) -> str:
 
 def _lost_primary(topology: dict[str, Any], preferred: str, besides: str = "") -> str:
     """Who had the role last: the standbys' settings say whom they followed; else the node that does not answer."""
-    silent: list[str] = [node["name"] for node in topology["silent"] if node["name"] != besides]
+    silent = _silent(topology, besides)
     for standby in topology["standbys"]:
         for name in silent:
             if standby.get("follows") in (topology["nodes"][name]["host"], name):
@@ -162,4 +177,4 @@ def plan_failback(topology: dict[str, Any], preferred: str) -> Plan:
             "No primary answers, so there is nothing to hand back. Nothing was touched; run failover.yml "
             f"-e candidate={preferred} when {preferred} is a standby, or failover.yml alone to promote the best one."
         )
-    return _plan_move(topology["nodes"], primary["name"], preferred)
+    return _plan_move(topology, primary["name"], preferred)

@@ -24,7 +24,6 @@ from ._lock import HandoverLock
 from ._lsn import format_lsn, parse_lsn, segment_start
 from ._pgbackrest import PgBackRest
 from ._server import Server, run_as_postgres
-from ._service import Service
 from ._session import Credentials, Session
 from ._start_guard import withdraw_record
 from ._switchover import ensure_slot, look_for_wal_as_usual, look_for_wal_often
@@ -40,15 +39,14 @@ class Promotion:
     """The promotion of ``own``. ``salvage`` is a folder with the dead primary's last segments, or None.
 
     ``stanza``: the archive that is asked which timelines it knows; None where there is none. ``archived_from``: the
-    first segment of it that this node may not have received to the end, or empty. ``newer_timeline``: one that somebody
-    else knows, whose number must not be used again.
+    first segment of it that this node may not have received to the end, or empty. ``newer_timeline``: one that the old
+    primary's disk knows, or 0.
     """
 
     own: Node
     nodes: list[Node]
     old_primary: str
     by: str
-    service: Service
     salvage: Path | None = None
     stanza: str | None = None
     archived_from: str = ""
@@ -93,6 +91,12 @@ class Promotion:
                 f"{format_lsn(own.position)}). Nothing was changed; promote {better.name}, or lose it with force=true."
             )
         timeline = own.timeline if own else 0
+        if self.newer_timeline > timeline and not self.force:
+            raise RelevoError(
+                f"{self.old_primary} was promoted to timeline {self.newer_timeline}, and {self.own.name} is on "
+                f"timeline {timeline}: it is not the heir of the last primary. Nobody was promoted. "
+                f"Start {self.old_primary} and run rejoin.yml, or lose what it has with force=true."
+            )
         return timeline, max(self.newer_timeline, self._check_archive(timeline))
 
     def _check_archive(self, timeline: int) -> int:

@@ -36,6 +36,10 @@ options:
     description: Inventory names of the nodes, for O(operation=states).
     type: list
     elements: str
+  machines:
+    description: Those of the O(nodes) that are no containers, and whether they answer. The engine is not asked.
+    type: dict
+    default: {}
   kind:
     description: What kind of node it is.
     type: str
@@ -43,10 +47,13 @@ options:
     required: true
   operation:
     description:
-      - V(state) asks what the engine says about the node, V(states) what it says about all O(nodes).
+      - V(state) asks what the engine says about the node, V(states) what it says about all O(nodes), and fails when
+        none of them answers.
       - V(fence) stops the node at once and for good. Docker kills the container, also when it is paused, and leaves it
-        down under the restart policy C(unless-stopped). Does nothing when it is stopped or missing. When O(content) is
-        given and the node is a container that is proved to be stopped, the marker is written as by V(write_marker).
+        down under the restart policy C(unless-stopped). Does nothing when it is stopped or missing. Then, for a
+        container that is proved to be stopped, all in one task since writers wait - with O(content) the marker is
+        written as by V(write_marker), with O(target_node) the WAL is copied as by V(read_wal), and with O(timeline) the
+        disk is asked for a newer one.
       - V(prove_stopped) asks for proof that the node is stopped. A paused container is not stopped, a missing one is.
       - V(write_marker) writes the fence marker onto the data volume of the node, running or stopped.
       - V(read_marker) reads it.
@@ -60,7 +67,9 @@ options:
     description: The fence marker; written as JSON. Needed by O(operation=write_marker), used by O(operation=fence).
     type: dict
   target_node:
-    description: Inventory name of the container node that gets the segments. Needed by O(operation=read_wal).
+    description:
+      - Inventory name of the container node that gets the segments. Needed by O(operation=read_wal), used by
+        O(operation=fence).
     type: str
   run_id:
     description: Names the staging directory. Made of the node's name and the time when not given.
@@ -129,6 +138,15 @@ states:
   type: dict
   returned: O(operation=states)
   sample: {postgres_master: running, postgres_slave: stopped}
+answering:
+  description: Names of the nodes that answer, in the order given.
+  type: list
+  elements: str
+  returned: O(operation=states)
+wal:
+  description: What V(read_wal) returns.
+  type: dict
+  returned: O(operation=fence) with O(target_node), where the disk can be read
 marked:
   description: Whether the marker is on the node's disk.
   type: bool
@@ -166,12 +184,16 @@ bytes:
   description: How much was copied.
   type: int
   returned: O(operation=read_wal)
+seconds:
+  description: How long it took to fence, prove and mark; in RV(wal), to copy.
+  type: float
+  returned: O(operation=fence) of a container, and O(operation=read_wal)
 ended:
   description: Why nothing more was copied.
   type: str
   returned: O(operation=read_wal)
 newer_timeline:
-  description: The timeline that the node went on on after that of the segments; 0 when there is none.
+  description: The newest timeline of the node after that of the segments, or after O(timeline); 0 when there is none.
   type: int
-  returned: O(operation=read_wal)
+  returned: O(operation=read_wal), and O(operation=fence) with O(timeline), where the disk can be read
 """

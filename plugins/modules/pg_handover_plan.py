@@ -8,17 +8,27 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: pg_handover_plan
-short_description: Decide what a failover or a failback has to do
+short_description: Ask who is primary, and decide what a failover or a failback has to do
 version_added: 0.1.0
 description:
-  - Takes what M(relevo.postgres.pg_primary_facts) returned and says which hand-over is needed, if any.
-  - Refuses a candidate that is no standby. Touches nothing. Runs on the controller.
+  - Asks all servers as M(relevo.postgres.pg_primary_facts) does, on the node that the task is delegated to, and says
+    which hand-over is needed, if any.
+  - Refuses when two servers take writes, and a candidate that is no standby. Touches nothing.
 author: The Relevo authors (@relevo)
 options:
-  topology:
-    description: The result of M(relevo.postgres.pg_primary_facts).
-    type: dict
+  nodes:
+    description: The servers of the cluster, as C(name), C(host) and C(port); see M(relevo.postgres.pg_primary_facts).
+    type: list
+    elements: dict
     required: true
+  silent:
+    description: Nodes that are known not to answer, and why. They are not asked.
+    type: dict
+    default: {}
+  timeout:
+    description: Seconds for each question to a server. All servers are asked at once.
+    type: float
+    default: 4
   preferred:
     description: The cluster's preferred primary.
     type: str
@@ -38,7 +48,7 @@ options:
     default: false
 attributes:
   action:
-    description: Has an action plugin that runs on the controller.
+    description: Has an action plugin that decides on the controller.
     support: full
   check_mode:
     description: Can run in check mode; the module only decides.
@@ -48,9 +58,12 @@ attributes:
 EXAMPLES = r"""
 - name: Decide
   relevo.postgres.pg_handover_plan:
-    topology: "{{ cluster_topology }}"
+    nodes:
+      - name: postgres_master
+      - name: postgres_slave
     preferred: postgres_master
     operation: failover
+  delegate_to: pgbackrest
   register: plan
 """
 
@@ -59,7 +72,8 @@ plan:
   description:
     - C(action) is V(switchover) (C(primary) lives and hands over), V(promote) (C(primary) is dead), V(return)
       (C(primary) is lost for good and C(candidate), which was primary before, returns from the archive) or V(finish)
-      (C(candidate) is primary already). C(message) says it in words.
+      (C(candidate) is primary already). C(message) says it in words, C(timeline) is the one that ends, and C(silent)
+      names the other nodes that do not answer.
   returned: success
   type: dict
   sample: {action: switchover, primary: postgres_master, candidate: postgres_slave, message: Hand over.}

@@ -11,8 +11,8 @@ short_description: Promote the standby on this node, in an emergency
 version_added: 0.1.0
 description:
   - Runs on the candidate's node, after the old primary was fenced and proved stopped; it does not prove that itself.
-  - Refuses when another node takes writes, and, unless O(force=true), when another standby knows more or the archive
-    knows a newer timeline than this node's.
+  - Refuses when another node takes writes, and, unless O(force=true), when another standby knows more, or the archive
+    or the dead primary's disk knows a newer timeline than this node's.
   - The new timeline is newer than any that the archive knows. Where the archive cannot be asked, RV(notices) says so.
   - With O(salvage), the dead primary's last WAL is replayed first.
   - On a node that is primary already it finishes what is missing after a promotion, so it can be run again.
@@ -42,7 +42,7 @@ options:
     type: str
     default: ''
   newer_timeline:
-    description: A timeline that the dead primary's disk knows; its number is not used again. 0 when there is none.
+    description: The newest timeline that the dead primary's disk knows. 0 when there is none.
     type: int
     default: 0
   force:
@@ -53,11 +53,6 @@ options:
     description: Who asked, for others who meet the lock.
     type: str
     default: ansible
-  service_manager:
-    description: The inventory's C(node_service_manager).
-    type: str
-    choices: [runit, systemd]
-    required: true
 attributes:
   check_mode:
     description: Makes the checks and says whether it would promote.
@@ -72,7 +67,6 @@ EXAMPLES = r"""
     nodes:
       - name: postgres_master
       - name: postgres_slave
-    service_manager: runit
   delegate_to: postgres_slave
 """
 
@@ -133,7 +127,6 @@ from ansible_collections.relevo.postgres.plugins.module_utils._arguments import 
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._promotion import Promotion
-from ansible_collections.relevo.postgres.plugins.module_utils._service import service_for
 from ansible_collections.relevo.postgres.plugins.module_utils._session import Session
 
 
@@ -145,7 +138,6 @@ def work(module):
         nodes=nodes,
         old_primary=module.params["old_primary"],
         by=module.params["by"],
-        service=service_for(module.params["service_manager"]),
         salvage=Path(salvage) if salvage and Path(salvage).is_dir() else None,
         stanza=module.params["stanza"],
         archived_from=module.params["archived_from"],
@@ -179,7 +171,6 @@ def main():
             "newer_timeline": {"type": "int", "default": 0},
             "force": {"type": "bool", "default": False},
             "by": {"type": "str", "default": "ansible"},
-            "service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True},
         },
         supports_check_mode=True,
     )

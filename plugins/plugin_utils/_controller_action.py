@@ -1,7 +1,7 @@
 # Copyright (c) The Relevo authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the actions that need no node have in common: they run in Ansible's own process.
+"""What our actions have in common: they do in Ansible's own process what needs no node.
 
 The start of a module takes 0.2 to 0.3 s, and in an emergency several of them would stand before the first write.
 """
@@ -32,8 +32,18 @@ class ControllerAction(ActionBase):
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
         """Do it, and return the task's result."""
 
+    def module(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Run a module on the node that the task is delegated to, and return its result; its failure is the task's."""
+        result: dict[str, Any] = self._execute_module(
+            module_name=name, module_args=arguments, task_vars=self._task_vars
+        )
+        if result.get("failed"):
+            raise AnsibleActionFail(result.pop("msg"), result=result)
+        return result
+
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         del tmp
+        self._task_vars = task_vars
         _validation, options = self.validate_argument_spec(**self.SPEC)
         result: dict[str, Any] = super().run(task_vars=task_vars)
         try:

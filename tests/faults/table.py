@@ -78,7 +78,7 @@ CASES = [
     # An emergency: the primary is dead, with rows that only it has.
     Case("failover", DEAD, "after", "Fence the old primary", "primary started", rejoin=True),
     Case("failover", DEAD, "before", "Promote the candidate", "repository paused", rejoin=True),
-    Case("failover", DEAD, "before", "Take what only the old primary has", "standby server killed", rejoin=True),
+    Case("failover", DEAD, "before", "Fence the old primary", "standby server killed", rejoin=True),
     Case("failover", DEAD, "before", "Promote the candidate", "controller killed", rejoin=True),
     Case("failover", DEAD, "", SALVAGE, "controller killed", rejoin=True),
     Case("failover", DEAD, "", SALVAGE, "standby killed", rejoin=True),

@@ -5,12 +5,10 @@ from __future__ import annotations
 import functools
 import json
 import os
-import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +43,6 @@ SELECT (SELECT count(*) FROM pg_stat_replication
    AND (SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready') = 0
    AND (SELECT coalesce(last_archived_time > coalesce(last_failed_time, '-infinity'), false) FROM pg_stat_archiver)
 """
-#: The tasks of roles/handover that fence (with proof and marker), and that copy the dead primary's WAL.
-FENCING = re.compile("Fence the old primary|Leave the marker|Leave the record of the fence")
-COPYING = re.compile("Take what only the old primary has")
 #: WAL that only the primary has when it dies, in messages of 1 MB.
 TAIL_MEGABYTES = 64
 TAIL = f"SELECT pg_logical_emit_message(true, 'tail', repeat('x', 1000000)) FROM generate_series(1, {TAIL_MEGABYTES})"
@@ -67,17 +62,10 @@ class Task:
     """A task of a play as Ansible's own record of events (callback ansible.posix.jsonl) tells of it."""
 
     def __init__(self, event: dict[str, Any]) -> None:
-        duration = event["task"]["duration"]
-        self.name: str = event["task"]["name"]
-        self.seconds = (_moment(duration["end"]) - _moment(duration["start"])).total_seconds()
         self.results: list[dict[str, Any]] = list(event["hosts"].values())
 
     def ran(self, module: str) -> bool:
         return any(result.get("action") == f"relevo.postgres.{module}" for result in self.results)
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
 
 
 def tasks_of(output: str) -> Iterator[Task]:
@@ -203,7 +191,11 @@ class Relevo:
         """``failover.yml`` away from the preferred primary, ``failback.yml`` back to it."""
         playbook = "failover.yml" if self.primary() == cluster.PRIMARY else "failback.yml"
         seconds, tasks = play(f"playbooks/{playbook}")
-        return {"command": seconds, playbook: seconds, "window": _result(tasks, "pg_switchover")["window_seconds"]}
+        return {
+            "command": seconds,
+            playbook: seconds,
+            "window": _result(tasks, "pg_switchover", "window_seconds")["window_seconds"],
+        }
 
     # --- emergencies ---------------------------------------------------------------------------------------------
 
@@ -232,11 +224,11 @@ class Relevo:
         """``failover.yml``. Its salvage: the copy of the dead primary's WAL and the replay. Its fencing: with proof and
         marker."""
         seconds, tasks = play("playbooks/failover.yml")
-        promotion = _result(tasks, "pg_promote")
+        fence, promotion = _result(tasks, "node_control", "wal"), _result(tasks, "pg_promote", "salvage_seconds")
         return {
             "command": seconds,
-            "fencing": _seconds(tasks, FENCING),
-            "salvage": _seconds(tasks, COPYING) + promotion["salvage_seconds"],
+            "fencing": fence["seconds"],
+            "salvage": fence["wal"]["seconds"] + promotion["salvage_seconds"],
             "salvaged_bytes": promotion["salvaged_bytes"],
         }
 
@@ -251,18 +243,9 @@ class Relevo:
         self.ready()
 
 
-def _seconds(tasks: list[Task], name: re.Pattern[str]) -> float:
-    """Of the tasks with such a name, which must be there: a play that calls them otherwise would seem to be quicker."""
-    found = [task.seconds for task in tasks if name.search(task.name)]
-    if not found:
-        raise BenchmarkError(
-            f"The play has no task named {name.pattern}: tell systems/relevo.py what it is called now."
-        )
-    return sum(found)
-
-
-def _result(tasks: list[Task], module: str) -> dict[str, Any]:
+def _result(tasks: list[Task], module: str, key: str) -> dict[str, Any]:
+    """What the call of the module that measured ``key`` returned."""
     for task in tasks:
-        if task.ran(module):
+        if task.ran(module) and key in task.results[0]:
             return task.results[0]
-    raise BenchmarkError(f"The play did not call {module}: nothing was handed over. Look at status.yml.")
+    raise BenchmarkError(f"No call of {module} returned {key}: nothing was handed over. Look at status.yml.")
