@@ -39,11 +39,12 @@ _value:
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.relevo.postgres.plugins.module_utils._cycle import SKIPPED, skip_note
-
 
 def backup_skip_note(backups: Sequence[Mapping[str, Any]], step: Mapping[str, Any]) -> dict[str, Any]:
     """See DOCUMENTATION."""
+    # Here, since Ansible loads all filters in each worker that uses one: at the top it costs every task 0.15 s.
+    from ansible_collections.relevo.postgres.plugins.module_utils._cycle import SKIPPED, skip_note
+
     label, note = skip_note(backups, step)
     return {"label": label, "annotations": {SKIPPED: note}}
 

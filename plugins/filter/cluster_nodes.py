@@ -43,14 +43,12 @@ _value:
 
 def cluster_nodes(names, hostvars, cluster_name="main"):
     """See DOCUMENTATION."""
+    # Ansible puts a host's variables together anew each time that it is asked for them, in 20 ms.
+    hosts = {name: hostvars[name] for name in names}
     return [
-        {
-            "name": name,
-            "host": hostvars[name].get("node_address", name),
-            "port": int(hostvars[name].get("node_port", 5432)),
-        }
-        for name in names
-        if hostvars[name].get("cluster_name", "main") == cluster_name
+        {"name": name, "host": host.get("node_address", name), "port": int(host.get("node_port", 5432))}
+        for name, host in hosts.items()
+        if host.get("cluster_name", "main") == cluster_name
     ]
 
 

@@ -40,8 +40,9 @@ def preferred_primaries(names, hostvars):
     """See DOCUMENTATION."""
     clusters = {}
     for name in names:
-        preferred = clusters.setdefault(hostvars[name].get("cluster_name", "main"), [])
-        if hostvars[name].get("node_preferred_primary", False):
+        host = hostvars[name]
+        preferred = clusters.setdefault(host.get("cluster_name", "main"), [])
+        if host.get("node_preferred_primary", False):
             preferred.append(name)
     return clusters
 
