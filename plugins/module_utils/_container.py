@@ -7,6 +7,7 @@ except what creates the containers."""
 from __future__ import annotations
 
 import errno
+import functools
 import io
 import posixpath
 import socket
@@ -248,6 +249,7 @@ class ContainerNode:
             entries = (entry.name for entry in found.archive if entry.name != found.first.name)
             return sorted(name.rpartition("/")[2] for name in entries)
 
+    @functools.cached_property
     def _postgres(self) -> tuple[int, int]:
         """The numbers of the user and the group that own the data."""
         for path in (OWNED_BY_POSTGRES, DATA_DIRECTORY):
@@ -260,7 +262,7 @@ class ContainerNode:
         inside = posixpath.relpath(path, DATA_DIRECTORY)
         if inside.startswith(".."):
             raise RelevoError(f"{path} is not below {DATA_DIRECTORY}.")
-        owner = self._postgres()
+        owner = self._postgres
         parts = inside.split("/")
         entries = [self._entry("/".join(parts[:at]), owner, 0o700) for at in range(1, len(parts))]
         entries.append(self._entry(inside, owner, 0o600, stream.size))
@@ -287,11 +289,8 @@ class ContainerNode:
                 raise RelevoError(f"{MARKER_PATH} of {self.name} is no marker: it has {stream.size} bytes.")
             return b"".join(stream.chunks).decode(errors="replace")
 
-    def write_marker(self, text: str) -> bool:
-        if self.read_marker() == text:
-            return False
+    def write_marker(self, text: str) -> None:
         data = text.encode()
         self.write_file(MARKER_PATH, FileStream(len(data), iter([data])))
         if self.read_marker() != text:
             raise RelevoError(f"The fence marker of {self.name} could not be read back. Look at its data volume.")
-        return True

@@ -66,8 +66,8 @@ class Node(Protocol):
     def prove_stopped(self) -> Proof:
         """Ask whoever runs the node whether it is stopped."""
 
-    def write_marker(self, text: str) -> bool:
-        """Write the fence marker onto the node's data volume; returns whether that changed anything."""
+    def write_marker(self, text: str) -> None:
+        """Write the fence marker onto the node's data volume; it can be read back when this returns."""
 
     def read_marker(self) -> str | None:
         """The fence marker's text, or None when there is none."""
@@ -272,7 +272,7 @@ class CommandNode:
     def prove_stopped(self) -> Proof:
         return self._run()
 
-    def write_marker(self, text: str) -> bool:
+    def write_marker(self, text: str) -> None:
         raise self._impossible("writing its fence marker")
 
     def read_marker(self) -> str | None:
