@@ -250,10 +250,10 @@ def test_without_rivals_nothing_is_claimed_about_them() -> None:
 
 def test_emergencies_are_judged_by_their_longest_less_what_is_measured_by_itself() -> None:
     rows = [
-        row("relevo", "killed", first_write=2.0, lost=0),
-        row("relevo", "killed", first_write=3.5, lost=0),
+        row("relevo", "killed", first_write=2.0, salvage=0.0, lost=0),
+        row("relevo", "killed", first_write=3.75, salvage=0.25, lost=0),
         row("relevo", "killed with a tail", first_write=5.0, salvage=2.5, lost=0),
-        row("relevo", "paused", first_write=4.0, fencing=0.5, lost=0),
+        row("relevo", "paused", first_write=4.5, fencing=0.5, salvage=0.5, lost=0),
         row("relevo", "paused", first_write=9.0, failure="It fell over."),
         row("floor", "killed", first_write=9.0, lost=7),
     ]

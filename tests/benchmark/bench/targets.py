@@ -95,15 +95,21 @@ def planned_targets(rows: list[Row], quiet_machine: bool) -> list[Target]:
 
 
 def emergency_targets(rows: list[Row]) -> list[Target]:
-    def beyond(kind: str, figure: str) -> float | None:
+    def beyond(kind: str, *figures: str) -> float | None:
         mine = [row for row in rows if (row["system"], row["variant"], row["kind"]) == (*OURS, kind)]
-        return most([row["first_write"] - row[figure] for row in mine if "first_write" in row and "failure" not in row])
+        return most(
+            [
+                row["first_write"] - sum(row[figure] for figure in figures)
+                for row in mine
+                if "first_write" in row and "failure" not in row
+            ]
+        )
 
     lost = values(rows, "lost", None, OURS)
     return [
-        Target("killed: first write after the command, longest", 3, most(values(rows, "first_write", "killed", OURS))),
+        Target("killed: first write after the command, less its salvage: longest", 3, beyond("killed", "salvage")),
         Target("killed with a tail: the same, less its salvage", 3, beyond("killed with a tail", "salvage")),
-        Target("paused: the same, less its fencing", 3, beyond("paused", "fencing")),
-        Target("cut off: the same, less its fencing", 3, beyond("cut off", "fencing")),
+        Target("paused: the same, less its fencing too", 3, beyond("paused", "salvage", "fencing")),
+        Target("cut off: the same, less its fencing too", 3, beyond("cut off", "salvage", "fencing")),
         Target(f"acknowledged rows lost in {len(lost)} emergencies", 0, sum(lost) if lost else None, "rows"),
     ]
