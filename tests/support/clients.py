@@ -124,11 +124,16 @@ class NeverTwo(Background):
         return takes_writes_inside(node) if node in self.inside else takes_writes(node)
 
 
-def takes_writes_inside(node: str) -> bool:
-    """Whether a client on the node itself would find a primary there."""
+def role_inside(node: str) -> str:
+    """What a client on the node itself finds there: ``primary``, ``standby``, or nothing while the server is down."""
     command = ["docker", "exec", node, "psql", "-U", "root", "-d", "imdb", "-XAtc", ROLE]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    return done.stdout.strip() == "f"
+    return {"f": "primary", "t": "standby"}.get(done.stdout.strip(), "")
+
+
+def takes_writes_inside(node: str) -> bool:
+    """Whether a client on the node itself would find a primary there."""
+    return role_inside(node) == "primary"
 
 
 def takes_writes(node: str) -> bool:

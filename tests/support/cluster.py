@@ -25,16 +25,22 @@ GUARD_STATUS = "/var/lib/postgresql/relevo/guard-status.json"
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
 
-def inventory() -> Path:
-    """The inventory of the scenarios, or a copy of it with this cluster's names and ports."""
+def inventory(network: str = NETWORK, first_port: int = FIRST_PORT, third: bool = False) -> Path:
+    """The inventory of the scenarios, or a copy of it with other names and ports; with ``third``, another standby."""
     original = ROOT / "molecule" / "inventory.yml"
-    if NETWORK == "relevo_test":
+    if network == "relevo_test":
         return original
-    folder = ROOT / ".cache" / "clusters" / NETWORK
+    folder = ROOT / ".cache" / "clusters" / network
     folder.mkdir(parents=True, exist_ok=True)
-    text = original.read_text().replace("relevo_test", NETWORK).replace("{{ inventory_dir }}", str(original.parent))
+    text = original.read_text().replace("relevo_test", network).replace("{{ inventory_dir }}", str(original.parent))
     for offset, port in enumerate(("15432", "15433", "16379")):
-        text = text.replace(port, str(FIRST_PORT + offset))
+        text = text.replace(port, str(first_port + offset))
+    if third:
+        standby = f"        {network}_standby:\n"
+        assert standby in text
+        text = text.replace(
+            standby, f"        {network}_third:\n          node_published_port: {first_port + 3}\n{standby}"
+        )
     (folder / "inventory.yml").write_text(text)
     return folder / "inventory.yml"
 
