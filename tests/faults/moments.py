@@ -86,11 +86,22 @@ def requested(scene: Scene) -> Callable[[], Release]:
     return reached
 
 
+def end_wal_receiver(node: str) -> None:
+    """One that hangs on the dead connection could not be ended without the process that is to be frozen."""
+
+    def ended() -> bool:
+        pid = psql(node, "SELECT pid FROM pg_stat_wal_receiver")
+        if pid:
+            # pg_terminate_backend() knows only processes that clients and background workers have.
+            shell(node, "sh", "-c", f"! kill -0 {pid} 2>/dev/null || kill -TERM {pid}")
+        return not pid
+
+    wait_until(ended, "the WAL receiver to end", 30)
+
+
 def salvage(scene: Scene) -> Callable[[], Release]:
     """The candidate has left the dead primary and has not replayed what was saved of its WAL."""
-    receiver = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_wal_receiver"
-    # One that hangs on the dead connection could not be ended without the process that is frozen here.
-    wait_until(lambda: psql(scene.standby, receiver) == "0", "the WAL receiver to end", 30)
+    end_wal_receiver(scene.standby)
     startup = backend(scene.standby, "startup")
     signal_process(scene.standby, startup, "STOP")
 

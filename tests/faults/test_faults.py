@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 from clients import NeverTwo, Writer, more, wait_until_streaming
-from cluster import PRIMARY, STANDBY, psql
+from cluster import PRIMARY, STANDBY, nothing_needs_attention, psql
 from controller import LOG, Controller, Ended, run
 from injections import FAULTS
 from moments import MOMENTS
@@ -69,8 +69,7 @@ def attempt(case: Case, result: Result) -> None:
         demand_rows(result, writer, rules, " ".join(" ".join(said).split()))
         hole = archive_hole(start)
         assert hole == [], f"the archive has a hole: {', '.join(hole)}"
-        needs = [line.strip() for line in home.output.splitlines() if line.startswith("!")]
-        assert "Nothing needs attention." in home.output, f"status.yml says: {' '.join(needs)}"
+        nothing_needs_attention(home.output)
     finally:
         result.seconds = time.monotonic() - started
 

@@ -1,17 +1,49 @@
-"""One cluster for all tests of this folder: made before the first, removed with its data after the last."""
+"""One cluster for all tests of this folder: made before the first, removed with its data after the last.
+
+A test that fails may leave anything behind. The next one gets a new cluster, so that each failure is its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
-from cluster import play
+from cluster import labels, play
+
+BROKEN = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        item.session.stash[BROKEN] = True
+    return report
+
+
+def provision() -> None:
+    """From nothing; whatever is there is removed first."""
+    play("playbooks/down.yml", "-e", "down_data=true")
+    play("site.yml")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def provisioned() -> Iterator[None]:
-    """Provision from nothing; whatever an earlier run left is removed first."""
-    play("playbooks/down.yml", "-e", "down_data=true")
-    play("site.yml")
+    provision()
     yield
     play("playbooks/down.yml", "-e", "down_data=true")
+
+
+@pytest.fixture(autouse=True)
+def unharmed(provisioned: None, request: pytest.FixtureRequest) -> None:
+    """The cluster as the test before it was meant to leave it, or a new one."""
+    if request.session.stash.get(BROKEN, False):
+        request.session.stash[BROKEN] = False
+        provision()
+
+
+@pytest.fixture
+def backed_up(unharmed: None) -> None:
+    """There is a backup, without which ``status.yml`` complains: for a module of tests that is run alone."""
+    if not labels():
+        play("backup.yml")

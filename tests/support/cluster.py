@@ -166,6 +166,13 @@ def records() -> list[dict[str, str]]:
     return sorted(listed, key=lambda record: (record["fecha"], record["hora"]))
 
 
+def nothing_needs_attention(said: str | None = None) -> None:
+    """``status.yml`` (or ``said``, what it printed) complains of nothing; else the test fails with its complaints."""
+    output = play(STATUS).output if said is None else said
+    complaints = [line.strip() for line in output.splitlines() if line.startswith("!")]
+    assert "Nothing needs attention." in output, f"status.yml says: {' '.join(complaints)}"
+
+
 def labels() -> list[str]:
     """The backups that the repository knows, oldest first."""
     information = json.loads(shell(REPOSITORY, "pgbackrest", "--stanza=main", "--output=json", "info", user="postgres"))
