@@ -41,7 +41,7 @@ def fetch_segments(stanza: str, first: str, directory: Path = DIRECTORY, timeout
             return found
         if called.returncode:
             raise RelevoError(
-                f"The archive has {first}, which nobody else has, but {name} could not be fetched: "
+                f"{name} could not be fetched from the archive, which may be the only one that has it: "
                 f"{called.stderr.strip() or f'exit {called.returncode}'}. Nobody was promoted. Mend the repository and "
                 "run this again, or lose what it has with -e force=true."
             )

@@ -176,8 +176,9 @@ class ContainerNode:
     def fence(self) -> bool:
         """Kill the container.
 
-        A paused one is killed too: the engine sends SIGKILL first and thaws it then, so that no instruction of it runs
-        any more. A killed container counts as stopped by hand, so the policy ``unless-stopped`` leaves it down.
+        A paused one is killed too: the engine sends SIGKILL first and thaws it then. What was under way in it may still
+        be acknowledged in that moment; its WAL is on the disk, so the salvage has it. A killed container counts as
+        stopped by hand, so the policy ``unless-stopped`` leaves it down.
         """
         if self.state() in ("missing", "stopped"):
             return False

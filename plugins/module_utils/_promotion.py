@@ -10,6 +10,7 @@ import pwd
 import re
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,11 @@ class Promotion:
 
         Returns the timeline of this node and the newest that the archive knows.
         """
-        topology = Topology(probe(self.nodes, self.timeout, self.credentials))
+        # The archive takes as long to answer as the servers do.
+        with ThreadPoolExecutor(max_workers=1) as asking:
+            archived = asking.submit(self._newest_archived)
+            topology = Topology(probe(self.nodes, self.timeout, self.credentials))
+            newest = archived.result()
         rivals = [state.name for state in topology.primaries if state.name != self.own.name]
         if rivals:
             raise RelevoError(f"{rivals[0]} takes writes. Nothing was changed; use failover.yml with a candidate.")
@@ -97,27 +102,26 @@ class Promotion:
                 f"timeline {timeline}: it is not the heir of the last primary. Nobody was promoted. "
                 f"Start {self.old_primary} and run rejoin.yml, or lose what it has with force=true."
             )
-        return timeline, max(self.newer_timeline, self._check_archive(timeline))
-
-    def _check_archive(self, timeline: int) -> int:
-        """A repository that hangs holds up a promotion for no longer than one question takes."""
-        if self.stanza is None:
-            return 0
-        try:
-            newest = newest_archived_timeline(PgBackRest(self.stanza), self.timeout)
-        except RelevoError as error:
-            self.warnings.append(
-                f"The archive could not be asked which timelines it knows, so the new one may bear the number of one "
-                f"that was given up, and not be archived: {error.message}"
-            )
-            return 0
         if newest > timeline and not self.force:
             raise RelevoError(
                 f"The archive holds a newer timeline ({newest}) than that of {self.own.name} ({timeline}): it is not "
                 "the heir of the last primary. Nobody was promoted. Start the node that is on that timeline and run "
                 "this again, or lose what it has with force=true."
             )
-        return newest
+        return timeline, max(self.newer_timeline, newest)
+
+    def _newest_archived(self) -> int:
+        """0 where it cannot be told. A repository that hangs holds a promotion up for as long as one question takes."""
+        if self.stanza is None:
+            return 0
+        try:
+            return newest_archived_timeline(PgBackRest(self.stanza), self.timeout)
+        except RelevoError as error:
+            self.warnings.append(
+                f"The archive could not be asked which timelines it knows, so the new one may bear the number of one "
+                f"that was given up, and not be archived: {error.message}"
+            )
+            return 0
 
     def _fetch_archived(self) -> list[str]:
         """What the dead primary had archived and this node may not have received; called where the archive answers."""

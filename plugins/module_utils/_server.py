@@ -246,7 +246,7 @@ class Server:
 def primary_conninfo(primary: Node, standby: str) -> str:
     """How ``standby`` follows ``primary``: the password comes from the passfile, never from a setting.
 
-    ``tcp_user_timeout`` and keepalives end a connection to a host that has gone without a word.
+    Keepalives and ``wal_receiver_timeout`` end a connection to a host that has gone without a word.
     """
     settings = {
         "host": primary.host,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from cluster import (
+    NETWORK,
     PRIMARY,
     REDIS,
     REPOSITORY,
@@ -100,6 +101,19 @@ def test_a_word_that_we_do_not_know(message: str, name: str, argument: str) -> N
 def test_a_candidate_that_is_no_standby() -> None:
     with stopped(STANDBY):
         refused(f"{STANDBY} is no standby", "playbooks/failover.yml", "-e", f"candidate={STANDBY}")
+    wait_until_streaming()
+
+
+def test_a_standby_that_is_cut_off_is_not_believed() -> None:
+    """It sees nobody but itself; the nodes that see the others say who is primary, and nobody is promoted."""
+    docker("network", "disconnect", NETWORK, STANDBY)
+    try:
+        refused(f"{PRIMARY} is primary and no standby answers", "playbooks/failover.yml")
+        status = play("playbooks/status.yml").text
+        assert f"{STANDBY} does not answer" in status
+        assert "No primary takes writes" not in status
+    finally:
+        docker("network", "connect", NETWORK, STANDBY)
     wait_until_streaming()
 
 

@@ -75,7 +75,7 @@ def test_a_primary_without_its_standby_waits_until_it_is_told_not_to() -> None:
             wait_until(lambda: psql(PRIMARY, stuck) == "1", "a client to wait for the standby", 60)
             seen = len(writer.acknowledged)
             said = play("playbooks/status.yml").text
-            assert f"BLOCKED: the synchronous standby of {PRIMARY} does not confirm" in said
+            assert f"BLOCKED: the synchronous standby of {PRIMARY} does not confirm" in said, said
             assert "site.yml -e postgresql_synchronous=false" in said
             assert len(writer.acknowledged) == seen
 

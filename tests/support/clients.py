@@ -31,17 +31,28 @@ def dsn() -> str:
 class Background:
     """Works in a thread of its own until it is told to stop."""
 
+    #: What it was stopped by, if it did not stop by itself, or what it has not come back from.
+    trouble: str = field(default="", init=False)
     _stop: threading.Event = field(default_factory=threading.Event, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
 
     def _begin(self, work: Callable[..., None], *arguments: int) -> None:
-        self._thread = threading.Thread(target=work, args=arguments, daemon=True)
+        def kept() -> None:
+            try:
+                work(*arguments)
+            except Exception as error:
+                self.trouble = f"{type(self).__name__} died: {error!r}"
+                raise
+
+        self._thread = threading.Thread(target=kept, daemon=True)
         self._thread.start()
 
     def _end(self) -> None:
         self._stop.set()
         if self._thread:
             self._thread.join(30)
+            if self._thread.is_alive():
+                self.trouble = f"{type(self).__name__} hangs"
 
 
 @dataclass
@@ -56,6 +67,7 @@ class Writer(Background):
     ledger: Path | None = None
     acknowledged: list[int] = field(default_factory=list)
     longest_outage: float = 0.0
+    last_error: str = ""
 
     def __enter__(self) -> Writer:
         with psycopg.connect(dsn(), autocommit=True) as connection:
@@ -83,7 +95,8 @@ class Writer(Background):
                         written_at = time.monotonic()
                         self._keep(number)
                         self._stop.wait(self.pause)
-            except psycopg.Error:
+            except psycopg.Error as error:
+                self.last_error = " ".join(f"{error}".split())
                 self._stop.wait(0.02)
 
     def _keep(self, number: int) -> None:
@@ -110,6 +123,7 @@ class NeverTwo(Background):
 
     def __exit__(self, *_exception: object) -> None:
         self._end()
+        assert self.trouble == ""
         assert self.rounds > 0, "nobody watched"
         assert self.both == 0, f"in {self.both} of {self.rounds} rounds both servers took writes"
 
@@ -155,5 +169,14 @@ def wait_until_streaming(primary: str) -> None:
 def more(writer: Writer, rows: int = 20) -> list[int]:
     """Let the client get some more rows acknowledged; returns all that are."""
     wanted = len(writer.acknowledged) + rows
-    wait_until(lambda: len(writer.acknowledged) >= wanted, f"{rows} more rows to be acknowledged", 60)
+
+    def enough() -> bool:
+        assert writer.trouble == ""
+        return len(writer.acknowledged) >= wanted
+
+    try:
+        wait_until(enough, f"{rows} more rows to be acknowledged", 60)
+    except AssertionError as error:
+        error.add_note(f"The client's last error: {writer.last_error or 'none'}")
+        raise
     return list(writer.acknowledged)
