@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import errno
+import platform
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +17,29 @@ from ._errors import RelevoError
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
+#: What a disk answers that is full, over its quota, or was made read-only by its own errors.
+DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
 
 def run_module(module: AnsibleModule, work: Callable[[AnsibleModule], dict[str, Any]]) -> None:
     """Run ``work`` and end the module with its result, or with its foreseeable failure.
 
     ``work`` returns the arguments of ``exit_json``. A ``RelevoError`` becomes
-    ``fail_json`` here and nowhere else; anything else is a bug and shows its traceback.
+    ``fail_json`` here and nowhere else, and so does a disk that takes nothing more. Anything else is a bug and shows
+    its traceback.
     """
     try:
         result = work(module)
     except RelevoError as error:
         module.fail_json(msg=error.message, **error.details)
+    except OSError as error:
+        if error.errno not in DISK_REFUSES:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        module.fail_json(
+            msg=f"A disk of {platform.node()} cannot be written to: {error.strerror}{where}. "
+            "Make room there, then run this again."
+        )
     else:
         module.exit_json(**result)
 

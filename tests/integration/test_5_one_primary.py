@@ -174,7 +174,9 @@ def test_the_promotion_is_requested_and_the_old_primary_dies_before_the_answer()
         with frozen(PRIMARY, "postgres: checkpointer"), controller(FAILOVER) as failover:
             with promotion_requested():
                 docker("restart", PRIMARY)
-                assert failover.wait().code != 0
+                ended = failover.wait()
+                assert ended.code != 0
+                assert f"{PRIMARY} went away in the middle of this" in ended.text
                 wait_for_verdict(PRIMARY, "refuse", "it was fenced by")
                 assert not takes_writes(STANDBY)
             wait_until(lambda: takes_writes(STANDBY), "the requested promotion to happen", 60)

@@ -1,0 +1,44 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a module ends when its work cannot be done."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Any
+
+import pytest
+
+from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
+
+
+class Failed(Exception):
+    pass
+
+
+class Module:
+    """What ``run_module`` uses of an ``AnsibleModule``."""
+
+    def fail_json(self, msg: str, **_details: Any) -> None:
+        raise Failed(msg)
+
+
+def run(error: Exception) -> None:
+    def work(_module: object) -> dict[str, Any]:
+        raise error
+
+    run_module(Module(), work)  # type: ignore[arg-type]
+
+
+def test_a_full_disk_says_where_and_what_to_do() -> None:
+    with pytest.raises(Failed, match=r"cannot be written to: No space left on device\. Make room there, then run this"):
+        run(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    with pytest.raises(Failed, match=r"Read-only file system \(/var/lib/x\)\. Make room"):
+        run(OSError(errno.EROFS, os.strerror(errno.EROFS), "/var/lib/x"))
+
+
+def test_any_other_error_of_the_system_is_a_bug() -> None:
+    with pytest.raises(PermissionError):
+        run(PermissionError(errno.EACCES, "Permission denied"))
