@@ -44,8 +44,12 @@ def end_orphans(path: Path) -> None:
 
 
 @contextmanager
-def alone(directory: Path) -> Iterator[int]:
-    """Hold the node's lock; yields its file, which every copy must inherit."""
+def alone(directory: Path, patience: float = 30.0) -> Iterator[int]:
+    """Hold the node's lock; yields its file, which every copy must inherit.
+
+    A rejoin that lost its controller goes on to its end, most often within seconds: it is awaited for ``patience``
+    seconds.
+    """
     _marker.ensure_directory(directory)
     path = directory / "rejoin.lock"
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -58,12 +62,15 @@ def alone(directory: Path) -> Iterator[int]:
         return True
 
     try:
-        # Whoever has just taken it writes its number within a moment; until then an older one stands there.
-        deadline = time.monotonic() + 1
+        began = owned = time.monotonic()
         while not lock():
+            now = time.monotonic()
             if owner_lives(path.read_text()):
-                raise RelevoError("Another rejoin is at work on this node. Wait for its end, then run this again.")
-            if time.monotonic() > deadline:
+                owned = now
+                if now - began > patience:
+                    raise RelevoError("Another rejoin is at work on this node. Wait for its end, then run this again.")
+            # Whoever has just taken it writes its number within a moment; until then an older one stands there.
+            elif now - owned > 1:
                 end_orphans(path)
                 wait_until(lock, "what a killed rejoin has left running to end", 15)
                 break

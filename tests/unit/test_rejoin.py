@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -275,12 +276,26 @@ def holder(path: Path) -> subprocess.Popen[bytes]:
     return process
 
 
+def owned(directory: Path) -> subprocess.Popen[bytes]:
+    """A process that holds the lock and stands in its file."""
+    process = holder(directory / "rejoin.lock")
+    owner = {"pid": process.pid, "starttime": _marker.start_time(process.pid)}
+    (directory / "rejoin.lock").write_text(json.dumps(owner))
+    return process
+
+
+def test_a_rejoin_that_ends_by_itself_is_awaited(tmp_path: Path) -> None:
+    process = owned(tmp_path)
+    ending = threading.Timer(0.3, process.communicate)
+    ending.start()
+    with _rejoin_lock.alone(tmp_path):
+        assert process.wait(timeout=5) == 0
+    ending.join()
+
+
 def test_a_second_rejoin_is_refused(tmp_path: Path) -> None:
-    process = holder(tmp_path / "rejoin.lock")
-    (tmp_path / "rejoin.lock").write_text(
-        json.dumps({"pid": process.pid, "starttime": _marker.start_time(process.pid)})
-    )
-    with pytest.raises(RelevoError, match="Another rejoin is at work"), _rejoin_lock.alone(tmp_path):
+    process = owned(tmp_path)
+    with pytest.raises(RelevoError, match="Another rejoin is at work"), _rejoin_lock.alone(tmp_path, patience=0.1):
         pass
     assert process.poll() is None
     process.communicate()
