@@ -8,19 +8,23 @@ from collections.abc import Iterator
 import pytest
 from cluster import play
 from controller import LOG
-from result import Result, machine, publish, save
+from result import Result, earlier, machine, publish, save
 from scene import provision
 
 
 @pytest.fixture(scope="session")
 def results() -> Iterator[list[Result]]:
-    """What became of the cases so far. RELEVO_FAULTS_KEEP=yes uses the cluster that is there, and leaves it there."""
+    """What became of the cases so far.
+
+    RELEVO_FAULTS_KEEP=yes uses the cluster that is there, and leaves it there. RELEVO_FAULTS_MERGE=yes puts the chosen
+    cases into the results of the last run.
+    """
     keep = os.environ.get("RELEVO_FAULTS_KEEP") == "yes"
     if not keep:
         provision()
     LOG.unlink(missing_ok=True)
     where = machine()
-    found: list[Result] = []
+    found = earlier() if os.environ.get("RELEVO_FAULTS_MERGE") == "yes" else []
     yield found
     save(found)
     publish(found, where)

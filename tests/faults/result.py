@@ -46,7 +46,23 @@ class Result:
     reported: bool = False
     seconds: float = 0.0
     repaired: str = ""
+    rerun: bool = False
     problems: list[str] = field(default_factory=list)
+
+
+def earlier() -> list[Result]:
+    """What the last run has left."""
+    return [Result(**row) for row in json.loads((FOLDER / "faults.json").read_text())]
+
+
+def record(results: list[Result], result: Result) -> None:
+    """Add a case, or put it in the place of its earlier run; the page says which those are."""
+    for index, before in enumerate(results):
+        if before.name == result.name:
+            result.rerun = True
+            results[index] = result
+            return
+    results.append(result)
 
 
 def save(results: Sequence[Result]) -> None:
@@ -71,6 +87,7 @@ def page(results: Sequence[Result], machine: str) -> str:
         f"{count} needed {times} more run{'' if times == 1 else 's'}" for times, count in sorted_counts(needed)
     )
     rows = sum(result.acknowledged for result in results)
+    rerun = [f"*{result.name}*" for result in results if result.rerun]
     lines = [
         HEAD,
         f"{len(results)} cases in {sum(result.seconds for result in results) / 60:.0f} min: {well} went well, "
@@ -79,6 +96,11 @@ def page(results: Sequence[Result], machine: str) -> str:
         "",
         f"{machine}.",
         "",
+        *(
+            [f"Run again after the others, when what they showed had been mended: {', '.join(rerun)}.", ""]
+            if rerun
+            else []
+        ),
     ]
     for play in dict.fromkeys(case.play for case in CASES):
         chosen = [result for result in results if known[result.name].play == play]

@@ -11,7 +11,7 @@ from cluster import PRIMARY, STANDBY, nothing_needs_attention, psql
 from controller import LOG, Controller, Ended, run
 from injections import FAULTS
 from moments import MOMENTS
-from result import Result, save
+from result import Result, record, save
 from scene import STATES, Scene, ensure, must, ruler
 from table import CASES, START, Case
 from wal_chain import archive_hole, backups
@@ -33,7 +33,7 @@ TRIES = 3
 )
 def test_fault(case: Case, results: list[Result]) -> None:
     result = Result(case.name)
-    results.append(result)
+    record(results, result)
     try:
         attempt(case, result)
     except BaseException as error:
