@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,17 @@ def describe() -> dict[str, Any]:
 def load() -> list[float]:
     """The load averages of the last 1, 5 and 15 minutes."""
     return [round(one, 2) for one in os.getloadavg()]
+
+
+def settle(most: float, patience: float = 180) -> list[float]:
+    """Wait until the load of the last minute is at most ``most``, since the provisioning itself has raised it.
+
+    Returns the load averages. After ``patience`` seconds they are what they are, and the page says so.
+    """
+    deadline = time.monotonic() + patience
+    while load()[0] > most and time.monotonic() < deadline:
+        time.sleep(2)
+    return load()
 
 
 def _field(path: Path, name: str) -> str:

@@ -58,8 +58,12 @@ def share(part: float | None, whole: float | None) -> float | None:
     return None if part is None or not whole else part / whole
 
 
+def quiet_load(cores: int) -> float:
+    return QUIET_LOAD_PER_CORE * cores
+
+
 def is_quiet(load_before: float, cores: int) -> bool:
-    return load_before <= QUIET_LOAD_PER_CORE * cores
+    return load_before <= quiet_load(cores)
 
 
 OURS, FLOOR = ("relevo", ""), ("floor", "")
