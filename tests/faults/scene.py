@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -106,10 +107,18 @@ def demand_whole() -> str:
         raise Broken("there is not exactly one primary")
     if psql(found, "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") != "1":
         raise Broken("no standby streams")
+    if backup_processes():
+        raise Broken("a backup is at work")
     for node in (PRIMARY, STANDBY):
         if shell(node, "sh", "-c", f"ls {FENCE} {PGDATA}.new 2>/dev/null || :"):
             raise Broken(f"{node} is fenced, or was left in the middle of a copy")
     return found
+
+
+def backup_processes() -> list[str]:
+    """What a case has left running on the repository host, and what would keep the next backup from its lock."""
+    listed = shell(REPOSITORY, "ps", "-u", "postgres", "-o", "pid=,args=").splitlines()
+    return [line.split()[0] for line in listed if re.search(r"pgbackrest .*backup\b", line)]
 
 
 def must(name: str, *arguments: str) -> Ended:
@@ -131,6 +140,8 @@ def repair() -> str:
         unpause(node)
         connect(node)
         start(node)
+    for number in backup_processes():
+        shell(REPOSITORY, "sh", "-c", f"! kill -0 {number} 2>/dev/null || kill -TERM {number}")
     for node in (PRIMARY, STANDBY):
         if status(node) == "running":
             # Whatever a case has frozen.
