@@ -3,27 +3,40 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the actions of modules have in common that work on a node for long: it may go away in the middle of it.
 
-Ansible then says that it found no start of a JSON text in what the module printed.
+Ansible then says that it found no start of a JSON text in what the module printed, or waits for ever.
 """
 
 from __future__ import annotations
 
+import functools
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action.normal import ActionModule as NormalAction
 
+from ansible_collections.relevo.postgres.plugins.module_utils import _container
+from ansible_collections.relevo.postgres.plugins.plugin_utils import _frozen
+
 #: How a process ends that was killed, as all are when their container dies.
 KILLED = 137
+engine = functools.cache(_container.connect)
 
 
 class NodeAction(NormalAction):
-    """Runs the module of its name; a module that was killed before it answered fails with what to do about it."""
+    """Runs the module of its name; where its node went away, or froze, it fails with what to do about it."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        result: dict[str, Any] = super().run(tmp, task_vars)
+        node = str(self._task.delegate_to or (task_vars or {})["inventory_hostname"])
+        try:
+            with self._watched():
+                result: dict[str, Any] = super().run(tmp, task_vars)
+        except _frozen.FrozenError:
+            raise AnsibleActionFail(
+                f"{node} has been paused for {_frozen.PATIENCE:g} s in the middle of this, and its work stands "
+                "still. Let it go on (docker unpause), or stop it; see status.yml, then run this again."
+            ) from None
         if result.get("failed") and result.get("rc") == KILLED and result.get("module_stdout") == "":
-            node = self._task.delegate_to or (task_vars or {})["inventory_hostname"]
             raise AnsibleActionFail(
                 f"{node} went away in the middle of this, or the work there was killed; how far it came is not known. "
                 "See status.yml, then run this again: it finishes what is missing. "
@@ -31,3 +44,10 @@ class NodeAction(NormalAction):
                 result={"rc": KILLED, "module_stderr": result.get("module_stderr", "")},
             )
         return result
+
+    def _watched(self) -> AbstractContextManager[None]:
+        """Over SSH a machine that froze is noticed by the connection; the engine's goes on waiting."""
+        if not self._connection.transport.startswith("community.docker."):
+            return nullcontext()
+        name = self._connection.get_option("remote_addr")
+        return _frozen.watched(lambda: str(_container.ContainerNode(engine(), name).state()))
