@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import time
 from collections.abc import Callable
@@ -146,14 +145,10 @@ OPERATIONS: dict[str, Callable[[Options, _node.Node, bool], Result]] = {
 }
 
 
-#: One client for all that a task does: each new one asks the engine for a sign of life.
-engine = functools.cache(_container.connect)
-
-
 def node_of(options: Options, name: str) -> _node.Node:
     """The only place that chooses between the kinds of nodes."""
     if options["kind"] == "docker":
-        return _container.ContainerNode(engine(), name)
+        return _container.ContainerNode(_container.engine(), name)
     return _node.CommandNode(name, options["fence_command"], options["fence_timeout"])
 
 

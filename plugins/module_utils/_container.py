@@ -55,6 +55,10 @@ def connect(timeout: float = 60) -> Any:
     return client
 
 
+#: One client for all that a task does: each new one asks the engine for a sign of life.
+engine = functools.cache(connect)
+
+
 @contextmanager
 def engine_errors(what: str) -> Iterator[None]:
     """Turn what the engine answers into one sentence."""

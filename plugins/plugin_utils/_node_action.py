@@ -8,19 +8,16 @@ Ansible then says that it found no start of a JSON text in what the module print
 
 from __future__ import annotations
 
-import functools
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action.normal import ActionModule as NormalAction
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _container
 from ansible_collections.relevo.postgres.plugins.plugin_utils import _frozen
 
 #: How a process ends that was killed, as all are when their container dies.
 KILLED = 137
-engine = functools.cache(_container.connect)
 
 
 class NodeAction(NormalAction):
@@ -49,5 +46,8 @@ class NodeAction(NormalAction):
         """Over SSH a machine that froze is noticed by the connection; the engine's goes on waiting."""
         if not self._connection.transport.startswith("community.docker."):
             return nullcontext()
+        # Takes long to load, and the connection of a machine does without it.
+        from ansible_collections.relevo.postgres.plugins.module_utils import _container
+
         name = self._connection.get_option("remote_addr")
-        return _frozen.watched(lambda: str(_container.ContainerNode(engine(), name).state()))
+        return _frozen.watched(lambda: str(_container.ContainerNode(_container.engine(), name).state()))

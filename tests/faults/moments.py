@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cluster import psql, shell, wait_until
-from scene import FENCE, PGDATA, Scene, signal_process, status, wait_inside
+from scene import FENCE, PGDATA, Scene, signal_if_there, signal_process, status, wait_inside
 
 REPLICATION_CONF = "/etc/relevo/conf.d/90-replication.conf"
 # Looks for a process by its command line, as often as it can, and freezes it.
@@ -50,7 +50,7 @@ def release(node: str, *pids: str) -> Release:
         # With the container its processes are gone.
         if status(node) == "running":
             for pid in pids:
-                shell(node, "sh", "-c", f"! kill -0 {pid} 2>/dev/null || kill -CONT {pid}")
+                signal_if_there(node, pid, "CONT")
 
     return thaw
 
@@ -93,7 +93,7 @@ def end_wal_receiver(node: str) -> None:
         pid = psql(node, "SELECT pid FROM pg_stat_wal_receiver")
         if pid:
             # pg_terminate_backend() knows only processes that clients and background workers have.
-            shell(node, "sh", "-c", f"! kill -0 {pid} 2>/dev/null || kill -TERM {pid}")
+            signal_if_there(node, pid, "TERM")
         return not pid
 
     wait_until(ended, "the WAL receiver to end", 30)

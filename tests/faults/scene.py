@@ -64,6 +64,11 @@ def signal_process(node: str, pid: str, name: str) -> None:
     shell(node, "kill", f"-{name}", pid)
 
 
+def signal_if_there(node: str, pid: str, name: str) -> None:
+    """For a process that may have ended by itself meanwhile."""
+    shell(node, "sh", "-c", f"! kill -0 {pid} 2>/dev/null || kill -{name} {pid}")
+
+
 def wait_inside(node: str, condition: str, what: str, timeout: int = 60) -> None:
     """Wait for a condition of the shell, asked in the node itself so that it is seen at once."""
     script = f"until {condition}; do sleep 0.02; done"
@@ -141,7 +146,7 @@ def repair() -> str:
         connect(node)
         start(node)
     for number in backup_processes():
-        shell(REPOSITORY, "sh", "-c", f"! kill -0 {number} 2>/dev/null || kill -TERM {number}")
+        signal_if_there(REPOSITORY, number, "TERM")
     for node in (PRIMARY, STANDBY):
         if status(node) == "running":
             # Whatever a case has frozen.
