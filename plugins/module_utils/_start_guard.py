@@ -20,15 +20,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import _given_up, _marker, _names
-from ._address import Node
+from . import _names
 from ._errors import RelevoError
-from ._lsn import parse_history
-from ._marker import Marker
-from ._server import Server, run_as_postgres, write_file
+from ._server import abandoned_timelines, marker
+from ._server.lsn import parse_history
+from ._server.marker import Marker
+from ._server.peer import Node
+from ._server.server import Server, run_as_postgres, write_file
 
 if TYPE_CHECKING:
-    from ._topology import NodeState
+    from ._cluster.topology import NodeState
 
 GUARD_CONFIG = _names.CONFIG_DIR / "guard.json"
 STATUS_FILE = "guard-status.json"
@@ -194,7 +195,7 @@ def decide(config: GuardConfig, own: Own, peers: list[NodeState], repository: Re
 def observe(server: Server) -> Own:
     """Read the node's own disk; raises ``RelevoError`` when the control file cannot be read."""
     standby = server.is_standby_configured or (server.pgdata / "recovery.signal").exists()
-    fence, rejoin = _marker.read("fence"), _marker.read("rejoin")
+    fence, rejoin = marker.read("fence"), marker.read("rejoin")
     if standby or rejoin:
         # The control file decides nothing here, and a start as a standby should lose no time.
         return Own("", 0, "", standby, fence, rejoin)
@@ -207,7 +208,7 @@ def observe(server: Server) -> Own:
         standby,
         fence,
         rejoin,
-        _marker.take_start_pass(),
+        marker.take_start_pass(),
     )
 
 
@@ -299,7 +300,7 @@ def ask_repository(config: GuardConfig, own: Own, reader: RepositoryReader) -> R
 def ask(config: GuardConfig, own: Own) -> tuple[list[NodeState], Repository | None]:
     """Ask the peers and the repository at the same time."""
     # Only here: it loads psycopg (0.12 s and more), and a start that needs no witness must lose no time.
-    from ._topology import probe
+    from ._cluster.topology import probe
 
     answers: list[Repository] = []
     thread = threading.Thread(
@@ -323,7 +324,7 @@ def ask(config: GuardConfig, own: Own) -> tuple[list[NodeState], Repository | No
 
 def record_status(directory: Path, node: str, verdict: Verdict, since: str) -> None:
     """Leave the verdict where ``status.yml`` finds it."""
-    _marker.ensure_directory(directory)
+    marker.ensure_directory(directory)
     status: dict[str, Any] = {
         "node": node,
         "verdict": verdict.action,
@@ -372,16 +373,18 @@ def judge(server: Server, config_file: Path) -> tuple[str, Verdict]:
         return node, alone
     answers = ask(config, own)
     # The questions took a while: whoever fenced this node meanwhile wins.
-    own = replace(own, fence=_marker.read("fence"), rejoin=_marker.read("rejoin"))
+    own = replace(own, fence=marker.read("fence"), rejoin=marker.read("rejoin"))
     return node, decide(config, own, *answers)
 
 
 def prepare(server: Server) -> None:
     """Clear away what would keep a server that may start from it."""
     server.remove_stale_lock_files()
-    if _given_up.taken(server) and (server.is_standby_configured or (server.pgdata / "recovery.signal").exists()):
+    if abandoned_timelines.taken(server) and (
+        server.is_standby_configured or (server.pgdata / "recovery.signal").exists()
+    ):
         control = server.control_data()
-        _given_up.forget(server, max(control.timeline, control.min_recovery_timeline))
+        abandoned_timelines.forget(server, max(control.timeline, control.min_recovery_timeline))
 
 
 def main(config_file: Path = GUARD_CONFIG) -> int:

@@ -93,32 +93,33 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils import (
-    _address,
-    _errors,
-    _given_up,
-    _lsn,
-    _marker,
-    _names,
-    _server,
-    _session,
-    _start_guard,
-    _topology,
-    _wait,
-)
-from ansible_collections.relevo.postgres.plugins.module_utils._arguments import NODE_OPTIONS
+from ansible_collections.relevo.postgres.plugins.module_utils import _errors, _names, _start_guard, _wait
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster import topology
 from ansible_collections.relevo.postgres.plugins.module_utils._files import Entry
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._server import (
+    abandoned_timelines,
+    lsn,
+    marker,
+    peer,
+    server,
+    session,
+)
+from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments import NODE_OPTIONS
 
 LIBRARY = _names.CONFIG_DIR / "lib"
 PACKAGE = LIBRARY / "relevo"
-SOURCES = (_address, _errors, _given_up, _lsn, _marker, _names, _server, _session, _start_guard, _topology, _wait)
+SOURCES = (peer, _errors, abandoned_timelines, lsn, marker, _names, server, session, _start_guard, topology, _wait)
 
 
 def wanted_files(parameters):
-    entries = [Entry(directory, None, "root", "root", 0o755) for directory in (LIBRARY, PACKAGE)]
     files = {"__init__.py": '"""Installed by relevo.postgres.pg_start_guard: edits are lost."""\n'}
-    files |= {f"{source.__name__.rpartition('.')[2]}.py": inspect.getsource(source) for source in SOURCES}
+    files |= {
+        source.__name__.partition(".module_utils.")[2].replace(".", "/") + ".py": inspect.getsource(source)
+        for source in SOURCES
+    }
+    folders = [LIBRARY, PACKAGE, *sorted({(PACKAGE / name).parent for name in files} - {PACKAGE})]
+    entries = [Entry(directory, None, "root", "root", 0o755) for directory in folders]
     # The guard itself last: with it in place the service goes on to start it.
     names = sorted(files, key=lambda name: (name == "_start_guard.py", name))
     config = {

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _start_guard, _topology
-from ansible_collections.relevo.postgres.plugins.module_utils._address import Node
+from ansible_collections.relevo.postgres.plugins.module_utils import _start_guard
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster import topology
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.module_utils._marker import Marker
+from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker
+from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Node
 from ansible_collections.relevo.postgres.plugins.module_utils._start_guard import (
     GuardConfig,
     Own,
@@ -29,7 +31,6 @@ from ansible_collections.relevo.postgres.plugins.module_utils._start_guard impor
     decide,
     newer_timeline,
 )
-from ansible_collections.relevo.postgres.plugins.module_utils._topology import NodeState
 
 B = Node("b", "b")
 CONFIG = GuardConfig("a", (B,), repository=True)
@@ -139,7 +140,7 @@ def test_a_newer_timeline_that_no_peer_is_on_was_given_up() -> None:
 def test_peers_say_after_the_archive_whether_a_timeline_was_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that was promoted between the two questions has put its timeline into the archive."""
     answers = [[peer()], [peer(in_recovery=False, timeline=3)]]
-    monkeypatch.setattr(_topology, "probe", lambda nodes, timeout: answers.pop(0))
+    monkeypatch.setattr(topology, "probe", lambda nodes, timeout: answers.pop(0))
     monkeypatch.setattr(_start_guard, "ask_repository", lambda *_: Repository(successor_timeline=3))
     assert decide(CONFIG, OWN, *ask(CONFIG, OWN)).action == "refuse"
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.relevo.postgres.plugins.module_utils._address import Node
-from ansible_collections.relevo.postgres.plugins.module_utils._session import SessionError, resolve
-from ansible_collections.relevo.postgres.plugins.module_utils._topology import (
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import (
     NodeState,
     Topology,
     TopologyError,
     probe,
 )
+from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Node
+from ansible_collections.relevo.postgres.plugins.module_utils._server.session import SessionError, resolve
 
 
 def answer(name: str, in_recovery: bool, **more: Any) -> NodeState:
