@@ -25,7 +25,7 @@ from ._errors import RelevoError
 from ._server import abandoned_timelines, marker
 from ._server.lsn import parse_history
 from ._server.marker import Marker
-from ._server.peer import Node
+from ._server.peer import Peer
 from ._server.server import Server, run_as_postgres, write_file
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class GuardConfig:
     """/etc/relevo/guard.json, as ``pg_start_guard`` writes it."""
 
     node: str
-    peers: tuple[Node, ...] = ()
+    peers: tuple[Peer, ...] = ()
     stanza: str = "main"
     repository: bool = False
     isolated: Literal["wait", "start"] = "wait"
@@ -59,7 +59,7 @@ class GuardConfig:
     @classmethod
     def from_json(cls, text: str) -> GuardConfig:
         given = json.loads(text)
-        peers = tuple(Node.from_dict(peer) for peer in given["peers"] if peer["name"] != given["node"])
+        peers = tuple(Peer.from_dict(peer) for peer in given["peers"] if peer["name"] != given["node"])
         return cls(
             node=given["node"],
             peers=peers,

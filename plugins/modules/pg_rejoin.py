@@ -148,7 +148,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._module import req
 from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.plan import Request
 from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.rejoin import Rejoin
 from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments import NODE_OPTIONS
-from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Node
+from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import service_for
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
 
@@ -156,7 +156,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.session im
 def work(module):
     parameters = dict(module.params)
     service = service_for(parameters.pop("service_manager"))
-    request = Request(**{**parameters, "primary": Node.from_dict(parameters["primary"])})
+    request = Request(**{**parameters, "primary": Peer.from_dict(parameters["primary"])})
     return Rejoin(request, service).run(module.check_mode)
 
 

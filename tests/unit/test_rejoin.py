@@ -31,11 +31,11 @@ from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.plan impor
 from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.rejoin import Rejoin
 from ansible_collections.relevo.postgres.plugins.module_utils._server import marker
 from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import Fork
-from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Node
+from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import Runit
 
-REQUEST = Request("a", Node("b", "b"))
+REQUEST = Request("a", Peer("b", "b"))
 # The primary b was promoted on timeline 3 at 500; timeline 1 had ended at 300.
 SOURCE = Source("7", 3, (Fork(1, 300), Fork(2, 500)))
 OLD_PRIMARY = Situation(system_identifier="7", state="shut down", timeline=2, end=400, forks=(Fork(1, 300),))
@@ -206,7 +206,7 @@ def test_a_copy_that_is_not_complete_does_not_count_as_the_standby() -> None:
 
 def test_a_node_cannot_follow_itself() -> None:
     with pytest.raises(RelevoError, match="cannot follow itself"):
-        Rejoin(Request("b", Node("b", "b")), Runit("postgresql")).run()
+        Rejoin(Request("b", Peer("b", "b")), Runit("postgresql")).run()
 
 
 # --- what only this node has -----------------------------------------------------------------------------------------

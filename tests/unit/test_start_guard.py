@@ -17,7 +17,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster import to
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker
-from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Node
+from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
 from ansible_collections.relevo.postgres.plugins.module_utils._start_guard import (
     GuardConfig,
     Own,
@@ -32,7 +32,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._start_guard impor
     newer_timeline,
 )
 
-B = Node("b", "b")
+B = Peer("b", "b")
 CONFIG = GuardConfig("a", (B,), repository=True)
 OWN = Own("7", 2, "shut down", standby=False)
 FENCE = Marker.now("fence", node="a", by="alice", successor="b", timeline=2)
@@ -130,7 +130,7 @@ def test_a_newer_timeline_that_no_peer_is_on_was_given_up() -> None:
     """Somebody kept the older of two primaries; that one must be able to start again."""
     archive = Repository(successor_timeline=3)
     assert verdict(state=peer(), repository=archive).action == "start"
-    two = replace(CONFIG, peers=(B, Node("c", "c")))
+    two = replace(CONFIG, peers=(B, Peer("c", "c")))
     assert decide(two, OWN, [peer(), SILENT], archive).action == "refuse", "the silent one may be on it"
     assert decide(two, OWN, [peer(), peer(system_identifier="8")], archive).action == "refuse"
     assert decide(two, OWN, [peer(), peer(timeline=3)], archive).action == "refuse"
@@ -174,7 +174,7 @@ def test_the_configuration_leaves_the_node_itself_out() -> None:
             "timeout_s": 4,
         }
     )
-    assert GuardConfig.from_json(text).peers == (Node("b", "10.0.0.2", 5433),)
+    assert GuardConfig.from_json(text).peers == (Peer("b", "10.0.0.2", 5433),)
 
 
 # --- the repository --------------------------------------------------------------------------------------------------

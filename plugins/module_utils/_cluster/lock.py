@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from .. import _names
 from .._errors import RelevoError
-from .._server.peer import Node
+from .._server.peer import Peer
 from .._server.session import Credentials, Session, SessionError
 
 # Whoever holds it alone comes first: a hand-over, before the rejoins that share it.
@@ -40,7 +40,7 @@ class HandoverLock:
         self.sessions: dict[str, Session] = {}
         self.unreachable: dict[str, str] = {}
 
-    def take(self, own: str, nodes: list[Node], required: set[str]) -> None:
+    def take(self, own: str, nodes: list[Peer], required: set[str]) -> None:
         """Lock every node; one that is not ``required`` and does not answer is left out and noted."""
         try:
             for node in sorted(nodes, key=lambda node: node.name):
@@ -49,7 +49,7 @@ class HandoverLock:
             self.release()
             raise
 
-    def _take_one(self, node: Node, own: str, required: set[str]) -> None:
+    def _take_one(self, node: Peer, own: str, required: set[str]) -> None:
         try:
             session = self._connect(node, own)
         except SessionError as error:
@@ -64,7 +64,7 @@ class HandoverLock:
                 "Nothing was changed. Wait until it has ended, then run this again."
             )
 
-    def _connect(self, node: Node, own: str) -> Session:
+    def _connect(self, node: Peer, own: str) -> Session:
         if node.name == own:
             return Session.local(_names.OWN_DATABASE, self.purpose, self.timeout)
         return Session.remote(

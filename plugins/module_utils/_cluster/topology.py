@@ -15,7 +15,7 @@ from typing import Any
 from .. import _names
 from .._errors import RelevoError
 from .._server.lsn import parse_lsn
-from .._server.peer import Node
+from .._server.peer import Peer
 from .._server.session import Credentials, Session, SessionError
 
 # One statement, so that an answer is one moment's truth. pg_monitor may read all of it.
@@ -95,7 +95,7 @@ class TopologyError(RelevoError):
 class NodeState:
     """What one server answered. ``data`` is the probe's object; ``error`` says why there is none."""
 
-    node: Node
+    node: Peer
     data: dict[str, Any] | None = None
     error: str | None = None
     seconds: float = 0.0
@@ -147,7 +147,7 @@ class NodeState:
 
 
 def probe(
-    nodes: list[Node],
+    nodes: list[Peer],
     timeout: float,
     credentials: Credentials | None = None,
     silent: Mapping[str, str] | None = None,

@@ -24,7 +24,7 @@ from .._repository.archive import newest_archived_timeline
 from .._repository.pgbackrest import PgBackRest
 from .._server import abandoned_timelines, marker
 from .._server.lsn import format_lsn, parse_lsn, segment_start
-from .._server.peer import Node
+from .._server.peer import Peer
 from .._server.server import Server, run_as_postgres
 from .._server.session import Credentials, Session
 from .._start_guard import withdraw_record
@@ -46,8 +46,8 @@ class Promotion:
     primary's disk knows, or 0.
     """
 
-    own: Node
-    nodes: list[Node]
+    own: Peer
+    nodes: list[Peer]
     old_primary: str
     by: str
     salvage: Path | None = None

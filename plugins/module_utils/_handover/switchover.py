@@ -21,7 +21,7 @@ from .._cluster.lock import HandoverLock
 from .._errors import RelevoError
 from .._server import marker
 from .._server.lsn import format_lsn, parse_lsn
-from .._server.peer import Node
+from .._server.peer import Peer
 from .._server.server import DB_SHUTDOWNED, Server
 from .._server.service import Service
 from .._server.session import Credentials, Session, SessionError
@@ -71,9 +71,9 @@ class Limits:
 class Switchover:
     """One hand-over from the primary on this node (``own``) to ``candidate``."""
 
-    own: Node
-    candidate: Node
-    nodes: list[Node]
+    own: Peer
+    candidate: Peer
+    nodes: list[Peer]
     by: str
     service: Service
     server: Server = field(default_factory=Server)

@@ -10,7 +10,7 @@ from typing import Literal
 
 from .._errors import RelevoError
 from .._server.lsn import Fork
-from .._server.peer import Node
+from .._server.peer import Peer
 
 Method = Literal["clean", "rewind", "restore", "basebackup"]
 Role = Literal["down", "standby", "starting", "primary"]
@@ -24,7 +24,7 @@ class Request:
     """What the caller wants; ``timeout`` counts seconds without progress, ``copy_timeout`` those of one copy."""
 
     node: str
-    primary: Node
+    primary: Peer
     stanza: str = "main"
     repository: bool = True
     method: Literal["auto", "clean", "rewind", "restore", "basebackup"] = "auto"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .peer import Node
+from .peer import Peer
 from .session import Credentials
 
 NODE_OPTIONS: dict[str, Any] = {
@@ -28,8 +28,8 @@ def nodes_spec() -> dict[str, Any]:
     }
 
 
-def nodes_of(parameters: dict[str, Any]) -> list[Node]:
-    return [Node.from_dict(given) for given in parameters["nodes"]]
+def nodes_of(parameters: dict[str, Any]) -> list[Peer]:
+    return [Peer.from_dict(given) for given in parameters["nodes"]]
 
 
 def credentials_of(parameters: dict[str, Any]) -> Credentials:

@@ -17,7 +17,7 @@ from pathlib import Path
 from .. import _names
 from .._errors import RelevoError
 from .._wait import wait_until
-from .peer import Node
+from .peer import Peer
 
 #: Settings that a restore or a rewind leaves in postgresql.auto.conf, where they would override our own file.
 FOREIGN_SETTINGS = ("primary_conninfo", "primary_slot_name", "restore_command", "recovery_")
@@ -243,7 +243,7 @@ class Server:
         wait_until(ready, f"the server of this node to {role} (its log is under /var/lib/postgresql/log)", timeout)
 
 
-def primary_conninfo(primary: Node, standby: str) -> str:
+def primary_conninfo(primary: Peer, standby: str) -> str:
     """How ``standby`` follows ``primary``: the password comes from the passfile, never from a setting.
 
     Keepalives and ``wal_receiver_timeout`` end a connection to a host that has gone without a word.

@@ -22,7 +22,7 @@ from typing import Any
 
 from .. import _names
 from .._errors import RelevoError
-from .peer import Node
+from .peer import Peer
 
 PSYCOPG_IMPORT_ERROR: str | None = None
 try:
@@ -97,7 +97,7 @@ class Session:
     @classmethod
     def remote(
         cls,
-        node: Node,
+        node: Peer,
         user: str,
         credentials: Credentials | None = None,
         *,
