@@ -15,59 +15,26 @@ import signal
 import sys
 import threading
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import _names
 from ._errors import RelevoError
+from ._repository.fence_record import REPOSITORY_TIMEOUT, RepositoryReader, repository_record
 from ._server import abandoned_timelines, marker
+from ._server.guard_config import GUARD_CONFIG, GuardConfig
 from ._server.lsn import parse_history
 from ._server.marker import Marker
-from ._server.peer import Peer
-from ._server.server import Server, run_as_postgres, write_file
+from ._server.server import Server, write_file
 
 if TYPE_CHECKING:
     from ._cluster.topology import NodeState
 
-GUARD_CONFIG = _names.CONFIG_DIR / "guard.json"
 STATUS_FILE = "guard-status.json"
-REPOSITORY_TIMEOUT = 10.0
 ASK_AGAIN_AFTER = 3.0
 REMIND_AFTER = 300.0
-#: ``repo-get --ignore-missing`` ends with it, and without a message, when the file is not there.
-EXIT_MISSING = 1
-
-
-def repository_record(node: str) -> str:
-    """Where a repository keeps the fence of a node that could not be written to, relative to the repository's path."""
-    return f"relevo/fence/{node}.json"
-
-
-@dataclass(frozen=True)
-class GuardConfig:
-    """/etc/relevo/guard.json, as ``pg_start_guard`` writes it."""
-
-    node: str
-    peers: tuple[Peer, ...] = ()
-    stanza: str = "main"
-    repository: bool = False
-    isolated: Literal["wait", "start"] = "wait"
-    timeout_s: float = 4.0
-
-    @classmethod
-    def from_json(cls, text: str) -> GuardConfig:
-        given = json.loads(text)
-        peers = tuple(Peer.from_dict(peer) for peer in given["peers"] if peer["name"] != given["node"])
-        return cls(
-            node=given["node"],
-            peers=peers,
-            stanza=given["stanza"],
-            repository=bool(given["repository"]),
-            isolated="start" if given["isolated"] == "start" else "wait",
-            timeout_s=float(given["timeout_s"]),
-        )
 
 
 @dataclass(frozen=True)
@@ -210,53 +177,6 @@ def observe(server: Server) -> Own:
         rejoin,
         marker.take_start_pass(),
     )
-
-
-@dataclass
-class RepositoryReader:
-    """Reads single files of the repository through pgBackRest, all within one deadline.
-
-    pgBackRest's server lets a node read below its repository path with ``repo-get`` and ``repo-ls``, provided that
-    ``--stanza`` names a stanza that ``tls-server-auth`` grants it (measured with 2.55.1; 0.09 s a call).
-    """
-
-    stanza: str
-    timeout: float = REPOSITORY_TIMEOUT
-    _deadline: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._deadline = time.monotonic() + self.timeout
-
-    def _call(self, *arguments: str) -> tuple[int, str]:
-        command = ["pgbackrest", f"--stanza={self.stanza}", "--log-level-console=off", "--log-level-stderr=error"]
-        done = run_as_postgres([*command, *arguments], timeout=max(0.1, round(self._deadline - time.monotonic(), 1)))
-        message = done.stderr.strip()
-        if done.returncode and (message or done.returncode != EXIT_MISSING):
-            last = message.splitlines()[-1] if message else "no message"
-            raise RelevoError(f"pgbackrest {arguments[0]} failed with {done.returncode}: {last}")
-        return done.returncode, done.stdout
-
-    def get(self, path: str, raw: bool = False) -> str | None:
-        """The file's text, or None when the repository answers that it has none."""
-        # An encrypted repository has no passphrase for files outside of archive/ and backup/: read them as they are.
-        code, text = self._call("repo-get", "--ignore-missing", *(["--raw"] if raw else []), path)
-        return text if code == 0 else None
-
-    def names(self, path: str, pattern: str) -> list[str]:
-        code, text = self._call("repo-ls", "--output=json", f"--filter={pattern}", path)
-        return sorted(json.loads(text)) if code == 0 else []
-
-
-def withdraw_record(stanza: str, node: str) -> bool:
-    """Empty the record of a fence that the repository host may keep for ``node``; returns whether there was one."""
-    record = repository_record(node)
-    if not (RepositoryReader(stanza).get(record, raw=True) or "").strip():
-        return False
-    command = ["pgbackrest", f"--stanza={stanza}", "--log-level-console=off", "repo-put", "--raw", record]
-    done = run_as_postgres(command, timeout=REPOSITORY_TIMEOUT)
-    if done.returncode:
-        raise RelevoError(f"The record {record} in the repository could not be emptied: {done.stderr.strip()}")
-    return True
 
 
 def archive_id(archive_info: str, system_identifier: str) -> str | None:

@@ -16,13 +16,13 @@ from ansible_collections.relevo.postgres.plugins.module_utils import _start_guar
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster import topology
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.fence_record import RepositoryReader
+from ansible_collections.relevo.postgres.plugins.module_utils._server.guard_config import GuardConfig
 from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
 from ansible_collections.relevo.postgres.plugins.module_utils._start_guard import (
-    GuardConfig,
     Own,
     Repository,
-    RepositoryReader,
     Teller,
     Verdict,
     archive_id,

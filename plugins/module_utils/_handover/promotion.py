@@ -21,13 +21,13 @@ from .._cluster.lock import HandoverLock
 from .._cluster.topology import NodeState, Topology, probe
 from .._errors import RelevoError
 from .._repository.archive import newest_archived_timeline
+from .._repository.fence_record import withdraw_record
 from .._repository.pgbackrest import PgBackRest
 from .._server import abandoned_timelines, marker
 from .._server.lsn import format_lsn, parse_lsn, segment_start
 from .._server.peer import Peer
 from .._server.server import Server, run_as_postgres
 from .._server.session import Credentials, Session
-from .._start_guard import withdraw_record
 from .._wait import wait_until
 from .archive_salvage import DIRECTORY as ARCHIVED
 from .archive_salvage import fetch_segments

@@ -24,12 +24,13 @@ from .._cluster import synchronous
 from .._cluster.lock import lock_holder
 from .._cluster.topology import PROBE, NodeState, probe
 from .._errors import RelevoError
+from .._repository.fence_record import withdraw_record
 from .._server import marker
+from .._server.guard_config import GUARD_CONFIG, GuardConfig
 from .._server.lsn import parse_history, parse_lsn
 from .._server.server import Server
 from .._server.service import Service
 from .._server.session import Credentials, Session, SessionError
-from .._start_guard import GUARD_CONFIG, GuardConfig, withdraw_record
 from .._wait import wait_until
 from .lock import alone
 from .methods import Copier, push_unarchived
