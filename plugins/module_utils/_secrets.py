@@ -11,12 +11,10 @@ import string
 from pathlib import Path
 
 from ._errors import RelevoError
+from ._names import PUBLIC_WORD
 
 ALPHABET = string.ascii_letters + string.digits
 LENGTH = 40
-
-#: What Ansible puts in place of a secret that a module returns. Before 0.1.0 it was given to servers as a password.
-PUBLIC_WORD = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 
 
 def _usable(name: str, value: object) -> str:

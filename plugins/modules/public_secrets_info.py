@@ -53,12 +53,13 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _names, _session
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._scram import matches
-from ansible_collections.relevo.postgres.plugins.module_utils._secrets import PUBLIC_WORD, public_roles
-from ansible_collections.relevo.postgres.plugins.module_utils._server import Server
-from ansible_collections.relevo.postgres.plugins.module_utils._session import Session
+from ansible_collections.relevo.postgres.plugins.module_utils._secrets import public_roles
+from ansible_collections.relevo.postgres.plugins.module_utils._server import session as _session
+from ansible_collections.relevo.postgres.plugins.module_utils._server.scram import matches
+from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
+from ansible_collections.relevo.postgres.plugins.module_utils._server.session import Session
 
 
 def public_logins() -> tuple[list[str], bool]:
@@ -72,7 +73,7 @@ def public_logins() -> tuple[list[str], bool]:
         if session.flag("SELECT pg_is_in_recovery()"):
             return [], False
         roles = session.query("SELECT rolname, rolpassword FROM pg_authid WHERE rolcanlogin ORDER BY rolname")
-    return [f"the role {row['rolname']}" for row in roles if matches(PUBLIC_WORD, row["rolpassword"])], True
+    return [f"the role {row['rolname']}" for row in roles if matches(_names.PUBLIC_WORD, row["rolpassword"])], True
 
 
 def content(path: Path) -> str:
@@ -85,7 +86,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     if roles:
         found.append(f"the passfile of {platform.node()} ({', '.join(roles)})")
     redis_config = module.params["redis_config"]
-    if redis_config and PUBLIC_WORD in content(Path(redis_config)):
+    if redis_config and _names.PUBLIC_WORD in content(Path(redis_config)):
         found.append(f"the Redis of {platform.node()}")
     return {"changed": False, "found": found, "writable": writable}
 

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._names import PUBLIC_WORD
 from ansible_collections.relevo.postgres.plugins.module_utils._secrets import (
     LENGTH,
-    PUBLIC_WORD,
     SecretStore,
     public_roles,
 )
