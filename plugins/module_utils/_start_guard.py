@@ -220,7 +220,7 @@ def ask_repository(config: GuardConfig, own: Own, reader: RepositoryReader) -> R
 def ask(config: GuardConfig, own: Own) -> tuple[list[NodeState], Repository | None]:
     """Ask the peers and the repository at the same time."""
     # Only here: it loads psycopg (0.12 s and more), and a start that needs no witness must lose no time.
-    from ._cluster.topology import probe
+    from ._cluster.probe import probe
 
     answers: list[Repository] = []
     thread = threading.Thread(
