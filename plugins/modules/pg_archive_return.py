@@ -59,6 +59,8 @@ replayed:
   type: str
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.archive_recovery import ArchiveReturn
@@ -67,7 +69,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.service im
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     if module.check_mode:
         return {"changed": True}
     given = module.params
@@ -75,7 +77,7 @@ def work(module):
     return {"changed": True, **ArchiveReturn(given["node"], given["stanza"], service, given["timeout"]).run()}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "node": {"type": "str", "required": True},

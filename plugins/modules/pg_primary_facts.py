@@ -87,6 +87,8 @@ system_identifier:
   type: str
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import Topology, probe
@@ -99,7 +101,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments 
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     topology = Topology(probe(nodes_of(params), params["timeout"], credentials_of(params), params["silent"]))
     require = params["require"]
@@ -108,7 +110,7 @@ def work(module):
     return {"changed": False, **topology.as_dict()}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **nodes_spec(),

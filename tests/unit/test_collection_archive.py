@@ -94,7 +94,8 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     [archive] = output.iterdir()
     with tarfile.open(archive) as tar:
         assert not [member.name for member in tar if member.issym() or member.islnk()]
-        return {member.name: tar.extractfile(member).read() for member in tar if member.isfile()}
+        files = {member.name: tar.extractfile(member) for member in tar if member.isfile()}
+        return {name: file.read() for name, file in files.items() if file is not None}
 
 
 def test_the_copy_is_a_checkout_with_the_link() -> None:
