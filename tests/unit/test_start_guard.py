@@ -23,8 +23,8 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.peer impor
 from ansible_collections.relevo.postgres.plugins.module_utils._start_guard import (
     LocalState,
     Repository,
-    VerdictLog,
     Verdict,
+    VerdictLog,
     archive_id,
     ask,
     ask_repository,
