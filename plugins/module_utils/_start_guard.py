@@ -116,9 +116,9 @@ def _objection(config: GuardConfig, own: Own, peers: list[NodeState], repository
             f"the repository host keeps a record that it was fenced {repository.fence.describe()}",
             f"{REJOIN} {LOST.format(node=config.node)}",
         )
-    # A timeline that was given up: its server is a standby on this node's timeline by now, or was made anew as one.
-    given_up = bool(peers) and all(peer.data and peer.system_identifier == own.system_identifier for peer in peers)
-    if repository and repository.successor_timeline and not given_up:
+    # An abandoned timeline: its server is a standby on this node's timeline by now, or was made anew as one.
+    abandoned = bool(peers) and all(peer.data and peer.system_identifier == own.system_identifier for peer in peers)
+    if repository and repository.successor_timeline and not abandoned:
         return Verdict(
             "refuse",
             f"the archive holds timeline {repository.successor_timeline}, which descends from this node's timeline "
@@ -234,7 +234,7 @@ def ask(config: GuardConfig, own: Own) -> tuple[list[NodeState], Repository | No
     thread.join(REPOSITORY_TIMEOUT + 2)
     repository = answers[0] if answers else Repository(error=f"no answer within {REPOSITORY_TIMEOUT:g} s")
     if repository.successor_timeline:
-        # Whether that was given up the peers must say after the archive: one may have been promoted in between.
+        # Whether that is abandoned the peers must say after the archive: one may have been promoted in between.
         peers = probe(list(config.peers), config.timeout_s)
     return peers, repository
 
@@ -300,11 +300,11 @@ def judge(server: Server, config_file: Path) -> tuple[str, Verdict]:
 def prepare(server: Server) -> None:
     """Clear away what would keep a server that may start from it."""
     server.remove_stale_lock_files()
-    if abandoned_timelines.taken(server) and (
+    if abandoned_timelines.any_reserved(server) and (
         server.is_standby_configured or (server.pgdata / "recovery.signal").exists()
     ):
         control = server.control_data()
-        abandoned_timelines.forget(server, max(control.timeline, control.min_recovery_timeline))
+        abandoned_timelines.release(server, max(control.timeline, control.min_recovery_timeline))
 
 
 def main(config_file: Path = GUARD_CONFIG) -> int:

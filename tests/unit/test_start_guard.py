@@ -126,7 +126,7 @@ def test_a_newer_timeline_in_the_archive_forbids() -> None:
     assert "timeline 3" in found.reason
 
 
-def test_a_newer_timeline_that_no_peer_is_on_was_given_up() -> None:
+def test_a_newer_timeline_that_no_peer_is_on_is_abandoned() -> None:
     """Somebody kept the older of two primaries; that one must be able to start again."""
     archive = Repository(successor_timeline=3)
     assert verdict(state=peer(), repository=archive).action == "start"
@@ -137,7 +137,7 @@ def test_a_newer_timeline_that_no_peer_is_on_was_given_up() -> None:
     assert decide(replace(CONFIG, peers=()), OWN, [], archive).action == "refuse"
 
 
-def test_peers_say_after_the_archive_whether_a_timeline_was_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_peers_say_after_the_archive_whether_a_timeline_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that was promoted between the two questions has put its timeline into the archive."""
     answers = [[peer()], [peer(in_recovery=False, timeline=3)]]
     monkeypatch.setattr(topology, "probe", lambda nodes, timeout: answers.pop(0))
