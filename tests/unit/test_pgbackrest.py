@@ -88,8 +88,8 @@ def stanza(tmp_path: Path) -> pgbackrest.PgBackRest:
 
 def test_absent_servers_are_left_out_and_named(stanza: pgbackrest.PgBackRest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stanza, "ping", lambda host, timeout: host["host"] == "b")
-    options, absent = stanza.reachable()
-    assert absent == ["a"]
+    options, unreachable = stanza.reachable()
+    assert unreachable == ["a"]
     assert "--pg1-host=b" in options
 
 
