@@ -51,11 +51,16 @@ import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _marker, _names
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._server import Server, run_as_postgres, sync_directory
-from ansible_collections.relevo.postgres.plugins.module_utils._service import service_for
+from ansible_collections.relevo.postgres.plugins.module_utils._server import marker
+from ansible_collections.relevo.postgres.plugins.module_utils._server.server import (
+    Server,
+    run_as_postgres,
+    sync_directory,
+)
+from ansible_collections.relevo.postgres.plugins.module_utils._server.service import service_for
 
 
 def make_cluster(server, locale):
@@ -94,7 +99,7 @@ def work(module):
     if created:
         make_cluster(server, module.params["locale"])
         # A new cluster has no peer yet whom the start guard could ask.
-        _marker.write_start_pass()
+        marker.write_start_pass()
         service_for(module.params["service_manager"]).start()
         server.wait_ready(module.params["timeout"], standby=False)
     return {"changed": created, "system_identifier": server.control_data().system_identifier}

@@ -47,8 +47,8 @@ node:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._node_facts import node_facts
-from ansible_collections.relevo.postgres.plugins.module_utils._service import service_for
+from ansible_collections.relevo.postgres.plugins.module_utils._server.node_info import node_facts
+from ansible_collections.relevo.postgres.plugins.module_utils._server.service import service_for
 
 
 def work(module):

@@ -44,14 +44,13 @@ import re
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _session
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._own_roles import (
+from ansible_collections.relevo.postgres.plugins.module_utils._server.internal_roles import (
     databases,
     missing_functions,
     missing_roles,
 )
-from ansible_collections.relevo.postgres.plugins.module_utils._session import Session
+from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR, Session
 
 
 def execute(session, needed, check_mode):
@@ -78,7 +77,7 @@ def main():
         argument_spec={"passwords": {"type": "dict", "required": True, "no_log": True}},
         supports_check_mode=True,
     )
-    require_libraries(module, {"psycopg": _session.PSYCOPG_IMPORT_ERROR})
+    require_libraries(module, {"psycopg": PSYCOPG_IMPORT_ERROR})
     run_module(module, work)
 
 
