@@ -145,7 +145,7 @@ def wait_until(condition: Callable[[], bool], what: str, timeout: float) -> None
     """Wait for a condition; fails the test after ``timeout`` seconds, saying what did not come."""
     deadline = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < deadline, f"waited {timeout:g} s in vain for {what}"
+        assert time.monotonic() < deadline, f"timed out after {timeout:g} s waiting for {what}"
         time.sleep(0.2)
 
 
