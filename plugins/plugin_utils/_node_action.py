@@ -30,8 +30,8 @@ class NodeAction(NormalAction):
                 result: dict[str, Any] = super().run(tmp, task_vars)
         except _paused_container.ContainerPausedError:
             raise AnsibleActionFail(
-                f"{node} has been paused for {_paused_container.PATIENCE:g} s in the middle of this, and its work stands "
-                "still. Let it go on (docker unpause), or stop it; see status.yml, then run this again."
+                f"{node} has been paused for {_paused_container.PATIENCE:g} s in the middle of this, and its work "
+                "stands still. Let it go on (docker unpause), or stop it; see status.yml, then run this again."
             ) from None
         if result.get("failed") and result.get("rc") == KILLED and result.get("module_stdout") == "":
             raise AnsibleActionFail(

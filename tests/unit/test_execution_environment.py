@@ -45,7 +45,8 @@ def imported() -> set[str]:
 
 @pytest.fixture(scope="module")
 def definition() -> dict[str, Any]:
-    return yaml.safe_load((META / "execution-environment.yml").read_text(encoding="utf-8"))
+    read: dict[str, Any] = yaml.safe_load((META / "execution-environment.yml").read_text(encoding="utf-8"))
+    return read
 
 
 def test_the_files_that_it_names_are_there(definition: dict[str, Any]) -> None:
