@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ansible import constants
+from ansible.constants import config
 from ansible.utils.display import Display
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
@@ -19,7 +19,7 @@ display = Display()
 
 def speaks_json() -> bool:
     """Whether the output is one JSON document, which a text in between would break; the result is in it anyway."""
-    return str(constants.config.get_config_value("DEFAULT_STDOUT_CALLBACK")).endswith(("json", "jsonl"))
+    return str(config.get_config_value("DEFAULT_STDOUT_CALLBACK")).endswith(("json", "jsonl"))
 
 
 class ActionModule(ControllerAction):

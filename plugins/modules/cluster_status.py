@@ -29,7 +29,7 @@ options:
     type: str
     default: ''
   nodes:
-    description: The results of a loop of M(relevo.postgres.pg_node_facts) over the names of the nodes that answer.
+    description: The results of a loop of M(relevo.postgres.pg_node_info) over the names of the nodes that answer.
     type: list
     elements: dict
     default: []

@@ -11,7 +11,8 @@ short_description: Write a set of files and directories in one task
 version_added: 0.1.0
 description:
   - Writes each file as a whole, so that no reader ever meets half of it, and says which ones changed.
-  - One task for all files of a node, where M(ansible.builtin.copy) would need a task of two thirds of a second each.
+  - One task for all files of a node, where M(ansible.builtin.copy) would need one per file, at two thirds of
+    a second each.
 author: The Relevo authors (@relevo)
 options:
   files:
@@ -66,13 +67,15 @@ changed_paths:
   elements: str
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._files import Entry
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     wanted = [Entry.from_dict(given) for given in module.params["files"]]
     changed, diffs = [], []
     for entry in wanted:
@@ -92,7 +95,7 @@ def work(module):
     return {"changed": bool(changed), "changed_paths": changed, "diff": diffs}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "files": {

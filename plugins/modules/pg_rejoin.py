@@ -104,7 +104,7 @@ RETURN = r"""
 method:
   description:
     - What made the node a standby, or in check mode would be tried first. V(none) where it follows already, V(follow)
-      for a running standby whose settings were changed, else V(clean), V(rewind), V(restore) or V(basebackup).
+      for a running standby whose settings were changed, otherwise V(clean), V(rewind), V(restore) or V(basebackup).
   returned: success
   type: str
   sample: clean
@@ -142,6 +142,8 @@ copied_bytes:
   type: int
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
@@ -153,14 +155,14 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.service im
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     parameters = dict(module.params)
     service = service_for(parameters.pop("service_manager"))
     request = Request(**{**parameters, "primary": Peer.from_dict(parameters["primary"])})
     return Rejoin(request, service).run(module.check_mode)
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "node": {"type": "str", "required": True},

@@ -45,7 +45,7 @@ class GuardNote:
 
 @dataclass(frozen=True)
 class Disk:
-    """What a node that can be entered says of itself, whether or not its server answers (``pg_node_facts``)."""
+    """What a node that can be entered says of itself, whether or not its server answers (``pg_node_info``)."""
 
     running: bool = False
     wanted: bool = True

@@ -16,13 +16,13 @@ from .._cluster.topology import NodeState, Topology
 from .._errors import RelevoError
 from .._server.lsn import format_lsn, parse_lsn, segment_name
 
-Action = Literal["switchover", "promote", "return", "finish"]
+Action = Literal["switchover", "promote", "recover", "finish"]
 
 
 @dataclass(frozen=True)
 class Plan:
     """``switchover``: ``primary`` lives and hands over to ``candidate``. ``promote``: ``primary`` (who had the role
-    last, as far as is known) is dead, ``candidate`` takes over. ``return``: ``candidate`` is down, and whoever
+    last, as far as is known) is dead, ``candidate`` takes over. ``recover``: ``candidate`` is down, and whoever
     had the role after it is lost; it returns from the archive first. ``finish``: ``candidate`` has the role already.
     ``timeline``: the newest that a ``switchover`` or a ``promote`` ends. ``unreachable``: who else does not answer.
     ``unread``: what a ``promote`` costs if the WAL of the dead primary cannot be read to its end."""
@@ -95,7 +95,7 @@ def _plan_emergency(topology: Topology, preferred: str, candidate: str, force: b
     chosen = topology.find(candidate) if candidate else best
     if candidate and force and chosen and not chosen.is_standby:
         return Plan(
-            "return",
+            "recover",
             candidate,
             _lost_primary(topology, preferred, besides=candidate),
             f"Let {candidate} return from the archive, and promote it.",
