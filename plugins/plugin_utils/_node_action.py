@@ -30,12 +30,12 @@ class NodeAction(NormalAction):
                 result: dict[str, Any] = super().run(tmp, task_vars)
         except _paused_container.ContainerPausedError:
             raise AnsibleActionFail(
-                f"{node} has been paused for {_paused_container.PATIENCE:g} s in the middle of this, and its work stands "
-                "still. Let it go on (docker unpause), or stop it; see status.yml, then run this again."
+                f"{node} has been paused for {_paused_container.PATIENCE:g} s in the middle of this, and its work "
+                "stands still. Let it go on (docker unpause), or stop it; see status.yml, then run this again."
             ) from None
         if result.get("failed") and result.get("rc") == KILLED and result.get("module_stdout") == "":
             raise AnsibleActionFail(
-                f"{node} went away in the middle of this, or the work there was killed; how far it came is not known. "
+                f"{node} went away in the middle of this, or the process there was killed; it is not known how far it got. "
                 "See status.yml, then run this again: it finishes what is missing. "
                 "Where the primary is dead, failover.yml promotes a standby.",
                 result={"rc": KILLED, "module_stderr": result.get("module_stderr", "")},
