@@ -107,3 +107,17 @@ def test_the_table_of_arrows_is_the_one_that_is_tested() -> None:
         for source in re.findall(r"`(\w+)`", sources)
     }
     assert shown == {source: set(arrows.ALLOWED[source]) & folders - {source} for source in subjects}
+
+
+def test_the_code_names_pages_that_exist() -> None:
+    """Comments and messages say where to read on."""
+    stale = []
+    folders = ("bin", "examples", "inventory", "molecule", "playbooks", "plugins", "roles", "tests")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
+    for path in [ROOT / "Makefile", *files]:
+        if path == Path(__file__) or path.suffix in {".pyc", ".gz"} or ".secrets" in path.parts:
+            continue
+        for name in re.findall(r"(?<![\w/.])docs/[\w./-]+\.(?:md|json|svg)", path.read_text(encoding="utf-8")):
+            if not (ROOT / name).exists():
+                stale.append(f"{path.relative_to(ROOT)}: {name}")
+    assert stale == []
