@@ -26,8 +26,8 @@ options:
     default: 60
 attributes:
   check_mode:
-    description: Does nothing in check mode.
-    support: none
+    description: Says which segments it would push.
+    support: full
 """
 
 EXAMPLES = r"""
@@ -39,7 +39,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 pushed:
-  description: The segments that were missing and are archived now.
+  description: The segments that were missing and are, or in check mode would be, archived.
   returned: success
   type: list
   elements: str
@@ -64,7 +64,7 @@ def work(module):
         if session.flag("SELECT pg_is_in_recovery()"):
             raise RelevoError("This node is a standby. The gap in the archive is closed by the primary.")
         timeline = int(session.value("SELECT timeline_id FROM pg_control_checkpoint()"))
-    pushed, lost = ArchiveGap(module.params["stanza"], module.params["timeout"]).close(timeline)
+    pushed, lost = ArchiveGap(module.params["stanza"], module.params["timeout"]).close(timeline, module.check_mode)
     return {"changed": bool(pushed), "pushed": pushed, "lost": lost}
 
 
@@ -74,7 +74,7 @@ def main():
             "stanza": {"type": "str", "required": True},
             "timeout": {"type": "float", "default": 60},
         },
-        supports_check_mode=False,
+        supports_check_mode=True,
     )
     require_libraries(module, {"psycopg": PSYCOPG_IMPORT_ERROR})
     run_module(module, work)
