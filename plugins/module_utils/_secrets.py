@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 import string
 from pathlib import Path
+from typing import Any
 
 from ._durable import create_file
 from ._errors import RelevoError
@@ -34,7 +35,7 @@ def public_roles(pgpass: str) -> list[str]:
 class SecretStore:
     """Secrets come from variables first, then from ``directory``; only what neither has is generated."""
 
-    def __init__(self, directory: Path, given: dict[str, str]) -> None:
+    def __init__(self, directory: Path, given: dict[str, Any]) -> None:
         self.directory = directory
         self.given = {name: _usable(name, value) for name, value in given.items() if value not in ("", None)}
 

@@ -67,13 +67,15 @@ changed_paths:
   elements: str
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._files import Entry
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     wanted = [Entry.from_dict(given) for given in module.params["files"]]
     changed, diffs = [], []
     for entry in wanted:
@@ -93,7 +95,7 @@ def work(module):
     return {"changed": bool(changed), "changed_paths": changed, "diff": diffs}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "files": {

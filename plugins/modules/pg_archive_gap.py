@@ -51,6 +51,8 @@ lost:
   elements: str
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
@@ -59,7 +61,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._module import req
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR, Session
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     with Session.local() as session:
         if session.flag("SELECT pg_is_in_recovery()"):
             raise RelevoError("This node is a standby. The gap in the archive is closed by the primary.")
@@ -68,7 +70,7 @@ def work(module):
     return {"changed": bool(pushed), "pushed": pushed, "lost": lost}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "stanza": {"type": "str", "required": True},

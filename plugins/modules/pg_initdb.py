@@ -50,6 +50,7 @@ system_identifier:
 """
 
 import shutil
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -63,7 +64,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.service im
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
 
 
-def make_cluster(server, locale):
+def make_cluster(server: Server, locale: str) -> None:
     unfinished = server.pgdata.with_name(server.pgdata.name + ".initdb")
     if unfinished.exists():
         shutil.rmtree(unfinished)
@@ -91,7 +92,7 @@ def make_cluster(server, locale):
     sync_directory(server.pgdata.parent)
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     server = Server()
     created = not server.initialised
     if created and module.check_mode:
@@ -105,7 +106,7 @@ def work(module):
     return {"changed": created, "system_identifier": server.control_data().system_identifier}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True},

@@ -41,6 +41,7 @@ statements:
 """
 
 import re
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -53,14 +54,14 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.internal_r
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR, Session
 
 
-def execute(session, needed, check_mode):
+def execute(session: Session, needed: list[str], check_mode: bool) -> list[str]:
     if not check_mode:
         for statement in needed:
             session.query(statement)
     return needed
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     check_mode = module.check_mode
     with Session.local(timeout=30) as session:
         done = execute(session, missing_roles(session, module.params["passwords"]), check_mode)
@@ -72,7 +73,7 @@ def work(module):
     return {"changed": bool(done), "statements": shown}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={"passwords": {"type": "dict", "required": True, "no_log": True}},
         supports_check_mode=True,

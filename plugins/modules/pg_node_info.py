@@ -44,6 +44,8 @@ node:
   sample: {initialised: true, state: in production, timeline: 1, standby: false, running: true, wanted: true}
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
@@ -51,11 +53,11 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.node_info 
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import service_for
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     return {"changed": False, "node": node_info(service_for(module.params["service_manager"]))}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={"service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True}},
         supports_check_mode=True,

@@ -116,6 +116,7 @@ not_locked:
 
 import signal
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -129,7 +130,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments 
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR, Session
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     nodes = nodes_of(module.params)
     salvage = module.params["salvage"]
     promotion = Promotion(
@@ -158,7 +159,7 @@ def work(module):
     return {"changed": result["promoted"], **result}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **nodes_spec(),

@@ -142,6 +142,8 @@ copied_bytes:
   type: int
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
@@ -153,14 +155,14 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.service im
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     parameters = dict(module.params)
     service = service_for(parameters.pop("service_manager"))
     request = Request(**{**parameters, "primary": Peer.from_dict(parameters["primary"])})
     return Rejoin(request, service).run(module.check_mode)
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "node": {"type": "str", "required": True},

@@ -59,6 +59,8 @@ notice:
   type: str
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
@@ -69,7 +71,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server import aba
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     given = module.params
     try:
         newest = newest_archived_timeline(PgBackRest(given["stanza"]), given["timeout"])
@@ -82,7 +84,7 @@ def work(module):
     return {"changed": bool(numbers), "reserved": numbers, "notice": ""}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "timeline": {"type": "int", "required": True},

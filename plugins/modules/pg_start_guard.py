@@ -90,6 +90,8 @@ changed_paths:
 
 import json
 import shutil
+from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -103,7 +105,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.guard_conf
 PACKAGE = _names.CONFIG_DIR / "lib" / "relevo"
 
 
-def config_entry(parameters):
+def config_entry(parameters: dict[str, Any]) -> Entry:
     config = {
         "node": parameters["node"],
         "peers": [peer for peer in parameters["peers"] if peer["name"] != parameters["node"]],
@@ -116,11 +118,11 @@ def config_entry(parameters):
     return Entry(GUARD_CONFIG, text, "postgres", "postgres", 0o640)
 
 
-def difference(path, before, after):
+def difference(path: Path, before: str, after: str) -> dict[str, str]:
     return {"before_header": str(path), "after_header": str(path), "before": before, "after": after}
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     sources = _guard_files.closure()
     entries = [config_entry(module.params), *_guard_files.guard_entries(PACKAGE, sources)]
     changed = [entry for entry in entries if entry.differs()]
@@ -140,7 +142,7 @@ def work(module):
     return {"changed": bool(paths), "changed_paths": paths, "diff": diffs}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "node": {"type": "str", "required": True},

@@ -96,6 +96,7 @@ not_locked:
 """
 
 import signal
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -107,18 +108,19 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments 
     nodes_of,
     nodes_spec,
 )
+from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import service_for
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR, Session
 
 
-def find(nodes, name):
+def find(nodes: list[Peer], name: str) -> Peer:
     for node in nodes:
         if node.name == name:
             return node
     raise RelevoError(f"{name} is not among the nodes. Nothing was changed; check the inventory.")
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     nodes = nodes_of(module.params)
     switchover = Switchover(
         own=find(nodes, module.params["node"]),
@@ -143,7 +145,7 @@ def work(module):
     return {"changed": True, **switchover.run()}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **nodes_spec(),

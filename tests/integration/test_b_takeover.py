@@ -89,6 +89,10 @@ def guard_folders(node: str) -> list[str]:
     return [name for name in shell(node, "ls", GUARD).split() if name.startswith("guard_")]
 
 
+def wait_until_it_has(node: str, role: str) -> None:
+    wait_until(lambda: role_inside(node) == role, f"{node} to come back as the {role}", 60)
+
+
 @pytest.mark.long
 def test_the_cluster_of_an_older_commit_is_taken_over(cluster: Path) -> None:
     assert [guard_folders(node) for node in NODES] == [[], []], "the older commit has no folders: it proves nothing"
@@ -103,8 +107,7 @@ def test_the_cluster_of_an_older_commit_is_taken_over(cluster: Path) -> None:
     for node in NODES:
         assert len(guard_folders(node)) == 1
         docker("restart", node)
-        role = "primary" if node == FIRST else "standby"
-        wait_until(lambda node=node, role=role: role_inside(node) == role, f"{node} to come back as the {role}", 60)
+        wait_until_it_has(node, "primary" if node == FIRST else "standby")
     play(REJOIN, inventory=cluster)
 
     play(FAILOVER, inventory=cluster)

@@ -27,7 +27,7 @@ def topology(*nodes: dict[str, Any]) -> dict[str, Any]:
     return {
         "primary": primaries[0] if len(primaries) == 1 else None,
         "standbys": [n for n in nodes if n["role"] == "standby"],
-        "silent": [n for n in nodes if n["role"] == "unreachable"],
+        "unreachable_nodes": [n for n in nodes if n["role"] == "unreachable"],
         "nodes": {n["name"]: n for n in nodes},
     }
 
@@ -64,7 +64,7 @@ def test_an_old_primary_returns_when_its_successor_is_lost_and_only_with_force()
     with pytest.raises(RelevoError, match="No node of the cluster answers"):
         plan_failover(seen, "a", "a")
     plan = plan_failover(seen, "a", "a", force=True)
-    assert (plan.action, plan.candidate, plan.primary) == ("return", "a", "b")
+    assert (plan.action, plan.candidate, plan.primary) == ("recover", "a", "b")
 
 
 def test_an_unknown_candidate_is_refused_and_the_nodes_are_named() -> None:
