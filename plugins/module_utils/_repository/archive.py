@@ -69,7 +69,8 @@ def push(pgbackrest: PgBackRest, path: Path, timeout: float) -> bool:
     """
     called = pgbackrest.try_run("archive-push", "--no-archive-async", words=[str(path)], timeout=timeout, level="error")
     if called.returncode not in (0, EXIT_DUPLICATE):
-        raise RelevoError(f"{path.name} could not be archived: {called.stderr.strip() or f'exit {called.returncode}'}")
+        reason = called.stderr.strip().rstrip(".") or f"exit {called.returncode}"
+        raise RelevoError(f"{path.name} could not be archived: {reason}.")
     return called.returncode == 0
 
 
