@@ -53,15 +53,12 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _names
+from ansible_collections.relevo.postgres.plugins.module_utils import _names, _process
+from ansible_collections.relevo.postgres.plugins.module_utils._durable import sync_directory
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._server import marker
-from ansible_collections.relevo.postgres.plugins.module_utils._server.server import (
-    Server,
-    run_as_postgres,
-    sync_directory,
-)
+from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import service_for
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
 
@@ -84,7 +81,7 @@ def make_cluster(server: Server, locale: str) -> None:
         "--auth-host=scram-sha-256",
         "--username=postgres",
     ]
-    done = run_as_postgres(command, timeout=300)
+    done = _process.run(command, timeout=300)
     if done.returncode:
         raise RelevoError(f"initdb failed: {done.stderr.strip()}", rc=done.returncode, stdout=done.stdout)
     if server.pgdata.exists():
