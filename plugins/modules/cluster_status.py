@@ -15,6 +15,10 @@ description:
     one value for programs and the same as a text for people.
   - Runs on the controller, asks nobody and changes nothing. The role P(relevo.postgres.status#role) does the asking.
 author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.info_module
+  - relevo.postgres.attributes.action
 options:
   cluster:
     description: The cluster's name.
@@ -57,13 +61,6 @@ options:
     description: The day of the cycle of backups that is next; 0 when that is not known.
     type: int
     default: 0
-attributes:
-  action:
-    description: Has an action plugin that runs on the controller.
-    support: full
-  check_mode:
-    description: Can run in check mode; the module only looks.
-    support: full
 seealso:
   - module: relevo.postgres.pg_primary_facts
 """

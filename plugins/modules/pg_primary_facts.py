@@ -15,7 +15,10 @@ description:
   - Runs on the repository host, or on any node that sees the others.
 author: The Relevo authors (@relevo)
 extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.info_module
   - relevo.postgres.cluster.nodes
+  - relevo.postgres.cluster.psycopg
 options:
   require:
     description:
@@ -35,9 +38,8 @@ attributes:
   facts:
     description: Returns C(ansible_facts) for the host of the task.
     support: full
-  check_mode:
-    description: Can run in check mode; the module only reads.
-    support: full
+seealso:
+  - module: relevo.postgres.pg_handover_plan
 """
 
 EXAMPLES = r"""

@@ -16,11 +16,16 @@ description:
     are written in one task. A new version stands beside the one that it replaces until it is complete, so that a server
     may start at any moment; older versions are removed. No running server is touched.
 author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.cluster.node
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+    details: Shows the files that change.
 options:
-  node:
-    description: The inventory name of this node.
-    type: str
-    required: true
   peers:
     description: The servers of the cluster to ask; an entry for O(node) itself is left out.
     type: list
@@ -62,13 +67,6 @@ options:
     type: str
     choices: [present]
     default: present
-attributes:
-  check_mode:
-    description: Says what would change.
-    support: full
-  diff_mode:
-    description: Shows the files that change.
-    support: full
 """
 
 EXAMPLES = r"""

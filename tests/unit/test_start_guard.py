@@ -199,12 +199,12 @@ class Reader(RepositoryReader):
         super().__init__("main")
         self.files: dict[str, str | None] = {"archive/main/archive.info": ARCHIVE_INFO, **files}
 
-    def get(self, path: str, raw: bool = False) -> str | None:
+    def get(self, path: str, timeout: float = 10, raw: bool = False) -> str | None:
         if path in self.files and self.files[path] is None:
             raise RelevoError("pgbackrest repo-get failed with 49: unable to connect")
         return self.files.get(path)
 
-    def names(self, path: str, pattern: str) -> list[str]:
+    def names(self, path: str, timeout: float = 10, below: str | None = None) -> list[str]:
         return sorted(name.rpartition("/")[2] for name in self.files if name.startswith(f"{path}/0"))
 
 

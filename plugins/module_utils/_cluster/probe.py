@@ -14,8 +14,10 @@ import time
 from collections.abc import Mapping
 
 from .. import _names
+from .._server.lsn import CURRENT_TIMELINE
 from .._server.peer import Peer
 from .._server.session import Credentials, Session, SessionError
+from .lock import holder_of
 from .topology import NodeState
 
 # One statement, so that an answer is one moment's truth. pg_monitor may read all of it.
@@ -39,7 +41,7 @@ SELECT json_build_object(
                     (SELECT min_recovery_end_timeline FROM pg_control_recovery()),
                     (SELECT timeline_id FROM pg_control_checkpoint()),
                     (SELECT * FROM replaying))
-      ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END,
+      ELSE {timeline} END,
   'current_lsn', CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_flush_lsn() END,
   'receive_lsn', CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() END,
   'replay_lsn', CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() END,
@@ -76,11 +78,8 @@ SELECT json_build_object(
         'waiting_s', (SELECT coalesce(max(extract(epoch FROM clock_timestamp() - query_start))::bigint, 0)
                       FROM pg_stat_activity WHERE wait_event = 'SyncRep')),
   'pending_restart', (SELECT coalesce(json_agg(name ORDER BY name), '[]'::json) FROM pg_settings WHERE pending_restart),
-  'handover_lock', (SELECT coalesce(a.application_name, 'a session that has ended') FROM pg_locks l
-        LEFT JOIN pg_stat_activity a USING (pid)
-        WHERE l.locktype = 'advisory' AND l.granted AND l.mode = 'ExclusiveLock'
-          AND l.classid = {lock[0]} AND l.objid = {lock[1]} LIMIT 1)
-)""".replace("{lock[0]}", str(_names.HANDOVER_LOCK[0])).replace("{lock[1]}", str(_names.HANDOVER_LOCK[1]))
+  'handover_lock', ({lock_holder})
+)""".replace("{timeline}", CURRENT_TIMELINE).replace("{lock_holder}", holder_of("l.mode = 'ExclusiveLock'"))
 
 
 def probe(

@@ -21,8 +21,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import _names
+from .._durable import sync_directory, write_file
 from .._errors import RelevoError
-from .._server.server import Server, sync_directory, write_file
+from .._server.lsn import CURRENT_TIMELINE
+from .._server.server import Server
 from .._server.session import Session
 from .._wait import wait_until
 from .answer import WAY_OUT, in_force
@@ -42,7 +44,6 @@ WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum') ORDER BY 1"""
 LAX = """
 SELECT setting FROM pg_file_settings
 WHERE name = 'synchronous_commit' AND applied AND lower(setting) IN ('off', 'local', 'false', 'no', '0')"""
-TIMELINE = "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"
 
 
 def standby_names(standbys: Iterable[str]) -> str:
@@ -150,7 +151,7 @@ class Synchronous:
             self.actions.append(f"requires {names}")
         if session.value(f"SHOW {SETTING}") != names:
             self._reload(session, names)
-        note = in_force(self.node, int(session.value(TIMELINE)))
+        note = in_force(self.node, int(session.value(f"SELECT {CURRENT_TIMELINE}")))
         if self._setting(session, IN_FORCE) != note:
             # The checkpointer is the process that makes commits wait. What it does comes after the reload.
             session.query("CHECKPOINT", timeout=300)

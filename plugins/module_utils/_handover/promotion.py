@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import _names
+from .. import _names, _process
 from .._cluster import synchronous
 from .._cluster.lock import HandoverLock
 from .._cluster.probe import probe
@@ -25,16 +25,15 @@ from .._repository.archive import newest_archived_timeline
 from .._repository.fence_record import withdraw_record
 from .._repository.pgbackrest import PgBackRest
 from .._server import abandoned_timelines, marker
-from .._server.lsn import format_lsn, parse_lsn, segment_start
+from .._server.lsn import SEGMENT, format_lsn, parse_lsn, segment_start
 from .._server.peer import Peer
-from .._server.server import Server, run_as_postgres
+from .._server.server import Server
 from .._server.session import Credentials, Session
 from .._wait import wait_until
 from .archive_salvage import DIRECTORY as ARCHIVED
 from .archive_salvage import fetch_segments
 from .switchover import ensure_slot, look_for_wal_as_usual, look_for_wal_often
 
-SEGMENT = re.compile(r"[0-9A-F]{24}")
 RECORD = re.compile(r"lsn: ([0-9A-F]+/[0-9A-F]+), prev")
 
 
@@ -221,9 +220,7 @@ class Promotion:
 
 def last_record(segment: Path) -> int | None:
     """Where the last whole record of a segment begins, as ``pg_waldump`` reads it; None where it finds none."""
-    done = run_as_postgres(
-        [str(_names.PG_BINDIR / "pg_waldump"), f"--path={segment.parent}", segment.name], timeout=120
-    )
+    done = _process.run([str(_names.PG_BINDIR / "pg_waldump"), f"--path={segment.parent}", segment.name], timeout=120)
     # It ends with an error at the first record that is not whole: that is the end we look for.
     found = RECORD.findall(done.stdout)
     if not found:

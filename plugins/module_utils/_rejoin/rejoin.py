@@ -28,7 +28,7 @@ from .._errors import RelevoError
 from .._repository.fence_record import withdraw_record
 from .._server import marker
 from .._server.guard_config import GUARD_CONFIG, GuardConfig
-from .._server.lsn import parse_history, parse_lsn
+from .._server.lsn import history_name, parse_history, parse_lsn
 from .._server.server import Server
 from .._server.service import Service
 from .._server.session import Credentials, Session, SessionError
@@ -133,7 +133,7 @@ class Rejoin:
 
     def _history_text(self, timeline: int) -> str | None:
         """A history file of the primary; None when it has none of that name."""
-        path = f"pg_wal/{timeline:08X}.history"
+        path = f"pg_wal/{history_name(timeline)}"
         try:
             with Session.remote(
                 self.request.primary, _names.REWIND_ROLE, self.credentials, dbname="postgres", timeout=10
@@ -161,7 +161,7 @@ class Rejoin:
             if rejoin:
                 return Situation(**values)
             raise
-        timeline = max(control.timeline, control.min_recovery_timeline)
+        timeline = control.newest_timeline
         values |= {
             "system_identifier": control.system_identifier,
             "state": control.state,
@@ -172,7 +172,7 @@ class Rejoin:
             "configured": self.server.replication_conf_is(*copier.settings(restore=False)),
         }
         values |= self._observe_running()
-        own = _read_text(self.server.pgdata / "pg_wal" / f"{values['timeline']:08X}.history")
+        own = _read_text(self.server.pgdata / "pg_wal" / history_name(values["timeline"]))
         return Situation(**values, forks=tuple(parse_history(own or "")))
 
     def _observe_running(self) -> dict[str, Any]:

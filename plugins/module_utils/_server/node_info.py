@@ -33,8 +33,7 @@ def node_info(service: Service, server: Server | None = None) -> dict[str, Any]:
     """The shape that ``pg_node_info`` returns."""
     server = server or Server()
     control = server.control_data() if server.initialised else None
-    # Before its first checkpoint a promoted server's new timeline is in the second field only.
-    timeline = max(control.timeline, control.min_recovery_timeline) if control else 0
+    timeline = control.newest_timeline if control else 0
     fence, rejoin = marker.read("fence"), marker.read("rejoin")
     guard = _names.MARKER_DIR / "guard-status.json"
     return {
