@@ -126,7 +126,8 @@ class Observed:
     """All of it.
 
     ``containers``: the engine's word for each that is a container; ``markers``: on the disks of those that are down;
-    ``unreachable``: why a node could not be entered; ``repository``: None when its host does not answer; ``next_day``: of the cycle of backups, 0 when not known.
+    ``unreachable``: why a node could not be entered; ``repository``: None when its host does not answer;
+    ``next_day``: of the cycle of backups, 0 when not known.
     """
 
     cluster: str
