@@ -22,7 +22,8 @@ from typing import Any
 from .. import _names
 from .._cluster import synchronous
 from .._cluster.lock import lock_holder
-from .._cluster.topology import PROBE, NodeState, probe
+from .._cluster.probe import PROBE, probe
+from .._cluster.topology import NodeState
 from .._errors import RelevoError
 from .._repository.fence_record import withdraw_record
 from .._server import marker
