@@ -4,7 +4,7 @@
 """The check that stands before PostgreSQL: may this server come up as a primary?
 
 The service manager runs it as user postgres (``python3 -m relevo._start_guard``) before every start, whoever asked for
-it. Its exit with 0 means: start. Otherwise it stays, says why, and asks again. See docs/start-guard.md.
+it. Its exit with 0 means: start. Otherwise it stays, says why, and asks again. See docs/explanation/start-guard.md.
 """
 
 from __future__ import annotations

@@ -17,6 +17,9 @@ description:
   - Runs on the repository host, whose dates count. Changes nothing.
 author:
   - The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.info_module
 options:
   backups:
     description: The backups, as M(relevo.postgres.pgbackrest_info) returns them.
@@ -52,10 +55,9 @@ options:
   by:
     description: Who asked, for the annotation C(relevo-by).
     type: str
-attributes:
-  check_mode:
-    description: Can run in check mode; the module only decides.
-    support: full
+seealso:
+  - module: relevo.postgres.pgbackrest_backup
+  - module: relevo.postgres.pgbackrest_info
 """
 
 EXAMPLES = r"""

@@ -16,16 +16,18 @@ description:
   - An image gets its name only when it is complete.
 author:
   - The Relevo authors (@relevo)
-requirements:
-  - docker (Python package)
-  - mmdebstrap, where the image cannot be pulled
+extends_documentation_fragment:
+  - relevo.postgres.attributes
 attributes:
   check_mode:
     support: full
-    description: Says whether an image would be pulled or made.
+    details: Says whether an image would be pulled or made.
   diff_mode:
     support: none
-    description: An image has no readable difference.
+    details: An image has no readable difference.
+requirements:
+  - docker (Python package)
+  - mmdebstrap, where the image cannot be pulled
 options:
   name:
     description: The image to pull.

@@ -15,6 +15,15 @@ description:
   - Waits until the history of the current timeline is archived.
   - Without it a restore to the latest point would silently miss the rows of those segments.
 author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.cluster.psycopg
+attributes:
+  check_mode:
+    support: full
+    details: Says which segments it would push.
+  diff_mode:
+    support: none
 options:
   stanza:
     description: The cluster's stanza.
@@ -24,10 +33,8 @@ options:
     description: Seconds for the questions to the repository, and for each segment.
     type: float
     default: 60
-attributes:
-  check_mode:
-    description: Says which segments it would push.
-    support: full
+seealso:
+  - module: relevo.postgres.pg_promote
 """
 
 EXAMPLES = r"""

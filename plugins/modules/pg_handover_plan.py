@@ -15,6 +15,10 @@ description:
     which hand-over is needed, if any.
   - Refuses when two servers take writes, and a candidate that is no standby. Touches nothing.
 author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.info_module
+  - relevo.postgres.attributes.action
 options:
   nodes:
     description: The servers of the cluster, as C(name), C(host) and C(port); see M(relevo.postgres.pg_primary_facts).
@@ -46,13 +50,9 @@ options:
     description: Allow a candidate that knows less than another standby.
     type: bool
     default: false
-attributes:
-  action:
-    description: Has an action plugin that decides on the controller.
-    support: full
-  check_mode:
-    description: Can run in check mode; the module only decides.
-    support: full
+seealso:
+  - module: relevo.postgres.pg_switchover
+  - module: relevo.postgres.pg_promote
 """
 
 EXAMPLES = r"""

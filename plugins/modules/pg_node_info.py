@@ -14,16 +14,10 @@ description:
     its start.
   - Runs on the node itself and needs no running server. Changes nothing.
 author: The Relevo authors (@relevo)
-options:
-  service_manager:
-    description: The inventory's C(node_service_manager).
-    type: str
-    choices: [runit, systemd]
-    required: true
-attributes:
-  check_mode:
-    description: Can run in check mode; the module only reads.
-    support: full
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.info_module
+  - relevo.postgres.cluster.service_manager
 """
 
 EXAMPLES = r"""

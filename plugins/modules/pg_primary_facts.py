@@ -15,7 +15,10 @@ description:
   - Runs on the repository host, or on any node that sees the others.
 author: The Relevo authors (@relevo)
 extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.info_module
   - relevo.postgres.cluster.nodes
+  - relevo.postgres.cluster.psycopg
 options:
   require:
     description:
@@ -31,10 +34,8 @@ options:
         which saves the O(timeout).
     type: dict
     default: {}
-attributes:
-  check_mode:
-    description: Can run in check mode; the module only reads.
-    support: full
+seealso:
+  - module: relevo.postgres.pg_handover_plan
 """
 
 EXAMPLES = r"""

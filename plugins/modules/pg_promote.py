@@ -18,12 +18,18 @@ description:
   - On a node that is primary already it finishes what is missing after a promotion, so it can be run again.
 author: The Relevo authors (@relevo)
 extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.action
+  - relevo.postgres.cluster.node
   - relevo.postgres.cluster.nodes
+  - relevo.postgres.cluster.psycopg
+attributes:
+  check_mode:
+    support: full
+    details: Makes the checks and says whether it would promote.
+  diff_mode:
+    support: none
 options:
-  node:
-    description: The inventory name of the node on which the module runs.
-    type: str
-    required: true
   old_primary:
     description: The inventory name of the primary that is replaced.
     type: str
@@ -53,10 +59,11 @@ options:
     description: Who asked, for others who meet the lock.
     type: str
     default: ansible
-attributes:
-  check_mode:
-    description: Makes the checks and says whether it would promote.
-    support: full
+seealso:
+  - module: relevo.postgres.pg_handover_plan
+  - module: relevo.postgres.pg_switchover
+  - module: relevo.postgres.pg_rejoin
+  - module: relevo.postgres.pg_archive_gap
 """
 
 EXAMPLES = r"""

@@ -22,11 +22,20 @@ description:
   - Databases with tablespaces outside of the data directory cannot be cloned by a base backup over old data, since
     PostgreSQL wants their directories empty.
 author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.action
+  - relevo.postgres.cluster.node
+  - relevo.postgres.cluster.service_manager
+  - relevo.postgres.cluster.psycopg
+attributes:
+  check_mode:
+    support: full
+    details: Says which method would be tried first.
+  diff_mode:
+    support: full
+    details: Shows what the node was and will be.
 options:
-  node:
-    description: The inventory name of this node.
-    type: str
-    required: true
   primary:
     description: The server to follow. It must take writes.
     type: dict
@@ -62,11 +71,6 @@ options:
         description: The port of PostgreSQL at O(nodes[].host).
         type: int
         default: 5432
-  service_manager:
-    description: What keeps PostgreSQL running on this node.
-    type: str
-    choices: [runit, systemd]
-    required: true
   stanza:
     description: The cluster's pgBackRest stanza.
     type: str
@@ -101,13 +105,9 @@ options:
     description: Seconds that one rewind, restore or base backup may take.
     type: float
     default: 21600
-attributes:
-  check_mode:
-    description: Says which method would be tried first.
-    support: full
-  diff_mode:
-    description: Shows what the node was and will be.
-    support: full
+seealso:
+  - module: relevo.postgres.pg_switchover
+  - module: relevo.postgres.pg_promote
 """
 
 EXAMPLES = r"""

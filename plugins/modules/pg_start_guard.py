@@ -17,11 +17,16 @@ description:
     may start at any moment; older versions are removed. No running server is touched.
   - It cannot be uninstalled, since PostgreSQL's service does not start without it.
 author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.cluster.node
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+    details: Shows the files that change.
 options:
-  node:
-    description: The inventory name of this node.
-    type: str
-    required: true
   peers:
     description: The servers of the cluster to ask; an entry for O(node) itself is left out.
     type: list
@@ -58,13 +63,6 @@ options:
     description: Seconds for the question to each peer. The repository is given ten seconds.
     type: float
     default: 4
-attributes:
-  check_mode:
-    description: Says what would change.
-    support: full
-  diff_mode:
-    description: Shows the files that change.
-    support: full
 """
 
 EXAMPLES = r"""

@@ -16,6 +16,8 @@ description:
 author:
   - The Relevo authors (@relevo)
 extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.info_module
   - relevo.postgres.pgbackrest
 options:
   require:
@@ -38,10 +40,6 @@ options:
     description: Seconds for each question.
     type: float
     default: 30
-attributes:
-  check_mode:
-    description: Can run in check mode; the module only reads.
-    support: full
 """
 
 EXAMPLES = r"""

@@ -16,16 +16,15 @@ description:
   - Runs on the controller and needs no connection to the host.
 author:
   - The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.action
 attributes:
-  action:
-    support: full
-    description: Has an action plugin that runs on the controller.
   check_mode:
     support: full
-    description: Prints in check mode too, and changes nothing.
+    details: Prints in check mode too, and changes nothing.
   diff_mode:
     support: none
-    description: Changes nothing.
 options:
   text:
     description: The text.
