@@ -34,10 +34,6 @@ options:
         which saves the O(timeout).
     type: dict
     default: {}
-attributes:
-  facts:
-    description: Returns C(ansible_facts) for the host of the task.
-    support: full
 seealso:
   - module: relevo.postgres.pg_handover_plan
 """

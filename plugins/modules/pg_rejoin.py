@@ -52,6 +52,25 @@ options:
         description: The port of PostgreSQL at O(primary.host).
         type: int
         default: 5432
+  nodes:
+    description:
+      - The servers of the cluster. A standby that was the primary still has the slots of the others; those that none of
+        them uses are dropped, since they would only keep WAL.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The node's inventory name.
+        type: str
+        required: true
+      host:
+        description: The name or address under which this node reaches it. The node's name when omitted.
+        type: str
+      port:
+        description: The port of PostgreSQL at O(nodes[].host).
+        type: int
+        default: 5432
   stanza:
     description: The cluster's pgBackRest stanza.
     type: str
@@ -97,6 +116,9 @@ EXAMPLES = r"""
     node: postgres_master
     primary:
       name: postgres_slave
+    nodes:
+      - name: postgres_master
+      - name: postgres_slave
     service_manager: runit
 """
 
@@ -126,6 +148,18 @@ failures:
   returned: success, and when every method failed
   type: list
   elements: dict
+  contains:
+    method:
+      description: The method, as in RV(method).
+      type: str
+    error:
+      description: Why it failed.
+      type: str
+notices:
+  description: What did not go as it should and did not prevent it.
+  returned: success
+  type: list
+  elements: str
 seconds:
   description: How long it took.
   returned: success
@@ -158,7 +192,8 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.session im
 def work(module: AnsibleModule) -> dict[str, Any]:
     parameters = dict(module.params)
     service = service_for(parameters.pop("service_manager"))
-    request = Request(**{**parameters, "primary": Peer.from_dict(parameters["primary"])})
+    siblings = tuple(node["name"] for node in parameters.pop("nodes"))
+    request = Request(**{**parameters, "primary": Peer.from_dict(parameters["primary"]), "siblings": siblings})
     return Rejoin(request, service).run(module.check_mode)
 
 
@@ -167,6 +202,7 @@ def main() -> None:
         argument_spec={
             "node": {"type": "str", "required": True},
             "primary": {"type": "dict", "required": True, "options": NODE_OPTIONS},
+            "nodes": {"type": "list", "elements": "dict", "default": [], "options": NODE_OPTIONS},
             "service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True},
             "stanza": {"type": "str", "default": "main"},
             "repository": {"type": "bool", "default": True},

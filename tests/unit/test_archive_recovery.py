@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,8 +11,8 @@ from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._handover import archive_recovery
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.archive_recovery import ArchiveRecovery
-from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.methods import Copier
-from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.plan import Request, Source
+from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.methods import standby_settings
+from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.plan import Request
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import Archive
 from ansible_collections.relevo.postgres.plugins.module_utils._server import marker
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
@@ -60,9 +58,7 @@ class LocalSession:
 
 
 @pytest.fixture
-def recovery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArchiveRecovery:
-    account = pwd.getpwuid(os.getuid())
-    monkeypatch.setattr(pwd, "getpwnam", lambda _name: account)
+def recovery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_account: None) -> ArchiveRecovery:
     monkeypatch.setattr(_names, "MARKER_DIR", tmp_path / "relevo")
     monkeypatch.setattr(archive_recovery, "Session", LocalSession)
     monkeypatch.setattr(Archive, "newest", lambda _pgbackrest: None)
@@ -90,8 +86,8 @@ def test_the_server_starts_as_a_standby_that_restores_without_the_race(recovery:
 
 def test_a_rejoin_restores_by_the_same_command(recovery: ArchiveRecovery) -> None:
     recovery.run()
-    copier = Copier(Request("a", Peer("b", "b")), Source("7", 3), lambda _timeline: None, lock=-1)
-    assert settings(recovery.server)["restore_command"] == copier.settings(restore=True)[2]
+    wanted = standby_settings(Request("a", Peer("b", "b")), restore=True)
+    assert settings(recovery.server)["restore_command"] == wanted[2]
 
 
 def test_a_server_that_left_the_successors_history_follows_its_own(

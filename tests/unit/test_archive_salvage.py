@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 from pathlib import Path
 
 import pytest
@@ -13,14 +11,10 @@ from ansible_collections.relevo.postgres.plugins.module_utils._errors import Rel
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.archive_salvage import fetch_segments
 from ansible_collections.relevo.postgres.plugins.module_utils._process import Finished
 
+pytestmark = pytest.mark.usefixtures("own_account")
+
 LAST_OF_A_FILE = "0000000200000001000000FF"
 NEXT = "000000020000000200000000"
-
-
-@pytest.fixture(autouse=True)
-def own_account(monkeypatch: pytest.MonkeyPatch) -> None:
-    account = pwd.getpwuid(os.getuid())
-    monkeypatch.setattr(pwd, "getpwnam", lambda _name: account)
 
 
 def archive(monkeypatch: pytest.MonkeyPatch, *segments: str, code: int = 1, says: str = "") -> None:

@@ -14,7 +14,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._secrets import Se
 
 
 @pytest.fixture
-def synced(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
+def synced(monkeypatch: pytest.MonkeyPatch, own_account: None) -> list[tuple[str, list[str]]]:
     """What was brought to the disk: its name, and for a directory what was in it then."""
     calls: list[tuple[str, list[str]]] = []
     original = os.fsync
@@ -25,8 +25,6 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
         original(handle)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    account = pwd.getpwuid(os.getuid())
-    monkeypatch.setattr(pwd, "getpwnam", lambda _name: account)
     return calls
 
 

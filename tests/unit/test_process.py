@@ -15,17 +15,12 @@ import pytest
 from ansible_collections.relevo.postgres.plugins.module_utils import _process
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 
+pytestmark = pytest.mark.usefixtures("own_account")
+
 SLEEP = [sys.executable, "-c", "import time; print('x', flush=True); time.sleep(60)"]
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('x', flush=True); time.sleep(60)"
 BOTH = [sys.executable, "-c", "import sys; print('out'); print('err', file=sys.stderr); sys.exit(7)"]
 SHOW = [sys.executable, "-c", "import os; print(dict(os.environ))"]
-
-
-@pytest.fixture(autouse=True)
-def own_account(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run commands as the user of the tests: there is no postgres on a controller."""
-    account = pwd.getpwuid(os.getuid())
-    monkeypatch.setattr(pwd, "getpwnam", lambda _name: account)
 
 
 def test_a_question_is_ended_at_its_deadline() -> None:

@@ -41,6 +41,15 @@ def connection(request: Request, user: str, dbname: str) -> str:
     )
 
 
+def standby_settings(request: Request, restore: bool = False) -> tuple[str, str, str]:
+    """primary_conninfo, primary_slot_name and restore_command; ``restore``: to fetch what the primary no longer has."""
+    return (
+        primary_conninfo(request.primary, request.node),
+        _names.slot_name(request.node),
+        restore_command(request.stanza) if restore else "",
+    )
+
+
 def base_backup_command(request: Request, target: Path) -> list[str]:
     # Not under the node's own name: with a slot pg_basebackup reports what it has flushed, and the primary would take a
     # copy that is not complete for its synchronous standby.
@@ -92,14 +101,7 @@ class Copier:
 
     def configure(self, restore: bool) -> bool:
         """Say whom to follow; ``restore``: fetch from the archive what the primary no longer has."""
-        return self.server.write_replication_conf(*self.settings(restore))
-
-    def settings(self, restore: bool) -> tuple[str, str, str]:
-        return (
-            primary_conninfo(self.request.primary, self.request.node),
-            _names.slot_name(self.request.node),
-            restore_command(self.request.stanza) if restore else "",
-        )
+        return self.server.write_replication_conf(*standby_settings(self.request, restore))
 
     @property
     def unfinished(self) -> Path:
