@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from . import _names
 from ._errors import RelevoError
-from ._repository.fence_record import REPOSITORY_TIMEOUT, RepositoryReader, repository_record
+from ._repository.fence_record import REPOSITORY_TIMEOUT, FenceRecord, RepositoryReader
 from ._server import abandoned_timelines, marker
 from ._server.guard_config import GUARD_CONFIG, GuardConfig
 from ._server.lsn import parse_history
@@ -209,9 +209,7 @@ def newer_timeline(reader: RepositoryReader, own: Own) -> int | None:
 def ask_repository(config: GuardConfig, own: Own, reader: RepositoryReader) -> Repository:
     """What the repository says about this node; an error of any kind is "did not answer", never "nothing there"."""
     try:
-        record = reader.get(repository_record(config.node), raw=True)
-        # pgBackRest cannot remove a single file from afar, so an empty record is one that was withdrawn.
-        fence = Marker.from_json("fence", record) if record and record.strip() else None
+        fence = FenceRecord(config.node).read(reader)
         return Repository(fence=fence, successor_timeline=newer_timeline(reader, own))
     except (RelevoError, OSError, ValueError, KeyError) as error:
         return Repository(error=error.message if isinstance(error, RelevoError) else str(error))

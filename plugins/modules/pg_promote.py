@@ -11,8 +11,8 @@ short_description: Promote the standby on this node, in an emergency
 version_added: 0.1.0
 description:
   - Runs on the candidate's node, after the old primary was fenced and proved stopped; it does not prove that itself.
-  - Refuses when another node takes writes, and, unless O(force=true), when another standby knows more, or the archive
-    or the dead primary's disk knows a newer timeline than this node's.
+  - Refuses when another node takes writes, and, unless O(force=true), when another standby is ahead, or the archive or
+    the dead primary's disk knows a newer timeline than this node's.
   - The new timeline is newer than any that the archive knows. Where the archive cannot be asked, RV(notices) says so.
   - With O(salvage), the dead primary's last WAL is replayed first.
   - On a node that is primary already it finishes what is missing after a promotion, so it can be run again.
@@ -46,10 +46,10 @@ options:
     type: int
     default: 0
   force:
-    description: Promote this standby although another one, or the archive, knows more.
+    description: Promote this standby although another one, or the archive, is ahead.
     type: bool
     default: false
-  by:
+  requested_by:
     description: Who asked, for others who meet the lock.
     type: str
     default: ansible
@@ -108,6 +108,12 @@ notices:
   returned: success, not in check mode
   type: list
   elements: str
+withdraw_record:
+  description:
+    - Whether the repository still holds a record that this node was fenced, which is void now. To be withdrawn on the
+      repository host, by M(relevo.postgres.fence_record). Not asked in check mode.
+  returned: success
+  type: bool
 not_locked:
   description: Nodes that did not answer and so could not be locked, with the reason.
   returned: success, not in check mode
@@ -119,10 +125,11 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils._handover.promotion import Promotion
+from ansible_collections.relevo.postgres.plugins.module_utils._handover.promotion import Promotion, PromotionRequest
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments import (
     credentials_of,
+    find_node,
     nodes_of,
     nodes_spec,
 )
@@ -132,25 +139,24 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.session im
 def work(module):
     nodes = nodes_of(module.params)
     salvage = module.params["salvage"]
-    promotion = Promotion(
-        own=next(node for node in nodes if node.name == module.params["node"]),
+    request = PromotionRequest(
+        local=find_node(nodes, module.params["node"]),
         nodes=nodes,
         old_primary=module.params["old_primary"],
-        by=module.params["by"],
+        requested_by=module.params["requested_by"],
         salvage=Path(salvage) if salvage and Path(salvage).is_dir() else None,
         stanza=module.params["stanza"],
         archived_from=module.params["archived_from"],
         newer_timeline=module.params["newer_timeline"],
         force=module.params["force"],
-        credentials=credentials_of(module.params),
-        timeout=module.params["timeout"],
     )
+    promotion = Promotion(request, credentials=credentials_of(module.params), timeout=module.params["timeout"])
     if module.check_mode:
         with Session.local() as session:
             standby = session.flag("SELECT pg_is_in_recovery()")
         if standby:
             promotion.check()
-        return {"changed": standby, "promoted": standby}
+        return {"changed": standby, "promoted": standby, "withdraw_record": False}
     # The controller may die or hang up in the middle: what was begun is finished all the same.
     for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
@@ -169,7 +175,7 @@ def main():
             "archived_from": {"type": "str", "default": ""},
             "newer_timeline": {"type": "int", "default": 0},
             "force": {"type": "bool", "default": False},
-            "by": {"type": "str", "default": "ansible"},
+            "requested_by": {"type": "str", "default": "ansible"},
         },
         supports_check_mode=True,
     )
