@@ -86,6 +86,7 @@ class ActionModule(ControllerAction):
             "evidence": primary.evidence,
             "marked": primary.marked,
             "recorded": fence_plan.needs_record(primary) and not no_record,
+            "stopped": {node.node: node.evidence for node in [primary, *(other for other, _ in others)] if node.proved},
             "seconds": seconds,
             "wal": wal,
         }

@@ -116,6 +116,10 @@ marked:
   description: Whether the marker is on the old primary's disk.
   type: bool
   returned: success
+stopped:
+  description: The nodes that are proved to be stopped, the old primary and others, each with who says so.
+  type: dict
+  returned: success, not in check mode
 recorded:
   description: Whether the marker is in the repository instead.
   type: bool

@@ -45,6 +45,12 @@ options:
     description: The newest timeline that the dead primary's disk knows. 0 when there is none.
     type: int
     default: 0
+  stopped:
+    description:
+      - Nodes that are proved to be stopped, and who says so, as M(relevo.postgres.pg_fence) returns them. They are
+        neither asked nor locked.
+    type: dict
+    default: {}
   force:
     description: Promote this standby although another one, or the archive, is ahead.
     type: bool
@@ -149,6 +155,7 @@ def work(module):
         archived_from=module.params["archived_from"],
         newer_timeline=module.params["newer_timeline"],
         force=module.params["force"],
+        stopped=module.params["stopped"],
     )
     promotion = Promotion(request, credentials=credentials_of(module.params), timeout=module.params["timeout"])
     if module.check_mode:
@@ -174,6 +181,7 @@ def main():
             "stanza": {"type": "str"},
             "archived_from": {"type": "str", "default": ""},
             "newer_timeline": {"type": "int", "default": 0},
+            "stopped": {"type": "dict", "default": {}},
             "force": {"type": "bool", "default": False},
             "requested_by": {"type": "str", "default": "ansible"},
         },

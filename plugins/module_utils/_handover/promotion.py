@@ -10,6 +10,7 @@ import pwd
 import re
 import shutil
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,7 +44,8 @@ class PromotionRequest:
 
     ``salvage``: a folder with the dead primary's last segments, or None. ``stanza``: the archive that is asked which
     timelines it knows; None where there is none. ``archived_from``: the first segment of it that this node may not have
-    received to the end, or empty. ``newer_timeline``: one that the old primary's disk knows, or 0.
+    received to the end, or empty. ``newer_timeline``: one that the old primary's disk knows, or 0. ``stopped``: nodes
+    that are proved to be stopped, and the proof; the names of some no longer resolve, and asking would cost seconds.
     """
 
     local: Peer
@@ -55,6 +57,7 @@ class PromotionRequest:
     archived_from: str = ""
     newer_timeline: int = 0
     force: bool = False
+    stopped: Mapping[str, str] = field(default_factory=dict)
 
 
 def refusal(request: PromotionRequest, topology: Topology, archived: int) -> str:
@@ -106,7 +109,8 @@ class Promotion:
         """Promote and return what happened. Run again after it was cut off, it finishes what is missing."""
         name = self.request.local.name
         lock = HandoverLock(f"promotion of {name} by {self.request.requested_by}", self.credentials, self.timeout)
-        lock.take(name, self.request.nodes, {name})
+        stopped = self.request.stopped
+        lock.take(name, [node for node in self.request.nodes if node.name not in stopped], {name})
         started = time.monotonic()
         try:
             with Session.local(application_name="relevo promotion", timeout=30) as session:
@@ -117,7 +121,7 @@ class Promotion:
                 result["seconds"] = round(time.monotonic() - started, 3)
                 self.finish(session)
             result |= {"primary": name, "withdraw_record": self._record_stands()}
-            return result | {"not_locked": lock.unreachable, "notices": self.warnings}
+            return result | {"not_locked": {**stopped, **lock.unreachable}, "notices": self.warnings}
         finally:
             lock.release()
 
@@ -129,7 +133,7 @@ class Promotion:
         # The archive takes as long to answer as the servers do.
         with ThreadPoolExecutor(max_workers=1) as asking:
             archived = asking.submit(self._newest_archived)
-            topology = Topology(probe(self.request.nodes, self.timeout, self.credentials))
+            topology = Topology(probe(self.request.nodes, self.timeout, self.credentials, self.request.stopped))
             newest = archived.result()
         why_not = refusal(self.request, topology, newest)
         if why_not:
