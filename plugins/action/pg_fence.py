@@ -144,7 +144,7 @@ class ActionModule(ControllerAction):
         try:
             self.module("relevo.postgres.fence_record", {"nodes": [request.primary], "content": marker})
         except (AnsibleActionFail, AnsibleConnectionFailure) as error:
-            return str(error.message)
+            return str(error)
         return ""
 
 

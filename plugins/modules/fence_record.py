@@ -16,13 +16,15 @@ description:
     any other the module fails.
 author:
   - The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
 attributes:
   check_mode:
     support: full
-    description: Says whether anything would be changed.
+    details: Says whether anything would be changed.
   diff_mode:
     support: full
-    description: Shows the difference of the record.
+    details: Shows the difference of the record.
 options:
   nodes:
     description: Inventory names of the nodes.

@@ -19,13 +19,10 @@ author:
   - The Relevo authors (@relevo)
 requirements:
   - docker (Python package), for container nodes
-attributes:
-  action:
-    description: Has an action plugin that runs on the controller.
-    support: full
-  check_mode:
-    description: Can run in check mode; the module only looks.
-    support: full
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.info_module
+  - relevo.postgres.attributes.action
 options:
   nodes:
     description:

@@ -15,28 +15,28 @@ description:
   - The promotion is another step, M(relevo.postgres.pg_promote), so the server gets a timeline newer than any before.
   - Rows that the lost primary had not archived are lost.
 author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.cluster.node
+  - relevo.postgres.cluster.service_manager
+  - relevo.postgres.cluster.psycopg
+attributes:
+  check_mode:
+    support: full
+    details: Says that it would do it.
+  diff_mode:
+    support: none
 options:
-  node:
-    description: The inventory name of the node on which the module runs.
-    type: str
-    required: true
   stanza:
     description: The cluster's stanza.
     type: str
-    required: true
-  service_manager:
-    description: The inventory's C(node_service_manager).
-    type: str
-    choices: [runit, systemd]
     required: true
   timeout:
     description: Seconds that the recovery from the archive may take.
     type: float
     default: 300
-attributes:
-  check_mode:
-    description: Says that it would do it.
-    support: full
+seealso:
+  - module: relevo.postgres.pg_promote
 """
 
 EXAMPLES = r"""
@@ -59,6 +59,8 @@ replayed:
   type: str
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.archive_recovery import ArchiveRecovery
@@ -67,7 +69,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.service im
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     if module.check_mode:
         return {"changed": True}
     given = module.params
@@ -75,7 +77,7 @@ def work(module):
     return {"changed": True, **ArchiveRecovery(given["node"], given["stanza"], service, given["timeout"]).run()}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "node": {"type": "str", "required": True},

@@ -25,14 +25,15 @@ author:
   - The Relevo authors (@relevo)
 requirements:
   - docker (Python package), for container nodes
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.action
 attributes:
-  action:
-    description: Has an action plugin that runs on the controller.
-    support: full
   check_mode:
     support: full
-    description: Refuses what can be refused before anything is touched, and touches nothing. A fence command is not
-      run.
+    details: Refuses what can be refused before anything is touched. A fence command is not run.
+  diff_mode:
+    support: none
 options:
   primary:
     description: Inventory name of the old primary.

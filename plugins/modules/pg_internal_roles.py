@@ -15,15 +15,20 @@ description:
   - Passwords are compared with the stored SCRAM verifier, and sent as verifiers, so that they reach no log.
   - Runs on the primary's node.
 author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.cluster.psycopg
+attributes:
+  check_mode:
+    support: full
+    details: Says whether anything is missing.
+  diff_mode:
+    support: none
 options:
   passwords:
     description: The password of each role, by the role's name.
     type: dict
     required: true
-attributes:
-  check_mode:
-    description: Says whether anything is missing.
-    support: full
 """
 
 EXAMPLES = r"""
@@ -41,6 +46,7 @@ statements:
 """
 
 import re
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -53,14 +59,14 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.internal_r
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR, Session
 
 
-def execute(session, needed, check_mode):
+def execute(session: Session, needed: list[str], check_mode: bool) -> list[str]:
     if not check_mode:
         for statement in needed:
             session.query(statement)
     return needed
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     check_mode = module.check_mode
     with Session.local(timeout=30) as session:
         done = execute(session, missing_roles(session, module.params["passwords"]), check_mode)
@@ -72,7 +78,7 @@ def work(module):
     return {"changed": bool(done), "statements": shown}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={"passwords": {"type": "dict", "required": True, "no_log": True}},
         supports_check_mode=True,

@@ -14,16 +14,10 @@ description:
     its start.
   - Runs on the node itself and needs no running server. Changes nothing.
 author: The Relevo authors (@relevo)
-options:
-  service_manager:
-    description: The inventory's C(node_service_manager).
-    type: str
-    choices: [runit, systemd]
-    required: true
-attributes:
-  check_mode:
-    description: Can run in check mode; the module only reads.
-    support: full
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.info_module
+  - relevo.postgres.cluster.service_manager
 """
 
 EXAMPLES = r"""
@@ -37,12 +31,15 @@ RETURN = r"""
 node:
   description:
     - C(initialised) (there is a data directory), C(state) and C(timeline) of its control file, C(standby) (it starts as
-      a standby), C(running) (a postmaster lives), C(wanted) (the service manager means it to run), C(fence) and
-      C(rejoin) (the markers, or null), C(guard) (the last word of the start guard, or null).
+      a standby), C(running) (a postmaster lives), C(wanted) (the service manager means it to run), C(booted) (when
+      the machine or container was started; the guard's word may be older), C(fence) and C(rejoin) (the markers, or
+      null), C(guard) (the last word of the start guard, or null).
   returned: success
   type: dict
   sample: {initialised: true, state: in production, timeline: 1, standby: false, running: true, wanted: true}
 """
+
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -51,11 +48,11 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.node_info 
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import service_for
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     return {"changed": False, "node": node_info(service_for(module.params["service_manager"]))}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={"service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True}},
         supports_check_mode=True,

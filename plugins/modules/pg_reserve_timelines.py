@@ -16,6 +16,14 @@ description:
   - Puts a file that only reserves the number into C(pg_wal) for each of them. The start guard removes those files again
     when the standby is restarted instead of promoted.
 author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+attributes:
+  check_mode:
+    support: full
+    details: Says which numbers it would reserve.
+  diff_mode:
+    support: none
 options:
   timeline:
     description: The timeline that the standby follows.
@@ -33,10 +41,8 @@ options:
     description: Seconds for each question to the archive.
     type: float
     default: 4
-attributes:
-  check_mode:
-    description: Says which numbers it would reserve.
-    support: full
+seealso:
+  - module: relevo.postgres.pg_switchover
 """
 
 EXAMPLES = r"""
@@ -59,6 +65,8 @@ notice:
   type: str
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
@@ -69,7 +77,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server import aba
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     given = module.params
     try:
         newest = newest_archived_timeline(PgBackRest(given["stanza"]), given["timeout"])
@@ -82,7 +90,7 @@ def work(module):
     return {"changed": bool(numbers), "reserved": numbers, "notice": ""}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "timeline": {"type": "int", "required": True},

@@ -15,6 +15,10 @@ description:
   - Refuses while a backup runs, when the repository host does not answer, and when the archive holds a newer timeline
     than the primary's while a node is away that may be on it. O(force=true) asks nobody and refuses nothing.
 author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.info_module
+  - relevo.postgres.attributes.action
 options:
   primary:
     description: Inventory name of the primary.
@@ -49,13 +53,6 @@ options:
     description: Hand over all the same.
     type: bool
     default: false
-attributes:
-  action:
-    description: Has an action plugin that decides on the controller.
-    support: full
-  check_mode:
-    description: Can run in check mode; the module only looks.
-    support: full
 """
 
 EXAMPLES = r"""

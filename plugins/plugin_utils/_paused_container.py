@@ -25,7 +25,7 @@ class ContainerPausedError(Exception):
 
 @contextmanager
 def watched(state: Callable[[], str], patience: float = PATIENCE, interval: float = INTERVAL) -> Iterator[None]:
-    """Raise ``ContainerPausedError`` within the block when ``state()`` says ``paused`` for ``patience`` seconds.
+    """Raise ``ContainerPausedError`` in the block when ``state()`` says ``paused`` for ``patience`` seconds.
 
     Only in a process's main thread, which a signal interrupts while it waits for an answer. An engine that does not
     answer says nothing about the container.

@@ -42,7 +42,7 @@ def test_what_was_written_is_where_it_is_read(tmp_path: Path, monkeypatch: pytes
         path = tmp_path / command[-1]
         return subprocess.CompletedProcess(command, not path.exists(), path.read_text() if path.exists() else "", "")
 
-    monkeypatch.setattr(fence_record, "run_as_postgres", repo_get)
+    monkeypatch.setattr("ansible_collections.relevo.postgres.plugins.module_utils._process.run", repo_get)
     reader = RepositoryReader("main")
     assert RECORD.read(reader) == MARKER
     assert FenceRecord("b").read(reader) is None
@@ -54,7 +54,7 @@ def test_what_was_written_is_where_it_is_read(tmp_path: Path, monkeypatch: pytes
 
 def test_one_that_0_1_0_emptied_is_withdrawn_and_a_garbled_one_forbids() -> None:
     class Reader(RepositoryReader):
-        def get(self, path: str, raw: bool = False) -> str | None:
+        def get(self, path: str, timeout: float = 1, raw: bool = False) -> str | None:
             assert raw, "an encrypted repository has no passphrase for it"
             return {"relevo/fence/a.json": "\n", "relevo/fence/b.json": "{"}[path]
 

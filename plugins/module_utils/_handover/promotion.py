@@ -16,25 +16,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import _names
+from .. import _names, _process
 from .._cluster import synchronous
 from .._cluster.lock import HandoverLock
-from .._cluster.topology import NodeState, Topology, probe
+from .._cluster.probe import probe
+from .._cluster.topology import Topology
 from .._errors import RelevoError
 from .._repository.archive import newest_archived_timeline
 from .._repository.fence_record import FenceRecord, RepositoryReader
 from .._repository.pgbackrest import PgBackRest
 from .._server import abandoned_timelines, marker
-from .._server.lsn import format_lsn, parse_lsn, segment_start
+from .._server.lsn import SEGMENT, format_lsn, parse_lsn, segment_start
 from .._server.peer import Peer
-from .._server.server import Server, run_as_postgres
+from .._server.server import Server
 from .._server.session import Credentials, Session
 from .._wait import wait_until
 from .archive_salvage import DIRECTORY as ARCHIVED
 from .archive_salvage import fetch_segments
 from .switchover import ensure_slot, look_for_wal_as_usual, look_for_wal_often
 
-SEGMENT = re.compile(r"[0-9A-F]{24}")
 RECORD = re.compile(r"lsn: ([0-9A-F]+/[0-9A-F]+), prev")
 
 
@@ -72,8 +72,8 @@ def refusal(request: PromotionRequest, topology: Topology, archived: int) -> str
     if request.force:
         return ""
     local = topology.find(name)
-    best = most_advanced(topology.standbys)
-    if local and best and _rank(best) > _rank(local):
+    best = topology.most_advanced
+    if local and best and best.history > local.history:
         return (
             f"{best.name} is ahead of {name} (LSN {format_lsn(best.position)} on timeline {best.timeline} against "
             f"{format_lsn(local.position)} on {local.timeline}). Nothing was changed; promote {best.name}, or lose "
@@ -258,20 +258,9 @@ class Promotion:
             return True
 
 
-def _rank(state: NodeState) -> tuple[int, int]:
-    return state.timeline, state.position
-
-
-def most_advanced(standbys: list[NodeState]) -> NodeState | None:
-    """The standby with the longest history: on the newest timeline, then the furthest; the inventory breaks a tie."""
-    return max(standbys, key=_rank, default=None)
-
-
 def last_record(segment: Path) -> int | None:
     """Where the last whole record of a segment begins, as ``pg_waldump`` reads it; None where it finds none."""
-    done = run_as_postgres(
-        [str(_names.PG_BINDIR / "pg_waldump"), f"--path={segment.parent}", segment.name], timeout=120
-    )
+    done = _process.run([str(_names.PG_BINDIR / "pg_waldump"), f"--path={segment.parent}", segment.name], timeout=120)
     # It ends with an error at the first record that is not whole: that is the end we look for.
     found = RECORD.findall(done.stdout)
     if not found:
