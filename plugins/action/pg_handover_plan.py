@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import Topology
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.plan import plan_failback, plan_failover
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
@@ -30,7 +31,7 @@ class ActionModule(ControllerAction):
 
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
         question = {name: options[name] for name in ("nodes", "unreachable", "timeout")} | {"require": "any"}
-        topology = self.module("relevo.postgres.pg_primary_facts", question)
+        topology = Topology.from_result(self.module("relevo.postgres.pg_primary_facts", question))
         preferred = options["preferred"]
         if options["operation"] == "failback":
             plan = plan_failback(topology, preferred)

@@ -221,7 +221,7 @@ def ask_repository(config: GuardConfig, local: LocalState, reader: RepositoryRea
 def ask(config: GuardConfig, local: LocalState) -> tuple[list[NodeState], Repository | None]:
     """Ask the peers and the repository at the same time."""
     # Only here: it loads psycopg (0.12 s and more), and a start that needs no witness must lose no time.
-    from ._cluster.topology import probe
+    from ._cluster.probe import probe
 
     answers: list[Repository] = []
     thread = threading.Thread(

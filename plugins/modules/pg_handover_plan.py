@@ -13,7 +13,7 @@ version_added: 0.1.0
 description:
   - Asks all servers as M(relevo.postgres.pg_primary_facts) does, on the node that the task is delegated to, and says
     which hand-over is needed, if any.
-  - Refuses when two servers take writes, and a candidate that is no standby. Touches nothing.
+  - Refuses when two servers take writes, and a candidate that is not a standby. Touches nothing.
 author: The Relevo authors (@relevo)
 extends_documentation_fragment:
   - relevo.postgres.attributes
@@ -47,7 +47,7 @@ options:
     type: str
     default: ''
   force:
-    description: Allow a candidate that knows less than another standby.
+    description: Allow a candidate that another standby is ahead of.
     type: bool
     default: false
 seealso:

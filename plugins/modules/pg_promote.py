@@ -11,7 +11,7 @@ short_description: Promote the standby on this node, in an emergency
 version_added: 0.1.0
 description:
   - Runs on the candidate's node, after the old primary was fenced and proved stopped; it does not prove that itself.
-  - Refuses when another node takes writes, and, unless O(force=true), when another standby knows more, or the archive
+  - Refuses when another node takes writes, and, unless O(force=true), when another standby is ahead, or the archive
     or the dead primary's disk knows a newer timeline than this node's.
   - The new timeline is newer than any that the archive knows. Where the archive cannot be asked, RV(notices) says so.
   - With O(salvage), the dead primary's last WAL is replayed first.
@@ -52,7 +52,7 @@ options:
     type: int
     default: 0
   force:
-    description: Promote this standby although another one, or the archive, knows more.
+    description: Promote this standby although another one, or the archive, is ahead of it.
     type: bool
     default: false
   by:

@@ -77,6 +77,11 @@ exists:
   description: Whether the stanza exists.
   returned: success
   type: bool
+problem:
+  description: Why no backup can be made in this stanza, in a sentence; empty when one can.
+  returned: success
+  type: str
+  sample: The repository has no stanza main. Check the cluster's name, or run site.yml, which creates it.
 running:
   description: How far a backup is that runs now; null when there is none.
   returned: success
@@ -99,6 +104,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgback
     STATUS_NO_STANZA,
     PgBackRest,
     running_backup,
+    status_problem,
 )
 
 
@@ -118,6 +124,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         "databases": entry.get("db") or [],
         "archive": entry.get("archive") or [],
         "exists": entry["status"]["code"] != STATUS_NO_STANZA,
+        "problem": status_problem(entry, params["stanza"]) or "",
         "running": running_backup(entry),
         "raw": entry,
     }

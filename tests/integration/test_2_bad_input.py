@@ -100,7 +100,7 @@ def test_a_word_that_we_do_not_know(message: str, name: str, argument: str) -> N
 
 def test_a_candidate_that_is_no_standby() -> None:
     with stopped(STANDBY):
-        refused(f"{STANDBY} is no standby", "playbooks/failover.yml", "-e", f"candidate={STANDBY}")
+        refused(f"{STANDBY} is not a standby", "playbooks/failover.yml", "-e", f"candidate={STANDBY}")
     wait_until_streaming()
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _start_guard
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster import topology
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster import probe
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.fence_record import RepositoryReader
@@ -142,7 +142,7 @@ def test_a_newer_timeline_that_no_peer_is_on_is_abandoned() -> None:
 def test_peers_say_after_the_archive_whether_a_timeline_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that was promoted between the two questions has put its timeline into the archive."""
     answers = [[peer()], [peer(in_recovery=False, timeline=3)]]
-    monkeypatch.setattr(topology, "probe", lambda nodes, timeout: answers.pop(0))
+    monkeypatch.setattr(probe, "probe", lambda nodes, timeout: answers.pop(0))
     monkeypatch.setattr(_start_guard, "ask_repository", lambda *_: Repository(successor_timeline=3))
     assert decide(CONFIG, LOCAL, *ask(CONFIG, LOCAL)).action == "refuse"
 

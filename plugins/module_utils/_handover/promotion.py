@@ -18,7 +18,8 @@ from typing import Any
 from .. import _names, _process
 from .._cluster import synchronous
 from .._cluster.lock import HandoverLock
-from .._cluster.topology import NodeState, Topology, probe
+from .._cluster.probe import probe
+from .._cluster.topology import Topology
 from .._errors import RelevoError
 from .._repository.archive import newest_archived_timeline
 from .._repository.fence_record import withdraw_record
@@ -77,7 +78,7 @@ class Promotion:
             lock.release()
 
     def check(self) -> tuple[int, int]:
-        """No other primary, no standby that knows more, and no heir of a later primary in the archive.
+        """No other primary, no standby that is ahead, and no timeline of a later primary in the archive.
 
         Returns the timeline of this node and the newest that the archive knows.
         """
@@ -90,23 +91,23 @@ class Promotion:
         if rivals:
             raise RelevoError(f"{rivals[0]} takes writes. Nothing was changed; use failover.yml with a candidate.")
         own = topology.find(self.own.name)
-        better = most_advanced(topology.standbys)
-        if own and better and not self.force and _rank(better) > _rank(own):
+        better = topology.most_advanced
+        if own and better and not self.force and better.history > own.history:
             raise RelevoError(
-                f"{better.name} knows more than {self.own.name} ({format_lsn(better.position)} against "
+                f"{better.name} is ahead of {self.own.name} ({format_lsn(better.position)} against "
                 f"{format_lsn(own.position)}). Nothing was changed; promote {better.name}, or lose it with force=true."
             )
         timeline = own.timeline if own else 0
         if self.newer_timeline > timeline and not self.force:
             raise RelevoError(
                 f"{self.old_primary} was promoted to timeline {self.newer_timeline}, and {self.own.name} is on "
-                f"timeline {timeline}: it is not the heir of the last primary. Nobody was promoted. "
+                f"timeline {timeline}: it does not descend from that one. Nobody was promoted. "
                 f"Start {self.old_primary} and run rejoin.yml, or lose what it has with force=true."
             )
         if newest > timeline and not self.force:
             raise RelevoError(
-                f"The archive holds a newer timeline ({newest}) than that of {self.own.name} ({timeline}): it is not "
-                "the heir of the last primary. Nobody was promoted. Start the node that is on that timeline and run "
+                f"The archive holds a newer timeline ({newest}) than that of {self.own.name} ({timeline}): it does "
+                "not descend from that one. Nobody was promoted. Start the node that is on that timeline and run "
                 "this again, or lose what it has with force=true."
             )
         return timeline, max(self.newer_timeline, newest)
@@ -215,15 +216,6 @@ class Promotion:
                 withdraw_record(self.stanza, self.own.name)
             except RelevoError as error:
                 self.warnings.append(error.message)
-
-
-def _rank(state: NodeState) -> tuple[int, int]:
-    return state.timeline, state.position
-
-
-def most_advanced(standbys: list[NodeState]) -> NodeState | None:
-    """The standby with the longest history: on the newest timeline, then the furthest; the inventory breaks a tie."""
-    return max(standbys, key=_rank, default=None)
 
 
 def last_record(segment: Path) -> int | None:

@@ -147,7 +147,7 @@ class Copier:
     def _remove_foreign_wal(self) -> None:
         """pg_rewind keeps this node's own segments since the fork, which belong to nobody's history any more.
 
-        A newer timeline in their names would pass for the one that this node follows (see ``topology.PROBE``).
+        A newer timeline in their names would pass for the one that this node follows (see ``probe.PROBE``).
         """
         wal = self.server.pgdata / "pg_wal"
         for segment in wal.iterdir():

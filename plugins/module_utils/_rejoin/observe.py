@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import _names
-from .._cluster.topology import PROBE, NodeState, probe
+from .._cluster.probe import PROBE, probe
+from .._cluster.topology import NodeState
 from .._errors import RelevoError
 from .._server import marker
 from .._server.lsn import history_name, parse_history, parse_lsn
