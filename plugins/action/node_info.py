@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import Cluster, clusters_of
 from ansible_collections.relevo.postgres.plugins.module_utils._nodes.offline_node import Node
 from ansible_collections.relevo.postgres.plugins.module_utils._nodes.reachability import reachability
 from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker
@@ -26,35 +27,55 @@ class ActionModule(ControllerAction):
 
     SPEC = {  # noqa: RUF012
         "argument_spec": {
-            "nodes": {"type": "list", "elements": "str", "required": True},
+            "nodes": {"type": "list", "elements": "str"},
+            "cluster": {"type": "str"},
             "markers": {"type": "bool", "default": False},
             "require_any": {"type": "bool", "default": False},
-        }
+        },
+        "required_one_of": [("nodes", "cluster")],
+        "mutually_exclusive": [("nodes", "cluster")],
     }
 
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
-        names = options["nodes"]
-        # Ansible puts a host's variables together anew each time that it is asked for them.
-        hosts = {name: self._task_vars["hostvars"][name] for name in names}
-        is_container = {name: _offline_nodes.kind_of(hosts[name]) == _offline_nodes.DOCKER for name in names}
-        containers = _offline_nodes.containers([name for name in names if is_container[name]])
+        # Redis has no part in this.
+        groups = {name: self._task_vars["groups"].get(name, []) for name in ("postgres", "pgbackrest")}
+        asked = options["nodes"] or [*groups["pgbackrest"], *groups["postgres"]]
+        # Ansible puts a host's variables together anew, in 20 ms, each time that it is asked for them.
+        hosts = {name: self._task_vars["hostvars"][name] for name in asked}
+        result: dict[str, Any] = {"changed": False}
+        if options["cluster"]:
+            cluster = clusters_of(groups, hosts)[options["cluster"]]
+            result |= described(cluster)
+            # The repository host first: it sees every node, and asks when it can.
+            asked = [cluster.repository, *(node.name for node in cluster.nodes)]
+        result["kinds"] = {name: _offline_nodes.kind_of(hosts[name]) for name in asked}
+        containers = _offline_nodes.containers(
+            [name for name in asked if result["kinds"][name] == _offline_nodes.DOCKER]
+        )
         machines = {
-            name: _machines.asker(name, hosts[name], self._play_context) for name in names if not is_container[name]
+            name: _machines.asker(name, hosts[name], self._play_context) for name in asked if name not in containers
         }
         states = {name: node.state() for name, node in containers.items()}
-        found = reachability(names, states, _machines.ask_all(machines))
+        found = reachability(asked, states, _machines.ask_all(machines))
         if options["require_any"]:
             found.require_any()
-        result = {
-            "changed": False,
-            "states": found.states,
-            "answering": found.answering,
-            "down": found.down,
-            "unreachable_nodes": found.unreachable,
-        }
         if options["markers"]:
             # A container that was removed has no disk that anybody could name.
             stopped = [name for name, state in states.items() if state == "stopped"]
             markers = {name: marker_of(containers[name]) for name in stopped}
             result["markers"] = {name: marker for name, marker in markers.items() if marker is not None}
-        return result
+        return result | {
+            "states": found.states,
+            "answering": found.answering,
+            "down": found.down,
+            "unreachable_nodes": found.unreachable,
+        }
+
+
+def described(cluster: Cluster) -> dict[str, Any]:
+    """Its servers, as the modules take them, which one is preferred as primary, and the repository host."""
+    return {
+        "nodes": [asdict(node) for node in cluster.nodes],
+        "preferred": cluster.preferred[0],
+        "repository": cluster.repository,
+    }

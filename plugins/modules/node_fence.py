@@ -18,13 +18,15 @@ author:
   - The Relevo authors (@relevo)
 requirements:
   - docker (Python package), for container nodes
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.action
 attributes:
-  action:
-    description: Has an action plugin that runs on the controller.
-    support: full
   check_mode:
     support: full
-    description: Says whether anything would be changed, and changes nothing. A fence command is not run.
+    details: Says whether anything would be changed. A fence command is not run.
+  diff_mode:
+    support: none
 options:
   node:
     description: Inventory name of the node, also that of its container.

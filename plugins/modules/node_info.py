@@ -19,25 +19,25 @@ author:
   - The Relevo authors (@relevo)
 requirements:
   - docker (Python package), for container nodes
-attributes:
-  action:
-    description: Has an action plugin that runs on the controller.
-    support: full
-  check_mode:
-    description: Can run in check mode; the module only looks.
-    support: full
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.info_module
+  - relevo.postgres.attributes.action
 options:
   nodes:
-    description: Inventory names of the nodes. That of a container is also the container's.
+    description:
+      - Inventory names of the nodes. That of a container is also the container's. Either these or a O(cluster).
     type: list
     elements: str
-    required: true
+  cluster:
+    description: Ask about the servers of this cluster and the repository host, which comes first.
+    type: str
   markers:
     description: Read the fence markers from the volumes of the containers that are down.
     type: bool
     default: false
   require_any:
-    description: Fail when none of the O(nodes) answers.
+    description: Fail when none of the nodes answers.
     type: bool
     default: false
 """
@@ -45,13 +45,31 @@ options:
 EXAMPLES = r"""
 - name: Find out who answers
   relevo.postgres.node_info:
-    nodes: "{{ groups['postgres'] }}"
+    cluster: main
   register: found
 """
 
 RETURN = r"""
+nodes:
+  description: The servers of the cluster, as C(name), C(host) and C(port).
+  type: list
+  elements: dict
+  returned: O(cluster)
+preferred:
+  description: The cluster's preferred primary.
+  type: str
+  returned: O(cluster)
+repository:
+  description: The repository host.
+  type: str
+  returned: O(cluster)
+kinds:
+  description: The C(node_kind) of each node.
+  type: dict
+  returned: success
+  sample: {postgres_master: docker, postgres_slave: docker}
 answering:
-  description: Names of the nodes that answer, in the order of O(nodes). A container answers when it runs.
+  description: Names of the nodes that answer, in the order in which they were asked. A container answers when it runs.
   type: list
   elements: str
   returned: success
