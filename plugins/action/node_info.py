@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import Cluster, clusters_of
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import clusters_of
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._nodes.offline_node import Node
 from ansible_collections.relevo.postgres.plugins.module_utils._nodes.reachability import reachability
 from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker
@@ -37,15 +38,22 @@ class ActionModule(ControllerAction):
     }
 
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
-        # Redis has no part in this.
-        groups = {name: self._task_vars["groups"].get(name, []) for name in ("postgres", "pgbackrest")}
-        asked = options["nodes"] or [*groups["pgbackrest"], *groups["postgres"]]
+        groups, hostvars = self._task_vars["groups"], self._task_vars["hostvars"]
+        servers = {group: groups.get(group, []) for group in ("postgres", "pgbackrest")}
+        asked = options["nodes"] or [name for names in servers.values() for name in names]
         # Ansible puts a host's variables together anew, in 20 ms, each time that it is asked for them.
-        hosts = {name: self._task_vars["hostvars"][name] for name in asked}
+        hosts = {name: hostvars[name] for name in asked}
         result: dict[str, Any] = {"changed": False}
         if options["cluster"]:
-            cluster = clusters_of(groups, hosts)[options["cluster"]]
-            result |= described(cluster)
+            known = clusters_of(servers, hosts)
+            if options["cluster"] not in known:
+                raise RelevoError(f"There is no cluster {options['cluster']}. The inventory has {', '.join(known)}.")
+            cluster = known[options["cluster"]]
+            result |= {
+                "nodes": [asdict(node) for node in cluster.nodes],
+                "preferred": cluster.preferred[0],
+                "repository": cluster.repository,
+            }
             # The repository host first: it sees every node, and asks when it can.
             asked = [cluster.repository, *(node.name for node in cluster.nodes)]
         result["kinds"] = {name: _offline_nodes.kind_of(hosts[name]) for name in asked}
@@ -70,12 +78,3 @@ class ActionModule(ControllerAction):
             "down": found.down,
             "unreachable_nodes": found.unreachable,
         }
-
-
-def described(cluster: Cluster) -> dict[str, Any]:
-    """Its servers, as the modules take them, which one is preferred as primary, and the repository host."""
-    return {
-        "nodes": [asdict(node) for node in cluster.nodes],
-        "preferred": cluster.preferred[0],
-        "repository": cluster.repository,
-    }
