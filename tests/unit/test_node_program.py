@@ -1,0 +1,40 @@
+"""A part of module_utils runs on a node, with nothing of the collection installed there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.relevo.postgres.plugins.plugin_utils._node_program import MARK, answer_in, program
+
+QUESTION = {
+    "nodes": [{"name": "a", "host": "127.0.0.1", "port": 1}, {"name": "b"}],
+    "unreachable": {"b": "its container is stopped"},
+    "timeout": 2,
+    "passfile": "/nowhere/pgpass",
+    "ca_file": "/nowhere/ca.crt",
+}
+
+
+def test_it_asks_from_an_empty_directory(tmp_path: Path) -> None:
+    text = program("_cluster.ask", QUESTION)
+    done = subprocess.run(
+        [sys.executable, "-"], input=text, cwd=tmp_path, capture_output=True, text=True, check=False, env={}
+    )
+    answer = answer_in(done.stdout)
+    assert answer is not None, done.stderr
+    assert [node["role"] for node in answer["nodes"].values()] == ["unreachable", "unreachable"]
+    assert answer["nodes"]["b"]["error"] == "b: its container is stopped"
+    assert answer["primary"] is None
+
+
+@pytest.mark.parametrize("output", ["", "Traceback", f"{MARK}{{", f"{MARK}[]"])
+def test_what_is_not_an_answer_is_none(output: str) -> None:
+    assert answer_in(output) is None
+
+
+def test_what_others_print_before_it_is_passed_over() -> None:
+    assert answer_in(f'Welcome\n{MARK}{{"a": 1}}\n') == {"a": 1}
