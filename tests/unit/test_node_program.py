@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from ansible_collections.relevo.postgres.plugins.plugin_utils._node_program import MARK, answer_in, program
 
+ROOT = Path(__file__).resolve().parents[2]
 QUESTION = {
     "nodes": [{"name": "a", "host": "127.0.0.1", "port": 1}, {"name": "b"}],
     "unreachable": {"b": "its container is stopped"},
@@ -38,3 +40,44 @@ def test_what_is_not_an_answer_is_none(output: str) -> None:
 
 def test_what_others_print_before_it_is_passed_over() -> None:
     assert answer_in(f'Welcome\n{MARK}{{"a": 1}}\n') == {"a": 1}
+
+
+PLAY = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - relevo.postgres.pg_handover_plan:
+        nodes: [{name: a, host: 127.0.0.1, port: 1}]
+        preferred: a
+        operation: failover
+      register: planned
+      ignore_errors: true
+    - relevo.postgres.report: {text: "{{ planned.msg }}"}
+"""
+
+
+def test_an_action_asks_with_it(tmp_path: Path) -> None:
+    """Ansible loads the collection in its own way, so the sources come from another loader than above."""
+    (tmp_path / "play.yml").write_text(PLAY, encoding="utf-8")
+    inventory = f"localhost ansible_connection=local ansible_python_interpreter={sys.executable}\n"
+    (tmp_path / "hosts").write_text(inventory, encoding="utf-8")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "ansible",
+            "playbook",
+            "-vvv",
+            "-i",
+            str(tmp_path / "hosts"),
+            str(tmp_path / "play.yml"),
+        ],
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "No node of the cluster answers" in done.stdout, done.stdout + done.stderr
+    assert f"{sys.executable} -" in done.stdout
+    assert "pg_primary_facts.py" not in done.stdout, "the module was run as well"
