@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ansible_collections.relevo.postgres.plugins.filter.cluster_nodes import cluster_nodes
-from ansible_collections.relevo.postgres.plugins.filter.preferred_primaries import preferred_primaries
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import Cluster, clusters_of
 from ansible_collections.relevo.postgres.plugins.module_utils._nodes.offline_node import Node
 from ansible_collections.relevo.postgres.plugins.module_utils._nodes.reachability import reachability
 from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker
@@ -39,16 +37,17 @@ class ActionModule(ControllerAction):
     }
 
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
-        groups, hostvars = self._task_vars["groups"], self._task_vars["hostvars"]
-        members = groups.get("postgres", [])
-        asked = options["nodes"] or [*groups["pgbackrest"][:1], *members]
+        # Redis has no part in this.
+        groups = {name: self._task_vars["groups"].get(name, []) for name in ("postgres", "pgbackrest")}
+        asked = options["nodes"] or [*groups["pgbackrest"], *groups["postgres"]]
         # Ansible puts a host's variables together anew, in 20 ms, each time that it is asked for them.
-        hosts = {name: hostvars[name] for name in asked}
+        hosts = {name: self._task_vars["hostvars"][name] for name in asked}
         result: dict[str, Any] = {"changed": False}
         if options["cluster"]:
-            result |= cluster_of(options["cluster"], members, hosts) | {"repository": asked[0]}
+            cluster = clusters_of(groups, hosts)[options["cluster"]]
+            result |= described(cluster)
             # The repository host first: it sees every node, and asks when it can.
-            asked = [asked[0], *(node["name"] for node in result["nodes"])]
+            asked = [cluster.repository, *(node.name for node in cluster.nodes)]
         result["kinds"] = {name: _offline_nodes.kind_of(hosts[name]) for name in asked}
         containers = _offline_nodes.containers(
             [name for name in asked if result["kinds"][name] == _offline_nodes.DOCKER]
@@ -73,10 +72,10 @@ class ActionModule(ControllerAction):
         }
 
 
-def cluster_of(cluster: str, members: Sequence[str], hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The servers of a cluster, as the modules take them, and which one is preferred as its primary."""
-    postgres = {name: hosts[name] for name in members}
+def described(cluster: Cluster) -> dict[str, Any]:
+    """Its servers, as the modules take them, which one is preferred as primary, and the repository host."""
     return {
-        "nodes": cluster_nodes(members, postgres, cluster),
-        "preferred": preferred_primaries(members, postgres)[cluster][0],
+        "nodes": [asdict(node) for node in cluster.nodes],
+        "preferred": cluster.preferred[0],
+        "repository": cluster.repository,
     }

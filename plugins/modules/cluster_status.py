@@ -42,7 +42,11 @@ options:
     type: dict
     default: {}
   markers:
-    description: The fence markers on the disks of stopped containers, as M(relevo.postgres.node_info) returns them.
+    description: By name, the fence markers on the disks of containers that are down; see M(relevo.postgres.node_info).
+    type: dict
+    default: {}
+  unreachable:
+    description: By name, why a node could not be entered; see M(relevo.postgres.node_info).
     type: dict
     default: {}
   repository_host:
