@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from threading import Thread
 from typing import Any
 
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import Topology
@@ -45,13 +44,7 @@ class ActionModule(ControllerAction):
 
     def _topology(self, options: dict[str, Any]) -> Topology:
         question = {name: options[name] for name in ("nodes", "unreachable", "timeout")}
-        # With a node down it may be an emergency. The promotion's module is packed while the node is asked.
-        packing = Thread(target=self.pack, args=("relevo.postgres.pg_promote",)) if options["unreachable"] else None
-        if packing:
-            packing.start()
         answer = self.ask("_cluster.ask", question | PATHS)
-        if packing:
-            packing.join()
         if answer is None:
             answer = self.module("relevo.postgres.pg_primary_facts", question | {"require": "any"})
         return Topology.from_result(answer)

@@ -8,12 +8,10 @@ The start of a module takes 0.2 to 0.3 s, and in an emergency several of them wo
 
 from __future__ import annotations
 
-import shlex
 from abc import abstractmethod
-from contextlib import suppress
 from typing import Any, ClassVar
 
-from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
@@ -45,27 +43,12 @@ class ControllerAction(ActionBase):
         return result
 
     def ask(self, entry: str, question: dict[str, Any]) -> dict[str, Any] | None:
-        """Have ``answer`` of a module of ``module_utils`` answer on the node; None where that was not possible.
-
-        Only where the inventory names the node's interpreter, since to find one takes longer than a module.
-        """
-        variables = self._task_vars
-        if self._task.delegate_to:
-            variables = variables["ansible_delegated_vars"][self._task.delegate_to]
-        interpreter = variables.get("ansible_python_interpreter")
-        if not interpreter or "auto" in interpreter:
-            return None
-        text = _node_program.program(entry, question)
-        done = self._low_level_execute_command(f"{shlex.quote(interpreter)} -", in_data=text.encode())
-        answer = _node_program.answer_in(done["stdout"])
+        """The answer of a program on the node (see ``_node_program``); None where there is none."""
+        done = _node_program.run(self, entry, question, self._task_vars)
+        answer = _node_program.answer_in(done["stdout"]) if done else None
         if answer and answer.get("failed"):
             raise AnsibleActionFail(answer.pop("msg"), result=answer)
         return answer
-
-    def pack(self, name: str) -> None:
-        """Pack a module that is needed soon; the one that runs it then finds it packed. It says there what is wrong."""
-        with suppress(AnsibleError):
-            self._configure_module(name, {}, self._task_vars)
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         del tmp

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.relevo.postgres.plugins.module_utils._handover.promote import spec
 from ansible_collections.relevo.postgres.plugins.plugin_utils._node_program import MARK, answer_in, program
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +32,19 @@ def test_it_asks_from_an_empty_directory(tmp_path: Path) -> None:
     assert [node["role"] for node in answer["nodes"].values()] == ["unreachable", "unreachable"]
     assert answer["nodes"]["b"]["error"] == "b: its container is stopped"
     assert answer["primary"] is None
+
+
+def test_a_promotion_can_be_one_and_says_what_is_wrong(tmp_path: Path) -> None:
+    """There is no server here; what it would do with one the integration tests show."""
+    given = {name: option.get("default") for name, option in spec().items()} | {"nodes": [{"name": "a"}], "node": "b"}
+    text = program("_handover.promote", {"arguments": given, "check_mode": True})
+    done = subprocess.run(
+        [sys.executable, "-"], input=text, cwd=tmp_path, capture_output=True, text=True, check=False, env={}
+    )
+    assert answer_in(done.stdout) == {
+        "failed": True,
+        "msg": "b is not among the nodes. Nothing was changed; check the inventory.",
+    }, done.stderr
 
 
 @pytest.mark.parametrize("output", ["", "Traceback", f"{MARK}{{", f"{MARK}[]"])

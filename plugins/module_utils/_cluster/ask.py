@@ -9,17 +9,17 @@ from typing import Any
 
 from .._errors import RelevoError
 from .._server.arguments import credentials_of, nodes_of
+from .._server.session import PSYCOPG_IMPORT_ERROR
 from .probe import probe
 from .topology import Topology
 
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:
-    """The topology, or ``msg`` with the reason why there is none. ``question``: the arguments of the module."""
-    try:
-        found = probe(nodes_of(question), question["timeout"], credentials_of(question), question["unreachable"])
-        topology = Topology(found)
-        if len(topology.primaries) > 1:
-            topology.require_primary()
-    except RelevoError as error:
-        return {"failed": True, "msg": error.message, **error.details}
+    """What the module returns. ``question``: its arguments; two primaries are an error."""
+    if PSYCOPG_IMPORT_ERROR:
+        raise RelevoError("This node lacks the Python package psycopg. Run site.yml, which installs it.")
+    found = probe(nodes_of(question), question["timeout"], credentials_of(question), question["unreachable"])
+    topology = Topology(found)
+    if len(topology.primaries) > 1:
+        topology.require_primary()
     return topology.as_dict()
