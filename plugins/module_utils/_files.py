@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ._durable import sync_directory
 from ._errors import RelevoError
 
 
@@ -50,7 +51,7 @@ class Entry:
         )
 
     def write(self) -> None:
-        """Put it in place: a file as a whole (temporary name, fsync, rename), never half."""
+        """Put it in place: a file as a whole (temporary name, fsync, rename, fsync of the directory), never half."""
         uid, gid = self.ids()
         if self.content is None:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -66,3 +67,4 @@ class Entry:
             os.fchmod(handle, self.mode)
             os.fsync(handle)
         temporary.replace(self.path)
+        sync_directory(self.path.parent)

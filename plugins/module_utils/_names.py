@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 PGDATA = Path("/var/lib/postgresql/17/main")
@@ -27,9 +28,14 @@ HANDOVER_ROLE = "relevo_handover"
 HANDOVER_LOCK = (0x52454C45, 1)
 
 
+#: NAMEDATALEN - 1, the longest name of a slot.
+MAX_SLOT_NAME = 63
+
+
 def slot_name(node: str) -> str:
     """The physical slot of a standby: its inventory name with what a slot's name may not hold replaced.
 
-    PostgreSQL allows lower-case letters, digits and underscores (documentation, "Querying Replication Slots").
+    PostgreSQL allows ``a`` to ``z``, digits and underscores (ReplicationSlotValidateName in slot.c). Two names may come
+    to the same slot: ``inventory_faults`` refuses such a cluster.
     """
-    return "".join(character if character.isalnum() else "_" for character in node.lower())
+    return re.sub(r"[^a-z0-9_]", "_", node.lower())

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from . import _names
 from ._address import Node
+from ._durable import sync_directory as sync_directory
 from ._errors import RelevoError
 from ._wait import wait_until
 
@@ -76,15 +77,6 @@ def write_file(path: Path, content: str, mode: int = 0o600) -> None:
         os.fsync(handle)
     temporary.replace(path)
     sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Make the directory's entries durable."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 class Server:

@@ -51,9 +51,9 @@ import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _marker, _names
+from ansible_collections.relevo.postgres.plugins.module_utils import _marker, _names, _session
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._server import Server, run_as_postgres, sync_directory
 from ansible_collections.relevo.postgres.plugins.module_utils._service import service_for
 
@@ -109,6 +109,8 @@ def main():
         },
         supports_check_mode=True,
     )
+    # To ask the new server whether it takes writes.
+    require_libraries(module, {"psycopg": _session.PSYCOPG_IMPORT_ERROR})
     run_module(module, work)
 
 

@@ -122,6 +122,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.relevo.postgres.plugins.module_utils import _session
 from ansible_collections.relevo.postgres.plugins.module_utils._arguments import (
     credentials_of,
+    find_node,
     nodes_of,
     nodes_spec,
 )
@@ -134,7 +135,7 @@ def work(module):
     nodes = nodes_of(module.params)
     salvage = module.params["salvage"]
     promotion = Promotion(
-        own=next(node for node in nodes if node.name == module.params["node"]),
+        own=find_node(nodes, module.params["node"]),
         nodes=nodes,
         old_primary=module.params["old_primary"],
         by=module.params["by"],

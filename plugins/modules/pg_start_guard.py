@@ -95,6 +95,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils import (
     _address,
+    _durable,
     _errors,
     _given_up,
     _lsn,
@@ -112,7 +113,20 @@ from ansible_collections.relevo.postgres.plugins.module_utils._module import run
 
 LIBRARY = _names.CONFIG_DIR / "lib"
 PACKAGE = LIBRARY / "relevo"
-SOURCES = (_address, _errors, _given_up, _lsn, _marker, _names, _server, _session, _start_guard, _topology, _wait)
+SOURCES = (
+    _address,
+    _durable,
+    _errors,
+    _given_up,
+    _lsn,
+    _marker,
+    _names,
+    _server,
+    _session,
+    _start_guard,
+    _topology,
+    _wait,
+)
 
 
 def wanted_files(parameters):

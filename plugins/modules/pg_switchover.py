@@ -102,28 +102,21 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.relevo.postgres.plugins.module_utils import _session
 from ansible_collections.relevo.postgres.plugins.module_utils._arguments import (
     credentials_of,
+    find_node,
     nodes_of,
     nodes_spec,
 )
-from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._service import service_for
 from ansible_collections.relevo.postgres.plugins.module_utils._session import Session
 from ansible_collections.relevo.postgres.plugins.module_utils._switchover import Limits, Switchover
 
 
-def find(nodes, name):
-    for node in nodes:
-        if node.name == name:
-            return node
-    raise RelevoError(f"{name} is not among the nodes. Nothing was changed; check the inventory.")
-
-
 def work(module):
     nodes = nodes_of(module.params)
     switchover = Switchover(
-        own=find(nodes, module.params["node"]),
-        candidate=find(nodes, module.params["candidate"]),
+        own=find_node(nodes, module.params["node"]),
+        candidate=find_node(nodes, module.params["candidate"]),
         nodes=nodes,
         by=module.params["by"],
         service=service_for(module.params["service_manager"]),
