@@ -89,7 +89,7 @@ def test_an_inventory_that_does_not_exist(tmp_path: Path) -> None:
         ("There is no day '0' in the cycle. Nothing was touched. Choose one of 1, 2,", "backup.yml", "day=0"),
         ("There is no day '7' in the cycle. Nothing was touched. Choose one of 1, 2,", "backup.yml", "day=7"),
         ("There is no day 'x' in the cycle. Nothing was touched. Choose one of 1, 2,", "backup.yml", "day=x"),
-        ("Choose one of: table, detail, info, size, json.", "playbooks/catalog.yml", "view=tabla"),
+        ("catalog_view must be one of: table, detail, info, size, json", "playbooks/catalog.yml", "view=tabla"),
         ("There is no node nobody in this cluster.", "playbooks/failover.yml", "candidate=nobody"),
         ("has no stanza nowhere. Check the cluster's name", "backup.yml", "cluster_name=nowhere"),
     ],
