@@ -10,20 +10,20 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _container, _node
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.module_utils._lsn import SEGMENT_SIZE, parse_lsn, segment_name
+from ansible_collections.relevo.postgres.plugins.module_utils._nodes import container, offline_node
+from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import SEGMENT_SIZE, parse_lsn, segment_name
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
 Options = dict[str, Any]
 Result = dict[str, Any]
 
 
-def proof_of(proof: _node.Proof) -> Result:
+def proof_of(proof: offline_node.Proof) -> Result:
     return {"proved": proof.proved, "evidence": proof.evidence}
 
 
-def fence(options: Options, node: _node.Node, check: bool) -> Result:
+def fence(options: Options, node: offline_node.Node, check: bool) -> Result:
     if check:
         state = node.state()
         stopped = state in ("stopped", "missing")
@@ -39,32 +39,32 @@ def fence(options: Options, node: _node.Node, check: bool) -> Result:
     # A container that was removed has no volume that anybody could name.
     readable = proof.proved and node.state() != "missing"
     marked = readable and options["content"] is not None
-    result = write_marker(options, node, check) if marked else {"changed": False}
+    result: Result = write_marker(options, node, check) if marked else {"changed": False}
     result["seconds"] = round(time.monotonic() - started, 3)
     if readable and options["target_node"]:
         result["wal"] = read_wal(options, node, check)
     if readable and options["timeline"]:
-        result["newer_timeline"] = _node.newer_timeline(node, options["timeline"])
+        result["newer_timeline"] = offline_node.newer_timeline(node, options["timeline"])
     return {**result, "changed": changed or result["changed"], "marked": marked, **proof_of(proof)}
 
 
-def prove_stopped(options: Options, node: _node.Node, check: bool) -> Result:
+def prove_stopped(options: Options, node: offline_node.Node, check: bool) -> Result:
     if check and options["kind"] == "ssh":
         return {"changed": False, "proved": False, "evidence": "check mode: the fence command was not run"}
     return {"changed": False, **proof_of(node.prove_stopped())}
 
 
-def write_marker(options: Options, node: _node.Node, check: bool) -> Result:
+def write_marker(options: Options, node: offline_node.Node, check: bool) -> Result:
     text = json.dumps(options["content"], indent=1, sort_keys=True) + "\n"
     before = node.read_marker()
     changed = before != text
     if changed and not check:
         node.write_marker(text)
-    header = {"before_header": _node.MARKER_PATH, "after_header": _node.MARKER_PATH}
+    header = {"before_header": offline_node.MARKER_PATH, "after_header": offline_node.MARKER_PATH}
     return {"changed": changed, "diff": {"before": before or "", "after": text, **header}}
 
 
-def read_marker(_options: Options, node: _node.Node, _check: bool) -> Result:
+def read_marker(_options: Options, node: offline_node.Node, _check: bool) -> Result:
     text = node.read_marker()
     try:
         marker = json.loads(text or "null")
@@ -75,21 +75,21 @@ def read_marker(_options: Options, node: _node.Node, _check: bool) -> Result:
     return {"changed": False, "present": text is not None, "marker": marker, "text": text or ""}
 
 
-def wanted_wal(options: Options) -> _node.WalRange:
+def wanted_wal(options: Options) -> offline_node.WalRange:
     first = options["from_segment"]
     if options["from_lsn"] is not None:
         try:
             first = segment_name(options["timeline"], parse_lsn(options["from_lsn"]), options["segment_size"])
         except ValueError as error:
             raise RelevoError(f"{options['from_lsn']!r} is no position in the WAL. Give one like 0/9C3FEC0.") from error
-    return _node.WalRange(tuple(options["segments"] or ()), first, options["timeline"])
+    return offline_node.WalRange(tuple(options["segments"] or ()), first, options["timeline"])
 
 
-def read_wal(options: Options, node: _node.Node, check: bool) -> Result:
+def read_wal(options: Options, node: offline_node.Node, check: bool) -> Result:
     wanted = wanted_wal(options)
     run_id = options["run_id"] or f"{options['node']}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"
     if check:
-        directory = f"{_node.SALVAGE_DIRECTORY}/{run_id}"
+        directory = f"{offline_node.SALVAGE_DIRECTORY}/{run_id}"
         return {
             "changed": True,
             "directory": directory,
@@ -100,7 +100,7 @@ def read_wal(options: Options, node: _node.Node, check: bool) -> Result:
             "newer_timeline": 0,
         }
     started = time.monotonic()
-    done = _node.copy_wal(node, node_of(options, options["target_node"]), run_id, wanted)
+    done = offline_node.copy_wal(node, node_of(options, options["target_node"]), run_id, wanted)
     return {
         "changed": bool(done.segments),
         "directory": done.directory,
@@ -112,7 +112,7 @@ def read_wal(options: Options, node: _node.Node, check: bool) -> Result:
     }
 
 
-def start(_options: Options, node: _node.Node, check: bool) -> Result:
+def start(_options: Options, node: offline_node.Node, check: bool) -> Result:
     return {"changed": node.state() != "running" if check else node.start()}
 
 
@@ -130,11 +130,11 @@ def states(options: Options) -> Result:
     return {"changed": False, "states": found, "answering": answering}
 
 
-def state(_options: Options, node: _node.Node, _check: bool) -> Result:
+def state(_options: Options, node: offline_node.Node, _check: bool) -> Result:
     return {"changed": False, "state": node.state()}
 
 
-OPERATIONS: dict[str, Callable[[Options, _node.Node, bool], Result]] = {
+OPERATIONS: dict[str, Callable[[Options, offline_node.Node, bool], Result]] = {
     "state": state,
     "fence": fence,
     "prove_stopped": prove_stopped,
@@ -145,11 +145,11 @@ OPERATIONS: dict[str, Callable[[Options, _node.Node, bool], Result]] = {
 }
 
 
-def node_of(options: Options, name: str) -> _node.Node:
+def node_of(options: Options, name: str) -> offline_node.Node:
     """The only place that chooses between the kinds of nodes."""
     if options["kind"] == "docker":
-        return _container.ContainerNode(_container.engine(), name)
-    return _node.CommandNode(name, options["fence_command"], options["fence_timeout"])
+        return container.ContainerNode(container.engine(), name)
+    return offline_node.CommandNode(name, options["fence_command"], options["fence_timeout"])
 
 
 class ActionModule(ControllerAction):
@@ -185,10 +185,10 @@ class ActionModule(ControllerAction):
     }
 
     def work(self, options: Options) -> Result:
-        if options["kind"] == "docker" and _container.DOCKER_IMPORT_ERROR:
+        if options["kind"] == "docker" and container.DOCKER_IMPORT_ERROR:
             raise RelevoError(
                 "The Python package docker is missing on the controller. Install requirements.txt.",
-                exception=_container.DOCKER_IMPORT_ERROR,
+                exception=container.DOCKER_IMPORT_ERROR,
             )
         if options["operation"] == "states":
             return states(options)

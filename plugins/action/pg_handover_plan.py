@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.relevo.postgres.plugins.module_utils._plan import plan_failback, plan_failover
+from ansible_collections.relevo.postgres.plugins.module_utils._handover.plan import plan_failback, plan_failover
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
 
 class ActionModule(ControllerAction):
-    """``pg_primary_facts`` asks, on the node that the task is delegated to; module_utils/_plan.py decides, here."""
+    """``pg_primary_facts`` asks, on the node that the task is delegated to; module_utils/_handover decides, here."""
 
     _requires_connection = True
 

@@ -50,7 +50,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._errors import Rel
 def backup_primary(backup: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     """See DOCUMENTATION."""
     # Here, since Ansible loads all filters in each worker that uses one: at the top it costs every task 0.15 s.
-    from ansible_collections.relevo.postgres.plugins.module_utils._cycle import primary_of
+    from ansible_collections.relevo.postgres.plugins.module_utils._repository.cycle import primary_of
 
     try:
         return primary_of(backup, before, after)

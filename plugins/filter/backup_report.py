@@ -46,7 +46,7 @@ from typing import Any
 def backup_report(plan: Mapping[str, Any], made: Sequence[Mapping[str, Any]], stanza: str = "main") -> str:
     """See DOCUMENTATION."""
     # Here, since Ansible loads all filters in each worker that uses one: at the top it costs every task 0.15 s.
-    from ansible_collections.relevo.postgres.plugins.module_utils._cycle import report_text
+    from ansible_collections.relevo.postgres.plugins.module_utils._repository.cycle import report_text
 
     return report_text(plan, made, stanza)
 

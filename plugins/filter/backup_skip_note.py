@@ -43,7 +43,7 @@ from typing import Any
 def backup_skip_note(backups: Sequence[Mapping[str, Any]], step: Mapping[str, Any]) -> dict[str, Any]:
     """See DOCUMENTATION."""
     # Here, since Ansible loads all filters in each worker that uses one: at the top it costs every task 0.15 s.
-    from ansible_collections.relevo.postgres.plugins.module_utils._cycle import SKIPPED, skip_note
+    from ansible_collections.relevo.postgres.plugins.module_utils._repository.cycle import SKIPPED, skip_note
 
     label, note = skip_note(backups, step)
     return {"label": label, "annotations": {SKIPPED: note}}

@@ -83,7 +83,7 @@ def catalog_text(
 ) -> str:
     """Return the text of ``view``."""
     # Here, since Ansible loads all filters in each worker that uses one: at the top it costs every task 0.15 s.
-    from ansible_collections.relevo.postgres.plugins.module_utils._catalog_views import catalog_of, render
+    from ansible_collections.relevo.postgres.plugins.module_utils._catalog.views import catalog_of, render
 
     try:
         return render(view, catalog_of(catalog, information or {}, stanza, repo_path, int(limit), language), usage)

@@ -62,9 +62,9 @@ _value:
 def status_text(*arguments: Any, **options: Any) -> str:
     """See DOCUMENTATION."""
     # Here, since Ansible loads all filters in each worker that uses one: at the top it costs every task 0.15 s.
-    from ansible_collections.relevo.postgres.plugins.module_utils import _status
+    from ansible_collections.relevo.postgres.plugins.module_utils._cluster import status
 
-    return _status.status_text(*arguments, **options)
+    return status.status_text(*arguments, **options)
 
 
 class FilterModule:

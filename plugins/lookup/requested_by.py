@@ -46,7 +46,7 @@ def requested_by(variables: Mapping[str, Any], environment: Mapping[str, str], m
     return f"{environment.get('USER') or 'ansible'}@{machine}"
 
 
-class LookupModule(LookupBase):  # type: ignore[misc]
+class LookupModule(LookupBase):
     """The lookup of this file."""
 
     def run(self, terms: list[Any], variables: Mapping[str, Any] | None = None, **kwargs: Any) -> list[str]:

@@ -27,7 +27,6 @@ HANDOVER_ROLE = "relevo_handover"
 #: The two keys of the advisory lock that a hand-over holds, in the database of our own ("RELE", 1).
 HANDOVER_LOCK = (0x52454C45, 1)
 
-
 #: NAMEDATALEN - 1, the longest name of a slot.
 MAX_SLOT_NAME = 63
 

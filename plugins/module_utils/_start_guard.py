@@ -15,58 +15,26 @@ import signal
 import sys
 import threading
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import _given_up, _marker, _names
-from ._address import Node
+from . import _names
 from ._errors import RelevoError
-from ._lsn import parse_history
-from ._marker import Marker
-from ._server import Server, run_as_postgres, write_file
+from ._repository.fence_record import REPOSITORY_TIMEOUT, RepositoryReader, repository_record
+from ._server import abandoned_timelines, marker
+from ._server.guard_config import GUARD_CONFIG, GuardConfig
+from ._server.lsn import parse_history
+from ._server.marker import Marker
+from ._server.server import Server, write_file
 
 if TYPE_CHECKING:
-    from ._topology import NodeState
+    from ._cluster.topology import NodeState
 
-GUARD_CONFIG = _names.CONFIG_DIR / "guard.json"
 STATUS_FILE = "guard-status.json"
-REPOSITORY_TIMEOUT = 10.0
 ASK_AGAIN_AFTER = 3.0
 REMIND_AFTER = 300.0
-#: ``repo-get --ignore-missing`` ends with it, and without a message, when the file is not there.
-EXIT_MISSING = 1
-
-
-def repository_record(node: str) -> str:
-    """Where a repository keeps the fence of a node that could not be written to, relative to the repository's path."""
-    return f"relevo/fence/{node}.json"
-
-
-@dataclass(frozen=True)
-class GuardConfig:
-    """/etc/relevo/guard.json, as ``pg_start_guard`` writes it."""
-
-    node: str
-    peers: tuple[Node, ...] = ()
-    stanza: str = "main"
-    repository: bool = False
-    isolated: Literal["wait", "start"] = "wait"
-    timeout_s: float = 4.0
-
-    @classmethod
-    def from_json(cls, text: str) -> GuardConfig:
-        given = json.loads(text)
-        peers = tuple(Node.from_dict(peer) for peer in given["peers"] if peer["name"] != given["node"])
-        return cls(
-            node=given["node"],
-            peers=peers,
-            stanza=given["stanza"],
-            repository=bool(given["repository"]),
-            isolated="start" if given["isolated"] == "start" else "wait",
-            timeout_s=float(given["timeout_s"]),
-        )
 
 
 @dataclass(frozen=True)
@@ -194,7 +162,7 @@ def decide(config: GuardConfig, own: Own, peers: list[NodeState], repository: Re
 def observe(server: Server) -> Own:
     """Read the node's own disk; raises ``RelevoError`` when the control file cannot be read."""
     standby = server.is_standby_configured or (server.pgdata / "recovery.signal").exists()
-    fence, rejoin = _marker.read("fence"), _marker.read("rejoin")
+    fence, rejoin = marker.read("fence"), marker.read("rejoin")
     if standby or rejoin:
         # The control file decides nothing here, and a start as a standby should lose no time.
         return Own("", 0, "", standby, fence, rejoin)
@@ -207,55 +175,8 @@ def observe(server: Server) -> Own:
         standby,
         fence,
         rejoin,
-        _marker.take_start_pass(),
+        marker.take_start_pass(),
     )
-
-
-@dataclass
-class RepositoryReader:
-    """Reads single files of the repository through pgBackRest, all within one deadline.
-
-    pgBackRest's server lets a node read below its repository path with ``repo-get`` and ``repo-ls``, provided that
-    ``--stanza`` names a stanza that ``tls-server-auth`` grants it (measured with 2.55.1; 0.09 s a call).
-    """
-
-    stanza: str
-    timeout: float = REPOSITORY_TIMEOUT
-    _deadline: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._deadline = time.monotonic() + self.timeout
-
-    def _call(self, *arguments: str) -> tuple[int, str]:
-        command = ["pgbackrest", f"--stanza={self.stanza}", "--log-level-console=off", "--log-level-stderr=error"]
-        done = run_as_postgres([*command, *arguments], timeout=max(0.1, round(self._deadline - time.monotonic(), 1)))
-        message = done.stderr.strip()
-        if done.returncode and (message or done.returncode != EXIT_MISSING):
-            last = message.splitlines()[-1] if message else "no message"
-            raise RelevoError(f"pgbackrest {arguments[0]} failed with {done.returncode}: {last}")
-        return done.returncode, done.stdout
-
-    def get(self, path: str, raw: bool = False) -> str | None:
-        """The file's text, or None when the repository answers that it has none."""
-        # An encrypted repository has no passphrase for files outside of archive/ and backup/: read them as they are.
-        code, text = self._call("repo-get", "--ignore-missing", *(["--raw"] if raw else []), path)
-        return text if code == 0 else None
-
-    def names(self, path: str, pattern: str) -> list[str]:
-        code, text = self._call("repo-ls", "--output=json", f"--filter={pattern}", path)
-        return sorted(json.loads(text)) if code == 0 else []
-
-
-def withdraw_record(stanza: str, node: str) -> bool:
-    """Empty the record of a fence that the repository host may keep for ``node``; returns whether there was one."""
-    record = repository_record(node)
-    if not (RepositoryReader(stanza).get(record, raw=True) or "").strip():
-        return False
-    command = ["pgbackrest", f"--stanza={stanza}", "--log-level-console=off", "repo-put", "--raw", record]
-    done = run_as_postgres(command, timeout=REPOSITORY_TIMEOUT)
-    if done.returncode:
-        raise RelevoError(f"The record {record} in the repository could not be emptied: {done.stderr.strip()}")
-    return True
 
 
 def archive_id(archive_info: str, system_identifier: str) -> str | None:
@@ -299,7 +220,7 @@ def ask_repository(config: GuardConfig, own: Own, reader: RepositoryReader) -> R
 def ask(config: GuardConfig, own: Own) -> tuple[list[NodeState], Repository | None]:
     """Ask the peers and the repository at the same time."""
     # Only here: it loads psycopg (0.12 s and more), and a start that needs no witness must lose no time.
-    from ._topology import probe
+    from ._cluster.topology import probe
 
     answers: list[Repository] = []
     thread = threading.Thread(
@@ -323,7 +244,7 @@ def ask(config: GuardConfig, own: Own) -> tuple[list[NodeState], Repository | No
 
 def record_status(directory: Path, node: str, verdict: Verdict, since: str) -> None:
     """Leave the verdict where ``status.yml`` finds it."""
-    _marker.ensure_directory(directory)
+    marker.ensure_directory(directory)
     status: dict[str, Any] = {
         "node": node,
         "verdict": verdict.action,
@@ -372,16 +293,18 @@ def judge(server: Server, config_file: Path) -> tuple[str, Verdict]:
         return node, alone
     answers = ask(config, own)
     # The questions took a while: whoever fenced this node meanwhile wins.
-    own = replace(own, fence=_marker.read("fence"), rejoin=_marker.read("rejoin"))
+    own = replace(own, fence=marker.read("fence"), rejoin=marker.read("rejoin"))
     return node, decide(config, own, *answers)
 
 
 def prepare(server: Server) -> None:
     """Clear away what would keep a server that may start from it."""
     server.remove_stale_lock_files()
-    if _given_up.taken(server) and (server.is_standby_configured or (server.pgdata / "recovery.signal").exists()):
+    if abandoned_timelines.taken(server) and (
+        server.is_standby_configured or (server.pgdata / "recovery.signal").exists()
+    ):
         control = server.control_data()
-        _given_up.forget(server, max(control.timeline, control.min_recovery_timeline))
+        abandoned_timelines.forget(server, max(control.timeline, control.min_recovery_timeline))
 
 
 def main(config_file: Path = GUARD_CONFIG) -> int:

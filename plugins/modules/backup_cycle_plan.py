@@ -115,8 +115,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils._cycle import BY, PRIMARY, parse_days, plan
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.cycle import BY, PRIMARY, parse_days, plan
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:

@@ -66,6 +66,7 @@ generated:
 """
 
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -73,7 +74,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._module import run
 from ansible_collections.relevo.postgres.plugins.module_utils._secrets import SecretStore
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     store = SecretStore(Path(module.params["directory"]), module.params["given"])
     names = module.params["names"]
     missing = store.missing(names)
@@ -89,7 +90,7 @@ def work(module):
     }
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "directory": {"type": "path", "required": True},

@@ -74,19 +74,19 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _container, _container_image
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._nodes import container, container_image
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     given = module.params
-    client = _container.connect()
-    image = _container_image.find(client, given["name"], given["fallback_name"])
+    client = container.connect()
+    image = container_image.find(client, given["name"], given["fallback_name"])
     if image is not None:
         return {"changed": False, "image": image, "how": "present"}
     if module.check_mode:
         return {"changed": True, "image": given["name"], "how": "missing"}
-    image, how = _container_image.provide(
+    image, how = container_image.provide(
         client,
         given["name"],
         given["fallback_name"],
@@ -109,7 +109,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    require_libraries(module, {"docker": _container.DOCKER_IMPORT_ERROR})
+    require_libraries(module, {"docker": container.DOCKER_IMPORT_ERROR})
     run_module(module, work)
 
 

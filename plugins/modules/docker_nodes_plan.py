@@ -136,14 +136,14 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _container, _container_plan
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._nodes import container, container_plan
 
 
-def look(client: Any) -> _container_plan.Engine:
+def look(client: Any) -> container_plan.Engine:
     """Ask the engine for all that the decisions need."""
-    with _container.engine_errors("Looking at the Docker engine"):
-        return _container_plan.Engine.from_api(
+    with container.engine_errors("Looking at the Docker engine"):
+        return container_plan.Engine.from_api(
             client.api.containers(all=True),
             client.api.volumes()["Volumes"] or [],
             client.api.networks(),
@@ -152,25 +152,25 @@ def look(client: Any) -> _container_plan.Engine:
 
 def missing_images(client: Any, images: dict[str, str]) -> list[dict[str, str]]:
     """Return the images that are not there."""
-    with _container.engine_errors("Listing the images"):
+    with container.engine_errors("Listing the images"):
         present = {tag for image in client.api.images(name="relevo/node-*") for tag in image.get("RepoTags") or []}
     return [{"kind": kind, "name": name} for kind, name in images.items() if name not in present]
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     given = module.params
-    nodes = [_container_plan.Wanted.from_dict(node) for node in given["nodes"]]
-    client = _container.connect()
+    nodes = [container_plan.Wanted.from_dict(node) for node in given["nodes"]]
+    client = container.connect()
     engine = look(client)
     if given["state"] == "absent":
-        found = _container_plan.removal(nodes, engine, given["network"])
+        found = container_plan.removal(nodes, engine, given["network"])
         return {
             "changed": False,
             "containers": found.containers,
             "volumes": found.volumes,
             "network_removable": found.network,
         }
-    settings = _container_plan.Settings(
+    settings = container_plan.Settings(
         network=given["network"],
         address=given["published_address"],
         adopt=given["adopt"],
@@ -179,16 +179,16 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     )
     context = Path(given["image_context"])
     kinds = dict.fromkeys(node.kind for node in nodes)
-    images = {kind: _container_plan.image_tag(kind, context, given["base_image"]) for kind in kinds}
+    images = {kind: container_plan.image_tag(kind, context, given["base_image"]) for kind in kinds}
 
     def is_fenced(name: str) -> bool:
-        return _container.ContainerNode(client, name).read_marker() is not None
+        return container.ContainerNode(client, name).read_marker() is not None
 
     def is_bound(address: str, port: int) -> bool:
-        return _container.is_local(client) and _container.is_bound(address, port)
+        return container.is_local(client) and container.is_bound(address, port)
 
-    plans = _container_plan.plan(nodes, images, engine, settings, is_fenced)
-    _container_plan.refuse_taken_ports(nodes, plans, engine, settings, is_bound)
+    plans = container_plan.plan(nodes, images, engine, settings, is_fenced)
+    container_plan.refuse_taken_ports(nodes, plans, engine, settings, is_bound)
     return {
         "changed": False,
         "nodes": {plan.name: asdict(plan) for plan in plans},
@@ -222,7 +222,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    require_libraries(module, {"docker": _container.DOCKER_IMPORT_ERROR})
+    require_libraries(module, {"docker": container.DOCKER_IMPORT_ERROR})
     run_module(module, work)
 
 

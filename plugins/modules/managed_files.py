@@ -66,13 +66,15 @@ changed_paths:
   elements: str
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._files import Entry
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     wanted = [Entry.from_dict(given) for given in module.params["files"]]
     changed, diffs = [], []
     for entry in wanted:
@@ -92,7 +94,7 @@ def work(module):
     return {"changed": bool(changed), "changed_paths": changed, "diff": diffs}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "files": {

@@ -51,16 +51,17 @@ lost:
   elements: str
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _session
-from ansible_collections.relevo.postgres.plugins.module_utils._archive_gap import ArchiveGap
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._handover.archive_gap import ArchiveGap
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._session import Session
+from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR, Session
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     with Session.local() as session:
         if session.flag("SELECT pg_is_in_recovery()"):
             raise RelevoError("This node is a standby. The gap in the archive is closed by the primary.")
@@ -69,7 +70,7 @@ def work(module):
     return {"changed": bool(pushed), "pushed": pushed, "lost": lost}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "stanza": {"type": "str", "required": True},
@@ -77,7 +78,7 @@ def main():
         },
         supports_check_mode=False,
     )
-    require_libraries(module, {"psycopg": _session.PSYCOPG_IMPORT_ERROR})
+    require_libraries(module, {"psycopg": PSYCOPG_IMPORT_ERROR})
     run_module(module, work)
 
 

@@ -59,15 +59,17 @@ replayed:
   type: str
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _session
-from ansible_collections.relevo.postgres.plugins.module_utils._archive_return import ArchiveReturn
+from ansible_collections.relevo.postgres.plugins.module_utils._handover.archive_recovery import ArchiveReturn
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._service import service_for
+from ansible_collections.relevo.postgres.plugins.module_utils._server.service import service_for
+from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     if module.check_mode:
         return {"changed": True}
     given = module.params
@@ -75,7 +77,7 @@ def work(module):
     return {"changed": True, **ArchiveReturn(given["node"], given["stanza"], service, given["timeout"]).run()}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "node": {"type": "str", "required": True},
@@ -85,7 +87,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    require_libraries(module, {"psycopg": _session.PSYCOPG_IMPORT_ERROR})
+    require_libraries(module, {"psycopg": PSYCOPG_IMPORT_ERROR})
     run_module(module, work)
 
 

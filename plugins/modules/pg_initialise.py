@@ -48,17 +48,24 @@ system_identifier:
 """
 
 import shutil
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _marker, _names, _session
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._server import Server, run_as_postgres, sync_directory
-from ansible_collections.relevo.postgres.plugins.module_utils._service import service_for
+from ansible_collections.relevo.postgres.plugins.module_utils._server import marker
+from ansible_collections.relevo.postgres.plugins.module_utils._server.server import (
+    Server,
+    run_as_postgres,
+    sync_directory,
+)
+from ansible_collections.relevo.postgres.plugins.module_utils._server.service import service_for
+from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
 
 
-def make_cluster(server, locale):
+def make_cluster(server: Server, locale: str) -> None:
     unfinished = server.pgdata.with_name(server.pgdata.name + ".initdb")
     if unfinished.exists():
         shutil.rmtree(unfinished)
@@ -86,7 +93,7 @@ def make_cluster(server, locale):
     sync_directory(server.pgdata.parent)
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     server = Server()
     created = not server.initialised
     if created and module.check_mode:
@@ -94,13 +101,13 @@ def work(module):
     if created:
         make_cluster(server, module.params["locale"])
         # A new cluster has no peer yet whom the start guard could ask.
-        _marker.write_start_pass()
+        marker.write_start_pass()
         service_for(module.params["service_manager"]).start()
         server.wait_ready(module.params["timeout"], standby=False)
     return {"changed": created, "system_identifier": server.control_data().system_identifier}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True},
@@ -110,7 +117,7 @@ def main():
         supports_check_mode=True,
     )
     # To ask the new server whether it takes writes.
-    require_libraries(module, {"psycopg": _session.PSYCOPG_IMPORT_ERROR})
+    require_libraries(module, {"psycopg": PSYCOPG_IMPORT_ERROR})
     run_module(module, work)
 
 

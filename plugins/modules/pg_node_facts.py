@@ -44,18 +44,20 @@ node:
   sample: {initialised: true, state: in production, timeline: 1, standby: false, running: true, wanted: true}
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._node_facts import node_facts
-from ansible_collections.relevo.postgres.plugins.module_utils._service import service_for
+from ansible_collections.relevo.postgres.plugins.module_utils._server.node_info import node_facts
+from ansible_collections.relevo.postgres.plugins.module_utils._server.service import service_for
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     return {"changed": False, "node": node_facts(service_for(module.params["service_manager"]))}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={"service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True}},
         supports_check_mode=True,

@@ -41,27 +41,27 @@ statements:
 """
 
 import re
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _session
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._own_roles import (
+from ansible_collections.relevo.postgres.plugins.module_utils._server.internal_roles import (
     databases,
     missing_functions,
     missing_roles,
 )
-from ansible_collections.relevo.postgres.plugins.module_utils._session import Session
+from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR, Session
 
 
-def execute(session, needed, check_mode):
+def execute(session: Session, needed: list[str], check_mode: bool) -> list[str]:
     if not check_mode:
         for statement in needed:
             session.query(statement)
     return needed
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     check_mode = module.check_mode
     with Session.local(timeout=30) as session:
         done = execute(session, missing_roles(session, module.params["passwords"]), check_mode)
@@ -73,12 +73,12 @@ def work(module):
     return {"changed": bool(done), "statements": shown}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={"passwords": {"type": "dict", "required": True, "no_log": True}},
         supports_check_mode=True,
     )
-    require_libraries(module, {"psycopg": _session.PSYCOPG_IMPORT_ERROR})
+    require_libraries(module, {"psycopg": PSYCOPG_IMPORT_ERROR})
     run_module(module, work)
 
 

@@ -87,19 +87,21 @@ system_identifier:
   type: str
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _session
-from ansible_collections.relevo.postgres.plugins.module_utils._arguments import (
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import Topology, probe
+from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments import (
     credentials_of,
     nodes_of,
     nodes_spec,
 )
-from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._topology import Topology, probe
+from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     topology = Topology(probe(nodes_of(params), params["timeout"], credentials_of(params), params["silent"]))
     require = params["require"]
@@ -108,7 +110,7 @@ def work(module):
     return {"changed": False, **topology.as_dict()}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **nodes_spec(),
@@ -117,7 +119,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    require_libraries(module, {"psycopg": _session.PSYCOPG_IMPORT_ERROR})
+    require_libraries(module, {"psycopg": PSYCOPG_IMPORT_ERROR})
     run_module(module, work)
 
 

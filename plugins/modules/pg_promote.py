@@ -116,22 +116,22 @@ not_locked:
 
 import signal
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _session
-from ansible_collections.relevo.postgres.plugins.module_utils._arguments import (
+from ansible_collections.relevo.postgres.plugins.module_utils._handover.promotion import Promotion
+from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments import (
     credentials_of,
     find_node,
     nodes_of,
     nodes_spec,
 )
-from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._promotion import Promotion
-from ansible_collections.relevo.postgres.plugins.module_utils._session import Session
+from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR, Session
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     nodes = nodes_of(module.params)
     salvage = module.params["salvage"]
     promotion = Promotion(
@@ -160,7 +160,7 @@ def work(module):
     return {"changed": result["promoted"], **result}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **nodes_spec(),
@@ -175,7 +175,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    require_libraries(module, {"psycopg": _session.PSYCOPG_IMPORT_ERROR})
+    require_libraries(module, {"psycopg": PSYCOPG_IMPORT_ERROR})
     run_module(module, work)
 
 

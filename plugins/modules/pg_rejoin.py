@@ -142,25 +142,27 @@ copied_bytes:
   type: int
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _session
-from ansible_collections.relevo.postgres.plugins.module_utils._address import Node
-from ansible_collections.relevo.postgres.plugins.module_utils._arguments import NODE_OPTIONS
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._rejoin import Rejoin
-from ansible_collections.relevo.postgres.plugins.module_utils._rejoin_plan import Request
-from ansible_collections.relevo.postgres.plugins.module_utils._service import service_for
+from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.plan import Request
+from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.rejoin import Rejoin
+from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments import NODE_OPTIONS
+from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
+from ansible_collections.relevo.postgres.plugins.module_utils._server.service import service_for
+from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     parameters = dict(module.params)
     service = service_for(parameters.pop("service_manager"))
-    request = Request(**{**parameters, "primary": Node.from_dict(parameters["primary"])})
+    request = Request(**{**parameters, "primary": Peer.from_dict(parameters["primary"])})
     return Rejoin(request, service).run(module.check_mode)
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "node": {"type": "str", "required": True},
@@ -180,7 +182,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    require_libraries(module, {"psycopg": _session.PSYCOPG_IMPORT_ERROR})
+    require_libraries(module, {"psycopg": PSYCOPG_IMPORT_ERROR})
     run_module(module, work)
 
 

@@ -57,38 +57,39 @@ pending_restart:
 """
 
 import json
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _session
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._server import Server
-from ansible_collections.relevo.postgres.plugins.module_utils._service import service_for
-from ansible_collections.relevo.postgres.plugins.module_utils._session import Session
+from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
+from ansible_collections.relevo.postgres.plugins.module_utils._server.service import service_for
+from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR, Session
 from ansible_collections.relevo.postgres.plugins.module_utils._wait import wait_until
 
 PENDING = "SELECT coalesce(json_agg(name ORDER BY name), '[]'::json) FROM pg_settings WHERE pending_restart"
 
 
-def pending_restart():
+def pending_restart() -> list[str]:
     with Session.local() as session:
-        return json.loads(session.value(PENDING))
+        names: list[str] = json.loads(session.value(PENDING))
+    return names
 
 
-def reload_and_wait(server):
+def reload_and_wait(server: Server) -> None:
     """The postmaster reads its files after the signal, a moment later."""
     with Session.local() as session:
         before = session.value("SELECT pg_conf_load_time()")
         server.reload()
 
-        def loaded():
-            return session.value("SELECT pg_conf_load_time()") != before
+        def loaded() -> bool:
+            return bool(session.value("SELECT pg_conf_load_time()") != before)
 
         wait_until(loaded, "the server to read its configuration again", timeout=10)
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     server, service = Server(), service_for(module.params["service_manager"])
     state, timeout = module.params["state"], module.params["timeout"]
     if not server.initialised:
@@ -111,7 +112,7 @@ def work(module):
     return {"changed": started or restart or state == "reloaded", "pending_restart": pending_restart()}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True},
@@ -121,7 +122,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    require_libraries(module, {"psycopg": _session.PSYCOPG_IMPORT_ERROR})
+    require_libraries(module, {"psycopg": PSYCOPG_IMPORT_ERROR})
     run_module(module, work)
 
 

@@ -59,17 +59,19 @@ notice:
   type: str
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _given_up
-from ansible_collections.relevo.postgres.plugins.module_utils._archive import newest_archived_timeline
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._pgbackrest import PgBackRest
-from ansible_collections.relevo.postgres.plugins.module_utils._server import Server
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import newest_archived_timeline
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
+from ansible_collections.relevo.postgres.plugins.module_utils._server import abandoned_timelines
+from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     given = module.params
     try:
         newest = newest_archived_timeline(PgBackRest(given["stanza"]), given["timeout"])
@@ -77,11 +79,11 @@ def work(module):
         if given["required"]:
             raise
         return {"changed": False, "skipped": [], "notice": error.message}
-    skipped = _given_up.skip(Server(), given["timeline"], newest)
+    skipped = abandoned_timelines.skip(Server(), given["timeline"], newest)
     return {"changed": bool(skipped), "skipped": skipped, "notice": ""}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "timeline": {"type": "int", "required": True},

@@ -13,7 +13,8 @@ description:
   - Installs the start guard of a node. Before PostgreSQL comes up as a primary, whoever starts it, the guard looks for
     a fence marker and asks the other servers and the repository host whether another server was promoted.
   - The guard is a small Python package under C(/etc/relevo/lib) with its configuration C(/etc/relevo/guard.json). Both
-    are written, and what an older version left is removed, in one task. No running server is touched.
+    are written in one task. A new version stands beside the one that it replaces until it is complete, so that a server
+    may start at any moment; older versions are removed. No running server is touched.
 author: The Relevo authors (@relevo)
 options:
   node:
@@ -87,54 +88,24 @@ changed_paths:
   elements: str
 """
 
-import inspect
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils import (
-    _address,
-    _durable,
-    _errors,
-    _given_up,
-    _lsn,
-    _marker,
-    _names,
-    _server,
-    _session,
-    _start_guard,
-    _topology,
-    _wait,
-)
-from ansible_collections.relevo.postgres.plugins.module_utils._arguments import NODE_OPTIONS
+# _start_guard is imported so that Ansible packs it, and all that it imports, with this module.
+from ansible_collections.relevo.postgres.plugins.module_utils import _guard_files, _names, _start_guard  # noqa: F401
 from ansible_collections.relevo.postgres.plugins.module_utils._files import Entry
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments import NODE_OPTIONS
+from ansible_collections.relevo.postgres.plugins.module_utils._server.guard_config import GUARD_CONFIG
 
-LIBRARY = _names.CONFIG_DIR / "lib"
-PACKAGE = LIBRARY / "relevo"
-SOURCES = (
-    _address,
-    _durable,
-    _errors,
-    _given_up,
-    _lsn,
-    _marker,
-    _names,
-    _server,
-    _session,
-    _start_guard,
-    _topology,
-    _wait,
-)
+PACKAGE = _names.CONFIG_DIR / "lib" / "relevo"
 
 
-def wanted_files(parameters):
-    entries = [Entry(directory, None, "root", "root", 0o755) for directory in (LIBRARY, PACKAGE)]
-    files = {"__init__.py": '"""Installed by relevo.postgres.pg_start_guard: edits are lost."""\n'}
-    files |= {f"{source.__name__.rpartition('.')[2]}.py": inspect.getsource(source) for source in SOURCES}
-    # The guard itself last: with it in place the service goes on to start it.
-    names = sorted(files, key=lambda name: (name == "_start_guard.py", name))
+def config_entry(parameters: dict[str, Any]) -> Entry:
     config = {
         "node": parameters["node"],
         "peers": [peer for peer in parameters["peers"] if peer["name"] != parameters["node"]],
@@ -144,35 +115,34 @@ def wanted_files(parameters):
         "timeout_s": parameters["timeout"],
     }
     text = json.dumps(config, indent=1, sort_keys=True) + "\n"
-    entries.append(Entry(_start_guard.GUARD_CONFIG, text, "postgres", "postgres", 0o640))
-    return entries + [Entry(PACKAGE / name, files[name], "root", "root", 0o644) for name in names]
+    return Entry(GUARD_CONFIG, text, "postgres", "postgres", 0o640)
 
 
-def stale_files(entries):
-    kept = {entry.path for entry in entries}
-    return sorted(path for path in PACKAGE.glob("*.py") if path not in kept)
-
-
-def difference(path, before, after):
+def difference(path: Path, before: str, after: str) -> dict[str, str]:
     return {"before_header": str(path), "after_header": str(path), "before": before, "after": after}
 
 
-def work(module):
-    entries = wanted_files(module.params)
+def work(module: AnsibleModule) -> dict[str, Any]:
+    sources = _guard_files.closure()
+    entries = [config_entry(module.params), *_guard_files.guard_entries(PACKAGE, sources)]
     changed = [entry for entry in entries if entry.differs()]
-    stale = stale_files(entries)
     diffs = [difference(entry.path, entry.current() or "", entry.content or "") for entry in changed]
-    diffs += [difference(path, path.read_text(), "") for path in stale]
     if not module.check_mode:
         for entry in changed:
             entry.write()
+    stale = _guard_files.stale_paths(PACKAGE, sources)
+    diffs += [difference(path, path.read_text() if path.is_file() else "a folder\n", "") for path in stale]
+    if not module.check_mode:
         for path in stale:
-            Path(path).unlink()
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
     paths = [str(entry.path) for entry in changed] + [str(path) for path in stale]
     return {"changed": bool(paths), "changed_paths": paths, "diff": diffs}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "node": {"type": "str", "required": True},

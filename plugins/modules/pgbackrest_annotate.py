@@ -59,7 +59,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._pgbackrest import PgBackRest, find_backup
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest, find_backup
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:

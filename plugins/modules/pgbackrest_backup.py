@@ -129,9 +129,13 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils._backup import TYPES, BackupRequest, make_backup
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._pgbackrest import PgBackRest
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.backup import (
+    TYPES,
+    BackupRequest,
+    make_backup,
+)
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
 
 
 def request_of(params: dict[str, Any]) -> BackupRequest:

@@ -94,10 +94,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils._archive import newest_archived_timeline
-from ansible_collections.relevo.postgres.plugins.module_utils._backup import wait_for_idle
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._pgbackrest import (
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import newest_archived_timeline
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.backup import wait_for_idle
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import (
     STATUS_NO_STANZA,
     PgBackRest,
     running_backup,

@@ -65,7 +65,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._pgbackrest import (
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import (
     STATUS_NO_BACKUP,
     STATUS_NO_STANZA,
     STATUS_OK,

@@ -103,9 +103,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils._catalog import newest_first, status_of
-from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._redis import (
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.records import newest_first, status_of
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store import (
     IMPORT_ERROR,
     RedisError,
     connected,
@@ -113,6 +112,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._redis import (
     known_keys,
     read_records,
 )
+from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:

@@ -154,15 +154,14 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils._catalog import (
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.records import (
     Plan,
     desired_records,
     index_for,
     key_for,
     newest_first,
 )
-from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._redis import (
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store import (
     IMPORT_ERROR,
     RedisError,
     connected,
@@ -170,6 +169,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._redis import (
     remove_records,
     synchronise,
 )
+from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 
 
 def diff_of(plan: Plan, existing: dict[str, Any]) -> dict[str, Any]:

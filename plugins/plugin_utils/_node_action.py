@@ -47,7 +47,7 @@ class NodeAction(NormalAction):
         if not self._connection.transport.startswith("community.docker."):
             return nullcontext()
         # Takes long to load, and the connection of a machine does without it.
-        from ansible_collections.relevo.postgres.plugins.module_utils import _container
+        from ansible_collections.relevo.postgres.plugins.module_utils._nodes import container
 
         name = self._connection.get_option("remote_addr")
-        return _frozen.watched(lambda: str(_container.ContainerNode(_container.engine(), name).state()))
+        return _frozen.watched(lambda: str(container.ContainerNode(container.engine(), name).state()))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ansible_collections.relevo.postgres.plugins.module_utils._archive_gap import (
+from ansible_collections.relevo.postgres.plugins.module_utils._handover.archive_gap import (
     SEGMENT_SIZE,
     Span,
     oldest_needed,
     spans,
 )
-from ansible_collections.relevo.postgres.plugins.module_utils._lsn import Fork
+from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import Fork
 
 
 def test_the_whole_segments_before_the_fork_are_needed() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.relevo.postgres.plugins.module_utils._catalog import (
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.records import (
     FIELDS,
     FIRST_FIELDS,
     classify,

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.relevo.postgres.plugins.module_utils._catalog import FIELDS, desired_records
-from ansible_collections.relevo.postgres.plugins.module_utils._catalog_labels import LABELS
-from ansible_collections.relevo.postgres.plugins.module_utils._catalog_views import VIEWS, catalog_of, render
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.labels import LABELS
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.records import FIELDS, desired_records
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.views import VIEWS, catalog_of, render
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 
 INFORMATION = json.loads((Path(__file__).parent / "fixtures" / "pgbackrest_info.json").read_text())[0]

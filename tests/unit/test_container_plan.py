@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.relevo.postgres.plugins.module_utils._container_plan import (
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._nodes.container_plan import (
     LABEL_CLUSTER,
     LABEL_CONFIG,
     LABEL_MANAGED,
@@ -23,7 +24,6 @@ from ansible_collections.relevo.postgres.plugins.module_utils._container_plan im
     refuse_taken_ports,
     removal,
 )
-from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 
 NODE = Wanted("pg1", "postgres", "main", 5432)
 IMAGES = {"postgres": "relevo/node-postgres:abc", "redis": "relevo/node-redis:abc"}

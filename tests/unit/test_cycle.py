@@ -7,10 +7,10 @@ import itertools
 
 import pytest
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _cycle
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._repository import cycle
 
-DAYS = _cycle.parse_days(
+DAYS = cycle.parse_days(
     {1: ["full"], 2: ["incr"], 3: ["incr", "diff"], 4: ["incr"], 5: ["incr", "diff"], 6: ["diff", "full"]}
 )
 NOW = datetime.datetime(2026, 11, 24, 22, 0, tzinfo=datetime.UTC)
@@ -36,7 +36,7 @@ class Repository:
             self.add(at, step.annotations, minutes)
 
     def plan(self, day="auto", at=NOW, **options):
-        return _cycle.plan(self.backups, day, DAYS, at, {"relevo-primary": "a"}, **options)
+        return cycle.plan(self.backups, day, DAYS, at, {"relevo-primary": "a"}, **options)
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ def test_a_skipped_step_is_done(repository):
     repository.make(repository.plan("2"), NOW)
     third = repository.plan("3", at=NOW + DAY)
     for step in third.steps:
-        label, note = _cycle.skip_note(repository.backups, step.as_dict())
+        label, note = cycle.skip_note(repository.backups, step.as_dict())
         assert label == repository.backups[-1]["label"]
         repository.backups[-1]["annotation"] = repository.backups[-1]["annotation"] | {"relevo-skipped": note}
         if step is third.steps[0]:
@@ -203,13 +203,13 @@ def test_numbers_may_come_as_text(repository, day):
 @pytest.mark.parametrize("days", [{}, {"x": ["full"]}, {1: []}, {1: "full"}, {1: ["fll"]}])
 def test_a_cycle_that_is_none_is_refused(days):
     with pytest.raises(RelevoError, match="backup_cycle_days"):
-        _cycle.parse_days(days)
+        cycle.parse_days(days)
 
 
 def test_a_cycle_of_its_own_goes_round_without_passing_over_the_first_day():
-    days = _cycle.parse_days({"10": ["diff"], "2": ["incr"], "1": ["full"]})
-    assert [_cycle.following(day, days) for day in days] == [2, 10, 1]
-    assert _cycle.following(1, {1: ["full"]}) == 1
+    days = cycle.parse_days({"10": ["diff"], "2": ["incr"], "1": ["full"]})
+    assert [cycle.following(day, days) for day in days] == [2, 10, 1]
+    assert cycle.following(1, {1: ["full"]}) == 1
 
 
 def primary(name, timeline):
@@ -224,15 +224,15 @@ A, B = primary("a", 1), primary("b", 2)
 
 
 def test_the_primary_of_a_backup_is_told_by_its_timeline():
-    assert _cycle.primary_of(backup("000000010000000000000004"), A, A) == "a"
-    assert _cycle.primary_of(backup("000000010000000000000004"), A, B) == "a"
-    assert _cycle.primary_of(backup("000000020000000000000004"), A, B) == "b"
+    assert cycle.primary_of(backup("000000010000000000000004"), A, A) == "a"
+    assert cycle.primary_of(backup("000000010000000000000004"), A, B) == "a"
+    assert cycle.primary_of(backup("000000020000000000000004"), A, B) == "b"
 
 
 @pytest.mark.parametrize("start", ["000000030000000000000004", "", None])
 def test_a_timeline_of_neither_is_an_error(start):
     with pytest.raises(RelevoError, match="The primary changed from a to b while backup 20261124-120000F"):
-        _cycle.primary_of(backup(start), A, B)
+        cycle.primary_of(backup(start), A, B)
 
 
 def made(label, expired=()):
@@ -246,7 +246,7 @@ SKIPPED = {"skipped_step": True, "expired": []}
 
 def test_the_report_says_what_was_made_and_what_is_next(repository):
     plan = repository.plan("3").as_dict()
-    text = _cycle.report_text(plan, [made("one", ["x", "y"]), made("two")], "main")
+    text = cycle.report_text(plan, [made("one", ["x", "y"]), made("two")], "main")
     assert "Day 3 of the cycle 20261124T220000Z is done (it was asked for)." in text
     assert [line.split()[1] for line in text.splitlines() if " 3.0 MiB " in line] == ["one", "two"]
     assert "Expired: 2 backups.\n  x\n  y\n" in text
@@ -254,12 +254,12 @@ def test_the_report_says_what_was_made_and_what_is_next(repository):
 
 
 def test_the_report_names_skipped_steps(repository):
-    text = _cycle.report_text(repository.plan("3").as_dict(), [SKIPPED, SKIPPED], "main")
+    text = cycle.report_text(repository.plan("3").as_dict(), [SKIPPED, SKIPPED], "main")
     assert "2 backups skipped: no file had changed since the last one." in text
     assert "Expired: nothing." in text
 
 
 def test_the_report_of_a_relaunched_job(repository):
     repository.make(repository.plan(), NOW)
-    text = _cycle.report_text(repository.plan().as_dict(), [], "main")
+    text = cycle.report_text(repository.plan().as_dict(), [], "main")
     assert text == "Nothing to do: day 1 was finished today (2026-11-24). The next is day 2."

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _given_up
-from ansible_collections.relevo.postgres.plugins.module_utils._lsn import parse_history
-from ansible_collections.relevo.postgres.plugins.module_utils._server import Server
+from ansible_collections.relevo.postgres.plugins.module_utils._server import abandoned_timelines
+from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import parse_history
+from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
-    monkeypatch.setattr(_given_up, "write_file", lambda path, text: path.write_text(text))
+    monkeypatch.setattr(abandoned_timelines, "write_file", lambda path, text: path.write_text(text))
     (tmp_path / "pg_wal").mkdir()
     return Server(tmp_path)
 
@@ -24,32 +24,32 @@ def histories(server: Server) -> list[str]:
 
 def test_every_number_up_to_the_newest_is_taken(server: Server) -> None:
     """PostgreSQL stops looking at the first number that is free."""
-    assert _given_up.skip(server, 9, 11) == [10, 11]
+    assert abandoned_timelines.skip(server, 9, 11) == [10, 11]
     assert histories(server) == ["0000000A.history", "0000000B.history"]
-    assert _given_up.skip(server, 9, 11) == [], "a second run changes nothing"
+    assert abandoned_timelines.skip(server, 9, 11) == [], "a second run changes nothing"
 
 
 def test_nothing_is_taken_where_the_archive_knows_nothing_newer(server: Server) -> None:
-    assert _given_up.skip(server, 3, 3) == []
-    assert _given_up.skip(server, 3, 0) == []
+    assert abandoned_timelines.skip(server, 3, 3) == []
+    assert abandoned_timelines.skip(server, 3, 0) == []
     assert histories(server) == []
 
 
 def test_a_history_that_is_there_is_kept(server: Server) -> None:
     real = server.pgdata / "pg_wal" / "00000003.history"
     real.write_text("2\t0/5000000\tno recovery target specified\n")
-    assert _given_up.skip(server, 2, 4) == [4]
-    assert _given_up.forget(server, 2) == [4]
+    assert abandoned_timelines.skip(server, 2, 4) == [4]
+    assert abandoned_timelines.forget(server, 2) == [4]
     assert histories(server) == ["00000003.history"]
 
 
 def test_only_what_is_newer_than_the_server_is_forgotten(server: Server) -> None:
     """A standby of a standby may ask for the others."""
-    _given_up.skip(server, 1, 4)
-    assert _given_up.taken(server)
-    assert _given_up.forget(server, 3) == [4]
+    abandoned_timelines.skip(server, 1, 4)
+    assert abandoned_timelines.taken(server)
+    assert abandoned_timelines.forget(server, 3) == [4]
     assert histories(server) == ["00000002.history", "00000003.history"]
 
 
 def test_what_takes_a_number_is_a_history_without_ancestors() -> None:
-    assert parse_history(_given_up.TEXT) == []
+    assert parse_history(abandoned_timelines.TEXT) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.relevo.postgres.plugins.module_utils._lsn import (
+from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import (
     Fork,
     format_lsn,
     parse_history,

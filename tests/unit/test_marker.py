@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _marker
-from ansible_collections.relevo.postgres.plugins.module_utils._marker import Marker
+from ansible_collections.relevo.postgres.plugins.module_utils._server import marker
+from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker
 
 
 @pytest.fixture(autouse=True)
@@ -28,8 +28,8 @@ def fence(timeline: int = 3) -> Marker:
 
 def test_written_and_read_again(tmp_path: Path) -> None:
     directory = tmp_path / "relevo"
-    _marker.write(fence(), directory)
-    found = _marker.read("fence", directory)
+    marker.write(fence(), directory)
+    found = marker.read("fence", directory)
     assert found is not None
     assert (found.node, found.by, found.successor, found.timeline, found.reason) == ("a", "alice", "b", 3, "planned")
     assert (directory / "fence.json").stat().st_mode & 0o777 == 0o600
@@ -37,15 +37,15 @@ def test_written_and_read_again(tmp_path: Path) -> None:
 
 
 def test_the_kinds_do_not_mix(tmp_path: Path) -> None:
-    _marker.write(fence(), tmp_path)
-    assert _marker.read("rejoin", tmp_path) is None
+    marker.write(fence(), tmp_path)
+    assert marker.read("rejoin", tmp_path) is None
 
 
 def test_removed_once(tmp_path: Path) -> None:
-    _marker.write(fence(), tmp_path)
-    assert _marker.remove("fence", tmp_path) is True
-    assert _marker.remove("fence", tmp_path) is False
-    assert _marker.read("fence", tmp_path) is None
+    marker.write(fence(), tmp_path)
+    assert marker.remove("fence", tmp_path) is True
+    assert marker.remove("fence", tmp_path) is False
+    assert marker.read("fence", tmp_path) is None
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_removed_once(tmp_path: Path) -> None:
 )
 def test_a_garbled_marker_forbids(tmp_path: Path, content: str) -> None:
     (tmp_path / "fence.json").write_text(content)
-    found = _marker.read("fence", tmp_path)
+    found = marker.read("fence", tmp_path)
     assert found is not None
     assert found.in_force(99)
     assert "cannot be read" in found.describe()
@@ -61,7 +61,7 @@ def test_a_garbled_marker_forbids(tmp_path: Path, content: str) -> None:
 
 def test_an_unreadable_marker_forbids(tmp_path: Path) -> None:
     (tmp_path / "fence.json").mkdir()
-    found = _marker.read("fence", tmp_path)
+    found = marker.read("fence", tmp_path)
     assert found is not None
     assert found.in_force(99)
 
@@ -76,26 +76,26 @@ def test_a_rejoin_marker_holds_for_every_timeline() -> None:
 
 
 def test_a_start_pass_of_a_living_process_is_good_once(tmp_path: Path) -> None:
-    _marker.write_start_pass(tmp_path)
-    assert _marker.take_start_pass(tmp_path) is True
-    assert _marker.take_start_pass(tmp_path) is False
+    marker.write_start_pass(tmp_path)
+    assert marker.take_start_pass(tmp_path) is True
+    assert marker.take_start_pass(tmp_path) is False
 
 
 def test_a_start_pass_dies_with_its_process(tmp_path: Path) -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    given = {"pid": child.pid, "starttime": _marker.start_time(child.pid)}
-    (tmp_path / _marker.START_PASS).write_text(json.dumps(given))
+    given = {"pid": child.pid, "starttime": marker.start_time(child.pid)}
+    (tmp_path / marker.START_PASS).write_text(json.dumps(given))
     child.communicate(b"\n")
-    assert _marker.take_start_pass(tmp_path) is False
-    assert not (tmp_path / _marker.START_PASS).exists()
+    assert marker.take_start_pass(tmp_path) is False
+    assert not (tmp_path / marker.START_PASS).exists()
 
 
 def test_a_start_pass_is_not_good_for_another_process_of_the_same_number(tmp_path: Path) -> None:
-    (tmp_path / _marker.START_PASS).write_text(json.dumps({"pid": os.getpid(), "starttime": "1"}))
-    assert _marker.take_start_pass(tmp_path) is False
+    (tmp_path / marker.START_PASS).write_text(json.dumps({"pid": os.getpid(), "starttime": "1"}))
+    assert marker.take_start_pass(tmp_path) is False
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"pid": "x", "starttime": "1"}'])
 def test_a_garbled_start_pass_is_none(tmp_path: Path, content: str) -> None:
-    (tmp_path / _marker.START_PASS).write_text(content)
-    assert _marker.take_start_pass(tmp_path) is False
+    (tmp_path / marker.START_PASS).write_text(content)
+    assert marker.take_start_pass(tmp_path) is False

@@ -11,11 +11,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _given_up
-from ansible_collections.relevo.postgres.plugins.module_utils._container import tar_of
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.module_utils._lsn import segment_name, segment_start
-from ansible_collections.relevo.postgres.plugins.module_utils._node import (
+from ansible_collections.relevo.postgres.plugins.module_utils._nodes.container import tar_of
+from ansible_collections.relevo.postgres.plugins.module_utils._nodes.offline_node import (
     SALVAGE_DIRECTORY,
     WAL_DIRECTORY,
     CommandNode,
@@ -26,6 +24,8 @@ from ansible_collections.relevo.postgres.plugins.module_utils._node import (
     parse_segment_header,
     why_not_own,
 )
+from ansible_collections.relevo.postgres.plugins.module_utils._server import abandoned_timelines
+from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import segment_name, segment_start
 
 SIZE = 1024 * 1024
 
@@ -109,7 +109,7 @@ def test_without_a_beginning_the_oldest_of_the_timeline_is_it() -> None:
 
 def test_a_node_that_was_promoted_later_says_so() -> None:
     """A number that is only taken, lest it be used again, is no promotion."""
-    files = {named(3): segment(named(3)), "00000002.history": _given_up.TEXT.encode()}
+    files = {named(3): segment(named(3)), "00000002.history": abandoned_timelines.TEXT.encode()}
     assert copy_wal(MemoryNode("a", files), MemoryNode("b"), "run", WalRange(first=named(3))).newer_timeline == 0
     files["00000003.history"] = b"1\t0/3000000\tno recovery target specified\n"
     assert copy_wal(MemoryNode("a", files), MemoryNode("b"), "run", WalRange(first=named(3))).newer_timeline == 3

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _archive, _backup, _pgbackrest
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.module_utils._pgbackrest_errors import explain
+from ansible_collections.relevo.postgres.plugins.module_utils._repository import archive, backup, pgbackrest
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.errors import explain
 
 CONFIG = """
 [global]
@@ -33,27 +33,27 @@ pg1-path=/data
 
 
 def finished(stderr="", stdout="", code=0):
-    return _pgbackrest.Finished(code, stdout, stderr, 1.0)
+    return pgbackrest.Finished(code, stdout, stderr, 1.0)
 
 
 # --- hosts ---
 
 
 def test_the_servers_of_a_stanza_are_read_from_the_configuration():
-    assert _pgbackrest.pg_hosts(CONFIG, "main") == {
+    assert pgbackrest.pg_hosts(CONFIG, "main") == {
         1: {"host": "a", "host-type": "tls", "path": "/data%d"},
         2: {"host": "b", "host-type": "tls", "path": "/data", "port": "5433"},
     }
-    assert list(_pgbackrest.pg_hosts(CONFIG, "other")) == [1]
-    assert _pgbackrest.pg_hosts(CONFIG, "nope") == {}
+    assert list(pgbackrest.pg_hosts(CONFIG, "other")) == [1]
+    assert pgbackrest.pg_hosts(CONFIG, "nope") == {}
 
 
 def test_nothing_is_overridden_when_all_servers_are_there():
-    assert _pgbackrest.only(_pgbackrest.pg_hosts(CONFIG, "main"), [1, 2]) == []
+    assert pgbackrest.only(pgbackrest.pg_hosts(CONFIG, "main"), [1, 2]) == []
 
 
 def test_an_absent_server_is_reset():
-    assert _pgbackrest.only(_pgbackrest.pg_hosts(CONFIG, "main"), [1]) == [
+    assert pgbackrest.only(pgbackrest.pg_hosts(CONFIG, "main"), [1]) == [
         "--pg1-host=a",
         "--pg1-host-type=tls",
         "--pg1-path=/data%d",
@@ -66,21 +66,21 @@ def test_an_absent_server_is_reset():
 
 def test_the_first_server_gives_its_number_to_the_next_when_it_is_absent():
     # pgBackRest 2.55 refuses a stanza without pg1.
-    options = _pgbackrest.only(_pgbackrest.pg_hosts(CONFIG, "main"), [2])
+    options = pgbackrest.only(pgbackrest.pg_hosts(CONFIG, "main"), [2])
     assert options[:4] == ["--pg1-host=b", "--pg1-host-type=tls", "--pg1-path=/data", "--pg1-port=5433"]
     assert "--reset-pg2-port" in options
 
 
 def test_what_only_the_absent_first_server_had_is_reset():
     hosts = {1: {"host": "a", "port": "5555"}, 2: {"host": "b"}}
-    assert "--reset-pg1-port" in _pgbackrest.only(hosts, [2])
+    assert "--reset-pg1-port" in pgbackrest.only(hosts, [2])
 
 
 @pytest.fixture
 def stanza(tmp_path):
     path = tmp_path / "pgbackrest.conf"
     path.write_text(CONFIG)
-    return _pgbackrest.PgBackRest("main", path)
+    return pgbackrest.PgBackRest("main", path)
 
 
 def test_absent_servers_are_left_out_and_named(stanza, monkeypatch):
@@ -98,12 +98,12 @@ def test_no_server_at_all_is_an_error(stanza, monkeypatch):
 
 def test_a_stanza_that_is_not_configured_is_an_error(stanza):
     with pytest.raises(RelevoError, match="No stanza nope is configured"):
-        _pgbackrest.PgBackRest("nope", stanza.config).reachable()
+        pgbackrest.PgBackRest("nope", stanza.config).reachable()
 
 
 def test_a_missing_configuration_is_an_error(tmp_path):
     with pytest.raises(RelevoError, match="cannot be read .* Run site.yml"):
-        _pgbackrest.PgBackRest("main", tmp_path / "none").hosts()
+        pgbackrest.PgBackRest("main", tmp_path / "none").hosts()
 
 
 def test_the_log_never_gets_into_the_answer(stanza):
@@ -118,13 +118,13 @@ def test_the_log_never_gets_into_the_answer(stanza):
 @pytest.fixture
 def as_caller(monkeypatch):
     """Run commands as the user of the tests: there is no postgres on a controller."""
-    monkeypatch.setattr(_pgbackrest, "as_owner", dict)
+    monkeypatch.setattr(pgbackrest, "as_owner", dict)
 
 
 @pytest.mark.usefixtures("as_caller")
 def test_a_command_is_ended_at_its_deadline():
     script = "import time; time.sleep(60)"
-    assert _pgbackrest.execute([sys.executable, "-c", script], timeout=0.3) is None
+    assert pgbackrest.execute([sys.executable, "-c", script], timeout=0.3) is None
 
 
 @pytest.mark.usefixtures("as_caller")
@@ -132,13 +132,13 @@ def test_a_command_that_ignores_the_request_to_end_is_ended_too():
     script = (
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('x', flush=True); time.sleep(60)"
     )
-    assert _pgbackrest.execute([sys.executable, "-c", script], timeout=0.5, grace=0.2) is None
+    assert pgbackrest.execute([sys.executable, "-c", script], timeout=0.5, grace=0.2) is None
 
 
 @pytest.mark.usefixtures("as_caller")
 def test_output_code_and_errors_are_kept_apart():
     script = "import sys; print('out'); print('err', file=sys.stderr); sys.exit(7)"
-    done = _pgbackrest.execute([sys.executable, "-c", script], timeout=30)
+    done = pgbackrest.execute([sys.executable, "-c", script], timeout=30)
     assert (done.returncode, done.stdout, done.stderr) == (7, "out\n", "err\n")
 
 
@@ -169,32 +169,32 @@ def entry(code=0, message="ok", lock=None, labels=()):
 
 
 def test_a_stanza_that_info_does_not_list_is_missing():
-    assert _pgbackrest.parse_info("[]", "main")["status"]["code"] == _pgbackrest.STATUS_NO_STANZA
-    assert _pgbackrest.parse_info(json.dumps([entry()]), "main")["status"]["message"] == "ok"
+    assert pgbackrest.parse_info("[]", "main")["status"]["code"] == pgbackrest.STATUS_NO_STANZA
+    assert pgbackrest.parse_info(json.dumps([entry()]), "main")["status"]["message"] == "ok"
 
 
 def test_an_answer_that_is_no_json_is_an_error():
     with pytest.raises(RelevoError, match="gave no JSON"):
-        _pgbackrest.parse_info("WARN: hello", "main")
+        pgbackrest.parse_info("WARN: hello", "main")
 
 
 def test_the_state_of_a_stanza():
-    assert _pgbackrest.status_problem(entry(), "main") is None
-    assert _pgbackrest.status_problem(entry(2, "no valid backups"), "main") is None
-    assert "has no stanza main" in _pgbackrest.status_problem(entry(1, "missing stanza path"), "main")
+    assert pgbackrest.status_problem(entry(), "main") is None
+    assert pgbackrest.status_problem(entry(2, "no valid backups"), "main") is None
+    assert "has no stanza main" in pgbackrest.status_problem(entry(1, "missing stanza path"), "main")
     other = entry(99, "other") | {"repo": [{"status": {"code": 99, "message": "[FileOpenError] denied\n"}}]}
-    assert "is not in order: [FileOpenError] denied. Look" in _pgbackrest.status_problem(other, "main")
+    assert "is not in order: [FileOpenError] denied. Look" in pgbackrest.status_problem(other, "main")
 
 
 def test_how_far_a_running_backup_is():
-    assert _pgbackrest.running_backup(entry()) is None
-    assert "just begun" in _pgbackrest.running_backup(entry(lock={"held": True}))
+    assert pgbackrest.running_backup(entry()) is None
+    assert "just begun" in pgbackrest.running_backup(entry(lock={"held": True}))
     running = entry(lock={"held": True, "size": 4 * 2**20, "size-cplt": 2**20})
-    assert _pgbackrest.running_backup(running) == "25 % of 4 MiB are done"
+    assert pgbackrest.running_backup(running) == "25 % of 4 MiB are done"
 
 
 def test_empty_annotations_are_left_out():
-    options = _pgbackrest.annotation_options({"a": "1=2", "b": "", "c": None, "d": "e f"})
+    options = pgbackrest.annotation_options({"a": "1=2", "b": "", "c": None, "d": "e f"})
     assert options == ["--annotation=a=1=2", "--annotation=d=e f"]
 
 
@@ -203,13 +203,13 @@ def test_empty_annotations_are_left_out():
 
 def test_the_newest_database_is_the_one_with_the_highest_number():
     names = ["17-9", "17-10", "archive.info", "archive.info.copy", "9.6-2"]
-    assert _archive.newest_archive_id(names) == "17-10"
-    assert _archive.newest_archive_id(["archive.info"]) is None
+    assert archive.newest_archive_id(names) == "17-10"
+    assert archive.newest_archive_id(["archive.info"]) is None
 
 
 def test_timelines_come_from_directories_and_history_files():
     names = ["0000000100000000", "0000000100000001", "0000000A.history", "00000002.history", "x", "17-1"]
-    assert _archive.timelines_of(names) == [1, 2, 10]
+    assert archive.timelines_of(names) == [1, 2, 10]
 
 
 def test_segments_are_told_from_labels_and_partial_ones():
@@ -220,13 +220,13 @@ def test_segments_are_told_from_labels_and_partial_ones():
         f"000000010000000000000003.partial-{digest}.zst",
         "000000010000000000000002.00000028.backup",
     ]
-    assert _archive.segments_of(names) == ["000000010000000000000001", "000000010000000000000002"]
+    assert archive.segments_of(names) == ["000000010000000000000001", "000000010000000000000002"]
 
 
 # --- backups ---
 
 
-class FakePgBackRest(_pgbackrest.PgBackRest):
+class FakePgBackRest(pgbackrest.PgBackRest):
     """Answers with what pgBackRest gave in a trial; the commands themselves are tested on real containers."""
 
     def __init__(self, ends, before=(), after=(), lock=None):
@@ -237,7 +237,7 @@ class FakePgBackRest(_pgbackrest.PgBackRest):
         return self.entries.pop(0) if len(self.entries) > 1 else self.entries[0]
 
     def hosts(self):
-        return _pgbackrest.pg_hosts(CONFIG, "main")
+        return pgbackrest.pg_hosts(CONFIG, "main")
 
     def ping(self, host, timeout):
         return True
@@ -258,8 +258,8 @@ def made(label):
 
 def test_a_backup_returns_what_it_made_and_what_expired():
     fake = FakePgBackRest([made("3F")], before=["1F", "1F_2I"], after=["3F"])
-    result = _backup.make_backup(
-        fake, _backup.BackupRequest("full", {"relevo-day": "1"}, process_max=3, retention_full=1)
+    result = backup.make_backup(
+        fake, backup.BackupRequest("full", {"relevo-day": "1"}, process_max=3, retention_full=1)
     )
     assert result.backup == {"label": "3F"}
     assert result.expired == ["1F", "1F_2I"]
@@ -268,21 +268,21 @@ def test_a_backup_returns_what_it_made_and_what_expired():
 
 def test_success_without_a_backup_is_not_believed():
     with pytest.raises(RelevoError, match="does not list the backup 3F"):
-        _backup.make_backup(FakePgBackRest([made("3F")]), _backup.BackupRequest("full", {}))
+        backup.make_backup(FakePgBackRest([made("3F")]), backup.BackupRequest("full", {}))
 
 
 def test_an_offline_backup_that_changed_nothing_is_no_failure():
     end = finished("ERROR: [055]: no files have changed since the last backup - this seems unlikely\n", code=55)
-    result = _backup.make_backup(FakePgBackRest([end]), _backup.BackupRequest("incr", {}, online=False, host="a"))
+    result = backup.make_backup(FakePgBackRest([end]), backup.BackupRequest("incr", {}, online=False, host="a"))
     assert result.backup is None
 
 
 def test_only_a_copy_of_a_running_server_is_marked_as_not_consistent():
-    request = _backup.BackupRequest("incr", {"k": "v"}, online=False, force=True, host="b")
+    request = backup.BackupRequest("incr", {"k": "v"}, online=False, force=True, host="b")
     stopped = FakePgBackRest([made("2I")], after=["2I"])
-    assert not _backup.make_backup(stopped, request).forced
+    assert not backup.make_backup(stopped, request).forced
     running = FakePgBackRest([RUNNING, made("2I")], after=["2I"])
-    assert _backup.make_backup(running, request).forced
+    assert backup.make_backup(running, request).forced
     first, second = running.ran
     assert "--force" not in first
     assert "--annotation=relevo-consistent=false" not in first
@@ -292,36 +292,36 @@ def test_only_a_copy_of_a_running_server_is_marked_as_not_consistent():
 def test_without_force_a_running_server_is_not_copied():
     fake = FakePgBackRest([RUNNING])
     with pytest.raises(RelevoError, match="An offline backup was asked for, but PostgreSQL is running"):
-        _backup.make_backup(fake, _backup.BackupRequest("incr", {}, online=False, host="a"))
+        backup.make_backup(fake, backup.BackupRequest("incr", {}, online=False, host="a"))
     assert len(fake.ran) == 1
 
 
 def test_an_offline_backup_must_name_its_server():
     with pytest.raises(RelevoError, match="Set host to the address of the primary"):
-        _backup.make_backup(FakePgBackRest([]), _backup.BackupRequest("incr", {}, online=False))
+        backup.make_backup(FakePgBackRest([]), backup.BackupRequest("incr", {}, online=False))
     with pytest.raises(RelevoError, match="has no server z"):
-        _backup.make_backup(FakePgBackRest([]), _backup.BackupRequest("incr", {}, online=False, host="z"))
+        backup.make_backup(FakePgBackRest([]), backup.BackupRequest("incr", {}, online=False, host="z"))
 
 
 def test_force_alone_is_refused():
     with pytest.raises(RelevoError, match="Set online=false too"):
-        _backup.make_backup(FakePgBackRest([]), _backup.BackupRequest("incr", {}, force=True))
+        backup.make_backup(FakePgBackRest([]), backup.BackupRequest("incr", {}, force=True))
 
 
 def test_a_held_lock_says_how_far_the_other_backup_is():
     end = finished("ERROR: [050]: unable to acquire lock on file '/tmp/pgbackrest/main-backup-1.lock'\n", code=50)
     fake = FakePgBackRest([end], lock={"held": True, "size": 100, "size-cplt": 40})
     with pytest.raises(RelevoError, match=r"already running \(40 % of 0 MiB are done\)"):
-        _backup.make_backup(fake, _backup.BackupRequest("incr", {}))
+        backup.make_backup(fake, backup.BackupRequest("incr", {}))
 
 
 def test_waiting_for_a_running_backup():
     fake = FakePgBackRest([])
     fake.entries = [entry(lock={"held": True}), entry()]
-    assert _backup.wait_for_idle(fake, 60, sleep=lambda seconds: None) == entry()
+    assert backup.wait_for_idle(fake, 60, sleep=lambda seconds: None) == entry()
     fake.entries = [entry(lock={"held": True})]
     with pytest.raises(RelevoError, match="already running .* Run this again"):
-        _backup.wait_for_idle(fake, 0)
+        backup.wait_for_idle(fake, 0)
 
 
 # --- failures: texts as pgBackRest 2.55.1 wrote them in trials (the one of [039] is from its source) ---

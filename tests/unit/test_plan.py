@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.module_utils._plan import plan_failback, plan_failover
+from ansible_collections.relevo.postgres.plugins.module_utils._handover.plan import plan_failback, plan_failover
 
 
 def node(name: str, role: str, lsn: str = "0/5000000", timeline: int = 1, **more: Any) -> dict[str, Any]:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 from redis import exceptions as failures
 
-from ansible_collections.relevo.postgres.plugins.module_utils._redis import RedisError, connected, explain, portions
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store import (
+    RedisError,
+    connected,
+    explain,
+    portions,
+)
 
 PARAMS = {"host": "redis", "port": 6379, "password": "secret", "timeout": 5.0}
 WHERE = "Redis at redis:6379"

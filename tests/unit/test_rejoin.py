@@ -14,20 +14,13 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.relevo.postgres.plugins.module_utils import (
-    _marker,
-    _rejoin_lock,
-    _rejoin_methods,
-)
-from ansible_collections.relevo.postgres.plugins.module_utils._address import Node
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.module_utils._lsn import Fork
-from ansible_collections.relevo.postgres.plugins.module_utils._rejoin import Rejoin
-from ansible_collections.relevo.postgres.plugins.module_utils._rejoin_methods import (
+from ansible_collections.relevo.postgres.plugins.module_utils._rejoin import lock, methods
+from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.methods import (
     base_backup_command,
     push_unarchived,
 )
-from ansible_collections.relevo.postgres.plugins.module_utils._rejoin_plan import (
+from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.plan import (
     ENDLESS,
     Request,
     Situation,
@@ -35,10 +28,14 @@ from ansible_collections.relevo.postgres.plugins.module_utils._rejoin_plan impor
     decide,
     methods_when_stopped,
 )
-from ansible_collections.relevo.postgres.plugins.module_utils._server import Server
-from ansible_collections.relevo.postgres.plugins.module_utils._service import Runit
+from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.rejoin import Rejoin
+from ansible_collections.relevo.postgres.plugins.module_utils._server import marker
+from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import Fork
+from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
+from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
+from ansible_collections.relevo.postgres.plugins.module_utils._server.service import Runit
 
-REQUEST = Request("a", Node("b", "b"))
+REQUEST = Request("a", Peer("b", "b"))
 # The primary b was promoted on timeline 3 at 500; timeline 1 had ended at 300.
 SOURCE = Source("7", 3, (Fork(1, 300), Fork(2, 500)))
 OLD_PRIMARY = Situation(system_identifier="7", state="shut down", timeline=2, end=400, forks=(Fork(1, 300),))
@@ -46,7 +43,7 @@ STANDBY = replace(OLD_PRIMARY, state="shut down in recovery", standby_signal=Tru
 ALL = ("clean", "rewind", "restore", "basebackup")
 
 
-def methods(situation: Situation, source: Source = SOURCE, **request: Any) -> tuple[str, ...]:
+def usable(situation: Situation, source: Source = SOURCE, **request: Any) -> tuple[str, ...]:
     return methods_when_stopped(replace(REQUEST, **request), situation, source)
 
 
@@ -64,68 +61,68 @@ def test_a_new_node_is_cloned_from_the_primary() -> None:
 
 
 def test_an_old_primary_that_ended_before_the_fork_just_starts() -> None:
-    assert methods(OLD_PRIMARY) == ALL
+    assert usable(OLD_PRIMARY) == ALL
     assert decide(REQUEST, OLD_PRIMARY, SOURCE).first == "clean"
 
 
 def test_an_old_primary_whose_last_checkpoint_is_beyond_the_fork_is_rewound() -> None:
     # Its record begins where the successor's history leaves: the successor never saw it.
-    assert methods(replace(OLD_PRIMARY, end=500)) == ALL[1:]
+    assert usable(replace(OLD_PRIMARY, end=500)) == ALL[1:]
 
 
 def test_a_crashed_primary_is_rewound() -> None:
-    assert methods(replace(OLD_PRIMARY, state="in production")) == ALL[1:]
-    assert methods(replace(OLD_PRIMARY, state="in production", standby_signal=True)) == ALL[1:]
+    assert usable(replace(OLD_PRIMARY, state="in production")) == ALL[1:]
+    assert usable(replace(OLD_PRIMARY, state="in production", standby_signal=True)) == ALL[1:]
 
 
 def test_a_primary_that_ended_on_the_same_timeline_is_neither_started_nor_rewound() -> None:
-    assert methods(replace(OLD_PRIMARY, timeline=3, forks=SOURCE.history)) == ALL[2:]
+    assert usable(replace(OLD_PRIMARY, timeline=3, forks=SOURCE.history)) == ALL[2:]
 
 
 def test_a_timeline_of_the_same_number_but_another_branch_is_copied() -> None:
-    assert methods(replace(STANDBY, timeline=3, forks=(Fork(1, 300), Fork(2, 480)))) == ALL[2:]
+    assert usable(replace(STANDBY, timeline=3, forks=(Fork(1, 300), Fork(2, 480)))) == ALL[2:]
 
 
 def test_a_timeline_that_the_primary_never_knew_is_rewound() -> None:
-    assert methods(replace(OLD_PRIMARY, timeline=5, forks=SOURCE.history)) == ALL[1:]
+    assert usable(replace(OLD_PRIMARY, timeline=5, forks=SOURCE.history)) == ALL[1:]
 
 
 @pytest.mark.parametrize("state", ["shut down in recovery", "in archive recovery"])
 def test_a_stopped_standby_just_starts_up_to_the_fork(state: str) -> None:
-    assert methods(replace(STANDBY, state=state, end=500))[0] == "clean"
-    assert methods(replace(STANDBY, state=state, end=501))[0] == "rewind"
+    assert usable(replace(STANDBY, state=state, end=500))[0] == "clean"
+    assert usable(replace(STANDBY, state=state, end=501))[0] == "rewind"
 
 
 def test_a_stopped_standby_of_the_primary_just_starts() -> None:
-    assert methods(replace(STANDBY, timeline=3, forks=SOURCE.history)) == ("clean", "restore", "basebackup")
+    assert usable(replace(STANDBY, timeline=3, forks=SOURCE.history)) == ("clean", "restore", "basebackup")
 
 
 def test_a_finished_copy_that_never_ran_just_starts() -> None:
     copy = replace(OLD_PRIMARY, state="in production", timeline=3, standby_signal=True, backup_label=True)
-    assert methods(copy)[0] == "clean"
-    assert methods(replace(copy, standby_signal=False)) == ALL[2:]
+    assert usable(copy)[0] == "clean"
+    assert usable(replace(copy, standby_signal=False)) == ALL[2:]
 
 
 @pytest.mark.parametrize("cut_off", ["rewind", "restore", "the marker cannot be read: x"])
 def test_after_a_cut_off_rejoin_the_data_is_no_base_for_a_rewind(cut_off: str) -> None:
-    assert methods(replace(STANDBY, cut_off=cut_off)) == ALL[2:]
-    assert methods(Situation(cut_off=cut_off)) == ALL[2:]
+    assert usable(replace(STANDBY, cut_off=cut_off)) == ALL[2:]
+    assert usable(Situation(cut_off=cut_off)) == ALL[2:]
 
 
 def test_after_a_cut_off_base_backup_comes_another() -> None:
-    assert methods(replace(STANDBY, cut_off="basebackup")) == ("basebackup",)
-    assert methods(Situation(initialised=False, cut_off="basebackup")) == ("basebackup",)
+    assert usable(replace(STANDBY, cut_off="basebackup")) == ("basebackup",)
+    assert usable(Situation(initialised=False, cut_off="basebackup")) == ("basebackup",)
 
 
 def test_without_a_repository_nothing_is_restored() -> None:
-    assert methods(OLD_PRIMARY, repository=False) == ("clean", "rewind", "basebackup")
+    assert usable(OLD_PRIMARY, repository=False) == ("clean", "rewind", "basebackup")
     with pytest.raises(RelevoError, match="needs a repository"):
-        methods(OLD_PRIMARY, repository=False, method="restore")
+        usable(OLD_PRIMARY, repository=False, method="restore")
 
 
 @pytest.mark.parametrize("method", ["clean", "rewind", "restore", "basebackup"])
 def test_a_method_that_was_asked_for_is_the_only_one(method: str) -> None:
-    assert methods(OLD_PRIMARY, method=method) == (method,)
+    assert usable(OLD_PRIMARY, method=method) == (method,)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +136,7 @@ def test_a_method_that_was_asked_for_is_the_only_one(method: str) -> None:
 )
 def test_a_method_that_cannot_work_is_refused(situation: Situation, method: str, reason: str) -> None:
     with pytest.raises(RelevoError, match=reason):
-        methods(situation, method=method)
+        usable(situation, method=method)
 
 
 FOLLOWING = replace(STANDBY, role="standby", timeline=3, end=600, forks=SOURCE.history, streams=True, configured=True)
@@ -209,7 +206,7 @@ def test_a_copy_that_is_not_complete_does_not_count_as_the_standby() -> None:
 
 def test_a_node_cannot_follow_itself() -> None:
     with pytest.raises(RelevoError, match="cannot follow itself"):
-        Rejoin(Request("b", Node("b", "b")), Runit("postgresql")).run()
+        Rejoin(Request("b", Peer("b", "b")), Runit("postgresql")).run()
 
 
 # --- what only this node has -----------------------------------------------------------------------------------------
@@ -228,7 +225,7 @@ def archiver(monkeypatch: pytest.MonkeyPatch, codes: dict[str, int]) -> None:
     def run(command: list[str], timeout: float) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(command, codes[Path(command[-1]).name], "", "ERROR: [103]: no repository")
 
-    monkeypatch.setattr(_rejoin_methods, "run_as_postgres", run)
+    monkeypatch.setattr(methods, "run_as_postgres", run)
 
 
 SEGMENTS = [f"00000002{number:016X}" for number in range(3)]
@@ -279,7 +276,7 @@ def holder(path: Path) -> subprocess.Popen[bytes]:
 def owned(directory: Path) -> subprocess.Popen[bytes]:
     """A process that holds the lock and stands in its file."""
     process = holder(directory / "rejoin.lock")
-    owner = {"pid": process.pid, "starttime": _marker.start_time(process.pid)}
+    owner = {"pid": process.pid, "starttime": marker.start_time(process.pid)}
     (directory / "rejoin.lock").write_text(json.dumps(owner))
     return process
 
@@ -288,14 +285,14 @@ def test_a_rejoin_that_ends_by_itself_is_awaited(tmp_path: Path) -> None:
     process = owned(tmp_path)
     ending = threading.Timer(0.3, process.communicate)
     ending.start()
-    with _rejoin_lock.alone(tmp_path):
+    with lock.alone(tmp_path):
         assert process.wait(timeout=5) == 0
     ending.join()
 
 
 def test_a_second_rejoin_is_refused(tmp_path: Path) -> None:
     process = owned(tmp_path)
-    with pytest.raises(RelevoError, match="Another rejoin is at work"), _rejoin_lock.alone(tmp_path, patience=0.1):
+    with pytest.raises(RelevoError, match="Another rejoin is at work"), lock.alone(tmp_path, patience=0.1):
         pass
     assert process.poll() is None
     process.communicate()
@@ -303,7 +300,7 @@ def test_a_second_rejoin_is_refused(tmp_path: Path) -> None:
 
 def test_what_a_dead_rejoin_has_left_running_is_ended(tmp_path: Path) -> None:
     process = holder(tmp_path / "rejoin.lock")
-    with _rejoin_lock.alone(tmp_path) as handle:
+    with lock.alone(tmp_path) as handle:
         assert process.wait(timeout=5) == -9
         assert json.loads(os.pread(handle, 200, 0))["pid"] == os.getpid()
     process.communicate()
@@ -317,12 +314,12 @@ BASEBACKUP = (
 
 
 def test_what_a_copy_says_that_it_copied() -> None:
-    assert _rejoin_methods.copied_bytes(REWIND) == 325748 * 1024
-    assert _rejoin_methods.copied_bytes(BASEBACKUP) == 1048580 * 1024
-    assert _rejoin_methods.copied_bytes("pg_rewind: no rewind required\n") is None
+    assert methods.copied_bytes(REWIND) == 325748 * 1024
+    assert methods.copied_bytes(BASEBACKUP) == 1048580 * 1024
+    assert methods.copied_bytes("pg_rewind: no rewind required\n") is None
 
 
 def test_the_last_words_of_a_copy_are_not_its_progress() -> None:
-    said = _rejoin_methods.last_words(f"{REWIND}pg_rewind: error: no space left\n 325748/325748 kB (100%) copied\n")
+    said = methods.last_words(f"{REWIND}pg_rewind: error: no space left\n 325748/325748 kB (100%) copied\n")
     assert said == "pg_rewind: need to copy 318 MB pg_rewind: error: no space left"
-    assert _rejoin_methods.last_words(BASEBACKUP.removeprefix("waiting for checkpoint")) == "no message"
+    assert methods.last_words(BASEBACKUP.removeprefix("waiting for checkpoint")) == "no message"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.relevo.postgres.plugins.module_utils._scram import make_verifier, matches
+from ansible_collections.relevo.postgres.plugins.module_utils._server.scram import make_verifier, matches
 
 
 def test_a_password_matches_its_verifier_only() -> None:

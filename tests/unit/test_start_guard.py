@@ -12,15 +12,17 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _start_guard, _topology
-from ansible_collections.relevo.postgres.plugins.module_utils._address import Node
+from ansible_collections.relevo.postgres.plugins.module_utils import _start_guard
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster import topology
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.module_utils._marker import Marker
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.fence_record import RepositoryReader
+from ansible_collections.relevo.postgres.plugins.module_utils._server.guard_config import GuardConfig
+from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker
+from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
 from ansible_collections.relevo.postgres.plugins.module_utils._start_guard import (
-    GuardConfig,
     Own,
     Repository,
-    RepositoryReader,
     Teller,
     Verdict,
     archive_id,
@@ -29,9 +31,8 @@ from ansible_collections.relevo.postgres.plugins.module_utils._start_guard impor
     decide,
     newer_timeline,
 )
-from ansible_collections.relevo.postgres.plugins.module_utils._topology import NodeState
 
-B = Node("b", "b")
+B = Peer("b", "b")
 CONFIG = GuardConfig("a", (B,), repository=True)
 OWN = Own("7", 2, "shut down", standby=False)
 FENCE = Marker.now("fence", node="a", by="alice", successor="b", timeline=2)
@@ -129,7 +130,7 @@ def test_a_newer_timeline_that_no_peer_is_on_was_given_up() -> None:
     """Somebody kept the older of two primaries; that one must be able to start again."""
     archive = Repository(successor_timeline=3)
     assert verdict(state=peer(), repository=archive).action == "start"
-    two = replace(CONFIG, peers=(B, Node("c", "c")))
+    two = replace(CONFIG, peers=(B, Peer("c", "c")))
     assert decide(two, OWN, [peer(), SILENT], archive).action == "refuse", "the silent one may be on it"
     assert decide(two, OWN, [peer(), peer(system_identifier="8")], archive).action == "refuse"
     assert decide(two, OWN, [peer(), peer(timeline=3)], archive).action == "refuse"
@@ -139,7 +140,7 @@ def test_a_newer_timeline_that_no_peer_is_on_was_given_up() -> None:
 def test_peers_say_after_the_archive_whether_a_timeline_was_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that was promoted between the two questions has put its timeline into the archive."""
     answers = [[peer()], [peer(in_recovery=False, timeline=3)]]
-    monkeypatch.setattr(_topology, "probe", lambda nodes, timeout: answers.pop(0))
+    monkeypatch.setattr(topology, "probe", lambda nodes, timeout: answers.pop(0))
     monkeypatch.setattr(_start_guard, "ask_repository", lambda *_: Repository(successor_timeline=3))
     assert decide(CONFIG, OWN, *ask(CONFIG, OWN)).action == "refuse"
 
@@ -173,7 +174,7 @@ def test_the_configuration_leaves_the_node_itself_out() -> None:
             "timeout_s": 4,
         }
     )
-    assert GuardConfig.from_json(text).peers == (Node("b", "10.0.0.2", 5433),)
+    assert GuardConfig.from_json(text).peers == (Peer("b", "10.0.0.2", 5433),)
 
 
 # --- the repository --------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.relevo.postgres.plugins.module_utils._status import problems, status_text
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status import problems, status_text
 
 PRIMARY: dict[str, Any] = {
     "name": "a",

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _synchronous
-from ansible_collections.relevo.postgres.plugins.module_utils._synchronous import (
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster import synchronous
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.synchronous import (
     blocked,
     drop_requirement,
     in_force,
@@ -75,7 +75,7 @@ def test_the_message_says_what_somebody_should_know(state: tuple[bool, bool, lis
 
 
 def test_a_node_that_is_no_primary_any_more_requires_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_synchronous, "REQUIREMENT_CONF", tmp_path / "80-synchronous.conf")
+    monkeypatch.setattr(synchronous, "REQUIREMENT_CONF", tmp_path / "80-synchronous.conf")
     assert not drop_requirement()
     (tmp_path / "80-synchronous.conf").write_text("synchronous_standby_names = 'b'\n")
     assert is_required_here()

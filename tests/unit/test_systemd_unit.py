@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
-from ansible_collections.relevo.postgres.plugins.module_utils._service import Systemd
+from ansible_collections.relevo.postgres.plugins.module_utils._server.service import Systemd
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "roles" / "postgresql" / "templates"
 

@@ -7,23 +7,23 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.relevo.postgres.plugins.module_utils._address import Node
-from ansible_collections.relevo.postgres.plugins.module_utils._session import SessionError, resolve
-from ansible_collections.relevo.postgres.plugins.module_utils._topology import (
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import (
     NodeState,
     Topology,
     TopologyError,
     probe,
 )
+from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
+from ansible_collections.relevo.postgres.plugins.module_utils._server.session import SessionError, resolve
 
 
 def answer(name: str, in_recovery: bool, **more: Any) -> NodeState:
     data = {"in_recovery": in_recovery, "system_identifier": "1", "timeline": 1, **more}
-    return NodeState(Node(name, name), data)
+    return NodeState(Peer(name, name), data)
 
 
 def silent(name: str) -> NodeState:
-    return NodeState(Node(name, name), error=f"{name}: refused")
+    return NodeState(Peer(name, name), error=f"{name}: refused")
 
 
 def test_one_primary() -> None:
@@ -75,7 +75,7 @@ def test_a_primary_of_another_cluster_is_an_error_of_its_own() -> None:
 
 def test_dead_nodes_cost_one_timeout_together() -> None:
     # Addresses of the loopback network on which nothing listens, and names that do not resolve.
-    nodes = [Node(f"n{number}", f"127.0.0.{number}", 1) for number in range(2, 8)] + [Node("x", "no-such-host.invalid")]
+    nodes = [Peer(f"n{number}", f"127.0.0.{number}", 1) for number in range(2, 8)] + [Peer("x", "no-such-host.invalid")]
     started = time.monotonic()
     states = probe(nodes, timeout=2)
     assert time.monotonic() - started < 2 * 2 + 1
@@ -88,6 +88,6 @@ def test_a_name_that_does_not_resolve_is_said() -> None:
 
 
 def test_a_node_that_is_known_to_be_silent_is_not_asked():
-    states = probe([Node("one", "one.invalid")], 0.1, silent={"one": "its container is paused"})
+    states = probe([Peer("one", "one.invalid")], 0.1, silent={"one": "its container is paused"})
     assert states[0].error == "one: its container is paused"
     assert Topology(states).unreachable == states

@@ -16,7 +16,7 @@ POLL = 0.002
 
 
 def control() -> tuple[int, int]:
-    """State and checkpoint of pg_control; see the product's _server.py."""
+    """State and checkpoint of pg_control; see the product's _server/server.py."""
     state, checkpoint = struct.unpack("=16xi12xQ", (PGDATA / "global" / "pg_control").read_bytes()[:40])
     return int(state), int(checkpoint)
 

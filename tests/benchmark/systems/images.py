@@ -16,7 +16,7 @@ BUILD_SECONDS = 1800
 
 sys.path.insert(0, str(ROOT / "collections"))
 
-from ansible_collections.relevo.postgres.plugins.module_utils._container_plan import image_tag  # noqa: E402
+from ansible_collections.relevo.postgres.plugins.module_utils._nodes.container_plan import image_tag  # noqa: E402
 
 
 def _there(image: str) -> bool:

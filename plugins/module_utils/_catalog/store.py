@@ -1,0 +1,297 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Talking to Redis: the connection, the sentence for each foreseeable failure, and the catalog's commands."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from .._errors import RelevoError
+from .records import (
+    FOREIGN_INDEX,
+    KEY_PREFIX,
+    Plan,
+    Record,
+    classify,
+    in_order,
+    index_for,
+    newest_first,
+    parse_key,
+    plan_sync,
+    score_for,
+)
+
+IMPORT_ERROR: str | None = None
+try:
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+except ImportError:
+    IMPORT_ERROR = traceback.format_exc()
+
+# Reads are sent in portions, so that a reply never grows with the catalog.
+PORTION = 500
+# How often a synchronisation starts anew when another one wrote between its reading and its writing.
+ATTEMPTS = 5
+
+
+class RedisError(RelevoError):
+    """Redis cannot be used. ``kind`` tells whether that passes by itself.
+
+    ``unavailable``: away, hanging, loading, full or read-only. ``refused``: a mistake in what we were
+    told (password, rights, not a Redis), which no later run heals.
+    """
+
+    def __init__(self, message: str, kind: str, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.kind = kind
+
+
+def connection_spec() -> dict[str, dict[str, Any]]:
+    """Return the argument spec that belongs to the documentation fragment ``relevo.postgres.redis``."""
+    return {
+        "host": {"type": "str", "required": True},
+        "port": {"type": "int", "default": 6379},
+        "username": {"type": "str"},
+        "password": {"type": "str", "no_log": True},
+        "db": {"type": "int", "default": 0},
+        "tls": {"type": "bool", "default": False},
+        "ca_certs": {"type": "path"},
+        "timeout": {"type": "float", "default": 5.0},
+        "unreachable": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
+    }
+
+
+@contextmanager
+def connected(params: Mapping[str, Any]) -> Iterator[Any]:
+    """Lend a client that connects at its first command; what redis-py raises becomes a ``RedisError``."""
+    where = f"Redis at {params['host']}:{params['port']}"
+    timeout = float(params["timeout"])
+    if not params["host"]:
+        raise RedisError(
+            "No Redis is named. Set catalog_redis_host, or put a node into the inventory's group redis.", "refused"
+        )
+    tls: dict[str, Any] = {"ssl": True, "ssl_ca_certs": params.get("ca_certs")} if params.get("tls") else {}
+    client = redis.Redis(
+        host=params["host"],
+        port=params["port"],
+        username=params.get("username") or None,
+        password=params.get("password") or None,
+        db=params["db"],
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        decode_responses=True,
+        # A value that is no UTF-8 belongs to somebody else: it must not end the listing.
+        encoding_errors="backslashreplace",
+        # The library's own retries would make a hanging server cost four timeouts and their pauses.
+        retry=Retry(NoBackoff(), 0),
+        **tls,
+    )
+    try:
+        # No PING first: a Redis that cannot save refuses it, but would still let us read.
+        yield client
+    except redis.RedisError as error:
+        raise explain(error, where, params) from error
+    finally:
+        client.close()
+
+
+def explain(error: Exception, where: str, params: Mapping[str, Any]) -> RedisError:
+    """Return the failure with a sentence that says what is wrong and what to do."""
+    text = str(error)
+    detail = {"redis_error": text}
+
+    def away(message: str) -> RedisError:
+        return RedisError(message, "unavailable", **detail)
+
+    def refused(message: str) -> RedisError:
+        return RedisError(message, "refused", **detail)
+
+    if isinstance(error, redis.exceptions.AuthenticationError):
+        if "without any password configured" in text:
+            return refused(
+                f"{where} has no password, but one was given. Set one there, or give none (catalog_redis_password)."
+            )
+        if not params.get("password"):
+            return refused(f"{where} wants a password and none was given. Set catalog_redis_password.")
+        user = f" of user {params['username']}" if params.get("username") else ""
+        return refused(f"{where} refused the password{user}. Correct catalog_redis_password.")
+    if isinstance(error, redis.exceptions.NoPermissionError):
+        return refused(f"{where} does not let its user do this: {text}. Extend that user's ACL.")
+    if isinstance(error, redis.exceptions.BusyLoadingError):
+        return away(f"{where} is still loading its data. Run this again when it is done.")
+    if isinstance(error, redis.exceptions.ReadOnlyError):
+        return away(f"{where} is a read-only replica. Name its master in catalog_redis_host.")
+    if "OOM " in text or type(error).__name__ == "OutOfMemoryError":
+        return away(f"{where} has reached its maxmemory and takes no more records. Raise it or free memory.")
+    if "MISCONF " in text:
+        return away(f"{where} takes no writes because it cannot save to its disk. Free its disk or repair its folder.")
+    if isinstance(error, redis.exceptions.TimeoutError):
+        return away(f"{where} did not answer within {params['timeout']:g} s. See whether it hangs or is cut off.")
+    if isinstance(error, redis.exceptions.InvalidResponse):
+        return refused(f"What answers at {params['host']}:{params['port']} is not a Redis. Correct catalog_redis_port.")
+    if isinstance(error, redis.exceptions.ConnectionError):
+        return _explain_connection(text, where, params, away, refused)
+    if text.startswith(("MOVED ", "CROSSSLOT")):
+        return refused(f"{where} is a Redis Cluster, which the catalog does not support. Name a single Redis.")
+    if "DB index" in text:
+        return refused(f"{where} has no database {params['db']}. Correct catalog_redis_db.")
+    return refused(f"{where} refused a command: {text}.")
+
+
+def _explain_connection(
+    text: str,
+    where: str,
+    params: Mapping[str, Any],
+    away: Callable[[str], RedisError],
+    refused: Callable[[str], RedisError],
+) -> RedisError:
+    if "SSL" in text or "certificate" in text.lower():
+        return refused(f"{where} could not be reached over TLS: {text}. Correct catalog_redis_tls or its CA.")
+    if "closed by server" in text or "reset by peer" in text.lower():
+        hint = "" if params.get("tls") else ", or wants TLS (catalog_redis_tls)"
+        return away(f"{where} closed the connection: it is shutting down, is not a Redis{hint}.")
+    return away(
+        f"{where} cannot be reached ({text.rstrip('.')}). Start it, or correct catalog_redis_host and its port."
+    )
+
+
+def portions(keys: Iterable[str]) -> Iterator[list[str]]:
+    """Cut keys into lists of at most ``PORTION``."""
+    listed = list(keys)
+    for start in range(0, len(listed), PORTION):
+        yield listed[start : start + PORTION]
+
+
+def read_records(client: Any, keys: Iterable[str]) -> dict[str, Record | None]:
+    """Return the hashes at ``keys``; None for a key of another type; a key that is not there is left out."""
+    found: dict[str, Record | None] = {}
+    for portion in portions(keys):
+        pipe = client.pipeline(transaction=False)
+        for key in portion:
+            pipe.hgetall(key)
+        for key, value in zip(portion, pipe.execute(raise_on_error=False), strict=True):
+            if isinstance(value, redis.ResponseError) and str(value).startswith("WRONGTYPE"):
+                found[key] = None
+            elif isinstance(value, Exception):
+                raise value
+            elif value:
+                found[key] = in_order(value)
+    return found
+
+
+def scan_keys(client: Any) -> list[str]:
+    """Return every key under ``backup:``; walks the whole keyspace in steps, so only where no index exists."""
+    return sorted(set(client.scan_iter(match=f"{KEY_PREFIX}*", count=1000)))
+
+
+@dataclass
+class Known:
+    """The keys of a catalog: a stanza's own, the foreign ones, and which of them the indexes held already."""
+
+    mine: list[str]
+    foreign: list[str]
+    indexed: set[str] = field(default_factory=set)
+    foreign_indexed: set[str] = field(default_factory=set)
+
+
+def known_keys(client: Any, stanza: str, search: bool = False) -> Known:
+    """Return the catalog's keys: from the indexes, and by a search where there is none or ``search`` asks for it."""
+    indexed = list(client.zrevrange(index_for(stanza), 0, -1))
+    foreign = list(client.zrange(FOREIGN_INDEX, 0, -1))
+    known = Known(indexed, foreign, set(indexed), set(foreign))
+    if indexed and not search:
+        return known
+    managed: dict[str, bool] = {stanza: True}
+    for key in scan_keys(client):
+        parsed = parse_key(key)
+        if parsed is not None and parsed.stanza not in managed:
+            managed[parsed.stanza] = bool(client.exists(index_for(parsed.stanza)))
+        if parsed is None or not managed[parsed.stanza]:
+            known.foreign.append(key)
+        elif parsed.stanza == stanza:
+            known.mine.append(key)
+    known.mine = newest_first(set(known.mine))
+    known.foreign = sorted(set(known.foreign) - set(known.mine))
+    return known
+
+
+def synchronise(
+    client: Any,
+    stanza: str,
+    desired: Mapping[str, Record],
+    write: bool,
+    search: bool = False,
+    prune: bool = True,
+) -> tuple[Plan, dict[str, Record | None]]:
+    """Make the stanza's records equal to ``desired``; return the plan and the records as they were.
+
+    Without ``prune``, ``desired`` is not all that the repository holds: no other record is judged by it.
+    All of it is one MULTI/EXEC, begun anew when another run wrote to the index since it was read.
+    """
+    index = index_for(stanza)
+    for _attempt in range(ATTEMPTS):
+        with client.pipeline(transaction=True) as pipe:
+            pipe.watch(index)
+            known = known_keys(client, stanza, search)
+            existing = read_records(client, {*known.mine, *known.foreign, *desired})
+            plan = plan_sync(desired, existing, stanza)
+            if not prune:
+                plan.unchanged += [*plan.delete, *plan.orphans]
+                plan.delete, plan.orphans = [], []
+            if not write:
+                return plan, existing
+            pipe.multi()
+            _queue(pipe, index, plan, known)
+            try:
+                pipe.execute()
+            except redis.WatchError:
+                continue
+            return plan, existing
+    raise RedisError(
+        f"Other runs kept writing the catalog of stanza {stanza}. Run this again when they are done.", "unavailable"
+    )
+
+
+def _queue(pipe: Any, index: str, plan: Plan, known: Known) -> None:
+    for key in plan.delete:
+        pipe.delete(key)
+    for key, record in plan.write.items():
+        # Deleted first: a field that the repository no longer knows must not survive.
+        pipe.delete(key)
+        pipe.hset(key, mapping=record)
+    kept = {*plan.write, *plan.unchanged, *plan.orphans, *plan.adoptable}
+    foreign = set(plan.foreign)
+    for name, now, before in ((index, kept, known.indexed), (FOREIGN_INDEX, foreign, known.foreign_indexed)):
+        added = {key: score_for(key) for key in sorted(now - before)}
+        if added:
+            pipe.zadd(name, added)
+        gone = sorted(before - now)
+        if gone:
+            pipe.zrem(name, *gone)
+
+
+def remove_records(client: Any, stanza: str, keys: Iterable[str], write: bool) -> tuple[Plan, dict[str, Any]]:
+    """Remove the records at ``keys``; fail before any is removed when one of them is not ours to remove."""
+    wanted = list(dict.fromkeys(keys))
+    existing = read_records(client, wanted)
+    foreign = [key for key, record in existing.items() if classify(key, record, stanza) == "foreign"]
+    if foreign:
+        raise RelevoError(
+            f"{', '.join(foreign)}: not written by pgBackRest backups of stanza {stanza}, so left alone. "
+            "Name only keys of this catalog.",
+            foreign=foreign,
+        )
+    plan = Plan(delete=list(existing))
+    if write and wanted:
+        with client.pipeline(transaction=True) as pipe:
+            if plan.delete:
+                pipe.delete(*plan.delete)
+            pipe.zrem(index_for(stanza), *wanted)
+            pipe.execute()
+    return plan, existing

@@ -1,0 +1,359 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The views of the catalog: text for people, and JSON for those who ask for it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from .._errors import RelevoError
+from .._tables import Column, format_bytes, format_duration, format_pairs, format_table, plural
+from .labels import LABELS, SPANISH, Labels
+from .records import DEFAULT_STANZA, Record, desired_records, newest_first, record_label
+
+VIEWS = ("table", "detail", "info", "size", "json")
+# The JSON's words are those of the stored fields, whoever reads it.
+STATUS = SPANISH.status
+# The columns that are aligned to the right.
+NUMBERS = ("dia", "duracion_s")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a view."""
+
+    key: str
+    status: str
+    record: Record
+
+    @property
+    def name(self) -> str:
+        """The backup's label; a foreign record has none that we could trust."""
+        return self.key if self.status == "foreign" else record_label(self.record)
+
+    def notes(self, words: Labels) -> str:
+        """What a reader should know before relying on this backup; empty when there is nothing."""
+        found = [] if self.status == "recorded" else [words.status[self.status]]
+        if self.record.get("error") == "si":
+            found.append(words.page_errors)
+        if self.record.get("consistente") == "no":
+            found.append(words.inconsistent)
+        return ", ".join(found)
+
+    def shown(self, field: str, words: Labels) -> str:
+        """A field's value as a view says it; a dash when it is not known."""
+        value = self.record.get(field, "-")
+        return words.values.get(field, {}).get(value, value)
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """What a view shows: the entries, the newest first, and the repository's own information."""
+
+    stanza: str
+    entries: list[Entry]
+    information: Mapping[str, Any]
+    # Why Redis could not be asked, when the entries are the repository's own.
+    reason: str
+    words: Labels
+    limit: int = 0
+
+    def count(self, status: str) -> int:
+        return sum(entry.status == status for entry in self.entries)
+
+    @property
+    def backups(self) -> list[Entry]:
+        """The entries whose backup is in the repository."""
+        return [entry for entry in self.entries if entry.status in ("recorded", "unrecorded")]
+
+    @property
+    def shown(self) -> list[Entry]:
+        return self.entries[: self.limit or None]
+
+    @property
+    def title(self) -> str:
+        title = self.words.repository_title if self.reason else self.words.recorded_title
+        return title if self.stanza == DEFAULT_STANZA else f"{title} · {self.stanza}"
+
+
+def catalog_of(
+    result: Mapping[str, Any],
+    information: Mapping[str, Any],
+    stanza: str,
+    repo_path: str,
+    limit: int = 0,
+    language: str = "es",
+) -> Catalog:
+    """Join what ``redis_backup_info`` returned with the repository's information of the stanza.
+
+    A backup that is not recorded yet is shown too; without Redis all that is shown is the repository's.
+    """
+    if language not in LABELS:
+        raise RelevoError(f"There is no language '{language}'. Choose one of: {', '.join(LABELS)}.")
+    backups: Sequence[Mapping[str, Any]] = information.get("backup") or []
+    desired = desired_records(backups, stanza, repo_path, information.get("db") or [])
+    reachable = bool(result.get("reachable", True))
+    entries = {
+        item["key"]: Entry(item["key"], item["status"], dict(item["record"])) for item in result.get("records", [])
+    }
+    recorded = {record_label(entry.record) for entry in entries.values()}
+    for key, record in desired.items():
+        if record["etiqueta"] not in recorded:
+            entries[key] = Entry(key, "unrecorded" if reachable else "recorded", record)
+    return Catalog(
+        stanza=stanza,
+        entries=[entries[key] for key in newest_first(entries)],
+        information=information,
+        reason="" if reachable else str(result.get("reason", "Redis was not asked.")),
+        words=LABELS[language],
+        limit=limit,
+    )
+
+
+def render(view: str, catalog: Catalog, usage: Mapping[str, Any] | None = None) -> str:
+    """Return the text of a view. ``usage`` is what ``repository_usage`` returned, for ``info`` and ``size``."""
+    if view not in VIEWS:
+        raise RelevoError(f"There is no view '{view}'. Choose one of: {', '.join(VIEWS)}.")
+    if view == "json":
+        return _json(catalog)
+    text = _view(view, catalog, usage)
+    # In the words of the module that asked Redis, so it stands below the view and not in it.
+    return f"{text}\n\n{catalog.reason}" if catalog.reason else text
+
+
+def _view(view: str, catalog: Catalog, usage: Mapping[str, Any] | None) -> str:
+    if not catalog.entries and view in ("table", "detail"):
+        return _empty(catalog)
+    if view == "table":
+        return _table(catalog)
+    if view == "detail":
+        return _detail(catalog)
+    return _info(catalog, usage) if view == "info" else _size(catalog, usage)
+
+
+def _json(catalog: Catalog) -> str:
+    listed = [{"clave": entry.key, "estado": STATUS[entry.status], **entry.record} for entry in catalog.shown]
+    return json.dumps(listed, ensure_ascii=False, indent=2)
+
+
+def _empty(catalog: Catalog) -> str:
+    return catalog.words.empty.format(stanza=catalog.stanza)
+
+
+def _table(catalog: Catalog) -> str:
+    words = catalog.words
+    columns = [
+        *_columns(words, "fecha", "hora", "tipo_backup", "dia", "maestro_usado"),
+        Column(words.size, right=True),
+        *_columns(words, "etiqueta"),
+    ]
+    rows = [
+        [
+            *(entry.shown(name, words) for name in ("fecha", "hora", "tipo_backup", "dia", "maestro_usado")),
+            format_size_of(entry.record),
+            entry.name,
+        ]
+        for entry in catalog.shown
+    ]
+    return _noted_table(catalog, columns, rows, catalog.title)
+
+
+def _columns(words: Labels, *fields: str) -> list[Column]:
+    return [Column(words.fields[field], right=field in NUMBERS) for field in fields]
+
+
+def _noted_table(catalog: Catalog, columns: list[Column], rows: list[list[str]], title: str) -> str:
+    """Draw a table of the shown entries, with a column of notes only where there is any."""
+    notes = [entry.notes(catalog.words) for entry in catalog.shown]
+    if any(notes):
+        columns = [*columns, Column(catalog.words.note)]
+        rows = [[*row, note] for row, note in zip(rows, notes, strict=True)]
+    return format_table(columns, rows, title, summary(catalog))
+
+
+def format_size_of(record: Mapping[str, str]) -> str:
+    """Return what a backup takes in the repository; with block increments only the database's size may be known."""
+    if "tamano_copia" in record:
+        return format_bytes(record["tamano_copia"])
+    return f"({format_bytes(record['tamano_base'])})" if "tamano_base" in record else "-"
+
+
+def summary(catalog: Catalog) -> list[str]:
+    """Return the lines under a list: totals, the window that can be recovered, and what wants attention."""
+    words = catalog.words
+    lines = [_total(catalog), window(catalog)]
+    if len(catalog.shown) < len(catalog.entries):
+        lines.append(words.shown.format(count=len(catalog.shown), all=len(catalog.entries)))
+    if catalog.reason:
+        return [*lines, words.without_redis]
+    unrecorded, orphans, foreign = (catalog.count(status) for status in ("unrecorded", "orphan", "foreign"))
+    if unrecorded:
+        lines.append(words.unrecorded.format(backups=plural(unrecorded, *words.backup)))
+    if orphans:
+        lines.append(words.orphans.format(records=plural(orphans, *words.record)))
+    if foreign:
+        lines.append(words.foreign.format(records=plural(foreign, *words.record)))
+    return lines
+
+
+def _total(catalog: Catalog) -> str:
+    words = catalog.words
+    types = Counter(entry.record.get("tipo_backup", "") for entry in catalog.backups)
+    parts = ", ".join(plural(types[name], *noun) for name, noun in words.types.items() if types[name])
+    backups = plural(len(catalog.backups), *words.backup)
+    if not parts:
+        return words.total.format(backups=backups)
+    return words.total_with_types.format(backups=backups, types=parts, size=format_bytes(_stored(catalog)))
+
+
+def window(catalog: Catalog) -> str:
+    """Say since when every moment can be recovered: since the end of the oldest consistent backup."""
+    words = catalog.words
+    usable = [entry.record for entry in catalog.backups if entry.record.get("consistente", "si") == "si"]
+    moments = [(_end(record), record) for record in usable]
+    known = [(end, record) for end, record in moments if end is not None]
+    if not known:
+        return words.no_window
+    end, oldest = min(known, key=lambda pair: pair[0])
+    newest = max(pair[0] for pair in known)
+    text = words.window.format(since=f"{end:%Y-%m-%d %H:%M:%S}")
+    if newest > end:
+        text += words.window_before_newest.format(duration=format_duration((newest - end).total_seconds()))
+    return text + words.window_oldest.format(label=record_label(oldest))
+
+
+def _end(record: Mapping[str, str]) -> datetime | None:
+    try:
+        start = datetime.strptime(f"{record['fecha']} {record['hora']}", "%Y-%m-%d %H:%M:%S")
+        return start + timedelta(seconds=int(record.get("duracion_s", "0")))
+    except (KeyError, ValueError):
+        # An old record that somebody edited: it cannot bound the window.
+        return None
+
+
+def _stored(catalog: Catalog) -> int:
+    return sum(int(entry.record.get("tamano_copia", 0)) for entry in catalog.backups)
+
+
+def _detail(catalog: Catalog) -> str:
+    parts = [f"=== {catalog.title} ==="]
+    for entry in catalog.shown:
+        parts.append(f"Backup: {entry.key}\n{format_pairs(_fields(entry, catalog.words))}")
+    parts.append("\n".join(summary(catalog)))
+    return "\n\n".join(parts)
+
+
+def _fields(entry: Entry, words: Labels) -> dict[str, object]:
+    fields: dict[str, object] = {}
+    for name in [*words.fields, *(name for name in entry.record if name not in words.fields)]:
+        value = entry.shown(name, words) if name in entry.record else None
+        if value is not None and name.startswith("tamano_"):
+            value = f"{format_bytes(value)} ({value} bytes)"
+        elif value is not None and name == "duracion_s":
+            value = format_duration(value)
+        fields[words.fields.get(name, name)] = value
+    fields[words.note] = entry.notes(words) or None
+    return fields
+
+
+def _info(catalog: Catalog, usage: Mapping[str, Any] | None) -> str:
+    words = catalog.words
+    columns = [
+        *_columns(words, "etiqueta", "tipo_backup", "dia", "maestro_usado"),
+        Column(words.database, right=True),
+        Column(words.copy, right=True),
+        *_columns(words, "duracion_s"),
+    ]
+    rows = [
+        [
+            entry.name,
+            *(entry.shown(name, words) for name in ("tipo_backup", "dia", "maestro_usado")),
+            format_bytes(entry.record.get("tamano_base")),
+            format_bytes(entry.record.get("tamano_copia")),
+            format_duration(entry.record.get("duracion_s")),
+        ]
+        for entry in catalog.shown
+    ]
+    title = words.info_title_without_redis if catalog.reason else words.info_title
+    pairs = format_pairs(_information(catalog, usage), indent=0)
+    return f"{pairs}\n\n{_noted_table(catalog, columns, rows, title)}"
+
+
+def _information(catalog: Catalog, usage: Mapping[str, Any] | None) -> dict[str, object]:
+    """What pgBackRest says of the stanza, and how Redis stands to it."""
+    words, information = catalog.words, catalog.information
+    status: Mapping[str, Any] = information.get("status") or {}
+    databases: Sequence[Mapping[str, Any]] = information.get("db") or []
+    archives: Sequence[Mapping[str, Any]] = information.get("archive") or []
+    held = ((status.get("lock") or {}).get("backup") or {}).get("held")
+    archive = archives[-1] if archives else {}
+    cipher = information.get("cipher")
+    pairs: dict[str, object] = {
+        words.fields["stanza"]: catalog.stanza,
+        words.state: words.states.get(status.get("code", -1), status.get("message", words.unknown))
+        + (words.running if held else ""),
+        words.cipher: words.no_cipher if cipher == "none" else cipher,
+        "PostgreSQL": words.system.format(version=databases[-1]["version"], system=databases[-1]["system-id"])
+        if databases
+        else None,
+        words.archive: words.archive_range.format(first=archive["min"], last=archive["max"])
+        if archive.get("min")
+        else words.archive_empty,
+        "Redis": words.redis_away
+        if catalog.reason
+        else words.redis_counts.format(
+            recorded=catalog.count("recorded"),
+            unrecorded=catalog.count("unrecorded"),
+            orphans=catalog.count("orphan"),
+            foreign=catalog.count("foreign"),
+        ),
+    }
+    if usage:
+        pairs[words.on_disk] = words.disk.format(size=format_bytes(usage["bytes"]), free=format_bytes(usage["free"]))
+    return pairs
+
+
+def _size(catalog: Catalog, usage: Mapping[str, Any] | None) -> str:
+    parts = [_directories(catalog.words, usage)] if usage else []
+    parts.append(_sizes(catalog) if catalog.backups else _empty(catalog))
+    return "\n\n".join(parts)
+
+
+def _directories(words: Labels, usage: Mapping[str, Any]) -> str:
+    rows = [[item["path"], item["files"], format_bytes(item["bytes"])] for item in usage["directories"]]
+    footer = [
+        words.disk_total.format(size=format_bytes(usage["bytes"]), files=plural(usage["files"], *words.file)),
+        words.disk_free.format(free=format_bytes(usage["free"]), capacity=format_bytes(usage["capacity"])),
+    ]
+    columns = [Column(words.directory), Column(words.files, right=True), Column(words.size, right=True)]
+    return format_table(columns, rows, words.directories_title.format(path=usage["path"]), footer)
+
+
+def _sizes(catalog: Catalog) -> str:
+    words = catalog.words
+    columns = [
+        *_columns(words, "etiqueta", "tipo_backup"),
+        *(Column(heading, right=True) for heading in (words.database, words.copy, words.share)),
+    ]
+    rows = [
+        [
+            entry.name,
+            entry.shown("tipo_backup", words),
+            format_bytes(entry.record.get("tamano_base")),
+            format_bytes(entry.record.get("tamano_copia")),
+            _share(entry.record),
+        ]
+        for entry in catalog.backups[: catalog.limit or None]
+    ]
+    return format_table(columns, rows, words.sizes_title, summary(catalog))
+
+
+def _share(record: Mapping[str, str]) -> str:
+    whole, part = int(record.get("tamano_base", 0)), record.get("tamano_copia")
+    return f"{100 * int(part) / whole:.1f} %" if whole and part is not None else "-"

@@ -1,0 +1,116 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The gap that a dead primary leaves in the archive, and how its successor closes it.
+
+A streaming standby marks the segments that it receives as archived. When the primary dies before it archived them,
+nobody ever does: ``check`` and ``verify`` pass, a restore starts cleanly, and every row of those segments is gone.
+The successor still has them in its ``pg_wal``, so it pushes them; ``archive-push`` of a segment that is archived
+already is harmless when the contents agree.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .._errors import RelevoError
+from .._repository.archive import Archive
+from .._repository.pgbackrest import PgBackRest
+from .._server.lsn import SEGMENT_SIZE, Fork, parse_history, segment_name, segment_start
+from .._server.server import Server, run_as_postgres
+from .._wait import wait_until
+
+
+@dataclass(frozen=True)
+class Span:
+    """The whole segments of one timeline, from ``first`` up to but not including the one in which it ended."""
+
+    timeline: int
+    first: int
+    end: int
+
+    def names(self) -> list[str]:
+        return [segment_name(self.timeline, number * SEGMENT_SIZE) for number in range(self.first, self.end)]
+
+
+def spans(history: list[Fork], oldest: int) -> list[Span]:
+    """What the archive must hold of the ancestors, newest first; ``oldest`` is the first segment number that matters.
+
+    The segment in which a timeline ended is not needed of it: the successor's first segment begins with the same bytes.
+    """
+    found = []
+    start = 0
+    for fork in history:
+        found.append(Span(fork.timeline, max(start // SEGMENT_SIZE, oldest), fork.end // SEGMENT_SIZE))
+        start = fork.end
+    return [span for span in reversed(found) if span.first < span.end]
+
+
+def oldest_needed(backups: Iterable[Mapping[str, Any]], archived: set[str]) -> int | None:
+    """The number of the first segment that the archive must hold; None where nothing needs any.
+
+    That is where the oldest backup begins. What is older was expired for good, also when some of it is in the archive
+    again because a server that did not know of the expiry archived it once more. Without a backup, what is archived
+    tells from where on somebody may want it.
+    """
+    # An offline backup needs no WAL and names none.
+    starts = [name for backup in backups if (name := backup["archive"]["start"])] or sorted(archived)
+    return min((segment_start(name) // SEGMENT_SIZE for name in starts), default=None)
+
+
+@dataclass
+class ArchiveGap:
+    """Closes the gap on the primary of this node."""
+
+    stanza: str
+    timeout: float = 60.0
+    server: Server = field(default_factory=Server)
+
+    def close(self, timeline: int) -> tuple[list[str], list[str]]:
+        """Push what is missing of the ancestors of ``timeline``; returns what was pushed, and what is lost."""
+        if timeline == 1:
+            return [], []
+        self._wait_for_history()
+        archive = Archive.newest(PgBackRest(self.stanza), self.timeout)
+        if archive is None:
+            raise RelevoError(f"The repository has no archive of the stanza {self.stanza}. Run site.yml.")
+        wal = self.server.pgdata / "pg_wal"
+        history = parse_history((wal / f"{timeline:08X}.history").read_text())
+        local = {path.name for path in wal.iterdir() if re.fullmatch(r"[0-9A-F]{24}", path.name)}
+        # An older timeline of which nothing is left here was dealt with when it ended.
+        relevant = {int(name[:8], 16) for name in local} | {history[-1].timeline}
+        archived = set(archive.segments(*sorted(relevant & {fork.timeline for fork in history})))
+        oldest = oldest_needed(archive.pgbackrest.require_stanza(self.timeout)["backup"], archived)
+        if oldest is None:
+            return [], []
+        pushed, lost = [], []
+        needed = [name for span in spans(history, oldest) if span.timeline in relevant for name in span.names()]
+        for name in needed:
+            if name in local and name not in archived:
+                self._push(str(wal / name))
+                pushed.append(name)
+            elif name not in archived:
+                lost.append(name)
+        return pushed, lost
+
+    def _push(self, path: str) -> None:
+        done = run_as_postgres(
+            ["pgbackrest", f"--stanza={self.stanza}", "--log-level-console=off", "archive-push", path], self.timeout
+        )
+        if done.returncode:
+            raise RelevoError(
+                f"{path} could not be pushed to the archive: {done.stderr.strip()} "
+                "Until it is there a restore would end before it. Mend the repository, then run this again."
+            )
+
+    def _wait_for_history(self) -> None:
+        """The server archives its timeline's history itself, first of all."""
+        status = self.server.pgdata / "pg_wal" / "archive_status"
+        wait_until(
+            lambda: not any(status.glob("*.history.ready")),
+            "the timeline's history to be archived (see the server's log and the repository)",
+            self.timeout,
+        )

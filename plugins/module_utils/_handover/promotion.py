@@ -1,0 +1,240 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An emergency: promote the standby on this node, after the old primary was proved stopped."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .. import _names
+from .._cluster import synchronous
+from .._cluster.lock import HandoverLock
+from .._cluster.topology import NodeState, Topology, probe
+from .._errors import RelevoError
+from .._repository.archive import newest_archived_timeline
+from .._repository.fence_record import withdraw_record
+from .._repository.pgbackrest import PgBackRest
+from .._server import abandoned_timelines, marker
+from .._server.lsn import format_lsn, parse_lsn, segment_start
+from .._server.peer import Peer
+from .._server.server import Server, run_as_postgres
+from .._server.session import Credentials, Session
+from .._wait import wait_until
+from .archive_salvage import DIRECTORY as ARCHIVED
+from .archive_salvage import fetch_segments
+from .switchover import ensure_slot, look_for_wal_as_usual, look_for_wal_often
+
+SEGMENT = re.compile(r"[0-9A-F]{24}")
+RECORD = re.compile(r"lsn: ([0-9A-F]+/[0-9A-F]+), prev")
+
+
+@dataclass
+class Promotion:
+    """The promotion of ``own``. ``salvage`` is a folder with the dead primary's last segments, or None.
+
+    ``stanza``: the archive that is asked which timelines it knows; None where there is none. ``archived_from``: the
+    first segment of it that this node may not have received to the end, or empty. ``newer_timeline``: one that the old
+    primary's disk knows, or 0.
+    """
+
+    own: Peer
+    nodes: list[Peer]
+    old_primary: str
+    by: str
+    salvage: Path | None = None
+    stanza: str | None = None
+    archived_from: str = ""
+    newer_timeline: int = 0
+    force: bool = False
+    server: Server = field(default_factory=Server)
+    credentials: Credentials = field(default_factory=Credentials)
+    timeout: float = 4.0
+    warnings: list[str] = field(default_factory=list)
+
+    def run(self) -> dict[str, Any]:
+        """Promote and return what happened. Run again after it was cut off, it finishes what is missing."""
+        lock = HandoverLock(f"promotion of {self.own.name} by {self.by}", self.credentials, self.timeout)
+        lock.take(self.own.name, self.nodes, {self.own.name})
+        started = time.monotonic()
+        try:
+            with Session.local(application_name="relevo promotion", timeout=30) as session:
+                promoted = session.flag("SELECT pg_is_in_recovery()")
+                result: dict[str, Any] = {"salvaged_bytes": 0, "promoted": promoted}
+                if promoted:
+                    result |= self._take_over(session, *self.check())
+                result["seconds"] = round(time.monotonic() - started, 3)
+                self.finish(session)
+            return result | {"primary": self.own.name, "not_locked": lock.unreachable, "notices": self.warnings}
+        finally:
+            lock.release()
+
+    def check(self) -> tuple[int, int]:
+        """No other primary, no standby that knows more, and no heir of a later primary in the archive.
+
+        Returns the timeline of this node and the newest that the archive knows.
+        """
+        # The archive takes as long to answer as the servers do.
+        with ThreadPoolExecutor(max_workers=1) as asking:
+            archived = asking.submit(self._newest_archived)
+            topology = Topology(probe(self.nodes, self.timeout, self.credentials))
+            newest = archived.result()
+        rivals = [state.name for state in topology.primaries if state.name != self.own.name]
+        if rivals:
+            raise RelevoError(f"{rivals[0]} takes writes. Nothing was changed; use failover.yml with a candidate.")
+        own = topology.find(self.own.name)
+        better = most_advanced(topology.standbys)
+        if own and better and not self.force and _rank(better) > _rank(own):
+            raise RelevoError(
+                f"{better.name} knows more than {self.own.name} ({format_lsn(better.position)} against "
+                f"{format_lsn(own.position)}). Nothing was changed; promote {better.name}, or lose it with force=true."
+            )
+        timeline = own.timeline if own else 0
+        if self.newer_timeline > timeline and not self.force:
+            raise RelevoError(
+                f"{self.old_primary} was promoted to timeline {self.newer_timeline}, and {self.own.name} is on "
+                f"timeline {timeline}: it is not the heir of the last primary. Nobody was promoted. "
+                f"Start {self.old_primary} and run rejoin.yml, or lose what it has with force=true."
+            )
+        if newest > timeline and not self.force:
+            raise RelevoError(
+                f"The archive holds a newer timeline ({newest}) than that of {self.own.name} ({timeline}): it is not "
+                "the heir of the last primary. Nobody was promoted. Start the node that is on that timeline and run "
+                "this again, or lose what it has with force=true."
+            )
+        return timeline, max(self.newer_timeline, newest)
+
+    def _newest_archived(self) -> int:
+        """0 where it cannot be told. A repository that hangs holds a promotion up for as long as one question takes."""
+        if self.stanza is None:
+            return 0
+        try:
+            return newest_archived_timeline(PgBackRest(self.stanza), self.timeout)
+        except RelevoError as error:
+            self.warnings.append(
+                f"The archive could not be asked which timelines it knows, so the new one may bear the number of one "
+                f"that was given up, and not be archived: {error.message}"
+            )
+            return 0
+
+    def _fetch_archived(self) -> list[str]:
+        """What the dead primary had archived and this node may not have received; called where the archive answers."""
+        if self.stanza is None or not self.archived_from:
+            return []
+        try:
+            return fetch_segments(self.stanza, self.archived_from)
+        except RelevoError as error:
+            if not self.force:
+                raise
+            self.warnings.append(error.message)
+            return []
+
+    def _take_over(self, session: Session, timeline: int, newest: int) -> dict[str, Any]:
+        before = session.value("SELECT pg_last_wal_replay_lsn()")
+        archived = self._fetch_archived() if newest else []
+        # A walreceiver that hangs on a dead connection would delay replay by up to a minute; and a repository that
+        # hangs would block the promotion for minutes.
+        self.server.write_replication_conf("", "")
+        # What it required when it was primary itself would keep it from taking writes now.
+        synchronous.drop_requirement()
+        look_for_wal_often(session)
+        wait_until(
+            lambda: not session.value("SELECT true FROM pg_stat_wal_receiver"), "the WAL receiver to end", timeout=15
+        )
+        started = time.monotonic()
+        from_archive = self._replay_salvage(session, ARCHIVED)[0] if archived else 0
+        salvaged, complete = self._replay_salvage(session, self.salvage) if self.salvage else (0, False)
+        seconds = time.monotonic() - started
+        abandoned_timelines.skip(self.server, timeline, newest)
+        # The server itself replays all that it has before it ends recovery (xlogrecovery.c, CheckForStandbyTrigger).
+        if not session.flag("SELECT pg_promote(true, 60)", timeout=90):
+            raise RelevoError(f"{self.own.name} was not promoted within 60 s. Look at its log, then run this again.")
+        end = session.value("SELECT pg_last_wal_replay_lsn()")
+        return {
+            "salvaged_bytes": salvaged,
+            "salvage_complete": complete,
+            "archived_bytes": from_archive,
+            "salvage_seconds": round(seconds, 3),
+            "replayed_before": before,
+            "end_lsn": end,
+        }
+
+    def _replay_salvage(self, session: Session, salvage: Path) -> tuple[int, bool]:
+        """Give the running standby the dead primary's last segments.
+
+        Returns the bytes that it replayed of them, and whether that was all that the dead primary had written.
+
+        Each is put beside its target under a name that PostgreSQL itself uses for unfinished segments, owned by
+        postgres, and renamed: a file that the server cannot read makes it panic.
+        """
+        segments = sorted(path for path in salvage.iterdir() if SEGMENT.fullmatch(path.name))
+        start = parse_lsn(session.value("SELECT pg_last_wal_replay_lsn()"))
+        # The last segment may hold no record yet.
+        end = next((record for path in reversed(segments) if (record := last_record(path)) is not None), None)
+        if end is None:
+            return 0, False
+        if end < start:
+            return 0, True
+        account = pwd.getpwnam("postgres")
+        for segment in segments:
+            os.chown(segment, account.pw_uid, account.pw_gid)
+            segment.chmod(0o600)
+            # The same volume, so a rename suffices.
+            temporary = self.server.pgdata / "pg_wal" / f"xlogtemp.{os.getpid()}"
+            segment.rename(temporary)
+            temporary.rename(self.server.pgdata / "pg_wal" / segment.name)
+        wait_until(
+            lambda: parse_lsn(session.value("SELECT pg_last_wal_replay_lsn()")) > end,
+            f"the salvaged WAL to be replayed up to {format_lsn(end)}",
+            timeout=300,
+        )
+        return parse_lsn(session.value("SELECT pg_last_wal_replay_lsn()")) - start, True
+
+    def finish(self, session: Session) -> None:
+        """What a new primary needs; safe to repeat."""
+        session.query("CHECKPOINT", timeout=300)
+        look_for_wal_as_usual(session)
+        for node in self.nodes:
+            if node.name != self.own.name:
+                ensure_slot(session, _names.slot_name(node.name))
+        for folder in (self.salvage, ARCHIVED):
+            if folder and folder.exists():
+                shutil.rmtree(folder)
+        # A marker of an earlier life of this node is void since the promotion; nothing shall have to know that.
+        marker.remove("fence")
+        # Nothing else withdraws the record of a node that is forced to return, and one that was forced is never void.
+        if self.force and self.stanza is not None:
+            try:
+                withdraw_record(self.stanza, self.own.name)
+            except RelevoError as error:
+                self.warnings.append(error.message)
+
+
+def _rank(state: NodeState) -> tuple[int, int]:
+    return state.timeline, state.position
+
+
+def most_advanced(standbys: list[NodeState]) -> NodeState | None:
+    """The standby with the longest history: on the newest timeline, then the furthest; the inventory breaks a tie."""
+    return max(standbys, key=_rank, default=None)
+
+
+def last_record(segment: Path) -> int | None:
+    """Where the last whole record of a segment begins, as ``pg_waldump`` reads it; None where it finds none."""
+    done = run_as_postgres(
+        [str(_names.PG_BINDIR / "pg_waldump"), f"--path={segment.parent}", segment.name], timeout=120
+    )
+    # It ends with an error at the first record that is not whole: that is the end we look for.
+    found = RECORD.findall(done.stdout)
+    if not found:
+        return None
+    last = parse_lsn(found[-1])
+    return last if last >= segment_start(segment.name) else None

@@ -1,0 +1,327 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A planned hand-over: one process on the old primary's node, from the checks to the new primary's checkpoint.
+
+Between "the primary stops taking writes" and "the new primary takes writes" only this process runs. Everything that
+can be checked or prepared is done before. Up to the request of the promotion any failure restores the old primary;
+after it there is no way back.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from .. import _names
+from .._cluster import synchronous
+from .._cluster.lock import HandoverLock
+from .._errors import RelevoError
+from .._server import marker
+from .._server.lsn import format_lsn, parse_lsn
+from .._server.peer import Peer
+from .._server.server import DB_SHUTDOWNED, Server
+from .._server.service import Service
+from .._server.session import Credentials, Session, SessionError
+from .._wait import wait_until
+
+POLL = 0.002
+STANDBY_STATE = """
+SELECT pg_is_in_recovery() AS in_recovery, pg_is_wal_replay_paused() AS paused,
+       (SELECT setting::bigint FROM pg_settings WHERE name = 'recovery_min_apply_delay') AS apply_delay,
+       current_setting('restore_command') AS restore_command,
+       (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,
+       (SELECT coalesce(max(extract(epoch FROM now() - xact_start))::bigint, 0) FROM pg_stat_activity
+         WHERE backend_type = 'client backend' AND backend_xmin IS NOT NULL AND pid <> pg_backend_pid())
+         AS oldest_query_s
+"""
+SENDERS = """
+SELECT application_name, pid, state, pg_current_wal_lsn() - flush_lsn AS behind,
+       coalesce(extract(epoch FROM now() - reply_time), 1e9) AS silent_s
+FROM pg_stat_replication"""
+
+# A server that archives ends its last segment when it stops: it pads it with zeros up to the full 16 MB, and the
+# candidate has to receive and flush them inside the window (0.06 s). So the segment is filled before, but for a rest
+# that the clients' own writes have room in. The message is one that nobody decodes.
+SEGMENT_REST = 1024 * 1024
+FILL_SEGMENT = """
+SELECT pg_logical_emit_message(true, 'relevo', repeat(' ', (room - $1::bigint)::int))
+  FROM (SELECT size - (pg_current_wal_insert_lsn() - '0/0') % size AS room
+          FROM (SELECT setting::bigint AS size FROM pg_settings WHERE name = 'wal_segment_size')) AS segment
+ WHERE room > $1::bigint AND current_setting('archive_mode') <> 'off'"""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a hand-over tolerates: seconds, and bytes for ``max_lag``."""
+
+    window: float = 3.0
+    catch_up: float = 30.0
+    settle: float = 2.0
+    promotion: float = 60.0
+    archiver: float = 60.0
+    max_lag: int = 16 * 1024 * 1024
+    long_query: int = 60
+    silent_standby: float = 5.0
+
+
+@dataclass
+class Switchover:
+    """One hand-over from the primary on this node (``own``) to ``candidate``."""
+
+    own: Peer
+    candidate: Peer
+    nodes: list[Peer]
+    by: str
+    service: Service
+    server: Server = field(default_factory=Server)
+    credentials: Credentials = field(default_factory=Credentials)
+    limits: Limits = field(default_factory=Limits)
+    warnings: list[str] = field(default_factory=list)
+
+    def run(self) -> dict[str, Any]:
+        """Hand over and return what happened; a ``RelevoError`` before the promotion means that nothing has changed."""
+        lock = HandoverLock(f"switchover to {self.candidate.name} by {self.by}", self.credentials)
+        lock.take(self.own.name, self.nodes, {self.own.name, self.candidate.name})
+        try:
+            candidate = lock.sessions[self.candidate.name]
+            with Session.local(application_name="relevo switchover", timeout=30) as primary:
+                timeline = self.check(primary, candidate)
+                self.prepare(primary, candidate)
+                seconds, lsn = self.window(primary, candidate, timeline)
+            self.finish()
+            return {
+                "primary": self.candidate.name,
+                "window_seconds": round(sum(seconds.values()), 4),
+                "window_steps": {step: round(value, 4) for step, value in seconds.items()},
+                "shutdown_lsn": format_lsn(lsn),
+                "notices": self.warnings,
+                "not_locked": lock.unreachable,
+            }
+        finally:
+            lock.release()
+
+    def open_candidate(self) -> Session:
+        """A session at the candidate by the role of a hand-over."""
+        return Session.remote(self.candidate, _names.HANDOVER_ROLE, self.credentials, timeout=30)
+
+    # --- before the window ---------------------------------------------------------------------------------------
+
+    def check(self, primary: Session, candidate: Session) -> int:
+        """Refuse what would fail inside the window; returns the primary's timeline."""
+        if primary.flag("SELECT pg_is_in_recovery()"):
+            raise RelevoError(f"{self.own.name} is a standby by now. Nothing was changed; run this again.")
+        name = self.candidate.name
+        state = self._standby_state(candidate)
+        problems = []
+        if primary.value("SELECT system_identifier::text FROM pg_control_system()") != state["system_identifier"]:
+            problems.append(f"{name} belongs to another cluster")
+        if state["paused"] == "t":
+            problems.append(f"replay is paused on {name} (SELECT pg_wal_replay_resume())")
+        if state["apply_delay"] != "0":
+            problems.append(f"{name} replays with a delay (recovery_min_apply_delay)")
+        if state["restore_command"]:
+            problems.append(f"{name} still restores from the repository (restore_command is set: run rejoin.yml)")
+        if int(state["oldest_query_s"]) > self.limits.long_query:
+            problems.append(f"a query on {name} has run for {state['oldest_query_s']} s and may hold replay back")
+        problems += filter(None, [synchronous.obstacle(candidate, name)])
+        sender = next((row for row in primary.query(SENDERS) if row["application_name"] == name), None)
+        if sender is None or sender["state"] != "streaming":
+            problems.append(f"{name} does not stream from {self.own.name}")
+        if problems:
+            raise RelevoError(f"{name} cannot take over: {'; '.join(problems)}. Nothing was changed.")
+        for slot in primary.query(
+            "SELECT slot_name FROM pg_replication_slots WHERE slot_type = 'logical' AND NOT failover"
+        ):
+            self.warnings.append(f"The logical slot {slot['slot_name']} stays behind on {self.own.name}.")
+        return int(primary.value("SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"))
+
+    def _standby_state(self, candidate: Session) -> dict[str, Any]:
+        if not candidate.flag("SELECT pg_is_in_recovery()"):
+            raise RelevoError(f"{self.candidate.name} is no standby: it takes writes. Nothing was changed.")
+        return candidate.query(STANDBY_STATE)[0]
+
+    def prepare(self, primary: Session, candidate: Session) -> None:
+        """Slots for the coming standbys, little left to write and to send at the stop, and a candidate close behind."""
+        for node in self.nodes:
+            if node.name != self.candidate.name:
+                ensure_slot(candidate, _names.slot_name(node.name))
+        look_for_wal_often(candidate)
+        # The second checkpoint writes what came in during the first, so the one of the stop has next to nothing to do.
+        for _dummy in range(2):
+            primary.query("CHECKPOINT", timeout=300)
+        primary.query(FILL_SEGMENT, (SEGMENT_REST,), timeout=30)
+
+        self._wait_close(primary)
+
+    def _wait_close(self, primary: Session) -> None:
+        """What the candidate still lacks is sent inside the window: little must be, and next to nothing should be."""
+
+        def within(limit: int) -> bool:
+            behind = primary.value(
+                "SELECT pg_current_wal_lsn() - replay_lsn FROM pg_stat_replication WHERE application_name = $1",
+                (self.candidate.name,),
+            )
+            return behind is not None and int(behind) <= limit
+
+        limits = self.limits
+        wait_until(
+            lambda: within(limits.max_lag), f"{self.candidate.name} to catch up with {self.own.name}", limits.catch_up
+        )
+        # A busy primary may never be closer than this.
+        patience = time.monotonic() + limits.settle
+        while not within(SEGMENT_REST) and time.monotonic() < patience:
+            time.sleep(POLL)
+
+    # --- the window ----------------------------------------------------------------------------------------------
+
+    def window(self, primary: Session, candidate: Session, timeline: int) -> tuple[dict[str, float], int]:
+        """Stop the primary, wait for the candidate, promote it. Returns each step's seconds and the last checkpoint."""
+        marker.write(
+            marker.Marker.now(
+                "fence",
+                node=self.own.name,
+                by=self.by,
+                successor=self.candidate.name,
+                timeline=timeline,
+                reason="planned hand-over",
+            )
+        )
+        try:
+            self.service.dont_restart()
+            self._drop_stalled_standbys(primary)
+            started = time.monotonic()
+            deadline = started + self.limits.window
+            self.server.signal_postmaster(signal.SIGINT)
+            lsn = self._wait_shut_down(deadline)
+            stopped = time.monotonic()
+            self._wait_replayed(candidate, lsn, deadline)
+            replayed = time.monotonic()
+        except RelevoError as error:
+            self.abort()
+            self._relax(candidate)
+            raise RelevoError(
+                f"The hand-over to {self.candidate.name} was aborted: {error.message} "
+                f"{self.own.name} takes writes again; nothing has changed."
+            ) from error
+        self._promote(candidate)
+        ended = time.monotonic()
+        seconds = {"stop": stopped - started, "replay": replayed - stopped, "promotion": ended - replayed}
+        return seconds, lsn
+
+    def _drop_stalled_standbys(self, primary: Session) -> None:
+        """A sender whose standby does not answer holds the stop for up to wal_sender_timeout (60 s)."""
+        for row in primary.query(SENDERS):
+            stalled = float(row["silent_s"]) > 10 + self.limits.silent_standby or row["state"] != "streaming"
+            if row["application_name"] != self.candidate.name and stalled:
+                primary.query("SELECT pg_terminate_backend($1)", (row["pid"],))
+                self.warnings.append(f"{row['application_name']} does not answer; its connection was dropped.")
+
+    def _wait_shut_down(self, deadline: float) -> int:
+        """Wait for the control file, not for the process: the archiver may go on after the last WAL was written."""
+        while True:
+            state, lsn = self.server.quick_state()
+            # Read twice: the file may be in the middle of being written.
+            if state == DB_SHUTDOWNED and self.server.quick_state() == (state, lsn):
+                return lsn
+            if time.monotonic() > deadline:
+                raise RelevoError(f"{self.own.name} did not stop within {self.limits.window:g} s.")
+            time.sleep(POLL)
+
+    def _wait_replayed(self, candidate: Session, checkpoint: int, deadline: float) -> None:
+        """More than the checkpoint's start must be replayed: then its record has been."""
+        while True:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                raise RelevoError(
+                    f"{self.candidate.name} did not receive the last WAL within {self.limits.window:g} s."
+                )
+            replayed = candidate.value("SELECT pg_last_wal_replay_lsn()", timeout=remaining)
+            if replayed and parse_lsn(replayed) > checkpoint:
+                return
+            time.sleep(POLL)
+
+    def _promote(self, candidate: Session) -> None:
+        """Request the promotion, and observe it until it is decided: from here on it is never undone."""
+        deadline = time.monotonic() + self.limits.promotion
+        session: Session | None = candidate
+        statement = "SELECT pg_promote(false)"
+        while time.monotonic() < deadline:
+            try:
+                if session is None:
+                    session = Session.remote(self.candidate, _names.HANDOVER_ROLE, self.credentials, timeout=2)
+                if statement:
+                    # Only once: a lost answer does not say that the request was lost.
+                    request, statement = statement, ""
+                    session.query(request, timeout=5)
+                if not session.flag("SELECT pg_is_in_recovery()", timeout=5):
+                    return
+            except SessionError:
+                session = None
+            time.sleep(POLL)
+        raise RelevoError(
+            f"{self.candidate.name} was asked to take over and has not answered for {self.limits.promotion:g} s. "
+            f"{self.own.name} stays stopped and fenced, since the promotion may have happened. "
+            "Look at the candidate, then run this again: it goes on from what it finds."
+        )
+
+    def abort(self) -> None:
+        """Make the old primary take writes again: nobody was promoted, and this process knows it."""
+        self.server.signal_postmaster(signal.SIGQUIT)
+        wait_until(
+            lambda: self.server.postmaster_pid() is None, f"the server of {self.own.name} to end", 10, interval=0.01
+        )
+        marker.remove("fence")
+        marker.write_start_pass()
+        self.service.start()
+        self.server.wait_ready(60, standby=False)
+
+    def _relax(self, candidate: Session) -> None:
+        """The candidate goes on as a standby and need not look for WAL so often."""
+        try:
+            look_for_wal_as_usual(candidate, timeout=2)
+        except SessionError:
+            return  # It may be the reason of the abort. The next hand-over resets it.
+
+    # --- after the window ----------------------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """Without a checkpoint the next backup would fail: pg_control would still name the old timeline."""
+        with self.open_candidate() as session:
+            session.query("CHECKPOINT", timeout=300)
+            look_for_wal_as_usual(session)
+        self._wait_for_archiver()
+
+    def _wait_for_archiver(self) -> None:
+        """The old postmaster ends when its archiver has pushed what was ready."""
+        deadline = time.monotonic() + self.limits.archiver
+        while self.server.postmaster_pid() is not None:
+            if time.monotonic() > deadline:
+                self.server.signal_postmaster(signal.SIGQUIT)
+                self.warnings.append(
+                    f"The archiver of {self.own.name} had not finished after {self.limits.archiver:g} s and was ended."
+                )
+                deadline += 10
+            time.sleep(0.05)
+
+
+def look_for_wal_often(candidate: Session) -> None:
+    """Else a candidate whose sender has just ended may sleep before it notices the request to promote."""
+    candidate.query("ALTER SYSTEM SET wal_retrieve_retry_interval = '5ms'")
+    candidate.query("SELECT pg_reload_conf()")
+
+
+def look_for_wal_as_usual(candidate: Session, timeout: float | None = None) -> None:
+    """Undo ``look_for_wal_often``, after the promotion or instead of it."""
+    candidate.query("ALTER SYSTEM RESET wal_retrieve_retry_interval", timeout=timeout)
+    candidate.query("SELECT pg_reload_conf()", timeout=timeout)
+
+
+def ensure_slot(session: Session, name: str) -> bool:
+    """Make a physical slot where it is missing, also on a standby; it keeps WAL from now on."""
+    if session.value("SELECT true FROM pg_replication_slots WHERE slot_name = $1", (name,)):
+        return False
+    session.query("SELECT pg_create_physical_replication_slot($1, true)", (name,))
+    return True

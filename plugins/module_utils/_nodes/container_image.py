@@ -1,0 +1,104 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The image that the node images are built on: present, pulled, or made here out of Debian's packages."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+from .._errors import RelevoError
+from .container import engine_errors
+
+try:
+    import docker.errors
+    import docker.utils
+    import requests.exceptions
+except ImportError:
+    pass  # _container says so
+
+How = Literal["present", "pulled", "bootstrapped"]
+
+#: What ca-certificates is for: without it nothing inside could ever trust an https mirror.
+INCLUDE = "ca-certificates"
+#: What the slim images leave out as well.
+LEFT_OUT = ("/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/man/*")
+#: The exit status of timeout(1) when the time was over.
+TIMED_OUT = 124
+
+
+def find(client: Any, name: str, fallback: str) -> str | None:
+    """The image to build on, when one is there already."""
+    for image in (name, fallback):
+        with engine_errors(f"Inspecting the image {image}"):
+            try:
+                client.api.inspect_image(image)
+            except docker.errors.ImageNotFound:
+                continue
+        return image
+    return None
+
+
+def pull(client: Any, name: str, timeout: float) -> str:
+    """Pull an image; returns why it did not work, or nothing."""
+    deadline = time.monotonic() + timeout
+    try:
+        for event in client.api.pull(name, stream=True, decode=True):
+            if "error" in event:
+                return str(event["error"])
+            if time.monotonic() > deadline:
+                return f"not finished after {timeout:g} s"
+        client.api.inspect_image(name)
+    except docker.errors.APIError as error:
+        return str(error.explanation or error)
+    except requests.exceptions.RequestException as error:
+        return str(error)
+    return ""
+
+
+def bootstrap(client: Any, name: str, suite: str, directory: Path, timeout: float, pull_error: str) -> None:
+    """Make a minimal Debian and import it.
+
+    The image gets its name when the engine has all of it, so one that was cut off is never used.
+    """
+    reason = f"The base image could not be pulled ({pull_error})"
+    if shutil.which("mmdebstrap") is None:
+        raise RelevoError(
+            f"{reason}, and mmdebstrap is not there to make one. Install the package mmdebstrap, or set "
+            "docker_nodes_base_image to an image of Debian that this engine can have."
+        )
+    archive = directory / "base.tar"
+    # timeout(1) ends the processes that mmdebstrap started too, and lets it clean up.
+    limit = ["timeout", "--kill-after=30", f"{timeout:g}"]
+    leave_out = [f"--dpkgopt=path-exclude={path}" for path in LEFT_OUT]
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={INCLUDE}", *leave_out, suite, str(archive)]
+    done = subprocess.run([*limit, *command], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode == TIMED_OUT:
+        raise RelevoError(f"{reason}, and mmdebstrap has not ended within {timeout:g} s. Look at the network.")
+    if done.returncode != 0:
+        raise RelevoError(
+            f"{reason}, and mmdebstrap failed with status {done.returncode}. Its last lines are below.",
+            stderr=done.stderr[-2000:],
+        )
+    repository, tag = docker.utils.parse_repository_tag(name)
+    with engine_errors(f"Importing the image {name}"):
+        client.api.import_image_from_file(str(archive), repository=repository, tag=tag)
+        client.api.inspect_image(name)
+
+
+def provide(
+    client: Any, name: str, fallback: str, suite: str, directory: Path, pull_timeout: float, bootstrap_timeout: float
+) -> tuple[str, How]:
+    """Return the image to build on and how it came to be there."""
+    present = find(client, name, fallback)
+    if present is not None:
+        return present, "present"
+    pull_error = pull(client, name, pull_timeout)
+    if not pull_error:
+        return name, "pulled"
+    bootstrap(client, fallback, suite, directory, bootstrap_timeout, pull_error)
+    return fallback, "bootstrapped"

@@ -1,0 +1,287 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What has to be done so that container nodes are there: decided from what the engine has, without touching it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from .._errors import RelevoError
+
+LABEL_MANAGED = "relevo.managed"
+LABEL_CLUSTER = "relevo.cluster"
+LABEL_CONFIG = "relevo.config"
+
+Action = Literal["none", "start", "create", "recreate"]
+
+#: Where the data volume is mounted, and the port that can be published, by kind of node.
+DATA_PATHS = {
+    "postgres": "/var/lib/postgresql",
+    "pgbackrest": "/var/lib/pgbackrest",
+    "redis": "/var/lib/redis",
+}
+PORTS = {"postgres": 5432, "pgbackrest": 8432, "redis": 6379}
+CONFIG_PATH = "/etc/relevo"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A node of the inventory."""
+
+    name: str
+    kind: str
+    cluster: str
+    published_port: int | None = None
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> Wanted:
+        return cls(given["name"], given["kind"], given["cluster"], given.get("published_port"))
+
+    def volumes(self) -> dict[str, str]:
+        """Its volumes and where they are mounted."""
+        return {f"{self.name}_data": DATA_PATHS[self.kind], f"{self.name}_etc": CONFIG_PATH}
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A port of the engine's host that a container holds."""
+
+    container: str
+    address: str
+    port: int
+
+    def collides(self, address: str, port: int) -> bool:
+        everywhere = {"", "0.0.0.0", "::"}
+        return self.port == port and (self.address == address or bool({self.address, address} & everywhere))
+
+
+@dataclass
+class Container:
+    """A container that the engine has."""
+
+    name: str
+    status: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    volumes: frozenset[str] = frozenset()
+    networks: frozenset[str] = frozenset()
+
+    def owned_by(self, cluster: str) -> bool:
+        return self.labels.get(LABEL_MANAGED) == "true" and self.labels.get(LABEL_CLUSTER) == cluster
+
+
+@dataclass
+class Engine:
+    """What an engine has."""
+
+    containers: dict[str, Container] = field(default_factory=dict)
+    publications: list[Publication] = field(default_factory=list)
+    volumes: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    networks: dict[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @classmethod
+    def from_api(
+        cls,
+        containers: Iterable[Mapping[str, Any]],
+        volumes: Iterable[Mapping[str, Any]],
+        networks: Iterable[Mapping[str, Any]],
+    ) -> Engine:
+        """Read the answers of ``GET /containers/json?all=1``, ``/volumes`` and ``/networks``."""
+        engine = cls(
+            volumes={one["Name"]: one.get("Labels") or {} for one in volumes},
+            networks={one["Name"]: one.get("Labels") or {} for one in networks},
+        )
+        for one in containers:
+            name = str(one["Names"][0]).lstrip("/")
+            mounts = frozenset(str(mount["Name"]) for mount in one.get("Mounts") or [] if mount.get("Name"))
+            joined = frozenset(str(key) for key in (one.get("NetworkSettings") or {}).get("Networks") or {})
+            engine.containers[name] = Container(name, str(one["State"]), one.get("Labels") or {}, mounts, joined)
+            engine.publications += [
+                Publication(name, str(port.get("IP") or ""), int(port["PublicPort"]))
+                for port in one.get("Ports") or []
+                if port.get("PublicPort") and port.get("Type", "tcp") == "tcp"
+            ]
+        return engine
+
+    def holder(self, address: str, port: int) -> str | None:
+        """The container that holds a port of the host."""
+        for one in self.publications:
+            if one.collides(address, port):
+                return one.container
+        return None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user decided for all container nodes."""
+
+    network: str
+    address: str
+    adopt: bool
+    recreate: bool
+    #: Everything else that a container is made with, for its fingerprint.
+    options: Mapping[str, Any]
+
+
+@dataclass
+class Plan:
+    """What to do for one node; ``pending`` says what a running container lacks that only a new one would have."""
+
+    name: str
+    image: str
+    fingerprint: str
+    action: Action
+    fenced: bool = False
+    pending: str = ""
+    missing_volumes: list[str] = field(default_factory=list)
+
+
+def image_tag(kind: str, context: Path, base: str) -> str:
+    """The image of a kind of node, named after all that goes into it."""
+    digest = hashlib.sha256(base.encode())
+    for path in sorted(one for one in context.rglob("*") if one.is_file()):
+        digest.update(f"\0{path.relative_to(context)}\0".encode())
+        digest.update(path.read_bytes())
+    return f"relevo/node-{kind}:{digest.hexdigest()[:12]}"
+
+
+def fingerprint(node: Wanted, image: str, settings: Settings) -> str:
+    """A digest of everything that the node's container is made with."""
+    parts = [image, node.cluster, node.published_port, node.volumes(), settings.network, settings.address]
+    text = json.dumps([*parts, settings.options], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _foreign(node: Wanted, engine: Engine) -> list[str]:
+    """The objects with this node's names that are not ours."""
+    found = []
+    container = engine.containers.get(node.name)
+    ours = container is not None and container.owned_by(node.cluster)
+    if container is not None and not ours:
+        found.append(f"container {node.name}")
+    for volume in node.volumes():
+        labels = engine.volumes.get(volume)
+        if labels is None or (labels.get(LABEL_MANAGED) == "true" and labels.get(LABEL_CLUSTER) == node.cluster):
+            continue
+        # An adopted volume cannot get our label; that our container uses it is as good.
+        if not (ours and container is not None and volume in container.volumes):
+            found.append(f"volume {volume}")
+    return found
+
+
+def refuse_foreign(nodes: Iterable[Wanted], engine: Engine, settings: Settings) -> None:
+    """Fail, naming them, when there are objects of our names that we did not make."""
+    if settings.adopt:
+        return
+    found = [one for node in nodes for one in _foreign(node, engine)]
+    network = engine.networks.get(settings.network)
+    if network is not None and network.get(LABEL_MANAGED) != "true":
+        found.append(f"network {settings.network}")
+    if found:
+        raise RelevoError(
+            f"Relevo did not make these on this Docker engine and will not touch them: {', '.join(found)}. Remove or "
+            "rename them, or take them over: volumes and network are used as they are, containers are replaced "
+            "(docker_nodes_adopt=true, or make up ADOPT=yes).",
+            foreign=found,
+        )
+
+
+def _action(node: Wanted, engine: Engine, wanted: str, fenced: bool, settings: Settings) -> tuple[Action, str]:
+    container = engine.containers.get(node.name)
+    if container is None:
+        return "create", ""
+    if not container.owned_by(node.cluster):
+        return "recreate", ""
+    if container.status == "paused":
+        raise RelevoError(
+            f"The container {node.name} is paused, so nothing can be said about the node. Run docker unpause "
+            f"{node.name}, or failover.yml, which fences it."
+        )
+    differs = container.labels.get(LABEL_CONFIG) != wanted
+    when = "after rejoin.yml, with docker_nodes_recreate=true" if fenced else "only with docker_nodes_recreate=true"
+    pending = f"The container of {node.name} was made with other settings or an older image. It is replaced {when}."
+    if fenced:
+        return "none", pending if differs else ""
+    if differs and settings.recreate:
+        return "recreate", ""
+    return ("none" if container.status in ("running", "restarting") else "start"), pending if differs else ""
+
+
+def plan(
+    nodes: list[Wanted], images: Mapping[str, str], engine: Engine, settings: Settings, is_fenced: Callable[[str], bool]
+) -> list[Plan]:
+    """Decide for every node; ``is_fenced`` looks for the marker on a stopped node's volume."""
+    refuse_foreign(nodes, engine, settings)
+    plans = []
+    for node in nodes:
+        container = engine.containers.get(node.name)
+        down = container is not None and container.owned_by(node.cluster) and container.status in ("exited", "created")
+        fenced = node.kind == "postgres" and down and is_fenced(node.name)
+        wanted = fingerprint(node, images[node.kind], settings)
+        action, pending = _action(node, engine, wanted, fenced, settings)
+        missing = [volume for volume in node.volumes() if volume not in engine.volumes]
+        plans.append(Plan(node.name, images[node.kind], wanted, action, fenced, pending, missing))
+    return plans
+
+
+def refuse_taken_ports(
+    nodes: list[Wanted], plans: list[Plan], engine: Engine, settings: Settings, is_bound: Callable[[str, int], bool]
+) -> None:
+    """Fail, naming ports and holders, when a node that is to be started cannot get its port.
+
+    ``is_bound`` tells whether some process of the host holds a port. A port that the node's own container holds,
+    running or about to be replaced, is not taken.
+    """
+    taken = []
+    claimed: dict[int, str] = {}
+    for node, decided in zip(nodes, plans, strict=True):
+        port = node.published_port
+        if port is None:
+            continue
+        first = claimed.setdefault(port, node.name)
+        if first != node.name:
+            taken.append(f"port {port} of {node.name} is also that of {first}")
+            continue
+        if decided.action == "none":
+            continue
+        holder = engine.holder(settings.address, port)
+        if holder == node.name:
+            continue
+        if holder is not None:
+            taken.append(f"port {port} of {node.name} is taken by the container {holder}")
+        elif is_bound(settings.address, port):
+            taken.append(f"port {port} of {node.name} is taken by another process of this machine")
+    if taken:
+        raise RelevoError(
+            f"A node cannot be published on {settings.address}: {'; '.join(taken)}. Stop what holds the port, or give "
+            "the node another node_published_port in the inventory.",
+            taken=taken,
+        )
+
+
+@dataclass
+class Removal:
+    """What of the nodes can be removed; everything else stays."""
+
+    containers: list[str]
+    volumes: dict[str, list[str]]
+    network: bool
+
+
+def removal(nodes: list[Wanted], engine: Engine, network: str) -> Removal:
+    """Find the objects that are ours; the network only when nobody else is on it."""
+    containers = []
+    volumes: dict[str, list[str]] = {}
+    for node in nodes:
+        foreign = _foreign(node, engine)
+        if node.name in engine.containers and f"container {node.name}" not in foreign:
+            containers.append(node.name)
+        volumes[node.name] = [one for one in node.volumes() if one in engine.volumes and f"volume {one}" not in foreign]
+    ours = engine.networks.get(network, {}).get(LABEL_MANAGED) == "true"
+    others = [one.name for one in engine.containers.values() if network in one.networks and one.name not in containers]
+    return Removal(containers, volumes, ours and not others)

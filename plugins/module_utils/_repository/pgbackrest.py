@@ -1,0 +1,395 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""pgBackRest as Python sees it: run with a deadline, as the user postgres, its failures turned into sentences."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .._errors import RelevoError
+from .._server.lsn import SEGMENT_SIZE
+from .errors import ARCHIVE_TIMEOUT, NOTHING_CHANGED, explain
+
+CONFIG = Path("/etc/pgbackrest/pgbackrest.conf")
+OWNER = "postgres"
+# Codes of the status of a stanza in the output of info (documentation, command info).
+STATUS_OK, STATUS_NO_STANZA, STATUS_NO_BACKUP = 0, 1, 2
+
+_PG_OPTION = re.compile(r"^pg(\d+)-(.+)$")
+_LABEL = re.compile(r"new backup label = (\S+)")
+_LEVEL = re.compile(r"^\s*(INFO|WARN|ERROR): ?(.*)$")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that ended by itself."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+    def messages(self, level: str) -> list[str]:
+        """The log's messages of a level (``INFO``, ``WARN``, ``ERROR``), each with its lines of hints."""
+        found: list[str] = []
+        wanted = False
+        for line in self.stderr.splitlines():
+            match = _LEVEL.match(line)
+            if match:
+                wanted = match[1] == level
+                if wanted:
+                    found.append(match[2])
+            elif wanted and line.strip():
+                found[-1] += f" {line.strip()}"
+        return found
+
+    @property
+    def label(self) -> str | None:
+        found = _LABEL.search(self.stderr)
+        return found[1] if found else None
+
+    @property
+    def nothing_changed(self) -> bool:
+        # Its code, 55, also stands for a missing file.
+        return self.returncode != 0 and NOTHING_CHANGED in self.stderr
+
+
+def as_owner() -> dict[str, Any]:
+    """Keyword arguments that make ``Popen`` run a command as postgres, whether root or postgres asks."""
+    account = pwd.getpwnam(OWNER)
+    # Neither a PGBACKREST_* nor a PG* variable of the caller may change what runs.
+    environment = {"HOME": account.pw_dir, "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "USER": OWNER}
+    if os.environ.get("TZ"):
+        environment["TZ"] = os.environ["TZ"]
+    arguments: dict[str, Any] = {"env": environment, "cwd": "/"}
+    if os.geteuid() == account.pw_uid:
+        return arguments
+    if os.geteuid() != 0:
+        raise RelevoError(f"pgBackRest must run as {OWNER}. Run the task as root or as {OWNER}.")
+    return arguments | {
+        "user": account.pw_uid,
+        "group": account.pw_gid,
+        "extra_groups": os.getgrouplist(OWNER, account.pw_gid),
+    }
+
+
+def _end(process: subprocess.Popen[bytes], grace: float) -> None:
+    """End a command and its helpers: pgBackRest stops a backup in an orderly way when it is asked to."""
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(grace)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+
+
+def execute(arguments: Sequence[str], timeout: float | None, grace: float = 2.0) -> Finished | None:
+    """Run a command to its end; None when it took longer than ``timeout`` seconds and was ended.
+
+    It writes to files without a name, not to pipes, and has a session of its own: when the caller is killed, a
+    backup that runs goes on to its regular end instead of dying of a broken pipe.
+    """
+    started = time.monotonic()
+    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        process = subprocess.Popen(
+            list(arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+            **as_owner(),
+        )
+        try:
+            code = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            _end(process, grace)
+            return None
+        stdout.seek(0)
+        stderr.seek(0)
+        return Finished(
+            returncode=code,
+            stdout=stdout.read().decode(errors="replace"),
+            stderr=stderr.read().decode(errors="replace"),
+            seconds=time.monotonic() - started,
+        )
+
+
+# --- who can be reached -----------------------------------------------------------------------------------------
+
+
+def parse_config(text: str) -> configparser.ConfigParser:
+    # A key may stand several times (tls-server-auth), and a value may hold a percent sign.
+    parser = configparser.ConfigParser(strict=False, interpolation=None, delimiters=("=",), comment_prefixes=("#",))
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.read_string(text)
+    return parser
+
+
+def pg_hosts(text: str, stanza: str) -> dict[int, dict[str, str]]:
+    """Return the options ``pgN-…`` of a stanza by N, from the text of a configuration file."""
+    parser = parse_config(text)
+    hosts: dict[int, dict[str, str]] = {}
+    if parser.has_section(stanza):
+        for name, value in parser.items(stanza):
+            found = _PG_OPTION.match(name)
+            if found:
+                hosts.setdefault(int(found[1]), {})[found[2]] = value
+    return hosts
+
+
+def only(hosts: Mapping[int, Mapping[str, str]], wanted: Sequence[int]) -> list[str]:
+    """Return options that make pgBackRest see only the hosts ``wanted`` of those configured, in that order.
+
+    pgBackRest cannot be told to leave a host out, and wants the numbers to begin with 1: so the wanted ones are
+    given the first numbers and every option of the remaining numbers is reset.
+    """
+    if list(wanted) == sorted(hosts):
+        return []
+    options: list[str] = []
+    numbers = sorted(hosts)
+    for number, chosen in zip(numbers, wanted, strict=False):
+        options += [f"--pg{number}-{name}={value}" for name, value in hosts[chosen].items()]
+        options += [f"--reset-pg{number}-{name}" for name in hosts[number] if name not in hosts[chosen]]
+    for number in numbers[len(wanted) :]:
+        options += [f"--reset-pg{number}-{name}" for name in hosts[number]]
+    return options
+
+
+class PgBackRest:
+    """pgBackRest for one stanza on this host."""
+
+    def __init__(self, stanza: str, config: Path | str = CONFIG) -> None:
+        self.stanza = stanza
+        self.config = Path(config)
+
+    def line(self, command: str, *options: str, words: Sequence[str] = (), level: str = "warn") -> list[str]:
+        """The whole command. The log goes to stderr, so that stdout holds nothing but the answer."""
+        where = [] if self.config == CONFIG else [f"--config={self.config}"]
+        logs = ["--log-level-console=off", f"--log-level-stderr={level}"]
+        return ["pgbackrest", *where, f"--stanza={self.stanza}", *logs, *options, command, *words]
+
+    def try_run(
+        self,
+        command: str,
+        *options: str,
+        words: Sequence[str] = (),
+        timeout: float | None = 60,
+        level: str = "warn",
+        grace: float = 2.0,
+    ) -> Finished:
+        """Run a command and return how it ended; ``RelevoError`` only when it did not end in ``timeout`` seconds."""
+        finished = execute(self.line(command, *options, words=words, level=level), timeout, grace)
+        if finished is None:
+            raise RelevoError(
+                f"pgbackrest {command} of stanza {self.stanza} did not end within {timeout:g} s and was ended. "
+                "Look whether the repository host and the servers answer (status.yml), or give it more time.",
+                timeout=timeout,
+            )
+        return finished
+
+    def run(
+        self,
+        command: str,
+        *options: str,
+        words: Sequence[str] = (),
+        timeout: float | None = 60,
+        level: str = "warn",
+        grace: float = 2.0,
+    ) -> Finished:
+        """Run a command that must succeed."""
+        finished = self.try_run(command, *options, words=words, timeout=timeout, level=level, grace=grace)
+        if finished.returncode:
+            raise self.failure(command, finished)
+        return finished
+
+    def failure(self, command: str, finished: Finished, absent: Sequence[str] = ()) -> RelevoError:
+        """The error for a command that failed, with pgBackRest's own words as details.
+
+        ``absent`` are hosts that were left out: the cause may be there.
+        """
+        text = finished.stderr or finished.stdout
+        message = explain(finished.returncode, text, self.stanza, command)
+        if finished.returncode == ARCHIVE_TIMEOUT and self.repository_is_full():
+            message = (
+                "The repository's disk is full, so no WAL arrives there. Free space there, "
+                "then run this again; the servers archive what they kept back by themselves."
+            )
+        if absent:
+            message += f" Did not answer: {', '.join(absent)}."
+        return RelevoError(message, rc=finished.returncode, stderr=text, command=command)
+
+    def repository_is_full(self) -> bool:
+        """Whether the repository is on this host and its disk has no room for two segments of WAL."""
+        parser = parse_config(self.config.read_text())
+        path = Path(parser.get("global", "repo1-path", fallback="/var/lib/pgbackrest"))
+        if parser.has_option("global", "repo1-host") or not path.is_dir():
+            return False
+        return shutil.disk_usage(path).free < 2 * SEGMENT_SIZE
+
+    # --- information --------------------------------------------------------------------------------------------
+
+    def info(self, timeout: float = 30) -> dict[str, Any]:
+        """The stanza's entry in the output of ``info``; a stanza that does not exist has status code 1."""
+        return parse_info(self.run("info", "--output=json", timeout=timeout).stdout, self.stanza)
+
+    def require_stanza(self, timeout: float = 30) -> dict[str, Any]:
+        """Like ``info``, and the stanza must exist and be readable."""
+        entry = self.info(timeout)
+        problem = status_problem(entry, self.stanza)
+        if problem:
+            raise RelevoError(problem, status=entry.get("status"))
+        return entry
+
+    # --- hosts --------------------------------------------------------------------------------------------------
+
+    def hosts(self) -> dict[int, dict[str, str]]:
+        try:
+            text = self.config.read_text()
+        except OSError as error:
+            raise RelevoError(
+                f"{self.config} cannot be read ({error.strerror}). Run site.yml, which writes it."
+            ) from error
+        return pg_hosts(text, self.stanza)
+
+    def ping(self, host: Mapping[str, str], timeout: float) -> bool:
+        """Whether pgBackRest's TLS server on a host answers; a host without TLS is left to pgBackRest itself."""
+        if host.get("host-type", "ssh") != "tls" or "host" not in host:
+            return True
+        port = [f"--tls-server-port={host['host-port']}"] if "host-port" in host else []
+        arguments = ["--log-level-console=off", "--log-level-stderr=off", f"--io-timeout={max(1, timeout):g}", *port]
+        # Against a frozen host pgBackRest takes three times its own timeout: the deadline of the process decides.
+        finished = execute(["pgbackrest", *arguments, "server-ping", host["host"]], timeout)
+        return finished is not None and finished.returncode == 0
+
+    def reachable(self, timeout: float = 5, silent: Sequence[str] = ()) -> tuple[list[str], list[str]]:
+        """Return the options that leave out the hosts that do not answer, and the names of these.
+
+        Those in ``silent`` are known not to: asking a host whose name has gone costs all of ``timeout``.
+        An absent standby must not cost a backup. pgBackRest 2.55 goes on without it only after ``io-timeout``
+        (a minute), waits ten minutes for one that is frozen, and its ``check`` fails.
+        """
+        hosts = self.hosts()
+        if not hosts:
+            raise RelevoError(
+                f"No stanza {self.stanza} is configured in {self.config}. Check the cluster's name, then run site.yml."
+            )
+        with ThreadPoolExecutor(max_workers=len(hosts)) as pool:
+            asked = pool.map(lambda host: host.get("host") not in silent and self.ping(host, timeout), hosts.values())
+            answers = dict(zip(hosts, asked, strict=True))
+        present = [number for number in sorted(hosts) if answers[number]]
+        absent = [hosts[number]["host"] for number in sorted(hosts) if not answers[number]]
+        if not present:
+            raise RelevoError(
+                f"pgBackRest reaches none of the servers of stanza {self.stanza} ({', '.join(absent)}). Start them, "
+                "and their service pgbackrest, then run this again.",
+                unreachable=absent,
+            )
+        return only(hosts, present), absent
+
+    def only_host(self, name: str) -> list[str]:
+        """Options that make pgBackRest see only the host of that name (as in ``pgN-host``)."""
+        hosts = self.hosts()
+        found = [number for number, host in hosts.items() if host.get("host", "localhost") == name]
+        if not found:
+            raise RelevoError(f"Stanza {self.stanza} has no server {name} in {self.config}. Check the name.")
+        return only(hosts, found[:1])
+
+    # --- archive ------------------------------------------------------------------------------------------------
+
+    def prove_archiving(self, options: Sequence[str], timeout: float = 60) -> None:
+        """Have the primary switch its WAL segment and see it arrive within ``timeout`` seconds.
+
+        ``options`` choose the servers; see ``reachable``.
+        """
+        # pgBackRest's own deadline comes first, because its message says more; connecting takes time besides.
+        self.run("check", *options, f"--archive-timeout={timeout:g}", timeout=timeout + 30)
+
+    def names(self, path: str, timeout: float = 10, below: str | None = None) -> list[str]:
+        """The names in a directory of the repository; none when it does not exist. Works on every host.
+
+        With ``below``, a regular expression, the paths in all of its tree that match it: one call (25 ms) for all.
+        """
+        options = [] if below is None else ["--recurse", f"--filter={below}"]
+        return self.run("repo-ls", *options, words=[path], timeout=timeout).stdout.split()
+
+    def content(self, path: str, timeout: float = 10) -> str | None:
+        """A file of the repository as text; None when it does not exist. Works on every host."""
+        finished = self.try_run("repo-get", "--ignore-missing", words=[path], timeout=timeout)
+        # With --ignore-missing the code of a missing file is 1, and nothing is written.
+        if finished.returncode == 1 and not finished.stderr:
+            return None
+        if finished.returncode:
+            raise self.failure("repo-get", finished)
+        return finished.stdout
+
+
+def parse_info(text: str, stanza: str) -> dict[str, Any]:
+    """Return the stanza's entry of ``info --output=json``."""
+    try:
+        entries = json.loads(text)
+    except ValueError as error:
+        raise RelevoError(
+            "pgbackrest info gave no JSON. Look at its configuration on this host.", stdout=text[:2000]
+        ) from error
+    for entry in entries:
+        if entry.get("name") == stanza:
+            return dict(entry)
+    message = "missing stanza path"
+    return {"name": stanza, "backup": [], "db": [], "archive": [], "status": {"code": 1, "message": message}}
+
+
+def status_problem(entry: Mapping[str, Any], stanza: str) -> str | None:
+    """Return the sentence for a stanza that no backup can be made of; None when one can (with none so far)."""
+    status = entry.get("status") or {}
+    code = status.get("code")
+    if code in (STATUS_OK, STATUS_NO_BACKUP):
+        return None
+    if code == STATUS_NO_STANZA:
+        return f"The repository has no stanza {stanza}. Check the cluster's name, or run site.yml, which creates it."
+    # "other" and "mixed" say nothing; the repository's own entry does.
+    messages = [str(((repo.get("status") or {}).get("message")) or "") for repo in entry.get("repo") or []]
+    reason = next((text for text in messages if text and text != "ok"), str(status.get("message", "no status")))
+    return (
+        f"The repository of stanza {stanza} is not in order: {' '.join(reason.split())}. Look at its disk and at "
+        "'pgbackrest info' on the repository host."
+    )
+
+
+def running_backup(entry: Mapping[str, Any]) -> str | None:
+    """Describe the backup (or expiry) that holds the stanza's lock now; None when there is none."""
+    lock = ((entry.get("status") or {}).get("lock") or {}).get("backup") or {}
+    if not lock.get("held"):
+        return None
+    size, done = lock.get("size"), lock.get("size-cplt")
+    if not size:
+        return "it has just begun, or is an expiry"
+    return f"{100 * int(done or 0) // int(size)} % of {int(size) / 2**20:.0f} MiB are done"
+
+
+def labels_of(entry: Mapping[str, Any]) -> list[str]:
+    return [str(backup["label"]) for backup in entry.get("backup") or []]
+
+
+def find_backup(entry: Mapping[str, Any], label: str) -> dict[str, Any] | None:
+    found = [backup for backup in entry.get("backup") or [] if backup["label"] == label]
+    return dict(found[-1]) if found else None
+
+
+def annotation_options(annotations: Mapping[str, Any]) -> list[str]:
+    """Options for the annotations; those without a value are left out, because an empty one deletes the key."""
+    return [f"--annotation={key}={value}" for key, value in annotations.items() if value not in (None, "")]

@@ -1,0 +1,55 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Timelines that were given up: the archive knows them, and no server follows them.
+
+A promotion takes the number after the newest timeline of which it finds a history file; without a ``restore_command``
+it looks into ``pg_wal`` only (PostgreSQL's xlog.c and timeline.c: ``StartupXLOG``, ``findNewestTimeLine``). A number
+that the archive knows already would be given to another history, whose files the archive then refuses for good. So
+before a promotion the numbers in between are taken by files that are no history of anything: the text from the archive
+could lead the candidate onto that timeline, where it forks off ahead of it.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from .server import Server, write_file
+
+HISTORY = re.compile(r"([0-9A-F]{8})[.]history")
+# A comment to PostgreSQL, so a history without ancestors: nobody descends from it, and it descends from nobody.
+TEXT = "# relevo: this timeline was given up; the file keeps its number from being used again\n"
+
+
+def skip(server: Server, own: int, newest: int) -> list[int]:
+    """Take the numbers after ``own`` up to ``newest``; returns those that were free. Safe to repeat."""
+    free = [number for number in range(own + 1, newest + 1) if not _path(server, number).exists()]
+    for number in free:
+        write_file(_path(server, number), TEXT)
+    return free
+
+
+def forget(server: Server, own: int) -> list[int]:
+    """Undo ``skip`` for a server that was not promoted.
+
+    A standby that starts looks for the newest timeline at once, and ends when it does not descend from that.
+    """
+    found = [(int(match[1], 16), path) for path in _histories(server) if (match := HISTORY.fullmatch(path.name))]
+    taken = [(number, path) for number, path in found if number > own and path.read_text(errors="replace") == TEXT]
+    for _number, path in taken:
+        path.unlink()
+    return sorted(number for number, _path in taken)
+
+
+def taken(server: Server) -> bool:
+    """Whether any number is taken here."""
+    return any(path.read_text(errors="replace") == TEXT for path in _histories(server))
+
+
+def _path(server: Server, timeline: int) -> Path:
+    return server.pgdata / "pg_wal" / f"{timeline:08X}.history"
+
+
+def _histories(server: Server) -> list[Path]:
+    return sorted((server.pgdata / "pg_wal").glob("*.history"))

@@ -1,0 +1,46 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Argument specs that several modules share (documented by the doc fragment ``cluster``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from .._errors import RelevoError
+from .peer import Peer
+from .session import Credentials
+
+NODE_OPTIONS: dict[str, Any] = {
+    "name": {"type": "str", "required": True},
+    "host": {"type": "str"},
+    "port": {"type": "int", "default": 5432},
+}
+
+
+def nodes_spec() -> dict[str, Any]:
+    """``nodes`` and how to log in at them."""
+    return {
+        "nodes": {"type": "list", "elements": "dict", "required": True, "options": NODE_OPTIONS},
+        "timeout": {"type": "float", "default": 4},
+        "passfile": {"type": "path", "default": "/etc/relevo/pgpass"},
+        "ca_file": {"type": "path", "default": "/etc/relevo/tls/ca.crt"},
+    }
+
+
+def nodes_of(parameters: dict[str, Any]) -> list[Peer]:
+    return [Peer.from_dict(given) for given in parameters["nodes"]]
+
+
+def find_node(nodes: Iterable[Peer], name: str) -> Peer:
+    """The node of an inventory name."""
+    for node in nodes:
+        if node.name == name:
+            return node
+    raise RelevoError(f"{name} is not among the nodes. Nothing was changed; check the inventory.")
+
+
+def credentials_of(parameters: dict[str, Any]) -> Credentials:
+    return Credentials(Path(parameters["passfile"]), Path(parameters["ca_file"]))

@@ -1,0 +1,158 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The small files beside PGDATA that keep a server from starting: who fenced it, and what was cut off.
+
+A *fence* marker is written before another node is promoted: this node must not come back as a primary. A *rejoin*
+marker says that PGDATA is being overwritten: it must not be started at all. A *start pass* is the opposite, the
+permission of the very process that aborts a hand-over, and dies with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from .. import _names
+from .server import sync_directory, write_file
+
+Kind = Literal["fence", "rejoin"]
+START_PASS = "start-pass.json"
+
+
+@dataclass(frozen=True)
+class Marker:
+    """Why this node may not start; ``timeline`` is the fenced primary's, 0 where it was not known."""
+
+    kind: Kind
+    node: str
+    by: str
+    at: str
+    successor: str = ""
+    timeline: int = 0
+    reason: str = ""
+
+    @classmethod
+    def now(cls, kind: Kind, *, node: str, by: str, successor: str = "", timeline: int = 0, reason: str = "") -> Marker:
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        return cls(kind, node, by, at, successor, timeline, reason)
+
+    def in_force(self, own_timeline: int) -> bool:
+        """Whether it still forbids the start of a server on ``own_timeline``.
+
+        A fence holds for the primary that was fenced. A server on a newer timeline was promoted since, so a marker
+        left on a candidate is harmless even if nobody could remove it.
+        """
+        return self.kind == "rejoin" or self.timeline <= 0 or own_timeline <= self.timeline
+
+    def describe(self) -> str:
+        parts = [f"by {self.by}", f"at {self.at}"]
+        parts += [f"for {self.successor}"] if self.successor else []
+        parts += [f"({self.reason})"] if self.reason else []
+        return " ".join(parts)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
+
+    @classmethod
+    def from_json(cls, kind: Kind, text: str) -> Marker:
+        """Read a marker; a garbled one was meant to forbid, so it becomes one that always does."""
+        try:
+            given = json.loads(text)
+            return cls(
+                kind,
+                node=str(given["node"]),
+                by=str(given["by"]),
+                at=str(given["at"]),
+                successor=str(given.get("successor") or ""),
+                timeline=int(given.get("timeline") or 0),
+                reason=str(given.get("reason") or ""),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return cls.unreadable(kind, "its content is no marker")
+
+    @classmethod
+    def unreadable(cls, kind: Kind, why: str) -> Marker:
+        return cls(kind, node="?", by="somebody", at="an unknown time", reason=f"the marker cannot be read: {why}")
+
+
+def path(kind: Kind, directory: Path | None = None) -> Path:
+    """Where a node keeps the marker (on its data volume, outside PGDATA)."""
+    return (directory or _names.MARKER_DIR) / f"{kind}.json"
+
+
+def ensure_directory(directory: Path) -> None:
+    """Create the markers' directory, owned by postgres."""
+    if directory.is_dir():
+        return
+    directory.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        account = pwd.getpwnam("postgres")
+        os.chown(directory, account.pw_uid, account.pw_gid)
+    sync_directory(directory.parent)
+
+
+def write(marker: Marker, directory: Path | None = None) -> None:
+    """Put the marker in place; it has reached the disk when this returns."""
+    where = path(marker.kind, directory)
+    ensure_directory(where.parent)
+    write_file(where, marker.to_json())
+
+
+def read(kind: Kind, directory: Path | None = None) -> Marker | None:
+    """The marker, or None when there is none. One that cannot be read counts as one that forbids."""
+    try:
+        return Marker.from_json(kind, path(kind, directory).read_text(errors="replace"))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return Marker.unreadable(kind, error.strerror or str(error))
+
+
+def remove(kind: Kind, directory: Path | None = None) -> bool:
+    """Remove the marker durably; returns whether there was one."""
+    where = path(kind, directory)
+    try:
+        where.unlink()
+    except FileNotFoundError:
+        return False
+    sync_directory(where.parent)
+    return True
+
+
+def start_time(pid: int) -> str | None:
+    """When a process started, in clock ticks since boot: together with its number it names one process for good."""
+    try:
+        # The second field, the command in brackets, may hold blanks; field 22 is the 20th after it.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def write_start_pass(directory: Path | None = None) -> None:
+    """Let the server start past the guard as long as the calling process lives.
+
+    Only for the process of a planned hand-over that is aborted: it knows that nobody was promoted.
+    """
+    where = (directory or _names.MARKER_DIR) / START_PASS
+    ensure_directory(where.parent)
+    write_file(where, json.dumps({"pid": os.getpid(), "starttime": start_time(os.getpid())}) + "\n")
+
+
+def take_start_pass(directory: Path | None = None) -> bool:
+    """Whether there was a valid start pass; it is used up either way."""
+    where = (directory or _names.MARKER_DIR) / START_PASS
+    try:
+        given = json.loads(where.read_text())
+        valid = isinstance(given, dict) and start_time(int(given["pid"])) == str(given["starttime"])
+    except FileNotFoundError:
+        return False
+    except (ValueError, KeyError, TypeError):
+        valid = False
+    where.unlink(missing_ok=True)
+    return valid

@@ -1,0 +1,22 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a server is reached. Apart from ``session``, whose library takes a while to load."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Peer:
+    """How to reach a server: its inventory name, and the address under which the other nodes see it."""
+
+    name: str
+    host: str
+    port: int = 5432
+
+    @classmethod
+    def from_dict(cls, given: dict[str, Any]) -> Peer:
+        return cls(name=given["name"], host=given.get("host") or given["name"], port=int(given.get("port") or 5432))

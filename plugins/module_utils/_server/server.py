@@ -1,0 +1,256 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The PostgreSQL server of this node, seen from its own disk: control file, standby signal, settings, processes."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import signal
+import struct
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import _names
+from .._durable import sync_directory as sync_directory
+from .._errors import RelevoError
+from .._wait import wait_until
+from .peer import Peer
+
+#: Settings that a restore or a rewind leaves in postgresql.auto.conf, where they would override our own file.
+FOREIGN_SETTINGS = ("primary_conninfo", "primary_slot_name", "restore_command", "recovery_")
+DB_SHUTDOWNED = 1  # src/include/catalog/pg_control.h, enum DBState
+
+
+@dataclass(frozen=True)
+class ControlData:
+    """What ``pg_controldata`` says, as far as we need it; LSNs in bytes."""
+
+    system_identifier: str
+    state: str
+    checkpoint_lsn: str
+    timeline: int
+    min_recovery_lsn: str
+    min_recovery_timeline: int
+
+
+def run_as_postgres(command: list[str], timeout: float, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a program as the operating-system user postgres, with a deadline in seconds."""
+    account = pwd.getpwnam("postgres")
+    # Outside the C locale the programs' messages and pg_controldata's labels are translated.
+    env = {"PATH": f"{_names.PG_BINDIR}:/usr/bin:/bin", "HOME": account.pw_dir, "LC_ALL": "C.UTF-8", **environment}
+    as_root = os.geteuid() == 0
+    try:
+        return subprocess.run(
+            command,
+            # A module's own input is none of the program's business.
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            check=False,
+            env=env,
+            cwd="/",
+            user=account.pw_uid if as_root else None,
+            group=account.pw_gid if as_root else None,
+            extra_groups=os.getgrouplist("postgres", account.pw_gid) if as_root else None,
+        )
+    except subprocess.TimeoutExpired:
+        raise RelevoError(f"{Path(command[0]).name} did not end within {timeout:g} s.") from None
+
+
+def write_file(path: Path, content: str, mode: int = 0o600) -> None:
+    """Replace a file as a whole, durably, owned by postgres."""
+    account = pwd.getpwnam("postgres")
+    temporary = path.with_name(f".{path.name}.new")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(handle, "w") as file:
+        file.write(content)
+        file.flush()
+        os.fchmod(handle, mode)
+        if os.geteuid() == 0:
+            os.fchown(handle, account.pw_uid, account.pw_gid)
+        os.fsync(handle)
+    temporary.replace(path)
+    sync_directory(path.parent)
+
+
+class Server:
+    """The one server of this node."""
+
+    def __init__(self, pgdata: Path = _names.PGDATA, replication_conf: Path = _names.REPLICATION_CONF) -> None:
+        self.pgdata = pgdata
+        self.replication_conf = replication_conf
+
+    # --- what is there -------------------------------------------------------------------------------------------
+
+    @property
+    def initialised(self) -> bool:
+        return (self.pgdata / "PG_VERSION").is_file()
+
+    def control_data(self) -> ControlData:
+        """Read the control file with ``pg_controldata``."""
+        done = run_as_postgres([str(_names.PG_BINDIR / "pg_controldata"), str(self.pgdata)], timeout=10)
+        if done.returncode:
+            raise RelevoError(f"pg_controldata failed on {self.pgdata}: {done.stderr.strip()}")
+        values = dict(line.split(":", 1) for line in done.stdout.splitlines() if ":" in line)
+        found = {key.strip(): value.strip() for key, value in values.items()}
+        return ControlData(
+            system_identifier=found["Database system identifier"],
+            state=found["Database cluster state"],
+            checkpoint_lsn=found["Latest checkpoint location"],
+            timeline=int(found["Latest checkpoint's TimeLineID"]),
+            min_recovery_lsn=found["Minimum recovery ending location"],
+            min_recovery_timeline=int(found["Min recovery ending loc's timeline"]),
+        )
+
+    def quick_state(self) -> tuple[int, int]:
+        """State and checkpoint LSN straight from ``global/pg_control``, for use inside the write window.
+
+        Starting ``pg_controldata`` costs 5 ms each time. Layout of ControlFileData (PostgreSQL 13 to 18): system
+        identifier (8 bytes), versions (4 + 4), state (4, then 4 of padding), time (8), checkpoint LSN (8).
+        """
+        with (self.pgdata / "global" / "pg_control").open("rb") as file:
+            data = file.read(40)
+        state: int
+        checkpoint: int
+        # "x" skips a byte: all but the state and the checkpoint.
+        state, checkpoint = struct.unpack("=16xi12xQ", data)
+        return state, checkpoint
+
+    def postmaster_pid(self) -> int | None:
+        """The postmaster's process id, or None when no such process lives."""
+        try:
+            pid = int((self.pgdata / "postmaster.pid").read_text().split("\n", 1)[0])
+            os.kill(pid, 0)
+        except (FileNotFoundError, ValueError, ProcessLookupError):
+            return None
+        # After a restart of the node another process may have the number.
+        name = Path(f"/proc/{pid}/comm")
+        return pid if name.exists() and name.read_text().strip() == "postgres" else None
+
+    def processes(self) -> list[int]:
+        """The processes that work in PGDATA: the postmaster, its children, and what those have started."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            try:
+                if entry.name.isdigit() and (entry / "cwd").readlink() == self.pgdata:
+                    found.append(int(entry.name))
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                # It has ended, or is of another user and so none of PostgreSQL's.
+                continue
+        return found
+
+    @property
+    def is_standby_configured(self) -> bool:
+        return (self.pgdata / "standby.signal").exists()
+
+    # --- changing it ---------------------------------------------------------------------------------------------
+
+    def signal_postmaster(self, number: signal.Signals) -> None:
+        pid = self.postmaster_pid()
+        if pid is not None:
+            os.kill(pid, number)
+
+    def remove_stale_lock_files(self) -> None:
+        """Remove ``postmaster.pid`` and the socket's lock file when nobody works in PGDATA any more.
+
+        After the restart of a container the number in them often belongs to another process of user postgres, and
+        PostgreSQL would then refuse to start for good.
+        """
+        if self.processes():
+            return
+        (self.pgdata / "postmaster.pid").unlink(missing_ok=True)
+        for lock in _names.SOCKET_DIR.glob(".s.PGSQL.*.lock"):
+            # Its second line names the data directory: the socket may be another server's.
+            if lock.read_text().splitlines()[1:2] == [str(self.pgdata)]:
+                lock.unlink(missing_ok=True)
+
+    def reload(self) -> None:
+        self.signal_postmaster(signal.SIGHUP)
+
+    def _replication_conf(
+        self, primary_conninfo: str, slot: str, restore_command: str, target_timeline: str = ""
+    ) -> str:
+        settings = {
+            "primary_conninfo": primary_conninfo,
+            "primary_slot_name": slot,
+            "restore_command": restore_command,
+        }
+        if target_timeline:
+            settings["recovery_target_timeline"] = target_timeline
+        lines = ["# Written by relevo.postgres (pg_rejoin, pg_promote, pg_archive_return): edits are lost."]
+        lines += [f"{name} = '{value.replace(chr(39), chr(39) * 2)}'" for name, value in settings.items()]
+        return "\n".join([*lines, ""])
+
+    def replication_conf_is(
+        self, primary_conninfo: str, slot: str, restore_command: str = "", target_timeline: str = ""
+    ) -> bool:
+        """Whether ``write_replication_conf`` would change nothing."""
+        content = self._replication_conf(primary_conninfo, slot, restore_command, target_timeline)
+        return self.replication_conf.exists() and self.replication_conf.read_text() == content
+
+    def write_replication_conf(
+        self, primary_conninfo: str, slot: str, restore_command: str = "", target_timeline: str = ""
+    ) -> bool:
+        """Say whom this node follows when it is a standby; returns whether the file changed."""
+        if self.replication_conf_is(primary_conninfo, slot, restore_command, target_timeline):
+            return False
+        content = self._replication_conf(primary_conninfo, slot, restore_command, target_timeline)
+        write_file(self.replication_conf, content)
+        return True
+
+    def become_standby_at_next_start(self) -> None:
+        """Put ``standby.signal`` in place and remove what would end recovery."""
+        write_file(self.pgdata / "standby.signal", "")
+        (self.pgdata / "recovery.signal").unlink(missing_ok=True)
+        self.clean_auto_conf()
+        sync_directory(self.pgdata)
+
+    def clean_auto_conf(self) -> None:
+        """Drop settings of replication and recovery from ``postgresql.auto.conf``; the server must be stopped."""
+        auto = self.pgdata / "postgresql.auto.conf"
+        lines = auto.read_text().splitlines(keepends=True) if auto.exists() else []
+        kept = [line for line in lines if not re.match(rf"\s*({'|'.join(FOREIGN_SETTINGS)})", line)]
+        if kept != lines:
+            write_file(auto, "".join(kept))
+
+    def wait_ready(self, timeout: float, standby: bool | None = None) -> None:
+        """Wait until the server takes local connections, in the role given (None: either)."""
+        # Here, since the start guard needs the rest of this file and a standby's start must not wait for the library.
+        from .session import Session, SessionError
+
+        def ready() -> bool:
+            try:
+                with Session.local(timeout=3) as session:
+                    return standby is None or session.flag("SELECT pg_is_in_recovery()") == standby
+            except SessionError:
+                return False
+
+        role = {None: "answer", True: "answer as a standby", False: "take writes"}[standby]
+        wait_until(ready, f"the server of this node to {role} (its log is under /var/lib/postgresql/log)", timeout)
+
+
+def primary_conninfo(primary: Peer, standby: str) -> str:
+    """How ``standby`` follows ``primary``: the password comes from the passfile, never from a setting.
+
+    Keepalives and ``wal_receiver_timeout`` end a connection to a host that has gone without a word.
+    """
+    settings = {
+        "host": primary.host,
+        "port": str(primary.port),
+        "user": _names.REPLICATION_ROLE,
+        "application_name": standby,
+        "passfile": str(_names.PASSFILE),
+        "sslmode": "verify-full",
+        "sslrootcert": str(_names.CA_FILE),
+        "connect_timeout": "5",
+        "keepalives_idle": "10",
+        "keepalives_interval": "5",
+        "keepalives_count": "3",
+    }
+    return " ".join(f"{key}={value}" for key, value in settings.items())

@@ -1,0 +1,113 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The service manager that keeps PostgreSQL running on a node: runit in our container image, systemd elsewhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Protocol
+
+from .._errors import RelevoError
+from .._wait import wait_until
+
+SERVICE_DIR = Path("/etc/service")
+
+
+class Service(Protocol):
+    """What a hand-over needs of a service manager."""
+
+    def dont_restart(self) -> None:
+        """From now on leave the service down when its process ends; sends no signal. Returns at once."""
+
+    def start(self) -> None:
+        """Ask for the service to run; returns without waiting for it to be ready."""
+
+    def stop(self, timeout: float) -> None:
+        """Stop it (PostgreSQL: fast shutdown) and wait for its processes to end."""
+
+    def wanted(self) -> bool:
+        """Whether the manager means it to run."""
+
+
+class Runit:
+    """A service under ``runsv``, controlled by its FIFO: ``sv`` itself polls only every 0.42 s."""
+
+    def __init__(self, name: str, service_dir: Path = SERVICE_DIR) -> None:
+        self.name = name
+        self.directory = service_dir / name
+
+    def _control(self, command: str) -> None:
+        fifo = self.directory / "supervise" / "control"
+        try:
+            handle = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            raise RelevoError(
+                f"The supervisor of the service {self.name} does not listen at {fifo} ({error.strerror}). "
+                "Restart the node: its first process must be runsvdir."
+            ) from error
+        try:
+            os.write(handle, command.encode())
+        finally:
+            os.close(handle)
+
+    def _status(self, file: str) -> str:
+        return (self.directory / "supervise" / file).read_text().strip()
+
+    def dont_restart(self) -> None:
+        self._control("o")
+
+    def start(self) -> None:
+        self._control("u")
+
+    def stop(self, timeout: float) -> None:
+        self._control("d")
+        wait_until(lambda: self._status("stat").startswith("down"), f"the service {self.name} to stop", timeout)
+
+    def wanted(self) -> bool:
+        # runsv writes "run", "down", "run, want down", "down, want up", ...
+        status = self._status("stat")
+        return "want up" in status or (status.startswith("run") and "want down" not in status)
+
+
+class Systemd:
+    """A unit under systemd. Its ``Restart=`` must not cover a clean exit, so ``dont_restart`` has nothing to do."""
+
+    def __init__(self, name: str) -> None:
+        self.unit = f"relevo-{name}.service"
+
+    def _systemctl(self, *arguments: str, timeout: float = 30) -> str:
+        try:
+            done = subprocess.run(
+                ["systemctl", *arguments, self.unit], capture_output=True, text=True, timeout=timeout, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise RelevoError(
+                f"systemctl {' '.join(arguments)} {self.unit} did not end within {timeout:g} s."
+            ) from None
+        if done.returncode and arguments[0] != "is-active":
+            raise RelevoError(f"systemctl {' '.join(arguments)} {self.unit} failed: {done.stderr.strip()}")
+        return done.stdout.strip()
+
+    def dont_restart(self) -> None:
+        return None
+
+    def start(self) -> None:
+        self._systemctl("start", "--no-block")
+
+    def stop(self, timeout: float) -> None:
+        self._systemctl("stop", timeout=timeout)
+
+    def wanted(self) -> bool:
+        return self._systemctl("is-active") in ("active", "activating", "reloading")
+
+
+def service_for(manager: str, name: str = "postgresql") -> Service:
+    """The service ``name`` under ``manager`` (the inventory's ``node_service_manager``)."""
+    if manager == "runit":
+        return Runit(name)
+    if manager == "systemd":
+        return Systemd(name)
+    raise RelevoError(f"Unknown service manager {manager}: set node_service_manager to runit or systemd.")

@@ -1,0 +1,213 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A PostgreSQL session in which every wait has a deadline.
+
+libpq's own time-outs do not cover a server that is frozen after the connection was made (its kernel goes on
+acknowledging packets), nor the resolution of a host's name. A hand-over must decide within seconds in both cases,
+so this uses libpq's asynchronous interface and waits on the socket itself.
+"""
+
+from __future__ import annotations
+
+import queue
+import select
+import socket
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import _names
+from .._errors import RelevoError
+from .peer import Peer
+
+PSYCOPG_IMPORT_ERROR: str | None = None
+try:
+    import psycopg
+    from psycopg import pq
+    from psycopg.conninfo import make_conninfo
+except ImportError:
+    PSYCOPG_IMPORT_ERROR = traceback.format_exc()
+
+Row = dict[str, Any]
+
+
+class SessionError(RelevoError):
+    """The server could not be asked, or answered with an error; ``sqlstate`` is set in the second case."""
+
+    def __init__(self, message: str, sqlstate: str | None = None) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a node needs to log in at its peers: a passfile and the authority that signed their certificates."""
+
+    passfile: Path = _names.PASSFILE
+    ca_file: Path = _names.CA_FILE
+
+
+def resolve(host: str, timeout: float) -> str:
+    """The first address of ``host``. ``getaddrinfo`` knows no deadline: it runs in a thread that may be left behind."""
+    answer: queue.Queue[str | OSError] = queue.Queue()
+
+    def ask() -> None:
+        try:
+            answer.put(str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0]))
+        except OSError as error:
+            answer.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        result = answer.get(timeout=timeout)
+    except queue.Empty:
+        raise SessionError(f"the name {host} was not resolved within {timeout:g} s") from None
+    if isinstance(result, OSError):
+        raise SessionError(f"the name {host} does not resolve ({result.strerror or result})")
+    return result
+
+
+class Session:
+    """One connection; every method takes or has a time-out in seconds and raises ``SessionError`` when it passes."""
+
+    def __init__(self, conninfo: str, label: str, timeout: float = 5.0) -> None:
+        self.label = label
+        self.timeout = timeout
+        self._pgconn = self._open(conninfo, time.monotonic() + timeout)
+
+    @classmethod
+    def local(cls, dbname: str = "postgres", application_name: str = "relevo", timeout: float = 5.0) -> Session:
+        """A superuser's session over this node's socket (peer).
+
+        Its own commits wait for no standby: it must be able to act on a primary that takes no writes for want of one.
+        """
+        conninfo = make_conninfo(
+            host=str(_names.SOCKET_DIR),
+            user="postgres",
+            dbname=dbname,
+            application_name=application_name,
+            options="-c synchronous_commit=local",
+        )
+        return cls(conninfo, "the server of this node", timeout)
+
+    @classmethod
+    def remote(
+        cls,
+        node: Peer,
+        user: str,
+        credentials: Credentials | None = None,
+        *,
+        dbname: str = _names.OWN_DATABASE,
+        application_name: str = "relevo",
+        timeout: float = 5.0,
+    ) -> Session:
+        """A session at another node: TLS with its certificate verified, password from the passfile."""
+        credentials = credentials or Credentials()
+        started = time.monotonic()
+        hostaddr = resolve(node.host, timeout)
+        conninfo = make_conninfo(
+            host=node.host,
+            hostaddr=hostaddr,
+            port=node.port,
+            user=user,
+            dbname=dbname,
+            application_name=application_name,
+            passfile=str(credentials.passfile),
+            sslmode="verify-full",
+            sslrootcert=str(credentials.ca_file),
+        )
+        return cls(conninfo, node.name, max(0.1, timeout - (time.monotonic() - started)))
+
+    def _open(self, conninfo: str, deadline: float) -> pq.abc.PGconn:
+        pgconn = pq.PGconn.connect_start(conninfo.encode())
+        try:
+            while pgconn.status != pq.ConnStatus.BAD:
+                step = pgconn.connect_poll()
+                if step == pq.PollingStatus.OK:
+                    pgconn.nonblocking = 1
+                    return pgconn
+                if step == pq.PollingStatus.FAILED:
+                    break
+                self._wait(pgconn, deadline, "a connection", writing=step == pq.PollingStatus.WRITING)
+            reason = " ".join(pgconn.error_message.decode(errors="replace").split()) or "no reason given"
+        except SessionError:
+            pgconn.finish()
+            raise
+        pgconn.finish()
+        raise SessionError(f"{self.label}: {reason}")
+
+    def _wait(self, pgconn: pq.abc.PGconn, deadline: float, what: str, writing: bool = False) -> None:
+        remaining = deadline - time.monotonic()
+        readers, writers = ([], [pgconn.socket]) if writing else ([pgconn.socket], [])
+        if remaining <= 0 or not any(select.select(readers, writers, [], remaining)):
+            raise SessionError(f"{self.label}: no answer in time (waited for {what})")
+
+    def send(self, sql: str, parameters: tuple[str | int | None, ...] = ()) -> None:
+        """Send a statement without waiting for its answer (see ``result``)."""
+        values = [None if value is None else str(value).encode() for value in parameters]
+        try:
+            # The simple protocol is enough without parameters, and allows utility statements.
+            if values:
+                self._pgconn.send_query_params(sql.encode(), values)
+            else:
+                self._pgconn.send_query(sql.encode())
+            self._pgconn.flush()
+        except psycopg.Error as error:
+            raise SessionError(f"{self.label}: {error}") from error
+
+    def result(self, timeout: float | None = None) -> list[Row]:
+        """The rows of the statement sent before, every value as text or None."""
+        deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
+        rows: list[Row] = []
+        failure: SessionError | None = None
+        while True:
+            while self._pgconn.is_busy():
+                self._wait(self._pgconn, deadline, "the result of a statement")
+                try:
+                    self._pgconn.consume_input()
+                except psycopg.Error as error:
+                    raise SessionError(f"{self.label}: {error}") from error
+            result = self._pgconn.get_result()
+            if result is None:
+                break
+            if result.status in (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE):
+                text = (result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or result.error_message or b"").decode(
+                    errors="replace"
+                )
+                state = result.error_field(pq.DiagnosticField.SQLSTATE)
+                failure = SessionError(f"{self.label}: {text.strip()}", state.decode() if state else None)
+                continue
+            names = [(result.fname(column) or b"").decode() for column in range(result.nfields)]
+            for row in range(result.ntuples):
+                values = (result.get_value(row, column) for column in range(result.nfields))
+                rows.append(dict(zip(names, (None if v is None else v.decode() for v in values), strict=True)))
+        if failure:
+            raise failure
+        return rows
+
+    def query(self, sql: str, parameters: tuple[str | int | None, ...] = (), timeout: float | None = None) -> list[Row]:
+        """Send a statement and return its rows."""
+        self.send(sql, parameters)
+        return self.result(timeout)
+
+    def value(self, sql: str, parameters: tuple[str | int | None, ...] = (), timeout: float | None = None) -> Any:
+        """The first column of the first row, or None."""
+        rows = self.query(sql, parameters, timeout)
+        return next(iter(rows[0].values())) if rows else None
+
+    def flag(self, sql: str, parameters: tuple[str | int | None, ...] = (), timeout: float | None = None) -> bool:
+        """A boolean value."""
+        return bool(self.value(sql, parameters, timeout) == "t")
+
+    def close(self) -> None:
+        self._pgconn.finish()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
