@@ -76,7 +76,10 @@ def inventory_faults(
 ) -> list[str]:
     """See DOCUMENTATION."""
     servers = groups.get("postgres", [])
-    preferred_by_cluster = preferred_primaries(servers, hostvars)
+    nodes = [*servers, *groups.get("pgbackrest", [])]
+    # Ansible puts a host's variables together anew each time that it is asked for them, in 20 ms.
+    hosts = {name: hostvars[name] for name in nodes}
+    preferred_by_cluster = preferred_primaries(servers, hosts)
     empty = [group for group in required if not groups.get(group)]
     faults = [
         f'The inventory has no host in the group "{group}". Name an inventory that has the groups '
@@ -91,11 +94,11 @@ def inventory_faults(
     ]
     faults += [
         f"{name} has no node_service_manager. Set it to runit (our container image) or systemd."
-        for name in [*servers, *groups.get("pgbackrest", [])]
-        if hostvars[name].get("node_service_manager") not in SERVICE_MANAGERS
+        for name in nodes
+        if hosts[name].get("node_service_manager") not in SERVICE_MANAGERS
     ]
     for cluster in preferred_by_cluster:
-        faults += slot_faults(node["name"] for node in cluster_nodes(servers, hostvars, cluster))
+        faults += slot_faults(node["name"] for node in cluster_nodes(servers, hosts, cluster))
     return faults
 
 
