@@ -19,7 +19,7 @@ class ActionModule(ControllerAction):
     SPEC = {  # noqa: RUF012
         "argument_spec": {
             "nodes": {"type": "list", "elements": "dict", "required": True},
-            "silent": {"type": "dict", "default": {}},
+            "unreachable": {"type": "dict", "default": {}},
             "timeout": {"type": "float", "default": 4},
             "preferred": {"type": "str", "required": True},
             "operation": {"type": "str", "choices": ["failover", "failback"], "required": True},
@@ -29,7 +29,7 @@ class ActionModule(ControllerAction):
     }
 
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
-        question = {name: options[name] for name in ("nodes", "silent", "timeout")} | {"require": "any"}
+        question = {name: options[name] for name in ("nodes", "unreachable", "timeout")} | {"require": "any"}
         topology = self.module("relevo.postgres.pg_primary_facts", question)
         preferred = options["preferred"]
         if options["operation"] == "failback":

@@ -24,6 +24,9 @@ REWIND_ROLE = "relevo_rewind"
 MONITOR_ROLE = "relevo_monitor"
 HANDOVER_ROLE = "relevo_handover"
 
+#: What Ansible puts in place of a secret that a module returns. Before 0.1.0 it was given to servers as a password.
+PUBLIC_WORD = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
+
 #: The two keys of the advisory lock that a hand-over holds, in the database of our own ("RELE", 1).
 HANDOVER_LOCK = (0x52454C45, 1)
 

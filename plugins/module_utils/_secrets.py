@@ -11,9 +11,24 @@ import string
 from pathlib import Path
 
 from ._errors import RelevoError
+from ._names import PUBLIC_WORD
 
 ALPHABET = string.ascii_letters + string.digits
 LENGTH = 40
+
+
+def _usable(name: str, value: object) -> str:
+    """``value`` as text; a number is what YAML makes of digits without quotes."""
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise RelevoError(f"The secret {name} must be a text, not {type(value).__name__}. Put it in quotes.")
+    if PUBLIC_WORD in str(value):
+        raise RelevoError(f"The secret {name} is a word that Ansible prints in place of secrets. Choose another one.")
+    return str(value)
+
+
+def public_roles(pgpass: str) -> list[str]:
+    """The roles to which a passfile, ``host:port:database:role:password`` a line, gives the public word."""
+    return [line.split(":")[3] for line in pgpass.splitlines() if line.endswith(f":{PUBLIC_WORD}")]
 
 
 class SecretStore:
@@ -21,7 +36,7 @@ class SecretStore:
 
     def __init__(self, directory: Path, given: dict[str, str]) -> None:
         self.directory = directory
-        self.given = {name: value for name, value in given.items() if value}
+        self.given = {name: _usable(name, value) for name, value in given.items() if value not in ("", None)}
 
     def _path(self, name: str) -> Path:
         return self.directory / name
@@ -38,7 +53,7 @@ class SecretStore:
         value = path.read_text().strip()
         if not value:
             raise RelevoError(f"{path} is empty. Put the secret back, or remove the file before the first site.yml.")
-        return value
+        return _usable(name, value)
 
     def missing(self, names: list[str]) -> list[str]:
         return [name for name in names if self.read(name) is None]

@@ -141,12 +141,12 @@ def decide(config: GuardConfig, own: Own, peers: list[NodeState], repository: Re
     witnesses += ["the repository host"] if repository and not repository.error else []
     if witnesses:
         return Verdict("start", f"no objection by {', '.join(witnesses)}")
-    silent = [
+    unreachable = [
         f"{peer.name} belongs to another cluster" if peer.data else peer.error or f"{peer.name} does not answer"
         for peer in peers
     ]
-    silent += [f"the repository host: {repository.error}"] if repository else []
-    nobody = f"no witness can say whether another server was promoted ({'; '.join(silent)})"
+    unreachable += [f"the repository host: {repository.error}"] if repository else []
+    nobody = f"no witness can say whether another server was promoted ({'; '.join(unreachable)})"
     if config.isolated == "start":
         return Verdict("start", f"{nobody}, and isolated servers may start (isolated: start)")
     return Verdict(

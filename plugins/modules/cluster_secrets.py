@@ -12,11 +12,13 @@ version_added: 0.1.0
 description:
   - Looks for each secret in O(given) (variables, a vault, a credential), then in a file of its own in O(directory).
   - Generates what is missing only with O(generate=true); the files have mode 0600 and are never replaced.
+  - Runs on the controller, in Ansible's own process, and needs no delegation. Ansible replaces in a module's result
+    whatever the module declared as secret; an action's result reaches the next task as it is.
   - Set C(no_log) on the task, since it returns the secrets.
 author: The Relevo authors (@relevo)
 options:
   directory:
-    description: The folder that holds one file a secret.
+    description: The folder that holds one file per secret.
     type: path
     required: true
   names:
@@ -25,7 +27,9 @@ options:
     elements: str
     required: true
   given:
-    description: Secrets that the user provides, by name. Empty values do not count.
+    description:
+      - Secrets that the user provides, by name. Empty values do not count.
+      - The word C(VALUE_SPECIFIED_IN_NO_LOG_PARAMETER) is refused, since it is public.
     type: dict
     default: {}
   generate:
@@ -43,7 +47,6 @@ EXAMPLES = r"""
   relevo.postgres.cluster_secrets:
     directory: "{{ inventory_dir }}/.secrets"
     names: [relevo_replication, redis]
-  delegate_to: localhost
   register: secrets
   no_log: true
 """
@@ -64,44 +67,3 @@ generated:
   type: list
   elements: str
 """
-
-from pathlib import Path
-from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule
-
-from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._secrets import SecretStore
-
-
-def work(module: AnsibleModule) -> dict[str, Any]:
-    store = SecretStore(Path(module.params["directory"]), module.params["given"])
-    names = module.params["names"]
-    missing = store.missing(names)
-    generated = missing if module.params["generate"] else []
-    if not module.check_mode:
-        for name in generated:
-            store.generate(name)
-    return {
-        "changed": bool(generated),
-        "secrets": {name: store.read(name) for name in names},
-        "missing": [name for name in missing if name not in generated],
-        "generated": generated,
-    }
-
-
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "directory": {"type": "path", "required": True},
-            "names": {"type": "list", "elements": "str", "required": True},
-            "given": {"type": "dict", "default": {}, "no_log": True},
-            "generate": {"type": "bool", "default": False},
-        },
-        supports_check_mode=True,
-    )
-    run_module(module, work)
-
-
-if __name__ == "__main__":
-    main()

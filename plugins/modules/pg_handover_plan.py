@@ -21,7 +21,7 @@ options:
     type: list
     elements: dict
     required: true
-  silent:
+  unreachable:
     description: Nodes that are known not to answer, and why. They are not asked.
     type: dict
     default: {}
@@ -72,8 +72,8 @@ plan:
   description:
     - C(action) is V(switchover) (C(primary) lives and hands over), V(promote) (C(primary) is dead), V(return)
       (C(primary) is lost for good and C(candidate), which was primary before, returns from the archive) or V(finish)
-      (C(candidate) is primary already). C(message) says it in words, C(timeline) is the one that ends, and C(silent)
-      names the other nodes that do not answer.
+      (C(candidate) is primary already). C(message) says it in words, C(timeline) is the one that ends, and
+      C(unreachable) names the other nodes that do not answer.
   returned: success
   type: dict
   sample: {action: switchover, primary: postgres_master, candidate: postgres_slave, message: Hand over.}

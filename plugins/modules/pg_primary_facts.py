@@ -25,7 +25,7 @@ options:
     type: str
     choices: [primary, any, nothing]
     default: primary
-  silent:
+  unreachable:
     description:
       - Nodes that are known not to answer, and why, as the engine says that a container is paused. They are not asked,
         which saves the O(timeout).
@@ -68,7 +68,7 @@ standbys:
   returned: success
   type: list
   elements: dict
-silent:
+unreachable_nodes:
   description: Names of the servers that did not answer, and why.
   returned: success
   type: list
@@ -103,7 +103,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.session im
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
-    topology = Topology(probe(nodes_of(params), params["timeout"], credentials_of(params), params["silent"]))
+    topology = Topology(probe(nodes_of(params), params["timeout"], credentials_of(params), params["unreachable"]))
     require = params["require"]
     if require == "primary" or (require == "any" and len(topology.primaries) > 1):
         topology.require_primary()
@@ -115,7 +115,7 @@ def main() -> None:
         argument_spec={
             **nodes_spec(),
             "require": {"type": "str", "choices": ["primary", "any", "nothing"], "default": "primary"},
-            "silent": {"type": "dict", "default": {}},
+            "unreachable": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )

@@ -19,10 +19,10 @@ ROLE = "SELECT pg_is_in_recovery()"
 
 def dsn() -> str:
     """How a client outside reaches whichever server takes writes."""
-    password = (SECRETS / "user_imdb").read_text().strip()
+    password = (SECRETS / "user_imdb").read_text().strip().replace("\\", "\\\\").replace("'", "\\'")
     ports = ",".join(str(port) for port in PORTS.values())
     return (
-        f"host=127.0.0.1,127.0.0.1 port={ports} user=imdb password={password} dbname=imdb connect_timeout=2"
+        f"host=127.0.0.1,127.0.0.1 port={ports} user=imdb password='{password}' dbname=imdb connect_timeout=2"
         f" target_session_attrs=read-write sslmode=verify-full sslrootcert={SECRETS / 'tls' / 'ca.crt'}"
     )
 

@@ -97,15 +97,16 @@ def play(name: str, *arguments: str, inventory: Path | str = INVENTORY, expect: 
     return result
 
 
-def killed_play(name: str, at: str) -> None:
+def killed_play(name: str, at: str, *arguments: str) -> None:
     """Start a playbook, and kill the controller's processes when the task ``at`` (a pattern) begins."""
     environment = controller_environment() | {
         # Else a task is named only once it has ended.
         "ANSIBLE_DISPLAY_OK_HOSTS": "true",
         "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "true",
     }
+    command = command_line(name, *arguments)
     with subprocess.Popen(
-        command_line(name), cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as controller:
         assert controller.stdout is not None
         reached = any(re.search(rf"TASK \[.*{at}", line) for line in controller.stdout)

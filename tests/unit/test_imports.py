@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "_process": {"_errors", "_names", "_wait"},
     "_module": {"_errors"},
     "_files": {"_errors", "_durable"},
-    "_secrets": {"_errors", "_durable"},
+    "_secrets": {"_errors", "_names", "_durable"},
     "_seed": {"_errors", "_process"},
     "_catalog": TOOLS,
     "_server": TOOLS,

@@ -85,8 +85,8 @@ def stanza(tmp_path):
 
 def test_absent_servers_are_left_out_and_named(stanza, monkeypatch):
     monkeypatch.setattr(stanza, "ping", lambda host, timeout: host["host"] == "b")
-    options, absent = stanza.reachable()
-    assert absent == ["a"]
+    options, unreachable = stanza.reachable()
+    assert unreachable == ["a"]
     assert "--pg1-host=b" in options
 
 

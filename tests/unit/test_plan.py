@@ -27,7 +27,7 @@ def topology(*nodes: dict[str, Any]) -> dict[str, Any]:
     return {
         "primary": primaries[0] if len(primaries) == 1 else None,
         "standbys": [n for n in nodes if n["role"] == "standby"],
-        "silent": [n for n in nodes if n["role"] == "unreachable"],
+        "unreachable_nodes": [n for n in nodes if n["role"] == "unreachable"],
         "nodes": {n["name"]: n for n in nodes},
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from redis import exceptions as failures
 
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog import store
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store import (
     RedisError,
     connected,
@@ -14,6 +15,19 @@ from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store imp
 
 PARAMS = {"host": "redis", "port": 6379, "password": "secret", "timeout": 5.0}
 WHERE = "Redis at redis:6379"
+
+
+@pytest.fixture(autouse=True)
+def no_public_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is asked whether the public word would do."""
+    monkeypatch.setattr(store, "_has_public_word", lambda params: False)
+
+
+def test_a_public_word_is_told_apart_from_a_wrong_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "_has_public_word", lambda params: True)
+    explained = explain(failures.AuthenticationError("invalid username-password pair"), WHERE, {**PARAMS, "db": 0})
+    assert explained.kind == "public"
+    assert "site.yml -e secrets_replace_public=true" in explained.message
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.module_utils._secrets import LENGTH, SecretStore
+from ansible_collections.relevo.postgres.plugins.module_utils._names import PUBLIC_WORD
+from ansible_collections.relevo.postgres.plugins.module_utils._secrets import (
+    LENGTH,
+    SecretStore,
+    public_roles,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_secret_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
@@ -39,3 +51,73 @@ def test_an_empty_file_is_no_secret(tmp_path: Path) -> None:
     (tmp_path / "redis").touch(0o600)
     with pytest.raises(RelevoError, match="is empty"):
         SecretStore(tmp_path, {}).missing(["redis"])
+
+
+def test_the_public_word_is_refused_wherever_it_comes_from(tmp_path: Path) -> None:
+    with pytest.raises(RelevoError, match="Choose another one"):
+        SecretStore(tmp_path, {"redis": PUBLIC_WORD})
+    (tmp_path / "redis").write_text(PUBLIC_WORD)
+    (tmp_path / "redis").chmod(0o600)
+    with pytest.raises(RelevoError, match="Choose another one"):
+        SecretStore(tmp_path, {}).read("redis")
+
+
+def test_digits_without_quotes_are_a_password_and_a_boolean_is_not(tmp_path: Path) -> None:
+    assert SecretStore(tmp_path, {"redis": 12345678}).read("redis") == "12345678"
+    with pytest.raises(RelevoError, match="must be a text, not bool"):
+        SecretStore(tmp_path, {"redis": True})
+
+
+def test_a_passfile_tells_which_roles_have_the_public_word() -> None:
+    pgpass = f"*:*:*:relevo_monitor:{PUBLIC_WORD}\n*:*:*:relevo_rewind:x\n*:*:*:relevo_handover:{PUBLIC_WORD}\n"
+    assert public_roles(pgpass) == ["relevo_monitor", "relevo_handover"]
+    assert public_roles("") == []
+
+
+def test_a_given_secret_reaches_the_next_task_as_it_is(tmp_path: Path) -> None:
+    """Through Ansible itself, which cuts secrets out of what a module returns, and did so here."""
+    (tmp_path / "play.yml").write_text(
+        yaml.safe_dump(
+            [
+                {
+                    "hosts": "localhost",
+                    "gather_facts": False,
+                    "connection": "local",
+                    "vars": {"wanted": {"redis": "b:r\\ee ñ", "user_x": "short"}},
+                    "tasks": [
+                        {
+                            "name": "Read",
+                            "relevo.postgres.cluster_secrets": {
+                                "directory": str(tmp_path / "secrets"),
+                                "names": ["redis", "user_x", "made"],
+                                "given": "{{ wanted }}",
+                                "generate": True,
+                            },
+                            "register": "read",
+                            "no_log": True,
+                        },
+                        {
+                            "name": "Use",
+                            "ansible.builtin.copy": {
+                                "dest": str(tmp_path / "seen.json"),
+                                "content": "{{ read.secrets | to_json }}",
+                                "mode": "0600",
+                            },
+                        },
+                    ],
+                }
+            ]
+        )
+    )
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", str(tmp_path / "play.yml")],
+        env=os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    made = (tmp_path / "secrets" / "made").read_text().strip()
+    assert json.loads((tmp_path / "seen.json").read_text()) == {"redis": "b:r\\ee ñ", "user_x": "short", "made": made}
+    assert "short" not in done.stdout

@@ -113,6 +113,6 @@ def test_a_timeline_of_the_archive_that_nobody_follows_is_a_problem() -> None:
 
 
 def test_a_timeline_of_the_archive_may_be_that_of_a_silent_node() -> None:
-    silent = {"name": "b", "role": "unreachable", "error": "b: no answer in time"}
-    found = problems(topology(PRIMARY, silent), {}, [BACKUP], archived=3)
+    unreachable = {"name": "b", "role": "unreachable", "error": "b: no answer in time"}
+    found = problems(topology(PRIMARY, unreachable), {}, [BACKUP], archived=3)
     assert any("b, which does not answer, may be on it" in problem for problem in found)

@@ -22,7 +22,7 @@ def answer(name: str, in_recovery: bool, **more: Any) -> NodeState:
     return NodeState(Peer(name, name), data)
 
 
-def silent(name: str) -> NodeState:
+def unreachable(name: str) -> NodeState:
     return NodeState(Peer(name, name), error=f"{name}: refused")
 
 
@@ -49,7 +49,7 @@ def test_an_idle_standby_is_not_behind() -> None:
 
 def test_no_primary_names_the_reasons() -> None:
     with pytest.raises(TopologyError, match="a: refused; b is a standby") as caught:
-        Topology([silent("a"), answer("b", True)]).require_primary()
+        Topology([unreachable("a"), answer("b", True)]).require_primary()
     assert caught.value.kind == "no_primary"
 
 
@@ -88,6 +88,6 @@ def test_a_name_that_does_not_resolve_is_said() -> None:
 
 
 def test_a_node_that_is_known_to_be_silent_is_not_asked():
-    states = probe([Peer("one", "one.invalid")], 0.1, silent={"one": "its container is paused"})
+    states = probe([Peer("one", "one.invalid")], 0.1, unreachable={"one": "its container is paused"})
     assert states[0].error == "one: its container is paused"
     assert Topology(states).unreachable == states

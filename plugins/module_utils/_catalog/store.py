@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._errors import RelevoError
+from .._names import PUBLIC_WORD
 from .records import (
     FOREIGN_INDEX,
     KEY_PREFIX,
@@ -44,7 +45,8 @@ class RedisError(RelevoError):
     """Redis cannot be used. ``kind`` tells whether that passes by itself.
 
     ``unavailable``: away, hanging, loading, full or read-only. ``refused``: a mistake in what we were
-    told (password, rights, not a Redis), which no later run heals.
+    told (password, rights, not a Redis), which no later run heals. ``public``: it still has the word that a version
+    before 0.1.0 set in place of a password, which ``site.yml`` replaces.
     """
 
     def __init__(self, message: str, kind: str, **details: Any) -> None:
@@ -67,17 +69,11 @@ def connection_spec() -> dict[str, dict[str, Any]]:
     }
 
 
-@contextmanager
-def connected(params: Mapping[str, Any]) -> Iterator[Any]:
-    """Lend a client that connects at its first command; what redis-py raises becomes a ``RedisError``."""
-    where = f"Redis at {params['host']}:{params['port']}"
+def _client(params: Mapping[str, Any]) -> Any:
+    """A client that connects at its first command."""
     timeout = float(params["timeout"])
-    if not params["host"]:
-        raise RedisError(
-            "No Redis is named. Set catalog_redis_host, or put a node into the inventory's group redis.", "refused"
-        )
     tls: dict[str, Any] = {"ssl": True, "ssl_ca_certs": params.get("ca_certs")} if params.get("tls") else {}
-    client = redis.Redis(
+    return redis.Redis(
         host=params["host"],
         port=params["port"],
         username=params.get("username") or None,
@@ -92,6 +88,28 @@ def connected(params: Mapping[str, Any]) -> Iterator[Any]:
         retry=Retry(NoBackoff(), 0),
         **tls,
     )
+
+
+def _has_public_word(params: Mapping[str, Any]) -> bool:
+    client = _client({**params, "password": PUBLIC_WORD})
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        # Whatever else is wrong, it is not that.
+        return False
+    finally:
+        client.close()
+
+
+@contextmanager
+def connected(params: Mapping[str, Any]) -> Iterator[Any]:
+    """Lend a client that connects at its first command; what redis-py raises becomes a ``RedisError``."""
+    where = f"Redis at {params['host']}:{params['port']}"
+    if not params["host"]:
+        raise RedisError(
+            "No Redis is named. Set catalog_redis_host, or put a node into the inventory's group redis.", "refused"
+        )
+    client = _client(params)
     try:
         # No PING first: a Redis that cannot save refuses it, but would still let us read.
         yield client
@@ -119,6 +137,13 @@ def explain(error: Exception, where: str, params: Mapping[str, Any]) -> RedisErr
             )
         if not params.get("password"):
             return refused(f"{where} wants a password and none was given. Set catalog_redis_password.")
+        if _has_public_word(params):
+            return RedisError(
+                f"{where} has a public word in place of the password that was given. "
+                "Run site.yml -e secrets_replace_public=true.",
+                "public",
+                **detail,
+            )
         user = f" of user {params['username']}" if params.get("username") else ""
         return refused(f"{where} refused the password{user}. Correct catalog_redis_password.")
     if isinstance(error, redis.exceptions.NoPermissionError):

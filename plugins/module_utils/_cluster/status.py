@@ -45,10 +45,10 @@ def _given_up(topology: Data, archived: int) -> list[str]:
     primary = topology["primary"]
     if not primary or archived <= max(int(node.get("timeline") or 0) for node in topology["nodes"].values()):
         return []
-    silent = [name for name, node in topology["nodes"].items() if node["role"] == "unreachable"]
+    unreachable = [name for name, node in topology["nodes"].items() if node["role"] == "unreachable"]
     newer = f"The archive holds timeline {archived}, newer than the timeline {primary['timeline']} of {primary['name']}"
-    if silent:
-        return [f"{newer}; {' or '.join(silent)}, which does not answer, may be on it."]
+    if unreachable:
+        return [f"{newer}; {' or '.join(unreachable)}, which does not answer, may be on it."]
     return [
         f"{newer}, and nobody follows it. A restore to the latest point would look for it and fail: hand the role over "
         "once, which opens a newer timeline (failover.yml, then failback.yml)."

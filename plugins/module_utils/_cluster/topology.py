@@ -150,15 +150,15 @@ def probe(
     nodes: list[Peer],
     timeout: float,
     credentials: Credentials | None = None,
-    silent: Mapping[str, str] | None = None,
+    unreachable: Mapping[str, str] | None = None,
 ) -> list[NodeState]:
     """Ask every node at the same time; unreachable ones cost one ``timeout`` (seconds) together, not one each.
 
-    Nodes in ``silent`` are known not to answer, for the reason given there, and are not asked.
+    Nodes in ``unreachable`` are known not to answer, for the reason given there, and are not asked.
     """
-    silent = silent or {}
+    unreachable = unreachable or {}
     states = [
-        NodeState(node, error=f"{node.name}: {silent.get(node.name, f'no answer within {timeout:g} s')}")
+        NodeState(node, error=f"{node.name}: {unreachable.get(node.name, f'no answer within {timeout:g} s')}")
         for node in nodes
     ]
 
@@ -178,7 +178,9 @@ def probe(
             state.error = error.message
         state.seconds = time.monotonic() - started
 
-    threads = [threading.Thread(target=ask, args=(state,), daemon=True) for state in states if state.name not in silent]
+    threads = [
+        threading.Thread(target=ask, args=(state,), daemon=True) for state in states if state.name not in unreachable
+    ]
     for thread in threads:
         thread.start()
     deadline = time.monotonic() + 2 * timeout
@@ -272,7 +274,7 @@ class Topology:
             "primary": primary.as_dict() if primary else None,
             "primaries": [state.name for state in self.primaries],
             "standbys": [state.as_dict() | self.lag(state) for state in self.standbys],
-            "silent": [{"name": state.name, "error": state.error} for state in self.unreachable],
+            "unreachable_nodes": [{"name": state.name, "error": state.error} for state in self.unreachable],
             "nodes": {
                 state.name: state.as_dict() | (self.lag(state) if state.is_standby else {}) for state in self.states
             },

@@ -24,7 +24,7 @@ class Plan:
     """``switchover``: ``primary`` lives and hands over to ``candidate``. ``promote``: ``primary`` (who had the role
     last, as far as is known) is dead, ``candidate`` takes over. ``return``: ``candidate`` is down, and whoever
     had the role after it is lost; it returns from the archive first. ``finish``: ``candidate`` has the role already.
-    ``timeline``: the newest that a ``switchover`` or a ``promote`` ends. ``silent``: who else does not answer.
+    ``timeline``: the newest that a ``switchover`` or a ``promote`` ends. ``unreachable``: who else does not answer.
     ``unread``: what a ``promote`` costs if the WAL of the dead primary cannot be read to its end."""
 
     action: Action
@@ -34,7 +34,7 @@ class Plan:
     timeline: int = 0
     salvage_from: str = ""
     unread: str = ""
-    silent: list[str] = field(default_factory=list)
+    unreachable: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -94,12 +94,12 @@ def _plan_move(topology: dict[str, Any], ruler: str, candidate: str) -> Plan:
         ruler,
         f"Hand over from {ruler} to {candidate}.",
         int(nodes[ruler]["timeline"]),
-        silent=_silent(topology),
+        unreachable=_unreachable(topology),
     )
 
 
-def _silent(topology: dict[str, Any], besides: str = "") -> list[str]:
-    return [node["name"] for node in topology["silent"] if node["name"] != besides]
+def _unreachable(topology: dict[str, Any], besides: str = "") -> list[str]:
+    return [node["name"] for node in topology["unreachable_nodes"] if node["name"] != besides]
 
 
 def _plan_emergency(topology: dict[str, Any], preferred: str, candidate: str, force: bool) -> Plan:
@@ -140,7 +140,7 @@ def _plan_emergency(topology: dict[str, Any], preferred: str, candidate: str, fo
         # The byte after it may be the first of a segment that nobody has begun.
         segment_name(timeline, max(0, parse_lsn(chosen["replay_lsn"]) - 1)),
         _unread(topology, chosen, lost),
-        _silent(topology, besides=lost),
+        _unreachable(topology, besides=lost),
     )
 
 
@@ -150,7 +150,7 @@ def _unread(topology: dict[str, Any], chosen: dict[str, Any], lost: str) -> str:
     if not vouched(chosen, lost, int(chosen["timeline"])):
         return "What it had written and not sent is lost; how much is unknown."
     # Any one standby sufficed: it need not have been one of those that answer.
-    others = _silent(topology, besides=lost)
+    others = _unreachable(topology, besides=lost)
     exceptions = [f"only {' or '.join(others)}, which does not answer, had them"] if others else []
     exceptions.append(f"that was turned off while {name} was away")
     return (
@@ -161,12 +161,12 @@ def _unread(topology: dict[str, Any], chosen: dict[str, Any], lost: str) -> str:
 
 def _lost_primary(topology: dict[str, Any], preferred: str, besides: str = "") -> str:
     """Who had the role last: the standbys' settings say whom they followed; else the node that does not answer."""
-    silent = _silent(topology, besides)
+    unreachable = _unreachable(topology, besides)
     for standby in topology["standbys"]:
-        for name in silent:
+        for name in unreachable:
             if standby.get("follows") in (topology["nodes"][name]["host"], name):
                 return name
-    return preferred if preferred in silent or not silent else silent[0]
+    return preferred if preferred in unreachable or not unreachable else unreachable[0]
 
 
 def plan_failback(topology: dict[str, Any], preferred: str) -> Plan:

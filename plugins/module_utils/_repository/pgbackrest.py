@@ -217,10 +217,10 @@ class PgBackRest:
             raise self.failure(command, finished)
         return finished
 
-    def failure(self, command: str, finished: Finished, absent: Sequence[str] = ()) -> RelevoError:
+    def failure(self, command: str, finished: Finished, unreachable: Sequence[str] = ()) -> RelevoError:
         """The error for a command that failed, with pgBackRest's own words as details.
 
-        ``absent`` are hosts that were left out: the cause may be there.
+        ``unreachable`` are hosts that were left out: the cause may be there.
         """
         text = finished.stderr or finished.stdout
         message = explain(finished.returncode, text, self.stanza, command)
@@ -229,8 +229,8 @@ class PgBackRest:
                 "The repository's disk is full, so no WAL arrives there. Free space there, "
                 "then run this again; the servers archive what they kept back by themselves."
             )
-        if absent:
-            message += f" Did not answer: {', '.join(absent)}."
+        if unreachable:
+            message += f" Did not answer: {', '.join(unreachable)}."
         return RelevoError(message, rc=finished.returncode, stderr=text, command=command)
 
     def repository_is_full(self) -> bool:
@@ -276,11 +276,11 @@ class PgBackRest:
         finished = execute(["pgbackrest", *arguments, "server-ping", host["host"]], timeout)
         return finished is not None and finished.returncode == 0
 
-    def reachable(self, timeout: float = 5, silent: Sequence[str] = ()) -> tuple[list[str], list[str]]:
+    def reachable(self, timeout: float = 5, down: Sequence[str] = ()) -> tuple[list[str], list[str]]:
         """Return the options that leave out the hosts that do not answer, and the names of these.
 
-        Those in ``silent`` are known not to: asking a host whose name has gone costs all of ``timeout``.
-        An absent standby must not cost a backup. pgBackRest 2.55 goes on without it only after ``io-timeout``
+        Those in ``down`` are known not to: asking a host whose name has gone costs all of ``timeout``.
+        A standby that is down must not cost a backup. pgBackRest 2.55 goes on without it only after ``io-timeout``
         (a minute), waits ten minutes for one that is frozen, and its ``check`` fails.
         """
         hosts = self.hosts()
@@ -289,17 +289,17 @@ class PgBackRest:
                 f"No stanza {self.stanza} is configured in {self.config}. Check the cluster's name, then run site.yml."
             )
         with ThreadPoolExecutor(max_workers=len(hosts)) as pool:
-            asked = pool.map(lambda host: host.get("host") not in silent and self.ping(host, timeout), hosts.values())
+            asked = pool.map(lambda host: host.get("host") not in down and self.ping(host, timeout), hosts.values())
             answers = dict(zip(hosts, asked, strict=True))
         present = [number for number in sorted(hosts) if answers[number]]
-        absent = [hosts[number]["host"] for number in sorted(hosts) if not answers[number]]
+        unreachable = [hosts[number]["host"] for number in sorted(hosts) if not answers[number]]
         if not present:
             raise RelevoError(
-                f"pgBackRest reaches none of the servers of stanza {self.stanza} ({', '.join(absent)}). Start them, "
-                "and their service pgbackrest, then run this again.",
-                unreachable=absent,
+                f"pgBackRest reaches none of the servers of stanza {self.stanza} ({', '.join(unreachable)}). "
+                "Start them, and their service pgbackrest, then run this again.",
+                unreachable_nodes=unreachable,
             )
-        return only(hosts, present), absent
+        return only(hosts, present), unreachable
 
     def only_host(self, name: str) -> list[str]:
         """Options that make pgBackRest see only the host of that name (as in ``pgN-host``)."""

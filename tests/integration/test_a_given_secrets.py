@@ -1,0 +1,127 @@
+"""Passwords that are given reach the servers, and a cluster that got a public word for them gets rid of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from clients import Writer, more
+from cluster import (
+    FAILBACK,
+    FAILOVER,
+    PORTS,
+    PRIMARY,
+    REDIS,
+    REPOSITORY,
+    SECRETS,
+    STANDBY,
+    killed_play,
+    missing,
+    nothing_needs_attention,
+    play,
+    psql,
+    rows_of,
+    shell,
+)
+
+PUBLIC_WORD = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
+ROLES = ("relevo_replication", "relevo_rewind", "relevo_monitor", "relevo_handover")
+#: What a passfile, a configuration file and a SCRAM verifier each could choke on.
+GIVEN = {name: f'{name}:giv\\en "1"' for name in (*ROLES, "user_imdb")} | {"redis": 'redis:giv\\en "1"'}
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> Iterator[Path]:
+    """The variables file; afterwards the given passwords are the files', so that the other tests go on."""
+    path = tmp_path / "given.json"
+    path.write_text(json.dumps({"secrets_given": GIVEN}))
+    path.chmod(0o600)
+    yield path
+    for name, value in GIVEN.items():
+        (SECRETS / name).write_text(value + "\n")
+
+
+def may_log_in(node: str, role: str, password: str) -> bool:
+    """Over the network, as ``role`` and where its right to do so lies."""
+    options = {"relevo_replication": {"replication": "true"}, "user_imdb": {"dbname": "imdb"}}.get(
+        role, {"dbname": "postgres" if role == "relevo_rewind" else "relevo"}
+    )
+    try:
+        psycopg.connect(
+            host="127.0.0.1",
+            port=PORTS[node],
+            user="imdb" if role == "user_imdb" else role,
+            password=password,
+            sslmode="require",
+            connect_timeout=5,
+            autocommit=True,
+            **options,
+        ).close()
+    except psycopg.OperationalError as error:
+        if "password authentication failed" not in str(error):
+            raise
+        return False
+    return True
+
+
+def redis_says(password: str) -> str:
+    return shell(REDIS, "env", f"REDISCLI_AUTH={password}", "redis-cli", "ping").strip()
+
+
+def set_public_word() -> None:
+    """What the version before did: one word for each role, in each passfile, for Redis and for the user."""
+    for role in (*ROLES, "imdb"):
+        psql(PRIMARY, f"ALTER ROLE {role} PASSWORD '{PUBLIC_WORD}'")
+    for node in (PRIMARY, STANDBY, REPOSITORY):
+        shell(node, "sed", "-i", f"s/:[^:]*$/:{PUBLIC_WORD}/", "/etc/relevo/pgpass")
+    shell(REDIS, "sed", "-i", f's/^requirepass .*/requirepass "{PUBLIC_WORD}"/', "/etc/relevo/redis.conf")
+    shell(REDIS, "sv", "-w", "30", "restart", "/etc/service/redis")
+    assert may_log_in(STANDBY, "relevo_monitor", PUBLIC_WORD)
+
+
+def test_a_public_word_is_refused_and_replaced(given: Path, backed_up: None) -> None:
+    set_public_word()
+    refused = play("site.yml", "-e", f"@{given}", expect=2)
+    assert "site.yml -e secrets_replace_public=true" in refused.text
+    for what in (
+        f"the passfile of {PRIMARY}",
+        f"the passfile of {REPOSITORY}",
+        "the role imdb",
+        f"the Redis of {REDIS}",
+    ):
+        assert what in refused.text, refused.output[-3000:]
+    assert refused.changed == 0
+
+    # What the night needs goes on meanwhile.
+    play("backup.yml", "-e", "day=2", "-e", f"@{given}")
+    play(FAILOVER)
+    play(FAILBACK)
+
+    written = (SECRETS / "user_imdb").read_text()
+    (SECRETS / "user_imdb").write_text(PUBLIC_WORD)
+    with Writer() as writer:
+        replace = ("-e", f"@{given}", "-e", "secrets_replace_public=true")
+        # One end after the roles, one between the passfiles and the users, one before Redis reads its file.
+        for task in ("Write the node's key pair and passwords", "Restart Redis under runit", "Make the users"):
+            killed_play("site.yml", task, *replace)
+        play("site.yml", *replace)
+        (SECRETS / "user_imdb").write_text(written)
+        more(writer)
+    assert missing(rows_of(PRIMARY), writer.acknowledged) == []
+
+    nothing_needs_attention()
+    assert play("site.yml", "-e", f"@{given}").changed == 0
+    for role in (*ROLES, "user_imdb"):
+        assert may_log_in(PRIMARY, role, GIVEN[role]), role
+        for other in (PUBLIC_WORD, (SECRETS / role).read_text().strip()):
+            assert not may_log_in(PRIMARY, role, other), role
+    assert redis_says(GIVEN["redis"]) == "PONG"
+    for other in (PUBLIC_WORD, (SECRETS / "redis").read_text().strip()):
+        assert "PONG" not in redis_says(other)
+    # The nodes use them: the standby follows, and a hand-over logs in from node to node.
+    play(FAILOVER)
+    play(FAILBACK)
+    play("backup.yml", "-e", "day=3", "-e", f"@{given}")
