@@ -22,7 +22,7 @@ options:
     type: dict
     required: true
   nodes:
-    description: By name, what M(relevo.postgres.pg_node_facts) returned for the nodes that answered.
+    description: By name, what M(relevo.postgres.pg_node_info) returned for the nodes that answered.
     type: dict
     required: true
   backups:

@@ -142,7 +142,7 @@ class Seed:
 
 
 @dataclass(frozen=True)
-class Server:
+class PsqlTarget:
     """How psql reaches the server on this node."""
 
     bin_dir: str
@@ -360,7 +360,7 @@ def standby_message() -> str:
     return "This server is a standby, and only the primary can be seeded. Run the task on the primary's node."
 
 
-def _query(server: Server, database: str, script: str) -> Any:
+def _query(server: PsqlTarget, database: str, script: str) -> Any:
     """Run a script that prints one JSON value."""
     try:
         done = subprocess.run(
@@ -390,14 +390,14 @@ def _query(server: Server, database: str, script: str) -> Any:
     return json.loads(done.stdout)
 
 
-def _no_psql(server: Server, error: Exception) -> RelevoError:
+def _no_psql(server: PsqlTarget, error: Exception) -> RelevoError:
     return RelevoError(
         f"psql could not be started as the system user {server.os_user} from {server.bin_dir}: {error}. "
         "Check bin_dir and os_user.",
     )
 
 
-def database_owners(server: Server) -> dict[str, str]:
+def database_owners(server: PsqlTarget) -> dict[str, str]:
     """Return the databases and their owners; raise when the server is a standby."""
     answer = _query(server, "postgres", SURROUNDINGS)
     if answer["standby"]:
@@ -405,7 +405,7 @@ def database_owners(server: Server) -> dict[str, str]:
     return dict(answer["owners"])
 
 
-def records(server: Server, database: str) -> dict[str, dict[str, Any]]:
+def records(server: PsqlTarget, database: str) -> dict[str, dict[str, Any]]:
     """Return what was loaded into a database, by name."""
     return {record["name"]: record for record in _query(server, database, RECORDS)}
 
@@ -463,7 +463,7 @@ class _Feed:
             sink.write(EPILOGUE.format(sha256=hashing.sha256, bytes=hashing.bytes).encode("ascii"))
 
 
-def load(server: Server, seed: Seed, path: str, owners: Mapping[str, str], timeout: float) -> dict[str, Any] | None:
+def load(server: PsqlTarget, seed: Seed, path: str, owners: Mapping[str, str], timeout: float) -> dict[str, Any] | None:
     """Load one file and return its record and the seconds; return None when another run had loaded it meanwhile."""
     command = [
         *server.psql(seed.database),

@@ -227,7 +227,7 @@ def path_of(seed: _seed.Seed, copies: str | None) -> str:
 
 
 def recorded(
-    module: AnsibleModule, server: _seed.Server, seeds: list[_seed.Seed], owners: dict[str, str]
+    module: AnsibleModule, server: _seed.PsqlTarget, seeds: list[_seed.Seed], owners: dict[str, str]
 ) -> dict[str, Any]:
     """Return the records by database and name; in check mode a database may yet have to be made."""
     found: dict[str, Any] = {}
@@ -250,7 +250,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         entries = [_seed.as_entry(_seed.described(seed)) for seed in seeds]
         return {"changed": False, "files": entries, "described": entries}
 
-    server = _seed.Server(
+    server = _seed.PsqlTarget(
         bin_dir=parameters["bin_dir"],
         socket=parameters["login_unix_socket"],
         port=parameters["port"],

@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments import find_node
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
-from ansible_collections.relevo.postgres.plugins.modules import pg_initialise, pg_promote, pg_switchover
+from ansible_collections.relevo.postgres.plugins.modules import pg_initdb, pg_promote, pg_switchover
 
 NODES = [{"name": "a", "host": None, "port": 5432}, {"name": "b", "host": "10.0.0.2", "port": 5432}]
 
@@ -43,7 +43,7 @@ def test_an_unknown_node_is_named(module: Any) -> None:
 
 
 def test_a_cluster_is_not_made_without_what_asks_the_new_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pg_initialise, "PSYCOPG_IMPORT_ERROR", "Traceback: No module named psycopg")
-    monkeypatch.setattr(pg_initialise, "AnsibleModule", lambda **_spec: FakeModule())
+    monkeypatch.setattr(pg_initdb, "PSYCOPG_IMPORT_ERROR", "Traceback: No module named psycopg")
+    monkeypatch.setattr(pg_initdb, "AnsibleModule", lambda **_spec: FakeModule())
     with pytest.raises(FailedError, match="psycopg"):
-        pg_initialise.main()
+        pg_initdb.main()

@@ -12,7 +12,7 @@ from testinfra.host import Host
 
 Node = Callable[[str], Host]
 SECRETS = Path(__file__).resolve().parents[2] / ".secrets"
-OWN_ROLES = ("relevo_replication", "relevo_rewind", "relevo_monitor", "relevo_handover")
+INTERNAL_ROLES = ("relevo_replication", "relevo_rewind", "relevo_monitor", "relevo_handover")
 
 
 def sql(host: Host, statement: str, dbname: str = "imdb") -> str:
@@ -148,7 +148,7 @@ def test_the_nodes_keep_their_secrets_to_postgres(node: Node, name: str) -> None
         assert (file.user, file.mode) == ("postgres", 0o600)
     held = node(name).file("/etc/relevo/pgpass").content_string
     roles = [line.split(":")[3] for line in held.splitlines()]
-    assert roles == (["relevo_monitor"] if name == "pgbackrest" else list(OWN_ROLES))
+    assert roles == (["relevo_monitor"] if name == "pgbackrest" else list(INTERNAL_ROLES))
 
 
 @pytest.mark.parametrize("name", ["primary", "standby", "pgbackrest", "redis"])

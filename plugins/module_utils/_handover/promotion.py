@@ -121,7 +121,7 @@ class Promotion:
         except RelevoError as error:
             self.warnings.append(
                 f"The archive could not be asked which timelines it knows, so the new one may bear the number of one "
-                f"that was given up, and not be archived: {error.message}"
+                f"that was abandoned, and not be archived: {error.message}"
             )
             return 0
 
@@ -153,7 +153,7 @@ class Promotion:
         from_archive = self._replay_salvage(session, ARCHIVED)[0] if archived else 0
         salvaged, complete = self._replay_salvage(session, self.salvage) if self.salvage else (0, False)
         seconds = time.monotonic() - started
-        abandoned_timelines.skip(self.server, timeline, newest)
+        abandoned_timelines.reserve(self.server, timeline, newest)
         # The server itself replays all that it has before it ends recovery (xlogrecovery.c, CheckForStandbyTrigger).
         if not session.flag("SELECT pg_promote(true, 60)", timeout=90):
             raise RelevoError(f"{self.own.name} was not promoted within 60 s. Look at its log, then run this again.")

@@ -42,13 +42,13 @@ class Marker:
         at = datetime.now(UTC).isoformat(timespec="seconds")
         return cls(kind, node, by, at, successor, timeline, reason)
 
-    def in_force(self, own_timeline: int) -> bool:
-        """Whether it still forbids the start of a server on ``own_timeline``.
+    def in_force(self, local_timeline: int) -> bool:
+        """Whether it still forbids the start of a server on ``local_timeline``.
 
         A fence holds for the primary that was fenced. A server on a newer timeline was promoted since, so a marker
         left on a candidate is harmless even if nobody could remove it.
         """
-        return self.kind == "rejoin" or self.timeline <= 0 or own_timeline <= self.timeline
+        return self.kind == "rejoin" or self.timeline <= 0 or local_timeline <= self.timeline
 
     def describe(self) -> str:
         parts = [f"by {self.by}", f"at {self.at}"]

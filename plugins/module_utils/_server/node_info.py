@@ -15,8 +15,8 @@ from .server import Server
 from .service import Service
 
 
-def node_facts(service: Service, server: Server | None = None) -> dict[str, Any]:
-    """The shape that ``pg_node_facts`` returns."""
+def node_info(service: Service, server: Server | None = None) -> dict[str, Any]:
+    """The shape that ``pg_node_info`` returns."""
     server = server or Server()
     control = server.control_data() if server.initialised else None
     # Before its first checkpoint a promoted server's new timeline stands in the second field only.

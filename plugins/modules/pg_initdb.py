@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: pg_initialise
+module: pg_initdb
 short_description: Make the data directory of a new cluster
 version_added: 0.1.0
 description:
   - Runs C(initdb) with data checksums, SCRAM for the network and peer for the socket, and starts the server.
   - The directory is made under another name and renamed, so a run that was cut off leaves nothing that could start.
   - Does nothing where a data directory is.
+requirements:
+  - psycopg >= 3.1
 author: The Relevo authors (@relevo)
 options:
   service_manager:
@@ -36,7 +38,7 @@ attributes:
 
 EXAMPLES = r"""
 - name: Make the cluster on the preferred primary
-  relevo.postgres.pg_initialise:
+  relevo.postgres.pg_initdb:
     service_manager: runit
 """
 
@@ -116,7 +118,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    # To ask the new server whether it takes writes.
+    # To wait until the new server takes writes.
     require_libraries(module, {"psycopg": PSYCOPG_IMPORT_ERROR})
     run_module(module, work)
 

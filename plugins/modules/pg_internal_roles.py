@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: pg_own_roles
-short_description: Make the collection's own logins and database on the primary
+module: pg_internal_roles
+short_description: Make the collection's internal logins and database on the primary
 version_added: 0.1.0
 description:
   - Makes C(relevo_replication), C(relevo_rewind), C(relevo_monitor) and C(relevo_handover), each with the least it
@@ -27,8 +27,8 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Make our own roles
-  relevo.postgres.pg_own_roles:
+- name: Make the collection's roles
+  relevo.postgres.pg_internal_roles:
     passwords: "{{ secrets }}"
 """
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: pg_node_facts
+module: pg_node_info
 short_description: What a node's own disk and service manager say about its server
 version_added: 0.1.0
 description:
@@ -28,7 +28,7 @@ attributes:
 
 EXAMPLES = r"""
 - name: Look at the node
-  relevo.postgres.pg_node_facts:
+  relevo.postgres.pg_node_info:
     service_manager: runit
   register: node
 """
@@ -49,12 +49,12 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._server.node_info import node_facts
+from ansible_collections.relevo.postgres.plugins.module_utils._server.node_info import node_info
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import service_for
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
-    return {"changed": False, "node": node_facts(service_for(module.params["service_manager"]))}
+    return {"changed": False, "node": node_info(service_for(module.params["service_manager"]))}
 
 
 def main() -> None:

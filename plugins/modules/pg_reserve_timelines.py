@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: pg_skip_timelines
-short_description: Keep a promotion from using the number of a timeline that was given up
+module: pg_reserve_timelines
+short_description: Keep a promotion from using the number of an abandoned timeline
 version_added: 0.1.0
 description:
   - Runs on the node of a standby that is about to be promoted. The archive may know timelines that nobody follows any
     more; a server without a C(restore_command) does not know of them, and would open a timeline of the same number,
     whose files the archive then refuses.
-  - Puts a file that only takes the number into C(pg_wal) for each of them. The start guard removes those files again
+  - Puts a file that only reserves the number into C(pg_wal) for each of them. The start guard removes those files again
     when the standby is restarted instead of promoted.
 author: The Relevo authors (@relevo)
 options:
@@ -26,7 +26,7 @@ options:
     type: str
     required: true
   required:
-    description: Whether to fail when the archive cannot be asked; else RV(notice) says so.
+    description: Whether to fail when the archive cannot be asked; otherwise RV(notice) says so.
     type: bool
     default: true
   timeout:
@@ -35,21 +35,21 @@ options:
     default: 4
 attributes:
   check_mode:
-    description: Says nothing about what it would do; the hand-over that follows does.
-    support: none
+    description: Says which numbers it would reserve.
+    support: full
 """
 
 EXAMPLES = r"""
-- name: Skip the numbers of the timelines that were given up
-  relevo.postgres.pg_skip_timelines:
+- name: Reserve the numbers of abandoned timelines
+  relevo.postgres.pg_reserve_timelines:
     timeline: 1
     stanza: main
   delegate_to: postgres_slave
 """
 
 RETURN = r"""
-skipped:
-  description: The numbers that were taken by this call.
+reserved:
+  description: The numbers that were, or in check mode would be, reserved by this call.
   returned: success
   type: list
   elements: int
@@ -78,9 +78,10 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     except RelevoError as error:
         if given["required"]:
             raise
-        return {"changed": False, "skipped": [], "notice": error.message}
-    skipped = abandoned_timelines.skip(Server(), given["timeline"], newest)
-    return {"changed": bool(skipped), "skipped": skipped, "notice": ""}
+        return {"changed": False, "reserved": [], "notice": error.message}
+    reserve = abandoned_timelines.unreserved if module.check_mode else abandoned_timelines.reserve
+    numbers = reserve(Server(), given["timeline"], newest)
+    return {"changed": bool(numbers), "reserved": numbers, "notice": ""}
 
 
 def main() -> None:
@@ -91,7 +92,7 @@ def main() -> None:
             "required": {"type": "bool", "default": True},
             "timeout": {"type": "float", "default": 4},
         },
-        supports_check_mode=False,
+        supports_check_mode=True,
     )
     run_module(module, work)
 
