@@ -10,8 +10,8 @@ name: inventory_faults
 short_description: Say what is wrong with an inventory
 version_added: 0.1.0
 description:
-  - Looks for empty groups, for clusters without exactly one preferred primary, for nodes without a service manager, and
-    for names of which no replication slot of their own can be made.
+  - Looks for empty groups, for clusters without exactly one preferred primary, for nodes without a service manager,
+    for names of which no replication slot of their own can be made, and for a C(postgresql_version) that cannot be.
   - A play whose groups are empty would otherwise succeed over "no hosts matched".
 author: The Relevo authors (@relevo)
 positional: hostvars, required
@@ -46,10 +46,21 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ansible_collections.relevo.postgres.plugins.filter.cluster_nodes import cluster_nodes
+from ansible_collections.relevo.postgres.plugins.filter.postgresql_paths import default_version, version_fault
 from ansible_collections.relevo.postgres.plugins.filter.preferred_primaries import preferred_primaries
 from ansible_collections.relevo.postgres.plugins.module_utils._names import MAX_SLOT_NAME, slot_name
 
+VERSION = "postgresql_version"
 SERVICE_MANAGERS = ("runit", "systemd")
+
+
+def version_faults(cluster: str, versions: Mapping[str, str]) -> list[str]:
+    """What is wrong with the major versions of the nodes of one cluster, by node."""
+    faults = [f"{name}: {fault}" for name, version in versions.items() if (fault := version_fault(version))]
+    if not faults and len(set(versions.values())) > 1:
+        given = ", ".join(f"{version} on {name}" for name, version in versions.items())
+        faults.append(f'The nodes of the cluster "{cluster}" have several {VERSION}s: {given}. Give all of them one.')
+    return faults
 
 
 def slot_faults(names: Iterable[str]) -> list[str]:
@@ -98,7 +109,9 @@ def inventory_faults(
         if hosts[name].get("node_service_manager") not in SERVICE_MANAGERS
     ]
     for cluster in preferred_by_cluster:
-        faults += slot_faults(node["name"] for node in cluster_nodes(servers, hosts, cluster))
+        names = [node["name"] for node in cluster_nodes(servers, hosts, cluster)]
+        faults += slot_faults(names)
+        faults += version_faults(cluster, {name: str(hosts[name].get(VERSION, default_version())) for name in names})
     return faults
 
 

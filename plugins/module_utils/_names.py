@@ -8,15 +8,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-PGDATA = Path("/var/lib/postgresql/17/main")
-PG_BINDIR = Path("/usr/lib/postgresql/17/bin")
+#: The home of postgres, the data volume of a container; below it a directory for each major version, as Debian has it.
+DATA_ROOT = Path("/var/lib/postgresql")
 SOCKET_DIR = Path("/var/run/postgresql")
 CONFIG_DIR = Path("/etc/relevo")
 CONFIG_FILE = CONFIG_DIR / "postgresql.conf"
 REPLICATION_CONF = CONFIG_DIR / "conf.d" / "90-replication.conf"
 PASSFILE = CONFIG_DIR / "pgpass"
 CA_FILE = CONFIG_DIR / "tls" / "ca.crt"
-MARKER_DIR = Path("/var/lib/postgresql/relevo")
+MARKER_DIR = DATA_ROOT / "relevo"
 
 OWN_DATABASE = "relevo"
 REPLICATION_ROLE = "relevo_replication"
@@ -32,6 +32,16 @@ HANDOVER_LOCK = (0x52454C45, 1)
 
 #: NAMEDATALEN - 1, the longest name of a slot.
 MAX_SLOT_NAME = 63
+
+
+def data_directory(version: str) -> Path:
+    """Where the data of a major version are, on every kind of node."""
+    return DATA_ROOT / version / "main"
+
+
+def bin_directory(version: str) -> Path:
+    """Where Debian's packages put the programs of a major version."""
+    return Path("/usr/lib/postgresql") / version / "bin"
 
 
 def slot_name(node: str) -> str:

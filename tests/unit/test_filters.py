@@ -6,6 +6,7 @@ import pytest
 
 from ansible_collections.relevo.postgres.plugins.filter.cluster_nodes import cluster_nodes
 from ansible_collections.relevo.postgres.plugins.filter.inventory_faults import inventory_faults
+from ansible_collections.relevo.postgres.plugins.filter.postgresql_paths import default_version
 from ansible_collections.relevo.postgres.plugins.filter.preferred_primaries import preferred_primaries
 from ansible_collections.relevo.postgres.plugins.module_utils._names import slot_name
 
@@ -70,6 +71,19 @@ def test_two_clusters_may_have_the_same_slots() -> None:
 )
 def test_the_slot_of_a_node(node: str, slot: str) -> None:
     assert slot_name(node) == slot
+
+
+def test_the_versions_of_a_cluster() -> None:
+    """As numbers or as text, but major versions, new enough, and one for all nodes."""
+    assert faults_of_names("a", "b", a={"postgresql_version": 18}, b={"postgresql_version": "18"}) == []  # type: ignore[dict-item]
+    assert faults_of_names("a", "b", a={"postgresql_version": default_version()}) == []
+    assert faults_of_names("a", a={"postgresql_version": "17.2"}) == [
+        "a: postgresql_version is 17.2. Give a major version alone, 17 or newer."
+    ]
+    assert "a: postgresql_version is 16." in faults_of_names("a", a={"postgresql_version": "16"})[0]
+    assert faults_of_names("a", "b", a={"postgresql_version": "19"}, b={"postgresql_version": "18"}) == [
+        'The nodes of the cluster "main" have several postgresql_versions: 19 on a, 18 on b. Give all of them one.'
+    ]
 
 
 def test_each_fault_of_an_inventory_is_named() -> None:

@@ -12,12 +12,14 @@ import signal
 import struct
 import subprocess
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from .. import _names
 from .._durable import sync_directory as sync_directory
 from .._errors import RelevoError
 from .._wait import wait_until
+from .installation import configured_version
 from .peer import Peer
 
 #: Settings that a restore or a rewind leaves in postgresql.auto.conf, where they would override our own file.
@@ -41,7 +43,7 @@ def run_as_postgres(command: list[str], timeout: float, **environment: str) -> s
     """Run a program as the operating-system user postgres, with a deadline in seconds."""
     account = pwd.getpwnam("postgres")
     # Outside the C locale the programs' messages and pg_controldata's labels are translated.
-    env = {"PATH": f"{_names.PG_BINDIR}:/usr/bin:/bin", "HOME": account.pw_dir, "LC_ALL": "C.UTF-8", **environment}
+    env = {"PATH": "/usr/bin:/bin", "HOME": account.pw_dir, "LC_ALL": "C.UTF-8", **environment}
     as_root = os.geteuid() == 0
     try:
         return subprocess.run(
@@ -80,11 +82,21 @@ def write_file(path: Path, content: str, mode: int = 0o600) -> None:
 
 
 class Server:
-    """The one server of this node."""
+    """The one server of this node; without ``pgdata``, the one that its configuration names."""
 
-    def __init__(self, pgdata: Path = _names.PGDATA, replication_conf: Path = _names.REPLICATION_CONF) -> None:
-        self.pgdata = pgdata
+    def __init__(self, pgdata: Path | None = None, replication_conf: Path = _names.REPLICATION_CONF) -> None:
+        self._pgdata = pgdata
         self.replication_conf = replication_conf
+
+    # Read when it is first needed: a node that is not configured yet is an error of the one who needs it.
+    @cached_property
+    def pgdata(self) -> Path:
+        return self._pgdata or _names.data_directory(configured_version())
+
+    @property
+    def bin_directory(self) -> Path:
+        """The programs of this server's major version."""
+        return _names.bin_directory(self.pgdata.parent.name)
 
     # --- what is there -------------------------------------------------------------------------------------------
 
@@ -94,7 +106,7 @@ class Server:
 
     def control_data(self) -> ControlData:
         """Read the control file with ``pg_controldata``."""
-        done = run_as_postgres([str(_names.PG_BINDIR / "pg_controldata"), str(self.pgdata)], timeout=10)
+        done = run_as_postgres([str(self.bin_directory / "pg_controldata"), str(self.pgdata)], timeout=10)
         if done.returncode:
             raise RelevoError(f"pg_controldata failed on {self.pgdata}: {done.stderr.strip()}")
         values = dict(line.split(":", 1) for line in done.stdout.splitlines() if ":" in line)
