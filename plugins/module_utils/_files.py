@@ -1,7 +1,7 @@
 # Copyright (c) The Relevo authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A set of files on a node, written in one go: what a role would otherwise need a task a file for."""
+"""A set of files on a node, written in one go: a role would otherwise need one task per file."""
 
 from __future__ import annotations
 

@@ -171,7 +171,7 @@ def observe(server: Server) -> LocalState:
     control = server.control_data()
     return LocalState(
         control.system_identifier,
-        # Before its first checkpoint a promoted server's new timeline stands here only.
+        # Before its first checkpoint a promoted server's new timeline is here only.
         max(control.timeline, control.min_recovery_timeline),
         control.state,
         standby,

@@ -11,7 +11,8 @@ short_description: Write a set of files and directories in one task
 version_added: 0.1.0
 description:
   - Writes each file as a whole, so that no reader ever meets half of it, and says which ones changed.
-  - One task for all files of a node, where M(ansible.builtin.copy) would need a task of two thirds of a second each.
+  - One task for all files of a node, where M(ansible.builtin.copy) would need one per file, at two thirds of
+    a second each.
 author: The Relevo authors (@relevo)
 options:
   files:

@@ -70,7 +70,7 @@ EXAMPLES = r"""
 RETURN = r"""
 plan:
   description:
-    - C(action) is V(switchover) (C(primary) lives and hands over), V(promote) (C(primary) is dead), V(return)
+    - C(action) is V(switchover) (C(primary) lives and hands over), V(promote) (C(primary) is dead), V(recover)
       (C(primary) is lost for good and C(candidate), which was primary before, returns from the archive) or V(finish)
       (C(candidate) is primary already). C(message) says it in words, C(timeline) is the one that ends, and
       C(unreachable) names the other nodes that do not answer.

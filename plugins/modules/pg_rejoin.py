@@ -104,7 +104,7 @@ RETURN = r"""
 method:
   description:
     - What made the node a standby, or in check mode would be tried first. V(none) where it follows already, V(follow)
-      for a running standby whose settings were changed, else V(clean), V(rewind), V(restore) or V(basebackup).
+      for a running standby whose settings were changed, otherwise V(clean), V(rewind), V(restore) or V(basebackup).
   returned: success
   type: str
   sample: clean

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.archive_gap import (
-    SEGMENT_SIZE,
     Span,
     oldest_needed,
     spans,
 )
-from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import Fork
+from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import SEGMENT_SIZE, Fork
 
 
 def test_the_whole_segments_before_the_fork_are_needed() -> None:

@@ -11,7 +11,10 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments 
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
 from ansible_collections.relevo.postgres.plugins.modules import pg_initdb, pg_promote, pg_switchover
 
-NODES = [{"name": "a", "host": None, "port": 5432}, {"name": "b", "host": "10.0.0.2", "port": 5432}]
+NODES: list[dict[str, Any]] = [
+    {"name": "a", "host": None, "port": 5432},
+    {"name": "b", "host": "10.0.0.2", "port": 5432},
+]
 
 
 class FailedError(Exception):

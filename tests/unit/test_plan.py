@@ -64,7 +64,7 @@ def test_an_old_primary_returns_when_its_successor_is_lost_and_only_with_force()
     with pytest.raises(RelevoError, match="No node of the cluster answers"):
         plan_failover(seen, "a", "a")
     plan = plan_failover(seen, "a", "a", force=True)
-    assert (plan.action, plan.candidate, plan.primary) == ("return", "a", "b")
+    assert (plan.action, plan.candidate, plan.primary) == ("recover", "a", "b")
 
 
 def test_an_unknown_candidate_is_refused_and_the_nodes_are_named() -> None:

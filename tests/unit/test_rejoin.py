@@ -151,9 +151,9 @@ def test_a_method_that_was_asked_for_is_used_on_a_standby_that_follows() -> None
     assert decide(replace(REQUEST, method="restore"), FOLLOWING, SOURCE).methods == ("restore",)
 
 
-@pytest.mark.parametrize("change", [{"streams": False}, {"configured": False}])
-def test_a_running_standby_is_pointed_at_the_primary(change: dict[str, bool]) -> None:
-    assert decide(REQUEST, replace(FOLLOWING, **change), SOURCE).first == "follow"
+@pytest.mark.parametrize("situation", [replace(FOLLOWING, streams=False), replace(FOLLOWING, configured=False)])
+def test_a_running_standby_is_pointed_at_the_primary(situation: Situation) -> None:
+    assert decide(REQUEST, situation, SOURCE).first == "follow"
 
 
 def test_a_running_standby_of_the_old_primary_follows_up_to_the_fork() -> None:

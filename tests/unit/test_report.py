@@ -46,7 +46,7 @@ def play(tmp_path: Path, *arguments: str) -> str:
 
 
 @pytest.mark.parametrize("arguments", [(), ("--check",)])
-def test_the_text_is_printed_once_as_it_is_and_in_its_place(tmp_path, arguments):
+def test_the_text_is_printed_once_as_it_is_and_in_its_place(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     output = play(tmp_path, *arguments)
     assert "\n║ first 'line' ║\n║ {second: \"line\"} ║\n" in output
     assert output.count("first 'line'") == 1
@@ -55,5 +55,5 @@ def test_the_text_is_printed_once_as_it_is_and_in_its_place(tmp_path, arguments)
     assert "changed=0" in output
 
 
-def test_verbosity_is_honoured(tmp_path):
+def test_verbosity_is_honoured(tmp_path: Path) -> None:
     assert "\nfor the curious\n" in play(tmp_path, "-v")

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.fence_
 from ansible_collections.relevo.postgres.plugins.module_utils._server.guard_config import GuardConfig
 from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
+from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 from ansible_collections.relevo.postgres.plugins.module_utils._start_guard import (
     LocalState,
     Repository,
@@ -264,7 +266,7 @@ def test_a_verdict_is_said_once_and_again_after_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = [1000.0]
-    monkeypatch.setattr(_start_guard.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(_start_guard, "record_status", lambda *_arguments: None)
     log, waiting = VerdictLog(tmp_path), Verdict("wait", "nobody answers", "Start somebody.")
 
@@ -292,7 +294,7 @@ def test_the_verdict_is_left_for_status(tmp_path: Path, monkeypatch: pytest.Monk
 def test_an_unusable_configuration_refuses(tmp_path: Path) -> None:
     file = tmp_path / "guard.json"
     file.write_text("{")
-    node, found = _start_guard.evaluate(_start_guard.Server(tmp_path), file)
+    node, found = _start_guard.evaluate(Server(tmp_path), file)
     assert (node, found.action) == ("this node", "refuse")
     assert "site.yml" in found.advice
 

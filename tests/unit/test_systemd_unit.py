@@ -20,7 +20,8 @@ TEMPLATES = Path(__file__).resolve().parents[2] / "roles" / "postgresql" / "temp
 def unit() -> list[str]:
     """The lines of the template, which carries the name that the modules use."""
     text = (TEMPLATES / f"{Systemd('postgresql').unit}.j2").read_text(encoding="utf-8")
-    return Template(text).render(__postgresql_paths=postgresql_paths(VERSION)).splitlines()
+    rendered: str = Template(text).render(__postgresql_paths=postgresql_paths(VERSION))
+    return rendered.splitlines()
 
 
 def test_a_clean_end_is_final_and_a_crash_is_not(unit: list[str]) -> None:

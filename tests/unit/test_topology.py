@@ -87,7 +87,7 @@ def test_a_name_that_does_not_resolve_is_said() -> None:
         resolve("no-such-host.invalid", 5)
 
 
-def test_a_node_that_is_known_to_be_silent_is_not_asked():
+def test_a_node_that_is_known_not_to_answer_is_not_asked() -> None:
     states = probe([Peer("one", "one.invalid")], 0.1, unreachable={"one": "its container is paused"})
     assert states[0].error == "one: its container is paused"
     assert Topology(states).unreachable == states

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 from testinfra.host import Host
 
 Node = Callable[[str], Host]
@@ -26,11 +27,8 @@ def login(port: int, **options: str) -> psycopg.Connection[tuple[object, ...]]:
     """A client outside, through the published port."""
     password = (SECRETS / "user_imdb").read_text().strip()
     defaults = {"host": "127.0.0.1", "user": "imdb", "dbname": "imdb", "password": password, "sslmode": "verify-full"}
-    return psycopg.connect(
-        **defaults | {"sslrootcert": str(SECRETS / "tls" / "ca.crt")} | options,
-        port=port,
-        connect_timeout=5,
-    )
+    given = defaults | {"sslrootcert": str(SECRETS / "tls" / "ca.crt")} | options
+    return psycopg.connect(make_conninfo(**given, port=port, connect_timeout=5))
 
 
 @pytest.mark.parametrize(("name", "in_recovery"), [("primary", "f"), ("standby", "t")])

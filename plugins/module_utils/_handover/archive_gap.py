@@ -103,7 +103,7 @@ class ArchiveGap:
         if done.returncode:
             raise RelevoError(
                 f"{path} could not be pushed to the archive: {done.stderr.strip()} "
-                "Until it is there a restore would end before it. Mend the repository, then run this again."
+                "Until it is there a restore would end before it. Fix the repository, then run this again."
             )
 
     def _wait_for_history(self) -> None:

@@ -24,7 +24,7 @@ from .._wait import wait_until
 
 
 @dataclass
-class ArchiveReturn:
+class ArchiveRecovery:
     """Makes the stopped server of this node a standby that follows the archive; it is promoted afterwards."""
 
     node: str

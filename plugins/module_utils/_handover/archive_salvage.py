@@ -43,7 +43,7 @@ def fetch_segments(stanza: str, first: str, directory: Path = DIRECTORY, timeout
         if called.returncode:
             raise RelevoError(
                 f"{name} could not be fetched from the archive, which may be the only one that has it: "
-                f"{called.stderr.strip() or f'exit {called.returncode}'}. Nobody was promoted. Mend the repository and "
+                f"{called.stderr.strip() or f'exit {called.returncode}'}. Nobody was promoted. Fix the repository and "
                 "run this again, or lose what it has with -e force=true."
             )
         found.append(name)

@@ -16,13 +16,13 @@ from .._cluster.synchronous import vouched
 from .._errors import RelevoError
 from .._server.lsn import parse_lsn, segment_name
 
-Action = Literal["switchover", "promote", "return", "finish"]
+Action = Literal["switchover", "promote", "recover", "finish"]
 
 
 @dataclass(frozen=True)
 class Plan:
     """``switchover``: ``primary`` lives and hands over to ``candidate``. ``promote``: ``primary`` (who had the role
-    last, as far as is known) is dead, ``candidate`` takes over. ``return``: ``candidate`` is down, and whoever
+    last, as far as is known) is dead, ``candidate`` takes over. ``recover``: ``candidate`` is down, and whoever
     had the role after it is lost; it returns from the archive first. ``finish``: ``candidate`` has the role already.
     ``timeline``: the newest that a ``switchover`` or a ``promote`` ends. ``unreachable``: who else does not answer.
     ``unread``: what a ``promote`` costs if the WAL of the dead primary cannot be read to its end."""
@@ -107,7 +107,7 @@ def _plan_emergency(topology: dict[str, Any], preferred: str, candidate: str, fo
     best = best_standby(topology)
     if candidate and force and nodes[candidate]["role"] != "standby":
         return Plan(
-            "return",
+            "recover",
             candidate,
             _lost_primary(topology, preferred, besides=candidate),
             f"Let {candidate} return from the archive, and promote it.",

@@ -314,7 +314,7 @@ class Rejoin:
         tried = "; ".join(f"{failure['method']}: {failure['error'].rstrip('.')}" for failure in self.failures)
         raise RelevoError(
             f"{self.request.node} could not be made a standby of {self.request.primary.name}: {tried}. "
-            "Mend the last of these, then run rejoin.yml again.",
+            "Fix the last error, then run rejoin.yml again.",
             failures=self.failures,
             actions=self.actions,
         )
@@ -331,7 +331,7 @@ class Rejoin:
                 return
             raise RelevoError(
                 f"{error.message} {self.request.node} holds WAL that is nowhere else and that a rejoin would delete. "
-                "Its data was not changed. Mend the repository and run this again, or give that WAL up with "
+                "Its data was not changed. Fix the repository and run this again, or give that WAL up with "
                 "discard_unarchived."
             ) from error
         if done.pushed:
@@ -438,7 +438,7 @@ class Rejoin:
         """Empty the fence record that the repository host may keep for this node.
 
         It could not harm the standby, and it is void once this node is promoted again, so a repository that does not
-        answer is no failure here.
+        answer is not a failure here.
         """
         try:
             if withdraw_record(self.request.stanza, self.request.node):

@@ -74,7 +74,7 @@ class Marker:
                 reason=str(given.get("reason") or ""),
             )
         except (ValueError, KeyError, TypeError, AttributeError):
-            return cls.unreadable(kind, "its content is no marker")
+            return cls.unreadable(kind, "its content is not a marker")
 
     @classmethod
     def unreadable(cls, kind: Kind, why: str) -> Marker:

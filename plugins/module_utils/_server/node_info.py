@@ -19,7 +19,7 @@ def node_info(service: Service, server: Server | None = None) -> dict[str, Any]:
     """The shape that ``pg_node_info`` returns."""
     server = server or Server()
     control = server.control_data() if server.initialised else None
-    # Before its first checkpoint a promoted server's new timeline stands in the second field only.
+    # Before its first checkpoint a promoted server's new timeline is in the second field only.
     timeline = max(control.timeline, control.min_recovery_timeline) if control else 0
     fence, rejoin = marker.read("fence"), marker.read("rejoin")
     guard = _names.MARKER_DIR / "guard-status.json"
@@ -31,7 +31,7 @@ def node_info(service: Service, server: Server | None = None) -> dict[str, Any]:
         "standby": server.initialised and server.is_standby_configured,
         "running": server.postmaster_pid() is not None,
         "wanted": service.wanted(),
-        # A marker that a later promotion of this node made void is no news.
+        # A marker that a later promotion of this node made void is not news.
         "fence": asdict(fence) if fence and fence.in_force(timeline) else None,
         "rejoin": asdict(rejoin) if rejoin else None,
         "guard": json.loads(guard.read_text()) if guard.exists() else None,

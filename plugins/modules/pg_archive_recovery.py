@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: pg_archive_return
+module: pg_archive_recovery
 short_description: Make an old primary a standby that follows the archive, when its successor is lost for good
 version_added: 0.1.0
 description:
@@ -41,7 +41,7 @@ attributes:
 
 EXAMPLES = r"""
 - name: Let the old primary return
-  relevo.postgres.pg_archive_return:
+  relevo.postgres.pg_archive_recovery:
     node: postgres_master
     stanza: main
     service_manager: runit
@@ -63,7 +63,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils._handover.archive_recovery import ArchiveReturn
+from ansible_collections.relevo.postgres.plugins.module_utils._handover.archive_recovery import ArchiveRecovery
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import service_for
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
@@ -74,7 +74,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         return {"changed": True}
     given = module.params
     service = service_for(given["service_manager"])
-    return {"changed": True, **ArchiveReturn(given["node"], given["stanza"], service, given["timeout"]).run()}
+    return {"changed": True, **ArchiveRecovery(given["node"], given["stanza"], service, given["timeout"]).run()}
 
 
 def main() -> None:

@@ -19,13 +19,13 @@ PATIENCE = 60.0
 INTERVAL = 5.0
 
 
-class FrozenError(Exception):
+class ContainerPausedError(Exception):
     """It was paused for longer than anybody would wait."""
 
 
 @contextmanager
 def watched(state: Callable[[], str], patience: float = PATIENCE, interval: float = INTERVAL) -> Iterator[None]:
-    """Raise ``FrozenError`` in the midst of the block when ``state()`` says ``paused`` for ``patience`` seconds.
+    """Raise ``ContainerPausedError`` in the block when ``state()`` says ``paused`` for ``patience`` seconds.
 
     Only in a process's main thread, which a signal interrupts while it waits for an answer. An engine that does not
     answer says nothing about the container.
@@ -46,7 +46,7 @@ def watched(state: Callable[[], str], patience: float = PATIENCE, interval: floa
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         if not ended.is_set():
-            raise FrozenError
+            raise ContainerPausedError
 
     before = signal.signal(signal.SIGUSR1, interrupt)
     watcher = threading.Thread(target=watch, daemon=True)

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.plugin_utils._frozen import FrozenError, watched
+from ansible_collections.relevo.postgres.plugins.plugin_utils._paused_container import ContainerPausedError, watched
 
 
 def wait() -> bool:
@@ -19,9 +19,9 @@ def wait() -> bool:
     return threading.Event().wait(0.5)
 
 
-def test_a_wait_for_a_paused_container_is_interrupted() -> None:
+def test_a_wait_for_a_frozen_is_interrupted() -> None:
     before = signal.getsignal(signal.SIGUSR1)
-    with pytest.raises(FrozenError), watched(lambda: "paused", patience=0.05, interval=0.01):
+    with pytest.raises(ContainerPausedError), watched(lambda: "paused", patience=0.05, interval=0.01):
         wait()
     assert signal.getsignal(signal.SIGUSR1) is before
 
