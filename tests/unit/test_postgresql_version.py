@@ -15,6 +15,7 @@ from ansible_collections.relevo.postgres.plugins.filter.postgresql_paths import 
     default_version,
     postgresql_paths,
 )
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._nodes.container import ContainerNode
 from ansible_collections.relevo.postgres.plugins.module_utils._server import server as servers
@@ -103,8 +104,10 @@ def test_a_node_knows_its_version_by_its_configuration(tmp_path: Path, monkeypat
     assert server.bin_directory == Path("/usr/lib/postgresql/23/bin")
 
 
-def test_a_node_that_is_not_configured_is_an_error_only_of_who_asks(tmp_path: Path) -> None:
-    assert servers.Server()
+def test_a_node_that_is_not_configured_has_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_names, "CONFIG_FILE", tmp_path / "postgresql.conf")
+    # Every kind of node is asked whether a server runs there.
+    assert servers.Server().postmaster_pid() is None
     with pytest.raises(RelevoError, match=r"is not configured: there is no .*postgresql.conf. Run site.yml first"):
         configured_version(tmp_path / "postgresql.conf")
 

@@ -135,7 +135,9 @@ class Server:
         return state, checkpoint
 
     def postmaster_pid(self) -> int | None:
-        """The postmaster's process id, or None when no such process lives."""
+        """The postmaster's process id, or None when no such process lives, as on a node that is not configured."""
+        if self._pgdata is None and not _names.CONFIG_FILE.exists():
+            return None
         try:
             pid = int((self.pgdata / "postmaster.pid").read_text().split("\n", 1)[0])
             os.kill(pid, 0)
