@@ -40,9 +40,10 @@ _value:
   elements: dict
 """
 
-
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+from ansible_collections.relevo.postgres.plugins.filter.node_address import node_address
 
 
 def cluster_nodes(
@@ -52,7 +53,7 @@ def cluster_nodes(
     # Ansible puts a host's variables together anew each time that it is asked for them, in 20 ms.
     hosts = {name: hostvars[name] for name in names}
     return [
-        {"name": name, "host": host.get("node_address", name), "port": int(host.get("node_port", 5432))}
+        {"name": name, "host": node_address(name, hosts), "port": int(host.get("node_port", 5432))}
         for name, host in hosts.items()
         if host.get("cluster_name", "main") == cluster_name
     ]

@@ -131,6 +131,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._handover.promotio
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments import (
     credentials_of,
+    find_node,
     nodes_of,
     nodes_spec,
 )
@@ -141,7 +142,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     nodes = nodes_of(module.params)
     salvage = module.params["salvage"]
     promotion = Promotion(
-        own=next(node for node in nodes if node.name == module.params["node"]),
+        own=find_node(nodes, module.params["node"]),
         nodes=nodes,
         old_primary=module.params["old_primary"],
         by=module.params["by"],

@@ -102,31 +102,23 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.switchover import Limits, Switchover
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments import (
     credentials_of,
+    find_node,
     nodes_of,
     nodes_spec,
 )
-from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import service_for
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR, Session
-
-
-def find(nodes: list[Peer], name: str) -> Peer:
-    for node in nodes:
-        if node.name == name:
-            return node
-    raise RelevoError(f"{name} is not among the nodes. Nothing was changed; check the inventory.")
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     nodes = nodes_of(module.params)
     switchover = Switchover(
-        own=find(nodes, module.params["node"]),
-        candidate=find(nodes, module.params["candidate"]),
+        own=find_node(nodes, module.params["node"]),
+        candidate=find_node(nodes, module.params["candidate"]),
         nodes=nodes,
         by=module.params["by"],
         service=service_for(module.params["service_manager"]),

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from .._errors import RelevoError
 from .peer import Peer
 from .session import Credentials
 
@@ -30,6 +32,14 @@ def nodes_spec() -> dict[str, Any]:
 
 def nodes_of(parameters: dict[str, Any]) -> list[Peer]:
     return [Peer.from_dict(given) for given in parameters["nodes"]]
+
+
+def find_node(nodes: Iterable[Peer], name: str) -> Peer:
+    """The node of an inventory name."""
+    for node in nodes:
+        if node.name == name:
+            return node
+    raise RelevoError(f"{name} is not among the nodes. Nothing was changed; check the inventory.")
 
 
 def credentials_of(parameters: dict[str, Any]) -> Credentials:
