@@ -13,7 +13,11 @@ from ansible_collections.relevo.postgres.plugins.module_utils._handover.describe
     describe_failover,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.plan import Plan, plan_failback, plan_failover
+from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments import nodes_spec
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
+
+#: Where every node has what it logs in with at its peers.
+PATHS = {name: option["default"] for name, option in nodes_spec().items() if name in ("passfile", "ca_file")}
 
 
 class ActionModule(ControllerAction):
@@ -36,13 +40,22 @@ class ActionModule(ControllerAction):
     }
 
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
-        show = options["describe"]
-        question = {name: options[name] for name in ("nodes", "unreachable", "timeout")}
-        question["require"] = "nothing" if show else "any"
-        topology = Topology.from_result(self.module("relevo.postgres.pg_primary_facts", question))
-        if show:
-            return self._describe(options, topology)
-        return {"changed": False, "plan": self._plan(options, topology).as_dict()}
+        if options["describe"]:
+            question = self._question(options) | {"require": "nothing"}
+            return self._describe(
+                options, Topology.from_result(self.module("relevo.postgres.pg_primary_facts", question))
+            )
+        return {"changed": False, "plan": self._plan(options, self._topology(options)).as_dict()}
+
+    def _question(self, options: dict[str, Any]) -> dict[str, Any]:
+        return {name: options[name] for name in ("nodes", "unreachable", "timeout")}
+
+    def _topology(self, options: dict[str, Any]) -> Topology:
+        question = self._question(options)
+        answer = self.ask("_cluster.ask", question | PATHS)
+        if answer is None:
+            answer = self.module("relevo.postgres.pg_primary_facts", question | {"require": "any"})
+        return Topology.from_result(answer)
 
     def _plan(self, options: dict[str, Any], topology: Topology) -> Plan:
         if options["operation"] == "failback":

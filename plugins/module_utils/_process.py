@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from . import _names
 from ._errors import RelevoError
 
 POSTGRES = "postgres"
@@ -49,7 +48,8 @@ def as_user(name: str = POSTGRES, **more: str) -> dict[str, Any]:
     except KeyError:
         raise RelevoError(f"This node has no system user {name}. Run site.yml, which installs the packages.") from None
     environment = {
-        "PATH": f"{_names.PG_BINDIR}:/usr/local/bin:/usr/bin:/bin",
+        # PostgreSQL's own programs are called by their path, which tells their major version.
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
         "HOME": account.pw_dir,
         "USER": name,
         # In another locale messages, and the labels of pg_controldata, are translated.

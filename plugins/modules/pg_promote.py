@@ -133,70 +133,17 @@ not_locked:
   type: dict
 """
 
-import signal
-from pathlib import Path
-from typing import Any
-
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils._handover.promotion import Promotion, PromotionRequest
+from ansible_collections.relevo.postgres.plugins.module_utils._handover.promote import promote, spec
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments import (
-    credentials_of,
-    find_node,
-    nodes_of,
-    nodes_spec,
-)
-from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR, Session
-
-
-def work(module: AnsibleModule) -> dict[str, Any]:
-    nodes = nodes_of(module.params)
-    salvage = module.params["salvage"]
-    request = PromotionRequest(
-        local=find_node(nodes, module.params["node"]),
-        nodes=nodes,
-        old_primary=module.params["old_primary"],
-        requested_by=module.params["requested_by"],
-        salvage=Path(salvage) if salvage and Path(salvage).is_dir() else None,
-        stanza=module.params["stanza"],
-        archived_from=module.params["archived_from"],
-        newer_timeline=module.params["newer_timeline"],
-        force=module.params["force"],
-        stopped=module.params["stopped"],
-    )
-    promotion = Promotion(request, credentials=credentials_of(module.params), timeout=module.params["timeout"])
-    if module.check_mode:
-        with Session.local() as session:
-            standby = session.flag("SELECT pg_is_in_recovery()")
-        if standby:
-            promotion.check()
-        return {"changed": standby, "promoted": standby, "withdraw_record": False}
-    # The controller may die or hang up in the middle: what was begun is finished all the same.
-    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_IGN)
-    result = promotion.run()
-    return {"changed": result["promoted"], **result}
+from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            **nodes_spec(),
-            "node": {"type": "str", "required": True},
-            "old_primary": {"type": "str", "default": ""},
-            "salvage": {"type": "path"},
-            "stanza": {"type": "str"},
-            "archived_from": {"type": "str", "default": ""},
-            "newer_timeline": {"type": "int", "default": 0},
-            "stopped": {"type": "dict", "default": {}},
-            "force": {"type": "bool", "default": False},
-            "requested_by": {"type": "str", "default": "ansible"},
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=spec(), supports_check_mode=True)
     require_libraries(module, {"psycopg": PSYCOPG_IMPORT_ERROR})
-    run_module(module, work)
+    run_module(module, lambda module: promote(module.params, module.check_mode))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.plugin_utils import _node_program
 
 
 class ControllerAction(ActionBase):
@@ -40,6 +41,14 @@ class ControllerAction(ActionBase):
         if result.get("failed"):
             raise AnsibleActionFail(result.pop("msg"), result=result)
         return result
+
+    def ask(self, entry: str, question: dict[str, Any]) -> dict[str, Any] | None:
+        """The answer of a program on the node (see ``_node_program``); None where there is none."""
+        done = _node_program.run(self, entry, question, self._task_vars)
+        answer = _node_program.answer_in(done["stdout"]) if done else None
+        if answer and answer.get("failed"):
+            raise AnsibleActionFail(answer.pop("msg"), result=answer)
+        return answer
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         del tmp

@@ -11,10 +11,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cluster import INVENTORY, ROOT, Play, command_line, controller_environment, psql, running, shell, wait_until
+from cluster import (
+    INVENTORY,
+    PGDATA,
+    ROOT,
+    Play,
+    command_line,
+    controller_environment,
+    psql,
+    running,
+    shell,
+    wait_until,
+)
 
 FENCE = "/var/lib/postgresql/relevo/fence.json"
-PROMOTE = "/var/lib/postgresql/17/main/promote"
+PROMOTE = f"{PGDATA}/promote"
 LOCK_HOLDER = """
 SELECT coalesce(max(application_name), '') FROM pg_locks JOIN pg_stat_activity USING (pid)
 WHERE locktype = 'advisory' AND granted AND mode = 'ExclusiveLock'"""

@@ -201,7 +201,7 @@ def test_a_primary_of_another_cluster_is_not_demoted_unasked() -> None:
 
 def test_a_copy_that_is_not_complete_does_not_count_as_the_standby() -> None:
     """Else a synchronous primary would acknowledge commits that only half a copy has."""
-    command = " ".join(base_backup_command(REQUEST, Path("new")))
+    command = " ".join(base_backup_command(REQUEST, Path("new"), Path("/bin")))
     (name,) = re.findall(r"application_name=(\S+)", command)
     assert name not in (REQUEST.node, REQUEST.primary.name)
 
@@ -262,6 +262,41 @@ def test_a_repository_that_fails_is_an_error(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(RelevoError, match="could not be archived: ERROR: .103"):
         push_unarchived(server, "main", {2})
     assert (tmp_path / "pg_wal" / "archive_status" / f"{SEGMENTS[0]}.ready").exists()
+
+
+def archiving(tmp_path: Path, **request: Any) -> Rejoin:
+    return Rejoin(replace(REQUEST, **request), Runit("postgresql"), wal(tmp_path, SEGMENTS[0]))
+
+
+def test_wal_that_cannot_be_archived_is_not_deleted_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archiver(monkeypatch, {SEGMENTS[0]: 103})
+    with pytest.raises(RelevoError, match="a holds WAL that is nowhere else .* Its data was not changed"):
+        archiving(tmp_path)._archive_unarchived(OLD_PRIMARY, SOURCE)
+
+
+def test_it_is_lost_with_a_notice_when_that_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archiver(monkeypatch, {SEGMENTS[0]: 103})
+    rejoin = archiving(tmp_path, discard_unarchived=True)
+    rejoin._archive_unarchived(OLD_PRIMARY, SOURCE)
+    assert rejoin.warnings == [f"{SEGMENTS[0]} could not be archived: ERROR: [103]: no repository."]
+    assert rejoin.failures == [], "it is no method"
+
+
+@pytest.mark.parametrize(
+    "situation",
+    [
+        Situation(initialised=False),
+        replace(OLD_PRIMARY, cut_off="rewind"),
+        replace(OLD_PRIMARY, system_identifier="8"),
+    ],
+)
+def test_what_is_no_history_of_this_cluster_is_not_archived(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, situation: Situation
+) -> None:
+    archiver(monkeypatch, {})
+    rejoin = archiving(tmp_path)
+    rejoin._archive_unarchived(situation, SOURCE)
+    assert rejoin.actions == []
 
 
 # --- one at a time ---------------------------------------------------------------------------------------------------

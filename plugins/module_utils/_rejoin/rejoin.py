@@ -195,7 +195,7 @@ class Rejoin:
         """Try the methods in order until the node streams; returns the one that did it."""
         situation = self.observer.situation()
         methods = methods_when_stopped(self.request, situation, copier.source)
-        self._archive_own(situation, copier.source)
+        self._archive_unarchived(situation, copier.source)
         for method in methods:
             try:
                 copier.apply(method, situation)
@@ -217,7 +217,7 @@ class Rejoin:
             actions=self.actions,
         )
 
-    def _archive_own(self, situation: Situation, source: Source) -> None:
+    def _archive_unarchived(self, situation: Situation, source: Source) -> None:
         usable = situation.initialised and not situation.cut_off
         if not self.request.repository or not usable or situation.system_identifier != source.system_identifier:
             return

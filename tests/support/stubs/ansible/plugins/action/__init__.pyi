@@ -31,3 +31,9 @@ class ActionBase(ABC):
         *,
         task_vars: dict[str, Any] | None = None,
     ) -> dict[str, Any]: ...
+    def _configure_module(
+        self, module_name: str, module_args: dict[str, Any], task_vars: dict[str, Any]
+    ) -> tuple[Any, str]: ...
+    def _low_level_execute_command(
+        self, cmd: str, sudoable: bool = True, in_data: bytes | None = None
+    ) -> dict[str, Any]: ...
