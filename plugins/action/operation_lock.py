@@ -33,6 +33,14 @@ def who(answer: dict[str, Any]) -> str:
     return ". ".join(holder["sentence"] for holder in answer["holders"])
 
 
+def user() -> str:
+    """The login's name; its number in a container that has no name for it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
 class ActionModule(ControllerAction):
     """The decision is in module_utils/_cluster, the process that holds the lock in plugin_utils/_lock_keeper."""
 
@@ -87,7 +95,7 @@ class ActionModule(ControllerAction):
 
     def _record(self, options: dict[str, Any], play: str) -> operation_lock.Record:
         controller = platform.node()
-        requested_by, job = operation_lock.requester(self._task_vars or {}, getpass.getuser(), controller)
+        requested_by, job = operation_lock.requester(self._task_vars or {}, user(), controller)
         return operation_lock.Record(
             play=f"{controller}/{play}",
             operation=options["operation"],
