@@ -17,7 +17,7 @@ DOWN_yes := -e down_data=true
 DOWN_no := -e down_data=false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down test test-long faults bench lint unit
+.PHONY: help setup up down test test-long faults bench lint unit changelog
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(ROOT)/Makefile
@@ -37,7 +37,7 @@ test: setup ## Lint, unit tests, sanity, Molecule scenarios and the full trial
 test-long: setup ## All of it, plus the long scenarios and the faults: what a release runs
 	@$(BIN)/python $(ROOT)/tests/run --long
 
-faults: setup ## Faults in the middle of every play, and what became of them: writes docs/faults.md
+faults: setup ## Faults in the middle of every play, and what became of them: writes docs/explanation/faults.md
 	@RELEVO_FAULTS_PUBLISH=yes $(BIN)/python $(ROOT)/tests/run faults
 
 lint: setup ## Formatting, lint and types
@@ -46,6 +46,12 @@ lint: setup ## Formatting, lint and types
 unit: setup ## Unit tests
 	@$(BIN)/python $(ROOT)/tests/run unit
 
-bench: setup ## Measure hand-overs beside other systems and write docs/performance.md (BENCH=--quick: in minutes)
+bench: setup ## Measure hand-overs beside other systems and write docs/explanation/performance.md (BENCH=--quick: in minutes)
 	@$(BIN)/python -m pip install --quiet --requirement $(ROOT)/tests/benchmark/requirements.txt
 	@$(BIN)/python $(ROOT)/tests/benchmark/run --publish $(BENCH)
+
+# In a copy: a release would remove the fragments and add them to changelogs/changelog.yaml.
+changelog: setup ## Write CHANGELOG.md as it would be released now; the fragments stay
+	@rm -rf $(ROOT)/.cache/changelog && mkdir -p $(ROOT)/.cache/changelog
+	@cd $(ROOT) && cp -R changelogs galaxy.yml meta plugins roles .cache/changelog
+	@cd $(ROOT)/.cache/changelog && env -u ANSIBLE_CONFIG antsibull-changelog release && cp CHANGELOG.md $(ROOT)

@@ -39,7 +39,7 @@ def fence(options: Options, node: offline_node.Node, check: bool) -> Result:
     # A container that was removed has no volume that anybody could name.
     readable = proof.proved and node.state() != "missing"
     marked = readable and options["content"] is not None
-    result = write_marker(options, node, check) if marked else {"changed": False}
+    result: Result = write_marker(options, node, check) if marked else {"changed": False}
     result["seconds"] = round(time.monotonic() - started, 3)
     if readable and options["target_node"]:
         result["wal"] = read_wal(options, node, check)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import Topology
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.plan import plan_failback, plan_failover
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
@@ -19,7 +20,7 @@ class ActionModule(ControllerAction):
     SPEC = {  # noqa: RUF012
         "argument_spec": {
             "nodes": {"type": "list", "elements": "dict", "required": True},
-            "silent": {"type": "dict", "default": {}},
+            "unreachable": {"type": "dict", "default": {}},
             "timeout": {"type": "float", "default": 4},
             "preferred": {"type": "str", "required": True},
             "operation": {"type": "str", "choices": ["failover", "failback"], "required": True},
@@ -29,8 +30,8 @@ class ActionModule(ControllerAction):
     }
 
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
-        question = {name: options[name] for name in ("nodes", "silent", "timeout")} | {"require": "any"}
-        topology = self.module("relevo.postgres.pg_primary_facts", question)
+        question = {name: options[name] for name in ("nodes", "unreachable", "timeout")} | {"require": "any"}
+        topology = Topology.from_result(self.module("relevo.postgres.pg_primary_facts", question))
         preferred = options["preferred"]
         if options["operation"] == "failback":
             plan = plan_failback(topology, preferred)

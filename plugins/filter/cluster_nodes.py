@@ -41,7 +41,13 @@ _value:
 """
 
 
-def cluster_nodes(names, hostvars, cluster_name="main"):
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+
+def cluster_nodes(
+    names: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], cluster_name: str = "main"
+) -> list[dict[str, Any]]:
     """See DOCUMENTATION."""
     # Ansible puts a host's variables together anew each time that it is asked for them, in 20 ms.
     hosts = {name: hostvars[name] for name in names}
@@ -55,5 +61,5 @@ def cluster_nodes(names, hostvars, cluster_name="main"):
 class FilterModule:
     """The filter of this file."""
 
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., Any]]:
         return {"cluster_nodes": cluster_nodes}

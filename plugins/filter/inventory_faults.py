@@ -56,7 +56,7 @@ def inventory_faults(
     empty = [group for group in required if not groups.get(group)]
     faults = [
         f'The inventory has no host in the group "{group}". Name an inventory that has the groups '
-        f"{' and '.join(required)}, with -i; inventory/docker.yml and inventory/hosts.example.yml show one."
+        f"{' and '.join(required)}, with -i; examples/hosts.example.yml shows one."
         for group in empty
     ]
     faults += [

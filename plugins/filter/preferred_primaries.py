@@ -36,9 +36,13 @@ _value:
 """
 
 
-def preferred_primaries(names, hostvars):
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+
+def preferred_primaries(names: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
     """See DOCUMENTATION."""
-    clusters = {}
+    clusters: dict[str, list[str]] = {}
     for name in names:
         host = hostvars[name]
         preferred = clusters.setdefault(host.get("cluster_name", "main"), [])
@@ -50,5 +54,5 @@ def preferred_primaries(names, hostvars):
 class FilterModule:
     """The filter of this file."""
 
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., Any]]:
         return {"preferred_primaries": preferred_primaries}

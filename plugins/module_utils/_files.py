@@ -1,7 +1,7 @@
 # Copyright (c) The Relevo authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A set of files on a node, written in one go: what a role would otherwise need a task a file for."""
+"""A set of files on a node, written in one go: a role would otherwise need one task per file."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ._durable import replace_file, sync_directory
 from ._errors import RelevoError
 
 
@@ -50,19 +51,12 @@ class Entry:
         )
 
     def write(self) -> None:
-        """Put it in place: a file as a whole (temporary name, fsync, rename), never half."""
-        uid, gid = self.ids()
-        if self.content is None:
-            self.path.mkdir(parents=True, exist_ok=True)
-            os.chown(self.path, uid, gid)
-            self.path.chmod(self.mode)
+        """Put it in place: a file as a whole, never half."""
+        owner = self.ids()
+        if self.content is not None:
+            replace_file(self.path, self.content, self.mode, owner)
             return
-        temporary = self.path.with_name(f".{self.path.name}.new")
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(self.content)
-            file.flush()
-            os.fchown(handle, uid, gid)
-            os.fchmod(handle, self.mode)
-            os.fsync(handle)
-        temporary.replace(self.path)
+        self.path.mkdir(parents=True, exist_ok=True)
+        os.chown(self.path, *owner)
+        self.path.chmod(self.mode)
+        sync_directory(self.path.parent)

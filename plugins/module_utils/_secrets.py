@@ -1,15 +1,16 @@
 # Copyright (c) The Relevo authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The cluster's secrets: a folder of files with mode 0600, one secret each, beside the inventory."""
+"""The cluster's secrets: a folder of files with mode 0600, one file per secret, beside the inventory."""
 
 from __future__ import annotations
 
-import os
 import secrets
 import string
 from pathlib import Path
+from typing import Any
 
+from ._durable import create_file
 from ._errors import RelevoError
 from ._names import PUBLIC_WORD
 
@@ -27,14 +28,14 @@ def _usable(name: str, value: object) -> str:
 
 
 def public_roles(pgpass: str) -> list[str]:
-    """The roles to which a passfile, ``host:port:database:role:password`` a line, gives the public word."""
+    """The roles to which a passfile, ``host:port:database:role:password`` per line, gives the public word."""
     return [line.split(":")[3] for line in pgpass.splitlines() if line.endswith(f":{PUBLIC_WORD}")]
 
 
 class SecretStore:
     """Secrets come from variables first, then from ``directory``; only what neither has is generated."""
 
-    def __init__(self, directory: Path, given: dict[str, str]) -> None:
+    def __init__(self, directory: Path, given: dict[str, Any]) -> None:
         self.directory = directory
         self.given = {name: _usable(name, value) for name, value in given.items() if value not in ("", None)}
 
@@ -62,17 +63,7 @@ class SecretStore:
         """Make a new secret. The file appears complete or not at all, and never replaces another."""
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         value = "".join(secrets.choice(ALPHABET) for dummy in range(LENGTH))
-        temporary = self.directory / f".{name}.{os.getpid()}"
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(value + "\n")
-            file.flush()
-            os.fsync(handle)
-        try:
-            os.link(temporary, self._path(name))
-        except FileExistsError:
-            # Another run was quicker: its secret is the one that counts.
-            return self.read(name) or value
-        finally:
-            temporary.unlink()
-        return value
+        if create_file(self._path(name), value + "\n"):
+            return value
+        # Another run was quicker: its secret is the one that counts.
+        return self.read(name) or value

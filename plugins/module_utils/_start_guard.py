@@ -4,7 +4,7 @@
 """The check that stands before PostgreSQL: may this server come up as a primary?
 
 The service manager runs it as user postgres (``python3 -m relevo._start_guard``) before every start, whoever asked for
-it. Its exit with 0 means: start. Otherwise it stays, says why, and asks again. See docs/start-guard.md.
+it. Its exit with 0 means: start. Otherwise it stays, says why, and asks again. See docs/explanation/start-guard.md.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import _names
+from ._durable import write_file
 from ._errors import RelevoError
 from ._repository.fence_record import REPOSITORY_TIMEOUT, RepositoryReader, repository_record
 from ._server import abandoned_timelines, marker
 from ._server.guard_config import GUARD_CONFIG, GuardConfig
-from ._server.lsn import parse_history
+from ._server.lsn import history_name, parse_history, timeline_of_history
 from ._server.marker import Marker
-from ._server.server import Server, write_file
+from ._server.server import Server
 
 if TYPE_CHECKING:
     from ._cluster.topology import NodeState
@@ -38,7 +39,7 @@ REMIND_AFTER = 300.0
 
 
 @dataclass(frozen=True)
-class Own:
+class LocalState:
     """What the node's own disk says."""
 
     system_identifier: str
@@ -72,19 +73,19 @@ REJOIN = "Run rejoin.yml to make this node a standby of the primary."
 LOST = "If the new primary is lost for good: failover.yml -e candidate={node} -e force=true."
 
 
-def decide_alone(config: GuardConfig, own: Own) -> Verdict | None:
+def decide_alone(config: GuardConfig, local: LocalState) -> Verdict | None:
     """What the node's own disk decides; None when the witnesses must be asked."""
-    if own.rejoin:
+    if local.rejoin:
         return Verdict(
-            "refuse", f"its data was being overwritten when that was cut off ({own.rejoin.describe()})", REJOIN
+            "refuse", f"its data was being overwritten when that was cut off ({local.rejoin.describe()})", REJOIN
         )
-    if own.standby:
+    if local.standby:
         return Verdict("start", "it starts as a standby or in recovery")
-    if own.start_pass:
+    if local.start_pass:
         return Verdict("start", "the process that made it, or stopped it for an aborted hand-over, starts it")
-    if own.fence and own.fence.in_force(own.timeline):
-        return Verdict("refuse", f"it was fenced {own.fence.describe()}", f"{REJOIN} {LOST.format(node=config.node)}")
-    if own.state in ("shut down in recovery", "in archive recovery"):
+    if local.fence and local.fence.in_force(local.timeline):
+        return Verdict("refuse", f"it was fenced {local.fence.describe()}", f"{REJOIN} {LOST.format(node=config.node)}")
+    if local.state in ("shut down in recovery", "in archive recovery"):
         # Started so, it would go on writing the timeline that its primary writes.
         return Verdict("refuse", "it was a standby and its standby.signal is gone", REJOIN)
     if not config.peers and not config.repository:
@@ -92,9 +93,11 @@ def decide_alone(config: GuardConfig, own: Own) -> Verdict | None:
     return None
 
 
-def _objection(config: GuardConfig, own: Own, peers: list[NodeState], repository: Repository | None) -> Verdict | None:
+def _objection(
+    config: GuardConfig, local: LocalState, peers: list[NodeState], repository: Repository | None
+) -> Verdict | None:
     for peer in peers:
-        if not peer.data or peer.system_identifier != own.system_identifier:
+        if not peer.data or peer.system_identifier != local.system_identifier:
             continue
         if peer.data.get("handover_lock"):
             return Verdict(
@@ -104,49 +107,49 @@ def _objection(config: GuardConfig, own: Own, peers: list[NodeState], repository
             )
         if peer.is_primary:
             return Verdict("refuse", f"{peer.name} is the primary (timeline {peer.timeline})", REJOIN)
-        if peer.timeline > own.timeline:
+        if peer.timeline > local.timeline:
             return Verdict(
                 "refuse",
-                f"{peer.name} follows timeline {peer.timeline}, this node ended on timeline {own.timeline}",
+                f"{peer.name} follows timeline {peer.timeline}, this node ended on timeline {local.timeline}",
                 f"{REJOIN} {LOST.format(node=config.node)}",
             )
-    if repository and repository.fence and repository.fence.in_force(own.timeline):
+    if repository and repository.fence and repository.fence.in_force(local.timeline):
         return Verdict(
             "refuse",
             f"the repository host keeps a record that it was fenced {repository.fence.describe()}",
             f"{REJOIN} {LOST.format(node=config.node)}",
         )
-    # A timeline that was given up: its server is a standby on this node's timeline by now, or was made anew as one.
-    given_up = bool(peers) and all(peer.data and peer.system_identifier == own.system_identifier for peer in peers)
-    if repository and repository.successor_timeline and not given_up:
+    # An abandoned timeline: its server is a standby on this node's timeline by now, or was made anew as one.
+    abandoned = bool(peers) and all(peer.data and peer.system_identifier == local.system_identifier for peer in peers)
+    if repository and repository.successor_timeline and not abandoned:
         return Verdict(
             "refuse",
             f"the archive holds timeline {repository.successor_timeline}, which descends from this node's timeline "
-            f"{own.timeline}: another server was promoted",
+            f"{local.timeline}: another server was promoted",
             f"{REJOIN} {LOST.format(node=config.node)}",
         )
     return None
 
 
-def decide(config: GuardConfig, own: Own, peers: list[NodeState], repository: Repository | None) -> Verdict:
+def decide(config: GuardConfig, local: LocalState, peers: list[NodeState], repository: Repository | None) -> Verdict:
     """May the server start, given what the witnesses answered (``repository`` None: there is none)?"""
-    alone = decide_alone(config, own)
+    alone = decide_alone(config, local)
     if alone:
         return alone
-    objection = _objection(config, own, peers, repository)
+    objection = _objection(config, local, peers, repository)
     if objection:
         return objection
     # A server of another cluster that answers at a peer's address knows nothing about this one.
-    witnesses = [peer.name for peer in peers if peer.data and peer.system_identifier == own.system_identifier]
+    witnesses = [peer.name for peer in peers if peer.data and peer.system_identifier == local.system_identifier]
     witnesses += ["the repository host"] if repository and not repository.error else []
     if witnesses:
         return Verdict("start", f"no objection by {', '.join(witnesses)}")
-    silent = [
+    unreachable = [
         f"{peer.name} belongs to another cluster" if peer.data else peer.error or f"{peer.name} does not answer"
         for peer in peers
     ]
-    silent += [f"the repository host: {repository.error}"] if repository else []
-    nobody = f"no witness can say whether another server was promoted ({'; '.join(silent)})"
+    unreachable += [f"the repository host: {repository.error}"] if repository else []
+    nobody = f"no witness can say whether another server was promoted ({'; '.join(unreachable)})"
     if config.isolated == "start":
         return Verdict("start", f"{nobody}, and isolated servers may start (isolated: start)")
     return Verdict(
@@ -159,18 +162,17 @@ def decide(config: GuardConfig, own: Own, peers: list[NodeState], repository: Re
 # --- asking ----------------------------------------------------------------------------------------------------------
 
 
-def observe(server: Server) -> Own:
+def observe(server: Server) -> LocalState:
     """Read the node's own disk; raises ``RelevoError`` when the control file cannot be read."""
     standby = server.is_standby_configured or (server.pgdata / "recovery.signal").exists()
     fence, rejoin = marker.read("fence"), marker.read("rejoin")
     if standby or rejoin:
         # The control file decides nothing here, and a start as a standby should lose no time.
-        return Own("", 0, "", standby, fence, rejoin)
+        return LocalState("", 0, "", standby, fence, rejoin)
     control = server.control_data()
-    return Own(
+    return LocalState(
         control.system_identifier,
-        # Before its first checkpoint a promoted server's new timeline stands here only.
-        max(control.timeline, control.min_recovery_timeline),
+        control.newest_timeline,
         control.state,
         standby,
         fence,
@@ -188,43 +190,42 @@ def archive_id(archive_info: str, system_identifier: str) -> str | None:
     return None
 
 
-def newer_timeline(reader: RepositoryReader, own: Own) -> int | None:
+def newer_timeline(reader: RepositoryReader, local: LocalState) -> int | None:
     """The newest archived timeline that descends from this server's, wherever it forks; None when there is none."""
     base = f"archive/{reader.stanza}"
     info = reader.get(f"{base}/archive.info")
-    directory = archive_id(info, own.system_identifier) if info else None
+    directory = archive_id(info, local.system_identifier) if info else None
     if directory is None:
         return None
-    histories = reader.names(f"{base}/{directory}", r"^[0-9A-F]{8}[.]history$")
-    for name in sorted(histories, reverse=True):
-        timeline = int(name[:8], 16)
-        if timeline <= own.timeline:
+    timelines = (timeline_of_history(name) for name in reader.names(f"{base}/{directory}"))
+    for timeline in sorted((number for number in timelines if number), reverse=True):
+        if timeline <= local.timeline:
             break
-        text = reader.get(f"{base}/{directory}/{name}") or ""
-        if any(fork.timeline == own.timeline for fork in parse_history(text)):
+        text = reader.get(f"{base}/{directory}/{history_name(timeline)}") or ""
+        if any(fork.timeline == local.timeline for fork in parse_history(text)):
             return timeline
     return None
 
 
-def ask_repository(config: GuardConfig, own: Own, reader: RepositoryReader) -> Repository:
+def ask_repository(config: GuardConfig, local: LocalState, reader: RepositoryReader) -> Repository:
     """What the repository says about this node; an error of any kind is "did not answer", never "nothing there"."""
     try:
         record = reader.get(repository_record(config.node), raw=True)
         # pgBackRest cannot remove a single file from afar, so an empty record is one that was withdrawn.
         fence = Marker.from_json("fence", record) if record and record.strip() else None
-        return Repository(fence=fence, successor_timeline=newer_timeline(reader, own))
+        return Repository(fence=fence, successor_timeline=newer_timeline(reader, local))
     except (RelevoError, OSError, ValueError, KeyError) as error:
         return Repository(error=error.message if isinstance(error, RelevoError) else str(error))
 
 
-def ask(config: GuardConfig, own: Own) -> tuple[list[NodeState], Repository | None]:
+def ask(config: GuardConfig, local: LocalState) -> tuple[list[NodeState], Repository | None]:
     """Ask the peers and the repository at the same time."""
     # Only here: it loads psycopg (0.12 s and more), and a start that needs no witness must lose no time.
-    from ._cluster.topology import probe
+    from ._cluster.probe import probe
 
     answers: list[Repository] = []
     thread = threading.Thread(
-        target=lambda: answers.append(ask_repository(config, own, RepositoryReader(config.stanza))), daemon=True
+        target=lambda: answers.append(ask_repository(config, local, RepositoryReader(config.stanza))), daemon=True
     )
     if config.repository:
         thread.start()
@@ -234,7 +235,7 @@ def ask(config: GuardConfig, own: Own) -> tuple[list[NodeState], Repository | No
     thread.join(REPOSITORY_TIMEOUT + 2)
     repository = answers[0] if answers else Repository(error=f"no answer within {REPOSITORY_TIMEOUT:g} s")
     if repository.successor_timeline:
-        # Whether that was given up the peers must say after the archive: one may have been promoted in between.
+        # Whether that is abandoned the peers must say after the archive: one may have been promoted in between.
         peers = probe(list(config.peers), config.timeout_s)
     return peers, repository
 
@@ -255,7 +256,7 @@ def record_status(directory: Path, node: str, verdict: Verdict, since: str) -> N
     write_file(directory / STATUS_FILE, json.dumps(status, indent=1) + "\n")
 
 
-class Teller:
+class VerdictLog:
     """Says a verdict when it changes, and again every few minutes."""
 
     def __init__(self, directory: Path = _names.MARKER_DIR) -> None:
@@ -263,7 +264,7 @@ class Teller:
         self._last: Verdict | None = None
         self._said_at = 0.0
 
-    def tell(self, node: str, verdict: Verdict) -> None:
+    def say(self, node: str, verdict: Verdict) -> None:
         changed = verdict != self._last
         if not changed and time.monotonic() - self._said_at < REMIND_AFTER:
             return
@@ -277,34 +278,33 @@ class Teller:
         self._last, self._said_at = verdict, time.monotonic()
 
 
-def judge(server: Server, config_file: Path) -> tuple[str, Verdict]:
+def evaluate(server: Server, config_file: Path) -> tuple[str, Verdict]:
     """One round: read the disk, ask who must be asked, decide."""
     node = "this node"
     try:
         config = GuardConfig.from_json(config_file.read_text())
         node = config.node
-        own = observe(server)
+        local = observe(server)
     except RelevoError as error:
         return node, Verdict("refuse", error.message.rstrip("."), "Run rejoin.yml to copy its data anew.")
     except (OSError, ValueError, KeyError, TypeError) as error:
         return node, Verdict("refuse", f"{config_file} cannot be used ({error})", "Run site.yml to write it again.")
-    alone = decide_alone(config, own)
+    alone = decide_alone(config, local)
     if alone:
         return node, alone
-    answers = ask(config, own)
+    answers = ask(config, local)
     # The questions took a while: whoever fenced this node meanwhile wins.
-    own = replace(own, fence=marker.read("fence"), rejoin=marker.read("rejoin"))
-    return node, decide(config, own, *answers)
+    local = replace(local, fence=marker.read("fence"), rejoin=marker.read("rejoin"))
+    return node, decide(config, local, *answers)
 
 
 def prepare(server: Server) -> None:
     """Clear away what would keep a server that may start from it."""
     server.remove_stale_lock_files()
-    if abandoned_timelines.taken(server) and (
+    if abandoned_timelines.any_reserved(server) and (
         server.is_standby_configured or (server.pgdata / "recovery.signal").exists()
     ):
-        control = server.control_data()
-        abandoned_timelines.forget(server, max(control.timeline, control.min_recovery_timeline))
+        abandoned_timelines.release(server, server.control_data().newest_timeline)
 
 
 def main(config_file: Path = GUARD_CONFIG) -> int:
@@ -312,10 +312,10 @@ def main(config_file: Path = GUARD_CONFIG) -> int:
     # A supervisor that wants the service down means the guard, too.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
-    server, teller = Server(), Teller()
+    server, log = Server(), VerdictLog()
     while True:
-        node, verdict = judge(server, config_file)
-        teller.tell(node, verdict)
+        node, verdict = evaluate(server, config_file)
+        log.say(node, verdict)
         if verdict.action == "start":
             prepare(server)
             return 0

@@ -25,5 +25,5 @@ def wait_until(condition: Callable[[], T], what: str, timeout: float, interval: 
         if answer:
             return answer
         if time.monotonic() >= deadline:
-            raise RelevoError(f"Waited {timeout:g} s for {what} in vain.")
+            raise RelevoError(f"Timed out after {timeout:g} s waiting for {what}.")
         time.sleep(interval)

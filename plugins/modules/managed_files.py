@@ -11,8 +11,17 @@ short_description: Write a set of files and directories in one task
 version_added: 0.1.0
 description:
   - Writes each file as a whole, so that no reader ever meets half of it, and says which ones changed.
-  - One task for all files of a node, where M(ansible.builtin.copy) would need a task of two thirds of a second each.
+  - One task for all files of a node, where M(ansible.builtin.copy) would need one per file, at two thirds of
+    a second each.
 author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+    details: Shows each changed file; set C(no_log) on the task when the files hold secrets.
 options:
   files:
     description: Files and directories, in the order in which they are made.
@@ -39,13 +48,6 @@ options:
         description: The mode, in octal, as a string.
         type: str
         default: '0640'
-attributes:
-  check_mode:
-    description: Says what would change.
-    support: full
-  diff_mode:
-    description: Shows each changed file; set C(no_log) on the task when the files hold secrets.
-    support: full
 """
 
 EXAMPLES = r"""
@@ -66,13 +68,15 @@ changed_paths:
   elements: str
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._files import Entry
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     wanted = [Entry.from_dict(given) for given in module.params["files"]]
     changed, diffs = [], []
     for entry in wanted:
@@ -92,7 +96,7 @@ def work(module):
     return {"changed": bool(changed), "changed_paths": changed, "diff": diffs}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "files": {

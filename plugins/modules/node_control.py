@@ -16,18 +16,18 @@ description:
     possible, by means of a command of yours.
 author:
   - The Relevo authors (@relevo)
-requirements:
-  - docker (Python package), for O(kind=docker)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.action
 attributes:
-  action:
-    description: Has an action plugin that runs on the controller.
-    support: full
   check_mode:
     support: full
-    description: Says whether anything would be changed, and changes nothing. A fence command is not run.
+    details: Says whether anything would be changed, and changes nothing. A fence command is not run.
   diff_mode:
     support: partial
-    description: Shows the difference of the marker.
+    details: Shows the difference of the marker.
+requirements:
+  - docker (Python package), for O(kind=docker)
 options:
   node:
     description: Inventory name of the node, also that of its container. Not needed by O(operation=states).

@@ -15,7 +15,10 @@ description:
   - Runs on the repository host, or on any node that sees the others.
 author: The Relevo authors (@relevo)
 extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.info_module
   - relevo.postgres.cluster.nodes
+  - relevo.postgres.cluster.psycopg
 options:
   require:
     description:
@@ -25,16 +28,14 @@ options:
     type: str
     choices: [primary, any, nothing]
     default: primary
-  silent:
+  unreachable:
     description:
       - Nodes that are known not to answer, and why, as the engine says that a container is paused. They are not asked,
         which saves the O(timeout).
     type: dict
     default: {}
-attributes:
-  check_mode:
-    description: Can run in check mode; the module only reads.
-    support: full
+seealso:
+  - module: relevo.postgres.pg_handover_plan
 """
 
 EXAMPLES = r"""
@@ -51,6 +52,25 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+ansible_facts:
+  description: Who is what, as facts of the host; all else is in the other values.
+  returned: success
+  type: dict
+  contains:
+    pg_primary:
+      description: Name of the primary; null when there is not exactly one.
+      type: str
+      sample: postgres_master
+    pg_standbys:
+      description: Names of the standbys that answer.
+      type: list
+      elements: str
+      sample: [postgres_slave]
+    pg_unreachable:
+      description: Names of the servers that did not answer.
+      type: list
+      elements: str
+      sample: []
 primary:
   description: The primary; null when there is not exactly one. The same fields as in RV(nodes).
   returned: success
@@ -68,7 +88,7 @@ standbys:
   returned: success
   type: list
   elements: dict
-silent:
+unreachable_nodes:
   description: Names of the servers that did not answer, and why.
   returned: success
   type: list
@@ -87,9 +107,12 @@ system_identifier:
   type: str
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import Topology, probe
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.probe import probe
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import Topology
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments import (
     credentials_of,
@@ -99,21 +122,26 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments 
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
-    topology = Topology(probe(nodes_of(params), params["timeout"], credentials_of(params), params["silent"]))
+    topology = Topology(probe(nodes_of(params), params["timeout"], credentials_of(params), params["unreachable"]))
     require = params["require"]
     if require == "primary" or (require == "any" and len(topology.primaries) > 1):
         topology.require_primary()
-    return {"changed": False, **topology.as_dict()}
+    facts = {
+        "pg_primary": topology.primary.name if topology.primary else None,
+        "pg_standbys": [state.name for state in topology.standbys],
+        "pg_unreachable": [state.name for state in topology.unreachable],
+    }
+    return {"changed": False, "ansible_facts": facts, **topology.as_dict()}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **nodes_spec(),
             "require": {"type": "str", "choices": ["primary", "any", "nothing"], "default": "primary"},
-            "silent": {"type": "dict", "default": {}},
+            "unreachable": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )

@@ -11,19 +11,25 @@ short_description: Promote the standby on this node, in an emergency
 version_added: 0.1.0
 description:
   - Runs on the candidate's node, after the old primary was fenced and proved stopped; it does not prove that itself.
-  - Refuses when another node takes writes, and, unless O(force=true), when another standby knows more, or the archive
+  - Refuses when another node takes writes, and, unless O(force=true), when another standby is ahead, or the archive
     or the dead primary's disk knows a newer timeline than this node's.
   - The new timeline is newer than any that the archive knows. Where the archive cannot be asked, RV(notices) says so.
   - With O(salvage), the dead primary's last WAL is replayed first.
   - On a node that is primary already it finishes what is missing after a promotion, so it can be run again.
 author: The Relevo authors (@relevo)
 extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.action
+  - relevo.postgres.cluster.node
   - relevo.postgres.cluster.nodes
+  - relevo.postgres.cluster.psycopg
+attributes:
+  check_mode:
+    support: full
+    details: Makes the checks and says whether it would promote.
+  diff_mode:
+    support: none
 options:
-  node:
-    description: The inventory name of the node on which the module runs.
-    type: str
-    required: true
   old_primary:
     description: The inventory name of the primary that is replaced.
     type: str
@@ -46,17 +52,18 @@ options:
     type: int
     default: 0
   force:
-    description: Promote this standby although another one, or the archive, knows more.
+    description: Promote this standby although another one, or the archive, is ahead of it.
     type: bool
     default: false
   by:
     description: Who asked, for others who meet the lock.
     type: str
     default: ansible
-attributes:
-  check_mode:
-    description: Makes the checks and says whether it would promote.
-    support: full
+seealso:
+  - module: relevo.postgres.pg_handover_plan
+  - module: relevo.postgres.pg_switchover
+  - module: relevo.postgres.pg_rejoin
+  - module: relevo.postgres.pg_archive_gap
 """
 
 EXAMPLES = r"""
@@ -116,6 +123,7 @@ not_locked:
 
 import signal
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -129,7 +137,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments 
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR, Session
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     nodes = nodes_of(module.params)
     salvage = module.params["salvage"]
     promotion = Promotion(
@@ -158,7 +166,7 @@ def work(module):
     return {"changed": result["promoted"], **result}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **nodes_spec(),

@@ -13,12 +13,16 @@ description:
   - Starts the server where it is not running, makes it read its configuration again, or restarts it.
   - Waits until it answers, and reports the settings that wait for a restart.
 author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.cluster.service_manager
+  - relevo.postgres.cluster.psycopg
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
 options:
-  service_manager:
-    description: The inventory's C(node_service_manager).
-    type: str
-    choices: [runit, systemd]
-    required: true
   state:
     description:
       - V(started) starts a server that is not running.
@@ -35,10 +39,6 @@ options:
     description: Seconds to wait until the server answers.
     type: float
     default: 60
-attributes:
-  check_mode:
-    description: Says what would be done.
-    support: full
 """
 
 EXAMPLES = r"""
@@ -57,6 +57,7 @@ pending_restart:
 """
 
 import json
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -70,24 +71,25 @@ from ansible_collections.relevo.postgres.plugins.module_utils._wait import wait_
 PENDING = "SELECT coalesce(json_agg(name ORDER BY name), '[]'::json) FROM pg_settings WHERE pending_restart"
 
 
-def pending_restart():
+def pending_restart() -> list[str]:
     with Session.local() as session:
-        return json.loads(session.value(PENDING))
+        names: list[str] = json.loads(session.value(PENDING))
+    return names
 
 
-def reload_and_wait(server):
+def reload_and_wait(server: Server) -> None:
     """The postmaster reads its files after the signal, a moment later."""
     with Session.local() as session:
         before = session.value("SELECT pg_conf_load_time()")
         server.reload()
 
-        def loaded():
-            return session.value("SELECT pg_conf_load_time()") != before
+        def loaded() -> bool:
+            return bool(session.value("SELECT pg_conf_load_time()") != before)
 
         wait_until(loaded, "the server to read its configuration again", timeout=10)
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     server, service = Server(), service_for(module.params["service_manager"])
     state, timeout = module.params["state"], module.params["timeout"]
     if not server.initialised:
@@ -110,7 +112,7 @@ def work(module):
     return {"changed": started or restart or state == "reloaded", "pending_restart": pending_restart()}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True},

@@ -15,12 +15,18 @@ description:
   - The guard is a small Python package under C(/etc/relevo/lib) with its configuration C(/etc/relevo/guard.json). Both
     are written in one task. A new version stands beside the one that it replaces until it is complete, so that a server
     may start at any moment; older versions are removed. No running server is touched.
+  - It cannot be uninstalled, since PostgreSQL's service does not start without it.
 author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.cluster.node
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+    details: Shows the files that change.
 options:
-  node:
-    description: The inventory name of this node.
-    type: str
-    required: true
   peers:
     description: The servers of the cluster to ask; an entry for O(node) itself is left out.
     type: list
@@ -57,18 +63,6 @@ options:
     description: Seconds for the question to each peer. The repository is given ten seconds.
     type: float
     default: 4
-  state:
-    description: The guard cannot be uninstalled, since PostgreSQL's service does not start without it.
-    type: str
-    choices: [present]
-    default: present
-attributes:
-  check_mode:
-    description: Says what would change.
-    support: full
-  diff_mode:
-    description: Shows the files that change.
-    support: full
 """
 
 EXAMPLES = r"""
@@ -90,6 +84,8 @@ changed_paths:
 
 import json
 import shutil
+from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -103,7 +99,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.guard_conf
 PACKAGE = _names.CONFIG_DIR / "lib" / "relevo"
 
 
-def config_entry(parameters):
+def config_entry(parameters: dict[str, Any]) -> Entry:
     config = {
         "node": parameters["node"],
         "peers": [peer for peer in parameters["peers"] if peer["name"] != parameters["node"]],
@@ -116,11 +112,11 @@ def config_entry(parameters):
     return Entry(GUARD_CONFIG, text, "postgres", "postgres", 0o640)
 
 
-def difference(path, before, after):
+def difference(path: Path, before: str, after: str) -> dict[str, str]:
     return {"before_header": str(path), "after_header": str(path), "before": before, "after": after}
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     sources = _guard_files.closure()
     entries = [config_entry(module.params), *_guard_files.guard_entries(PACKAGE, sources)]
     changed = [entry for entry in entries if entry.differs()]
@@ -140,7 +136,7 @@ def work(module):
     return {"changed": bool(paths), "changed_paths": paths, "diff": diffs}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "node": {"type": "str", "required": True},
@@ -149,7 +145,6 @@ def main():
             "repository": {"type": "bool", "default": True},
             "isolated": {"type": "str", "choices": ["wait", "start"], "default": "wait"},
             "timeout": {"type": "float", "default": 4},
-            "state": {"type": "str", "choices": ["present"], "default": "present"},
         },
         supports_check_mode=True,
     )

@@ -17,12 +17,19 @@ description:
   - Holds the hand-over lock on every node that answers for the whole time.
 author: The Relevo authors (@relevo)
 extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.action
+  - relevo.postgres.cluster.node
+  - relevo.postgres.cluster.service_manager
   - relevo.postgres.cluster.nodes
+  - relevo.postgres.cluster.psycopg
+attributes:
+  check_mode:
+    support: full
+    details: Makes all checks and says that it would hand over.
+  diff_mode:
+    support: none
 options:
-  node:
-    description: The inventory name of the node on which the module runs.
-    type: str
-    required: true
   candidate:
     description: The inventory name of the standby that takes over.
     type: str
@@ -31,11 +38,6 @@ options:
     description: Who asked, for the marker and for others who meet the lock.
     type: str
     default: ansible
-  service_manager:
-    description: The inventory's C(node_service_manager).
-    type: str
-    choices: [runit, systemd]
-    required: true
   window:
     description: Seconds after which the hand-over is given up and the old primary takes writes again.
     type: float
@@ -48,10 +50,10 @@ options:
     description: Seconds that a query on the candidate may have been running; an older one may hold replay back.
     type: int
     default: 60
-attributes:
-  check_mode:
-    description: Makes all checks and says that it would hand over.
-    support: full
+seealso:
+  - module: relevo.postgres.pg_handover_plan
+  - module: relevo.postgres.pg_promote
+  - module: relevo.postgres.pg_rejoin
 """
 
 EXAMPLES = r"""
@@ -96,6 +98,7 @@ not_locked:
 """
 
 import signal
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -107,18 +110,19 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments 
     nodes_of,
     nodes_spec,
 )
+from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import service_for
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR, Session
 
 
-def find(nodes, name):
+def find(nodes: list[Peer], name: str) -> Peer:
     for node in nodes:
         if node.name == name:
             return node
     raise RelevoError(f"{name} is not among the nodes. Nothing was changed; check the inventory.")
 
 
-def work(module):
+def work(module: AnsibleModule) -> dict[str, Any]:
     nodes = nodes_of(module.params)
     switchover = Switchover(
         own=find(nodes, module.params["node"]),
@@ -143,7 +147,7 @@ def work(module):
     return {"changed": True, **switchover.run()}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **nodes_spec(),

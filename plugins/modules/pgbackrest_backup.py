@@ -12,7 +12,7 @@ short_description: Make a backup with pgBackRest
 version_added: 0.1.0
 description:
   - Makes one backup of the stanza's primary, and lets pgBackRest expire what retention no longer keeps.
-  - Runs on the repository host. Servers that do not answer are left out, so an absent standby costs nothing.
+  - Runs on the repository host. Servers that do not answer are left out, so a standby that is down costs nothing.
   - Annotations are part of the backup command, so that no kill can part a backup from them.
   - When the module or the controller is killed, pgBackRest goes on to the regular end of the backup. A call in the
     meantime fails and says that a backup is running, and how far it is.
@@ -20,7 +20,15 @@ description:
 author:
   - The Relevo authors (@relevo)
 extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.action
   - relevo.postgres.pgbackrest
+attributes:
+  check_mode:
+    support: full
+    details: Says that a backup would be made, and runs nothing.
+  diff_mode:
+    support: none
 options:
   type:
     description:
@@ -63,10 +71,9 @@ options:
     description: Seconds after which a server that does not answer is left out. All are asked at once.
     type: float
     default: 5
-attributes:
-  check_mode:
-    description: Says that a backup would be made, and runs nothing.
-    support: full
+seealso:
+  - module: relevo.postgres.pgbackrest_info
+  - module: relevo.postgres.pgbackrest_annotate
 """
 
 EXAMPLES = r"""
@@ -109,7 +116,7 @@ expired:
   returned: success
   type: list
   elements: str
-absent:
+unreachable_nodes:
   description: Addresses of the servers that did not answer and were left out.
   returned: success
   type: list
@@ -156,7 +163,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     pgbackrest = PgBackRest(module.params["stanza"], module.params["config"])
     request = request_of(module.params)
     request.validate()
-    nothing: dict[str, Any] = {"skipped_step": False, "expired": [], "absent": [], "duration": 0.0}
+    nothing: dict[str, Any] = {"skipped_step": False, "expired": [], "unreachable_nodes": [], "duration": 0.0}
     if module.check_mode:
         return {"changed": True, "command": pgbackrest.line("backup", *request.options()), **nothing}
     made = make_backup(pgbackrest, request)
@@ -164,13 +171,13 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         module.warn(f"pgBackRest: {message}")
     if made.forced:
         module.warn("The files of a running server were copied. Most likely this backup cannot be restored.")
-    for host in made.absent:
+    for host in made.unreachable:
         module.warn(f"{host} did not answer and was left out of the backup's view. Start it, or run rejoin.yml.")
     result = {
         "changed": made.backup is not None,
         "skipped_step": made.backup is None,
         "expired": made.expired,
-        "absent": made.absent,
+        "unreachable_nodes": made.unreachable,
         "duration": round(made.finished.seconds, 1),
     }
     if made.backup is not None:

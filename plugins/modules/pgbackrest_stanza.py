@@ -13,11 +13,18 @@ version_added: 0.1.0
 description:
   - Creates the stanza in the repository where it is missing, and verifies that it belongs to the cluster that answers.
   - With O(state=checked) the primary switches its WAL segment, and the module waits until the repository has it.
-  - Runs on the repository host. Servers that do not answer are left out, so an absent standby costs nothing.
+  - Runs on the repository host. Servers that do not answer are left out, so a standby that is down costs nothing.
 author:
   - The Relevo authors (@relevo)
 extends_documentation_fragment:
+  - relevo.postgres.attributes
   - relevo.postgres.pgbackrest
+attributes:
+  check_mode:
+    support: full
+    details: Says whether the stanza would be created.
+  diff_mode:
+    support: none
 options:
   state:
     description:
@@ -34,15 +41,11 @@ options:
     description: Seconds after which a server that does not answer is left out. All are asked at once.
     type: float
     default: 5
-  silent:
+  unreachable:
     description: Addresses of servers that are known not to answer; they are left out without being asked.
     type: list
     elements: str
     default: []
-attributes:
-  check_mode:
-    description: Says whether the stanza would be created.
-    support: full
 """
 
 EXAMPLES = r"""
@@ -53,7 +56,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-absent:
+unreachable_nodes:
   description: Addresses of the servers that did not answer and were left out.
   returned: success
   type: list
@@ -76,7 +79,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgback
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     pgbackrest = PgBackRest(params["stanza"], params["config"])
-    options, absent = pgbackrest.reachable(params["connect_timeout"], params["silent"])
+    options, unreachable = pgbackrest.reachable(params["connect_timeout"], params["unreachable"])
     # pgBackRest's stanza-create says nothing about whether it had something to do.
     status = pgbackrest.info()["status"]["code"]
     if not module.check_mode:
@@ -85,7 +88,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             pgbackrest.run("stanza-create", *options)
         if params["state"] == "checked":
             pgbackrest.prove_archiving(options, params["timeout"])
-    return {"changed": status == STATUS_NO_STANZA, "absent": absent}
+    return {"changed": status == STATUS_NO_STANZA, "unreachable_nodes": unreachable}
 
 
 def main() -> None:
@@ -96,7 +99,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["present", "checked"], "default": "present"},
             "timeout": {"type": "float", "default": 60},
             "connect_timeout": {"type": "float", "default": 5},
-            "silent": {"type": "list", "elements": "str", "default": []},
+            "unreachable": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )

@@ -14,7 +14,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action.normal import ActionModule as NormalAction
 
-from ansible_collections.relevo.postgres.plugins.plugin_utils import _frozen
+from ansible_collections.relevo.postgres.plugins.plugin_utils import _paused_container
 
 #: How a process ends that was killed, as all are when their container dies.
 KILLED = 137
@@ -28,10 +28,10 @@ class NodeAction(NormalAction):
         try:
             with self._watched():
                 result: dict[str, Any] = super().run(tmp, task_vars)
-        except _frozen.FrozenError:
+        except _paused_container.ContainerPausedError:
             raise AnsibleActionFail(
-                f"{node} has been paused for {_frozen.PATIENCE:g} s in the middle of this, and its work stands "
-                "still. Let it go on (docker unpause), or stop it; see status.yml, then run this again."
+                f"{node} has been paused for {_paused_container.PATIENCE:g} s in the middle of this, and its work "
+                "stands still. Let it go on (docker unpause), or stop it; see status.yml, then run this again."
             ) from None
         if result.get("failed") and result.get("rc") == KILLED and result.get("module_stdout") == "":
             raise AnsibleActionFail(
@@ -50,4 +50,4 @@ class NodeAction(NormalAction):
         from ansible_collections.relevo.postgres.plugins.module_utils._nodes import container
 
         name = self._connection.get_option("remote_addr")
-        return _frozen.watched(lambda: str(container.ContainerNode(container.engine(), name).state()))
+        return _paused_container.watched(lambda: str(container.ContainerNode(container.engine(), name).state()))

@@ -14,23 +14,24 @@ from cluster import NETWORK, PRIMARY, ROOT, shell
 from table import CASES, Case
 
 FOLDER = ROOT / ".cache"
-PAGE = ROOT / "docs" / "faults.md"
+PAGE = ROOT / "docs" / "explanation" / "faults.md"
 WIDTH = 170
 HEAD = """# Faults
 
 What happens when something dies in the middle of a play. `make faults` runs it all on containers and writes this page.
 
 Each row is one run. The fault comes exactly at the step, since the controller is held there; for a moment *inside* a
-module, the process that would end the moment is frozen. Then an operator undoes the fault (starts, unpauses, connects,
+module, the process that would end the moment is paused. Then an operator undoes the fault (starts, unpauses, connects,
 makes room; nothing else) and runs the same playbook again until it ends well; *again* says how often that was needed.
 It is run once more where it was not. Where an emergency has left the old primary down, `rejoin.yml` follows.
 
-A client outside writes all the time. Afterwards: exactly one node takes writes, and never did two in any sample (every
-0.1 s, and how long the answers take); every acknowledged row is there, or the play has reported the loss; the archive
-holds every segment from the backup before the fault to now, along the history of the timelines; the next backup is
-made; the standby streams; `status.yml` says that nothing needs attention. A row that fails stays in the table.
+A client outside writes all the time. Afterwards: exactly one node accepts writes, and never did two in any sample
+(every 0.1 s, and how long the answers take); every acknowledged row is there, or the play has reported the loss; the
+archive holds every segment from the backup before the fault to now, along the history of the timelines; the next
+backup is made; the standby streams; `status.yml` says that nothing needs attention. A row that fails stays in the
+table.
 
-*primary* and *standby* are those at the begin of the play, in an emergency the dead one and the candidate.
+*primary* and *standby* are those at the start of the play, in an emergency the dead one and the candidate.
 """
 
 
@@ -96,11 +97,7 @@ def page(results: Sequence[Result], machine: str) -> str:
         "",
         f"{machine}.",
         "",
-        *(
-            [f"Run again after the others, when what they showed had been mended: {', '.join(rerun)}.", ""]
-            if rerun
-            else []
-        ),
+        *([f"Run again once what they showed had been fixed: {', '.join(rerun)}.", ""] if rerun else []),
     ]
     for play in dict.fromkeys(case.play for case in CASES):
         chosen = [result for result in results if known[result.name].play == play]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from cluster import (
+    INVENTORY,
     NETWORK,
     PRIMARY,
     REDIS,
@@ -44,8 +45,7 @@ def fingerprint() -> dict[str, str]:
 def refused(message: str, name: str, *arguments: str, inventory: Path | str | None = None) -> Play:
     """Run a playbook that must fail with ``message``, and touch nothing."""
     before = fingerprint()
-    options: dict[str, Path | str] = {} if inventory is None else {"inventory": inventory}
-    result = play(name, *arguments, expect=None, **options)
+    result = play(name, *arguments, inventory=inventory or INVENTORY, expect=None)
     assert result.code != 0, f"{name} {' '.join(arguments)} succeeded"
     assert message in result.text, result.output[-4000:]
     assert result.changed == 0
@@ -100,7 +100,7 @@ def test_a_word_that_we_do_not_know(message: str, name: str, argument: str) -> N
 
 def test_a_candidate_that_is_no_standby() -> None:
     with stopped(STANDBY):
-        refused(f"{STANDBY} is no standby", "playbooks/failover.yml", "-e", f"candidate={STANDBY}")
+        refused(f"{STANDBY} is not a standby", "playbooks/failover.yml", "-e", f"candidate={STANDBY}")
     wait_until_streaming()
 
 

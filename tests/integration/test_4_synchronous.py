@@ -100,8 +100,8 @@ def test_fifty_kills_lose_no_acknowledged_row() -> None:
             assert requires(heir, dead)
     lost = missing(rows_of(heir), acknowledged(found))
     print(f"{len(failovers)} kills, {len(acknowledged(found))} rows acknowledged, {len(lost)} lost")
-    for name, seconds in (("failover.yml", failovers), ("rejoin.yml", rejoins)):
-        print(f"{name}: {min(seconds):.1f} s at least, {median(seconds):.1f} s median, {max(seconds):.1f} s at most")
+    for name, times in (("failover.yml", failovers), ("rejoin.yml", rejoins)):
+        print(f"{name}: {min(times):.1f} s at least, {median(times):.1f} s median, {max(times):.1f} s at most")
     assert lost == []
     if heir == STANDBY:
         play("playbooks/failback.yml")

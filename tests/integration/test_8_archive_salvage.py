@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from clients import Writer, more, takes_writes, wait_until_streaming
 from cluster import NETWORK, PRIMARY, STANDBY, docker, missing, play, psql, rows_of, wait_until
 from disasters import lose
+
+
+def is_archived(segment: str) -> bool:
+    return psql(PRIMARY, f"SELECT last_archived_wal >= '{segment}' FROM pg_stat_archiver") == "t"
 
 
 @pytest.mark.long
@@ -16,8 +22,7 @@ def test_what_only_the_archive_has_is_promoted_with_the_standby() -> None:
         for _segment in range(3):
             archived = more(writer)
             segment = psql(PRIMARY, "SELECT pg_walfile_name(pg_switch_wal())")
-            known = f"SELECT last_archived_wal >= '{segment}' FROM pg_stat_archiver"
-            wait_until(lambda known=known: psql(PRIMARY, known) == "t", f"{segment} to be archived", 60)
+            wait_until(partial(is_archived, segment), f"{segment} to be archived", 60)
         seen = more(writer)
         lose(PRIMARY)
         docker("network", "connect", NETWORK, STANDBY)

@@ -26,6 +26,7 @@ from cluster import (
     rows_of,
     shell,
 )
+from psycopg.conninfo import make_conninfo
 
 PUBLIC_WORD = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 ROLES = ("relevo_replication", "relevo_rewind", "relevo_monitor", "relevo_handover")
@@ -46,20 +47,18 @@ def given(tmp_path: Path) -> Iterator[Path]:
 
 def may_log_in(node: str, role: str, password: str) -> bool:
     """Over the network, as ``role`` and where its right to do so lies."""
-    options = {"relevo_replication": {"replication": "true"}, "user_imdb": {"dbname": "imdb"}}.get(
-        role, {"dbname": "postgres" if role == "relevo_rewind" else "relevo"}
+    own = {"user_imdb": "dbname=imdb user=imdb", "relevo_replication": f"replication=true user={role}"}
+    database = "postgres" if role == "relevo_rewind" else "relevo"
+    conninfo = make_conninfo(
+        own.get(role, f"dbname={database} user={role}"),
+        host="127.0.0.1",
+        port=PORTS[node],
+        password=password,
+        sslmode="require",
+        connect_timeout=5,
     )
     try:
-        psycopg.connect(
-            host="127.0.0.1",
-            port=PORTS[node],
-            user="imdb" if role == "user_imdb" else role,
-            password=password,
-            sslmode="require",
-            connect_timeout=5,
-            autocommit=True,
-            **options,
-        ).close()
+        psycopg.connect(conninfo, autocommit=True).close()
     except psycopg.OperationalError as error:
         if "password authentication failed" not in str(error):
             raise

@@ -25,9 +25,18 @@ GUARD_STATUS = "/var/lib/postgresql/relevo/guard-status.json"
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
 
-def inventory(network: str = NETWORK, first_port: int = FIRST_PORT, third: bool = False) -> Path:
-    """The inventory of the scenarios, or a copy of it with other names and ports; with ``third``, another standby."""
-    original = ROOT / "molecule" / "inventory.yml"
+def inventory(
+    network: str = NETWORK,
+    first_port: int = FIRST_PORT,
+    third: bool = False,
+    root: Path = ROOT,
+    name: str = "inventory",
+) -> Path:
+    """The inventory of the scenarios, or a copy of it with other names and ports; with ``third``, another standby.
+
+    ``root``: another checkout whose inventory it is; ``name``: of the copy, which stands beside the cluster's secrets.
+    """
+    original = root / "molecule" / "inventory.yml"
     if network == "relevo_test":
         return original
     folder = ROOT / ".cache" / "clusters" / network
@@ -41,8 +50,8 @@ def inventory(network: str = NETWORK, first_port: int = FIRST_PORT, third: bool 
         text = text.replace(
             standby, f"        {network}_third:\n          node_published_port: {first_port + 3}\n{standby}"
         )
-    (folder / "inventory.yml").write_text(text)
-    return folder / "inventory.yml"
+    (folder / f"{name}.yml").write_text(text)
+    return folder / f"{name}.yml"
 
 
 INVENTORY = inventory()
@@ -68,22 +77,27 @@ class Play:
         return " ".join(self.output.split())
 
 
-def controller_environment() -> dict[str, str]:
-    return os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "LC_ALL": "C.UTF-8", "COLUMNS": "200"}
+def controller_environment(root: Path = ROOT) -> dict[str, str]:
+    return os.environ | {"ANSIBLE_CONFIG": str(root / "ansible.cfg"), "LC_ALL": "C.UTF-8", "COLUMNS": "200"}
 
 
 def command_line(name: str, *arguments: str, inventory: Path | str = INVENTORY) -> list[str]:
     return [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory), name, *arguments]
 
 
-def play(name: str, *arguments: str, inventory: Path | str = INVENTORY, expect: int | None = 0) -> Play:
-    """Run a playbook; fails the test when it does not end with ``expect`` (None: any status)."""
+def play(
+    name: str, *arguments: str, inventory: Path | str = INVENTORY, expect: int | None = 0, root: Path = ROOT
+) -> Play:
+    """Run a playbook; fails the test when it does not end with ``expect`` (None: any status).
+
+    ``root`` is the checkout whose playbook and collection are run.
+    """
     command = command_line(name, *arguments, inventory=inventory)
     started = time.monotonic()
     done = subprocess.run(
         command,
-        cwd=ROOT,
-        env=controller_environment(),
+        cwd=root,
+        env=controller_environment(root),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -145,7 +159,7 @@ def wait_until(condition: Callable[[], bool], what: str, timeout: float) -> None
     """Wait for a condition; fails the test after ``timeout`` seconds, saying what did not come."""
     deadline = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < deadline, f"waited {timeout:g} s in vain for {what}"
+        assert time.monotonic() < deadline, f"timed out after {timeout:g} s waiting for {what}"
         time.sleep(0.2)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,10 @@ ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
 # The names that do not carry a role's name: hosts and several roles share what begins so.
 SHARED_PREFIXES = ("relevo_",)
+SECRET = re.compile(r"password|passphrase|secret|token|private_key|^given$")
+# Types that cannot hold a secret, and options that hold the name of one.
+HARMLESS_TYPES = {"bool", "path", "int", "float"}
+NAMES_OF_SECRETS = {"password_secret"}
 
 
 def load(role: str, name: str) -> dict[str, Any]:
@@ -71,3 +76,40 @@ def test_options_of_every_entry_point(role: str) -> None:
                     f"{where} has the default {option['default']!r}, defaults/main.yml says {values[name]!r}"
                 )
     assert problems == []
+
+
+def shown_secrets(options: dict[str, Any], where: str, role: str = "") -> list[str]:
+    """The options, nested ones too, that can hold a secret and would be shown."""
+    found = []
+    for name, option in options.items():
+        if option.get("no_log") is True:
+            continue
+        # Each variable of the role "secrets" has that word in its name.
+        own = name.removeprefix(f"{role}_")
+        if SECRET.search(own) and own not in NAMES_OF_SECRETS and option.get("type") not in HARMLESS_TYPES:
+            found.append(f"{where}.{name}")
+        found += shown_secrets(option.get("options") or {}, f"{where}.{name}")
+    return found
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_secrets_are_hidden(role: str) -> None:
+    assert [path for point, options in entry_points(role).items() for path in shown_secrets(options, point, role)] == []
+
+
+def test_shown_secrets_finds_nested_ones() -> None:
+    """The check above can fail."""
+    options = {
+        "secrets_given": {"type": "dict"},
+        "users": {"type": "list", "options": {"password": {"type": "str"}, "password_secret": {"type": "str"}}},
+        "secrets_dir": {"type": "path"},
+        "hidden": {"type": "dict", "no_log": True, "options": {"password": {"type": "str"}}},
+    }
+    assert shown_secrets(options, "main") == ["main.secrets_given", "main.users.password"]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_wants_the_ansible_of_the_collection(role: str) -> None:
+    collection = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text(encoding="utf-8"))["requires_ansible"]
+    wanted = load(role, "meta/main.yml")["galaxy_info"]["min_ansible_version"]
+    assert collection == f">={wanted}.0"

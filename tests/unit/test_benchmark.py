@@ -23,7 +23,7 @@ def acknowledged(*rows: tuple[float, int]) -> list[Acknowledged]:
     return [Acknowledged(number, at, server) for number, (at, server) in enumerate(rows, start=1)]
 
 
-def row(system: str, kind: str, variant: str = "", **figures: object) -> Row:
+def row(system: str, kind: str, variant: str = "", /, **figures: object) -> Row:
     return {"system": system, "variant": variant, "kind": kind, "round": 1, **figures}
 
 
@@ -147,8 +147,8 @@ def failing(error: Exception) -> Row:
 
 def test_every_other_round_goes_backwards() -> None:
     first, second = Someone(), Someone()
-    assert order([first, second], 0) == [first, second]  # type: ignore[list-item]
-    assert order([first, second], 1) == [second, first]  # type: ignore[list-item]
+    assert order([first, second], 0) == [first, second]
+    assert order([first, second], 1) == [second, first]
 
 
 def test_a_failure_is_kept_and_who_fails_again_and_again_is_left_out() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,31 +42,31 @@ OLD = {
 OLD_KEY = "backup:2025-10-09_04-07-19"
 
 
-def desired():
+def desired() -> dict[str, dict[str, str]]:
     return desired_records(INFORMATION["backup"], "main", REPO, INFORMATION["db"])
 
 
-def old_record_of(label, primary="postgres_slave"):
+def old_record_of(label: str, primary: str = "postgres_slave") -> dict[str, str]:
     date, clock = label_time(label)
     path = f"{REPO}/backup/main/{label}"
     return {**OLD, "fecha": date, "hora": clock, "direccion_almacenamiento": path, "maestro_usado": primary}
 
 
-def test_the_first_seven_fields_are_the_contract():
+def test_the_first_seven_fields_are_the_contract() -> None:
     backup = {"label": "20251009-040719F", "type": "full", "annotation": {"relevo-primary": "postgres_master"}}
     record = record_from_backup(backup, "main", REPO)
     assert list(record)[:7] == list(FIRST_FIELDS)
     assert {name: record[name] for name in FIRST_FIELDS} == OLD
 
 
-def test_fields_have_one_order_however_redis_returns_them():
+def test_fields_have_one_order_however_redis_returns_them() -> None:
     record = {**desired()["backup:2026-11-24_12-10-16"], "omitido": "2:1/1"}
     mixed = {"zona": "x", **dict(sorted(record.items())), "apunte": "y"}
     assert list(in_order(mixed)) == [*FIELDS, "apunte", "zona"]
     assert list(desired()["backup:2026-11-24_12-10-16"]) == [name for name in FIELDS if name != "omitido"]
 
 
-def test_a_real_backup_becomes_a_complete_record():
+def test_a_real_backup_becomes_a_complete_record() -> None:
     record = desired()["backup:2026-11-24_12-10-16"]
     assert record == {
         "fecha": "2026-11-24",
@@ -95,7 +96,7 @@ def test_a_real_backup_becomes_a_complete_record():
     }
 
 
-def test_a_backup_made_by_hand_has_an_unknown_primary_and_no_day():
+def test_a_backup_made_by_hand_has_an_unknown_primary_and_no_day() -> None:
     record = desired()[key_for(BY_HAND, "main")]
     assert record["maestro_usado"] == "desconocido"
     assert "dia" not in record
@@ -113,12 +114,12 @@ def test_a_backup_made_by_hand_has_an_unknown_primary_and_no_day():
         ({"lsn": None, "archive": None, "timestamp": None}, "duracion_s", None),
     ],
 )
-def test_what_differs_in_a_backup_is_seen_in_its_record(change, field, value):
+def test_what_differs_in_a_backup_is_seen_in_its_record(change: dict[str, Any], field: str, value: str | None) -> None:
     [record] = desired_records([{**INFORMATION["backup"][0], **change}], "main", REPO, INFORMATION["db"]).values()
     assert record.get(field) == value
 
 
-def test_an_unknown_type_is_named():
+def test_an_unknown_type_is_named() -> None:
     with pytest.raises(RelevoError, match="'block'"):
         record_from_backup({"label": FULL, "type": "block"}, "main", REPO)
 
@@ -131,7 +132,7 @@ def test_an_unknown_type_is_named():
         (FULL, "ventas", "backup:ventas:2026-11-24_12-10-13"),
     ],
 )
-def test_a_key_has_the_time_of_the_label_and_is_read_back(label, stanza, key):
+def test_a_key_has_the_time_of_the_label_and_is_read_back(label: str, stanza: str, key: str) -> None:
     assert key_for(label, stanza) == key
     parsed = parse_key(key)
     assert parsed is not None
@@ -139,18 +140,18 @@ def test_a_key_has_the_time_of_the_label_and_is_read_back(label, stanza, key):
 
 
 @pytest.mark.parametrize("key", ["backup:hoy", "backup:2025-13-09_04-07-19", "backup:a:b:2025-10-09_04-07-19", "x"])
-def test_what_is_no_key_is_not_parsed(key):
+def test_what_is_no_key_is_not_parsed(key: str) -> None:
     assert parse_key(key) is None
     assert score_for(key) == 0
 
 
 @pytest.mark.parametrize("label", ["", "latest", "20251009-040719", "20251009-040719F/../x"])
-def test_what_is_no_label_is_refused(label):
+def test_what_is_no_label_is_refused(label: str) -> None:
     with pytest.raises(RelevoError, match="no label"):
         key_for(label, "main")
 
 
-def test_a_score_is_the_label_time_read_as_utc():
+def test_a_score_is_the_label_time_read_as_utc() -> None:
     assert score_for("backup:1970-01-02_00-00-01") == 86401
 
 
@@ -166,11 +167,11 @@ def test_a_score_is_the_label_time_read_as_utc():
         (OLD_KEY, None, "foreign"),
     ],
 )
-def test_whose_a_record_is(key, record, kind):
+def test_whose_a_record_is(key: str, record: dict[str, str] | None, kind: str) -> None:
     assert classify(key, record, "main") == kind
 
 
-def test_an_empty_catalog_gets_every_backup_and_a_second_run_nothing():
+def test_an_empty_catalog_gets_every_backup_and_a_second_run_nothing() -> None:
     plan = plan_sync(desired(), {}, "main")
     assert plan.write == desired()
     again = plan_sync(desired(), plan.write, "main")
@@ -178,38 +179,38 @@ def test_an_empty_catalog_gets_every_backup_and_a_second_run_nothing():
     assert len(again.unchanged) == 5
 
 
-def test_what_pgbackrest_expired_is_out_of_the_catalog():
+def test_what_pgbackrest_expired_is_out_of_the_catalog() -> None:
     existing = desired()
     kept = {key: record for key, record in existing.items() if record["etiqueta"] != FULL}
     assert plan_sync(kept, existing, "main").delete == [key_for(FULL, "main")]
 
 
-def test_a_changed_value_is_written_again():
+def test_a_changed_value_is_written_again() -> None:
     key = key_for(FULL, "main")
     existing = {**desired(), key: {**desired()[key], "maestro_usado": "x"}}
     assert list(plan_sync(desired(), existing, "main").write) == [key]
 
 
-def test_an_old_record_without_its_backup_is_an_orphan_and_stays():
+def test_an_old_record_without_its_backup_is_an_orphan_and_stays() -> None:
     plan = plan_sync(desired(), {OLD_KEY: OLD}, "main")
     assert plan.orphans == [OLD_KEY]
     assert plan.delete == []
 
 
-def test_an_old_record_of_an_annotated_backup_is_replaced():
+def test_an_old_record_of_an_annotated_backup_is_replaced() -> None:
     key = key_for(FULL, "main")
     plan = plan_sync(desired(), {key: old_record_of(FULL)}, "main")
     assert plan.write[key]["maestro_usado"] == "postgres_master"
 
 
-def test_an_old_record_that_alone_knows_the_primary_is_kept_for_adoption():
+def test_an_old_record_that_alone_knows_the_primary_is_kept_for_adoption() -> None:
     key = key_for(BY_HAND, "main")
     plan = plan_sync(desired(), {key: old_record_of(BY_HAND)}, "main")
     assert plan.adoptable == {key: (BY_HAND, "postgres_slave")}
     assert key not in plan.write
 
 
-def test_an_old_record_under_another_time_does_not_double_its_backup():
+def test_an_old_record_under_another_time_does_not_double_its_backup() -> None:
     plan = plan_sync(desired(), {OLD_KEY: old_record_of(FULL)}, "main")
     assert plan.delete == [OLD_KEY]
     plan = plan_sync(desired(), {OLD_KEY: old_record_of(BY_HAND)}, "main")
@@ -217,7 +218,7 @@ def test_an_old_record_under_another_time_does_not_double_its_backup():
     assert key_for(BY_HAND, "main") not in plan.write
 
 
-def test_foreign_records_are_left_alone_even_under_a_key_of_ours():
+def test_foreign_records_are_left_alone_even_under_a_key_of_ours() -> None:
     key = key_for(FULL, "main")
     plan = plan_sync(desired(), {"backup:nightly": {"a": "b"}, key: {**OLD, "metodo": "pg_dump"}}, "main")
     assert plan.foreign == ["backup:nightly", key]
@@ -226,7 +227,7 @@ def test_foreign_records_are_left_alone_even_under_a_key_of_ours():
     assert plan.delete == []
 
 
-def test_another_stanza_keeps_its_own_records():
+def test_another_stanza_keeps_its_own_records() -> None:
     ventas = desired_records(INFORMATION["backup"], "ventas", REPO)
     assert plan_sync(desired(), ventas, "main").delete == []
     assert plan_sync(ventas, ventas, "ventas").unchanged == list(ventas)
@@ -242,11 +243,11 @@ def test_another_stanza_keeps_its_own_records():
         (None, set(), "foreign"),
     ],
 )
-def test_status(record, labels, status):
+def test_status(record: dict[str, str] | None, labels: set[str] | None, status: str) -> None:
     assert status_of(OLD_KEY, record, "main", labels) == status
 
 
-def test_keys_are_sorted_by_time_the_newest_first():
+def test_keys_are_sorted_by_time_the_newest_first() -> None:
     assert newest_first(["backup:x", OLD_KEY, "backup:2026-11-24_12-10-13"]) == [
         "backup:2026-11-24_12-10-13",
         OLD_KEY,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import posixpath
+import re
 import shutil
 import subprocess
 import sys
@@ -49,14 +51,19 @@ PLANTED = [
 
 # A new entry of the root is packed only when somebody has decided so, here and in galaxy.yml.
 PACKED_ENTRIES = {
+    "ARCHITECTURE.md",
     "CHANGELOG.md",
+    "CODE_OF_CONDUCT.md",
+    "CONTRIBUTING.md",
     "FILES.json",
     "LICENSE",
     "MANIFEST.json",
     "README.md",
+    "SECURITY.md",
     "backup.yml",
     "changelogs",
     "docs",
+    "examples",
     "meta",
     "playbooks",
     "plugins",
@@ -94,7 +101,8 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     [archive] = output.iterdir()
     with tarfile.open(archive) as tar:
         assert not [member.name for member in tar if member.issym() or member.islnk()]
-        return {member.name: tar.extractfile(member).read() for member in tar if member.isfile()}
+        files = {member.name: tar.extractfile(member) for member in tar if member.isfile()}
+        return {name: file.read() for name, file in files.items() if file is not None}
 
 
 def test_the_copy_is_a_checkout_with_the_link() -> None:
@@ -118,7 +126,7 @@ def test_only_known_entries_stand_at_the_root(packed: dict[str, bytes]) -> None:
 def test_the_collection_is_complete(packed: dict[str, bytes]) -> None:
     expected = {
         str(path.relative_to(ROOT))
-        for folder in ("plugins", "roles", "playbooks", "meta")
+        for folder in ("plugins", "roles", "playbooks", "meta", "docs", "examples")
         for path in (ROOT / folder).rglob("*")
         if path.is_file()
         and not path.is_symlink()
@@ -127,3 +135,14 @@ def test_the_collection_is_complete(packed: dict[str, bytes]) -> None:
     for kind in ("plugins/modules/", "plugins/module_utils/", "roles/", "playbooks/"):
         assert any(name.startswith(kind) for name in expected), f"this checkout has nothing under {kind}"
     assert expected - packed.keys() == set()
+
+
+def test_no_page_links_to_what_is_not_packed(packed: dict[str, bytes]) -> None:
+    """Galaxy shows the README, and its readers have the archive only."""
+    dead = []
+    for name, content in packed.items():
+        for target in re.findall(r"\]\(([^)\s]+)\)", content.decode()) if name.endswith(".md") else []:
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(name), target.partition("#")[0]))
+            if "://" not in target and not target.startswith("#") and path not in packed:
+                dead.append(f"{name}: {target}")
+    assert dead == []

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ansible_collections.relevo.postgres.plugins.filter.cluster_nodes import cluster_nodes
 from ansible_collections.relevo.postgres.plugins.filter.inventory_faults import inventory_faults
 from ansible_collections.relevo.postgres.plugins.filter.preferred_primaries import preferred_primaries
 
-HOSTVARS = {
+HOSTVARS: dict[str, dict[str, Any]] = {
     "a": {"node_preferred_primary": True},
     "b": {"node_address": "10.0.0.2", "node_port": "6432"},
     "c": {"cluster_name": "other", "node_preferred_primary": True},
@@ -27,7 +29,7 @@ def test_the_preferred_primaries_by_cluster() -> None:
 
 def test_a_good_inventory_has_no_fault() -> None:
     groups = {"postgres": ["a", "b"], "pgbackrest": ["r"]}
-    hostvars = {name: {"node_service_manager": "runit"} for name in "abr"}
+    hostvars: dict[str, dict[str, Any]] = {name: {"node_service_manager": "runit"} for name in "abr"}
     hostvars["a"]["node_preferred_primary"] = True
     assert inventory_faults(groups, hostvars, ["postgres", "pgbackrest"]) == []
 

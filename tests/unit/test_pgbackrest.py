@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,14 +34,14 @@ pg1-path=/data
 """
 
 
-def finished(stderr="", stdout="", code=0):
+def finished(stderr: str = "", stdout: str = "", code: int = 0) -> pgbackrest.Finished:
     return pgbackrest.Finished(code, stdout, stderr, 1.0)
 
 
 # --- hosts ---
 
 
-def test_the_servers_of_a_stanza_are_read_from_the_configuration():
+def test_the_servers_of_a_stanza_are_read_from_the_configuration() -> None:
     assert pgbackrest.pg_hosts(CONFIG, "main") == {
         1: {"host": "a", "host-type": "tls", "path": "/data%d"},
         2: {"host": "b", "host-type": "tls", "path": "/data", "port": "5433"},
@@ -48,11 +50,11 @@ def test_the_servers_of_a_stanza_are_read_from_the_configuration():
     assert pgbackrest.pg_hosts(CONFIG, "nope") == {}
 
 
-def test_nothing_is_overridden_when_all_servers_are_there():
+def test_nothing_is_overridden_when_all_servers_are_there() -> None:
     assert pgbackrest.only(pgbackrest.pg_hosts(CONFIG, "main"), [1, 2]) == []
 
 
-def test_an_absent_server_is_reset():
+def test_an_absent_server_is_reset() -> None:
     assert pgbackrest.only(pgbackrest.pg_hosts(CONFIG, "main"), [1]) == [
         "--pg1-host=a",
         "--pg1-host-type=tls",
@@ -64,96 +66,66 @@ def test_an_absent_server_is_reset():
     ]
 
 
-def test_the_first_server_gives_its_number_to_the_next_when_it_is_absent():
+def test_the_first_server_gives_its_number_to_the_next_when_it_is_absent() -> None:
     # pgBackRest 2.55 refuses a stanza without pg1.
     options = pgbackrest.only(pgbackrest.pg_hosts(CONFIG, "main"), [2])
     assert options[:4] == ["--pg1-host=b", "--pg1-host-type=tls", "--pg1-path=/data", "--pg1-port=5433"]
     assert "--reset-pg2-port" in options
 
 
-def test_what_only_the_absent_first_server_had_is_reset():
+def test_what_only_the_absent_first_server_had_is_reset() -> None:
     hosts = {1: {"host": "a", "port": "5555"}, 2: {"host": "b"}}
     assert "--reset-pg1-port" in pgbackrest.only(hosts, [2])
 
 
 @pytest.fixture
-def stanza(tmp_path):
+def stanza(tmp_path: Path) -> pgbackrest.PgBackRest:
     path = tmp_path / "pgbackrest.conf"
     path.write_text(CONFIG)
     return pgbackrest.PgBackRest("main", path)
 
 
-def test_absent_servers_are_left_out_and_named(stanza, monkeypatch):
+def test_absent_servers_are_left_out_and_named(stanza: pgbackrest.PgBackRest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stanza, "ping", lambda host, timeout: host["host"] == "b")
-    options, absent = stanza.reachable()
-    assert absent == ["a"]
+    options, unreachable = stanza.reachable()
+    assert unreachable == ["a"]
     assert "--pg1-host=b" in options
 
 
-def test_no_server_at_all_is_an_error(stanza, monkeypatch):
+def test_no_server_at_all_is_an_error(stanza: pgbackrest.PgBackRest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stanza, "ping", lambda host, timeout: False)
     with pytest.raises(RelevoError, match=r"reaches none of the servers of stanza main \(a, b\)"):
         stanza.reachable()
 
 
-def test_a_stanza_that_is_not_configured_is_an_error(stanza):
+def test_a_stanza_that_is_not_configured_is_an_error(stanza: pgbackrest.PgBackRest) -> None:
     with pytest.raises(RelevoError, match="No stanza nope is configured"):
         pgbackrest.PgBackRest("nope", stanza.config).reachable()
 
 
-def test_a_missing_configuration_is_an_error(tmp_path):
+def test_a_missing_configuration_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RelevoError, match="cannot be read .* Run site.yml"):
         pgbackrest.PgBackRest("main", tmp_path / "none").hosts()
 
 
-def test_the_log_never_gets_into_the_answer(stanza):
+def test_the_log_never_gets_into_the_answer(stanza: pgbackrest.PgBackRest) -> None:
     line = stanza.line("info", "--output=json")
     assert line[-1] == "info"
     assert "--log-level-console=off" in line
 
 
-# --- running ---
-
-
-@pytest.fixture
-def as_caller(monkeypatch):
-    """Run commands as the user of the tests: there is no postgres on a controller."""
-    monkeypatch.setattr(pgbackrest, "as_owner", dict)
-
-
-@pytest.mark.usefixtures("as_caller")
-def test_a_command_is_ended_at_its_deadline():
-    script = "import time; time.sleep(60)"
-    assert pgbackrest.execute([sys.executable, "-c", script], timeout=0.3) is None
-
-
-@pytest.mark.usefixtures("as_caller")
-def test_a_command_that_ignores_the_request_to_end_is_ended_too():
-    script = (
-        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('x', flush=True); time.sleep(60)"
-    )
-    assert pgbackrest.execute([sys.executable, "-c", script], timeout=0.5, grace=0.2) is None
-
-
-@pytest.mark.usefixtures("as_caller")
-def test_output_code_and_errors_are_kept_apart():
-    script = "import sys; print('out'); print('err', file=sys.stderr); sys.exit(7)"
-    done = pgbackrest.execute([sys.executable, "-c", script], timeout=30)
-    assert (done.returncode, done.stdout, done.stderr) == (7, "out\n", "err\n")
-
-
-def test_messages_keep_their_hints():
+def test_messages_keep_their_hints() -> None:
     log = finished("INFO: begin\nWARN: one\n      HINT: do this\nERROR: [050]: two\nINFO: end\nWARN: three\n")
     assert log.messages("WARN") == ["one HINT: do this", "three"]
 
 
-def test_the_label_is_the_one_that_was_made():
+def test_the_label_is_the_one_that_was_made() -> None:
     text = "INFO: last backup label = 20261124-122037F\nINFO: new backup label = 20261124-122037F_20261124-123858I\n"
     assert finished(text).label == "20261124-122037F_20261124-123858I"
     assert finished("INFO: x").label is None
 
 
-def test_nothing_changed_is_told_by_its_text():
+def test_nothing_changed_is_told_by_its_text() -> None:
     text = "ERROR: [055]: no files have changed since the last backup - this seems unlikely\n"
     assert finished(text, code=55).nothing_changed
     assert not finished("ERROR: [055]: unable to open missing file", code=55).nothing_changed
@@ -163,37 +135,39 @@ def test_nothing_changed_is_told_by_its_text():
 # --- information ---
 
 
-def entry(code=0, message="ok", lock=None, labels=()):
+def entry(
+    code: int = 0, message: str = "ok", lock: dict[str, Any] | None = None, labels: Iterable[str] = ()
+) -> dict[str, Any]:
     status = {"code": code, "message": message, "lock": {"backup": lock or {"held": False}}}
     return {"name": "main", "status": status, "backup": [{"label": label} for label in labels]}
 
 
-def test_a_stanza_that_info_does_not_list_is_missing():
+def test_a_stanza_that_info_does_not_list_is_missing() -> None:
     assert pgbackrest.parse_info("[]", "main")["status"]["code"] == pgbackrest.STATUS_NO_STANZA
     assert pgbackrest.parse_info(json.dumps([entry()]), "main")["status"]["message"] == "ok"
 
 
-def test_an_answer_that_is_no_json_is_an_error():
+def test_an_answer_that_is_no_json_is_an_error() -> None:
     with pytest.raises(RelevoError, match="gave no JSON"):
         pgbackrest.parse_info("WARN: hello", "main")
 
 
-def test_the_state_of_a_stanza():
+def test_the_state_of_a_stanza() -> None:
     assert pgbackrest.status_problem(entry(), "main") is None
     assert pgbackrest.status_problem(entry(2, "no valid backups"), "main") is None
-    assert "has no stanza main" in pgbackrest.status_problem(entry(1, "missing stanza path"), "main")
+    assert "has no stanza main" in str(pgbackrest.status_problem(entry(1, "missing stanza path"), "main"))
     other = entry(99, "other") | {"repo": [{"status": {"code": 99, "message": "[FileOpenError] denied\n"}}]}
-    assert "is not in order: [FileOpenError] denied. Look" in pgbackrest.status_problem(other, "main")
+    assert "is not in order: [FileOpenError] denied. Look" in str(pgbackrest.status_problem(other, "main"))
 
 
-def test_how_far_a_running_backup_is():
+def test_how_far_a_running_backup_is() -> None:
     assert pgbackrest.running_backup(entry()) is None
-    assert "just begun" in pgbackrest.running_backup(entry(lock={"held": True}))
+    assert "just begun" in str(pgbackrest.running_backup(entry(lock={"held": True})))
     running = entry(lock={"held": True, "size": 4 * 2**20, "size-cplt": 2**20})
     assert pgbackrest.running_backup(running) == "25 % of 4 MiB are done"
 
 
-def test_empty_annotations_are_left_out():
+def test_empty_annotations_are_left_out() -> None:
     options = pgbackrest.annotation_options({"a": "1=2", "b": "", "c": None, "d": "e f"})
     assert options == ["--annotation=a=1=2", "--annotation=d=e f"]
 
@@ -201,18 +175,18 @@ def test_empty_annotations_are_left_out():
 # --- archive ---
 
 
-def test_the_newest_database_is_the_one_with_the_highest_number():
+def test_the_newest_database_is_the_one_with_the_highest_number() -> None:
     names = ["17-9", "17-10", "archive.info", "archive.info.copy", "9.6-2"]
     assert archive.newest_archive_id(names) == "17-10"
     assert archive.newest_archive_id(["archive.info"]) is None
 
 
-def test_timelines_come_from_directories_and_history_files():
+def test_timelines_come_from_directories_and_history_files() -> None:
     names = ["0000000100000000", "0000000100000001", "0000000A.history", "00000002.history", "x", "17-1"]
     assert archive.timelines_of(names) == [1, 2, 10]
 
 
-def test_segments_are_told_from_labels_and_partial_ones():
+def test_segments_are_told_from_labels_and_partial_ones() -> None:
     digest = "2ea55d077700148eb1a94ad1733e77849be1672f"
     names = [
         f"000000010000000000000001-{digest}.zst",
@@ -229,20 +203,27 @@ def test_segments_are_told_from_labels_and_partial_ones():
 class FakePgBackRest(pgbackrest.PgBackRest):
     """Answers with what pgBackRest gave in a trial; the commands themselves are tested on real containers."""
 
-    def __init__(self, ends, before=(), after=(), lock=None):
+    def __init__(
+        self,
+        ends: Iterable[pgbackrest.Finished],
+        before: Iterable[str] = (),
+        after: Iterable[str] = (),
+        lock: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__("main")
-        self.ends, self.entries, self.ran = list(ends), [entry(labels=before), entry(labels=after, lock=lock)], []
+        self.ends, self.entries = list(ends), [entry(labels=before), entry(labels=after, lock=lock)]
+        self.ran: list[tuple[str, ...]] = []
 
-    def info(self, timeout=30):
+    def info(self, timeout: float = 30) -> dict[str, Any]:
         return self.entries.pop(0) if len(self.entries) > 1 else self.entries[0]
 
-    def hosts(self):
+    def hosts(self) -> dict[int, dict[str, str]]:
         return pgbackrest.pg_hosts(CONFIG, "main")
 
-    def ping(self, host, timeout):
+    def ping(self, host: Mapping[str, str], timeout: float) -> bool:
         return True
 
-    def try_run(self, command, *options, **ignored):
+    def try_run(self, command: str, *options: str, **ignored: Any) -> pgbackrest.Finished:
         self.ran.append(options)
         return self.ends.pop(0)
 
@@ -252,11 +233,11 @@ RUNNING = finished(
 )
 
 
-def made(label):
+def made(label: str) -> pgbackrest.Finished:
     return finished(f"INFO: new backup label = {label}\n")
 
 
-def test_a_backup_returns_what_it_made_and_what_expired():
+def test_a_backup_returns_what_it_made_and_what_expired() -> None:
     fake = FakePgBackRest([made("3F")], before=["1F", "1F_2I"], after=["3F"])
     result = backup.make_backup(
         fake, backup.BackupRequest("full", {"relevo-day": "1"}, process_max=3, retention_full=1)
@@ -266,18 +247,18 @@ def test_a_backup_returns_what_it_made_and_what_expired():
     assert fake.ran == [("--type=full", "--process-max=3", "--repo1-retention-full=1", "--annotation=relevo-day=1")]
 
 
-def test_success_without_a_backup_is_not_believed():
+def test_success_without_a_backup_is_not_believed() -> None:
     with pytest.raises(RelevoError, match="does not list the backup 3F"):
         backup.make_backup(FakePgBackRest([made("3F")]), backup.BackupRequest("full", {}))
 
 
-def test_an_offline_backup_that_changed_nothing_is_no_failure():
+def test_an_offline_backup_that_changed_nothing_is_no_failure() -> None:
     end = finished("ERROR: [055]: no files have changed since the last backup - this seems unlikely\n", code=55)
     result = backup.make_backup(FakePgBackRest([end]), backup.BackupRequest("incr", {}, online=False, host="a"))
     assert result.backup is None
 
 
-def test_only_a_copy_of_a_running_server_is_marked_as_not_consistent():
+def test_only_a_copy_of_a_running_server_is_marked_as_not_consistent() -> None:
     request = backup.BackupRequest("incr", {"k": "v"}, online=False, force=True, host="b")
     stopped = FakePgBackRest([made("2I")], after=["2I"])
     assert not backup.make_backup(stopped, request).forced
@@ -289,33 +270,33 @@ def test_only_a_copy_of_a_running_server_is_marked_as_not_consistent():
     assert {"--no-online", "--force", "--annotation=relevo-consistent=false", "--pg1-host=b"} <= set(second)
 
 
-def test_without_force_a_running_server_is_not_copied():
+def test_without_force_a_running_server_is_not_copied() -> None:
     fake = FakePgBackRest([RUNNING])
     with pytest.raises(RelevoError, match="An offline backup was asked for, but PostgreSQL is running"):
         backup.make_backup(fake, backup.BackupRequest("incr", {}, online=False, host="a"))
     assert len(fake.ran) == 1
 
 
-def test_an_offline_backup_must_name_its_server():
+def test_an_offline_backup_must_name_its_server() -> None:
     with pytest.raises(RelevoError, match="Set host to the address of the primary"):
         backup.make_backup(FakePgBackRest([]), backup.BackupRequest("incr", {}, online=False))
     with pytest.raises(RelevoError, match="has no server z"):
         backup.make_backup(FakePgBackRest([]), backup.BackupRequest("incr", {}, online=False, host="z"))
 
 
-def test_force_alone_is_refused():
+def test_force_alone_is_refused() -> None:
     with pytest.raises(RelevoError, match="Set online=false too"):
         backup.make_backup(FakePgBackRest([]), backup.BackupRequest("incr", {}, force=True))
 
 
-def test_a_held_lock_says_how_far_the_other_backup_is():
+def test_a_held_lock_says_how_far_the_other_backup_is() -> None:
     end = finished("ERROR: [050]: unable to acquire lock on file '/tmp/pgbackrest/main-backup-1.lock'\n", code=50)
     fake = FakePgBackRest([end], lock={"held": True, "size": 100, "size-cplt": 40})
     with pytest.raises(RelevoError, match=r"already running \(40 % of 0 MiB are done\)"):
         backup.make_backup(fake, backup.BackupRequest("incr", {}))
 
 
-def test_waiting_for_a_running_backup():
+def test_waiting_for_a_running_backup() -> None:
     fake = FakePgBackRest([])
     fake.entries = [entry(lock={"held": True}), entry()]
     assert backup.wait_for_idle(fake, 60, sleep=lambda seconds: None) == entry()
@@ -429,7 +410,7 @@ def test_waiting_for_a_running_backup():
         (1, "", r"failed with \[001\]: no message"),
     ],
 )
-def test_a_failure_is_one_sentence_that_says_what_to_do(code, text, sentence):
+def test_a_failure_is_one_sentence_that_says_what_to_do(code: int, text: str, sentence: str) -> None:
     message = explain(code, text, "main", "backup")
     with pytest.raises(RelevoError, match=sentence):
         raise RelevoError(message)

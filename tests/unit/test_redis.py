@@ -58,22 +58,22 @@ def test_a_public_word_is_told_apart_from_a_wrong_password(monkeypatch: pytest.M
         (failures.ResponseError("ERR something new"), "refused", "ERR something new"),
     ],
 )
-def test_a_failure_is_explained(error, kind, words):
+def test_a_failure_is_explained(error: Exception, kind: str, words: str) -> None:
     explained = explain(error, WHERE, {**PARAMS, "db": 99})
     assert explained.kind == kind
     assert words in explained.message
     assert "secret" not in explained.message + str(explained.details)
 
 
-def test_a_missing_password_is_named():
+def test_a_missing_password_is_named() -> None:
     error = failures.AuthenticationError("Authentication required.")
     assert "none was given" in explain(error, WHERE, {**PARAMS, "password": None}).message
 
 
-def test_without_a_host_nothing_is_tried():
+def test_without_a_host_nothing_is_tried() -> None:
     with pytest.raises(RedisError, match="catalog_redis_host"), connected({**PARAMS, "host": "", "db": 0}):
         pytest.fail("a connection was lent")
 
 
-def test_keys_are_cut_into_portions():
+def test_keys_are_cut_into_portions() -> None:
     assert [len(portion) for portion in portions(str(number) for number in range(1001))] == [500, 500, 1]

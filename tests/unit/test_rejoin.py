@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.relevo.postgres.plugins.module_utils import _process
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._process import Finished
 from ansible_collections.relevo.postgres.plugins.module_utils._rejoin import lock, methods
 from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.methods import (
     base_backup_command,
@@ -151,9 +153,9 @@ def test_a_method_that_was_asked_for_is_used_on_a_standby_that_follows() -> None
     assert decide(replace(REQUEST, method="restore"), FOLLOWING, SOURCE).methods == ("restore",)
 
 
-@pytest.mark.parametrize("change", [{"streams": False}, {"configured": False}])
-def test_a_running_standby_is_pointed_at_the_primary(change: dict[str, bool]) -> None:
-    assert decide(REQUEST, replace(FOLLOWING, **change), SOURCE).first == "follow"
+@pytest.mark.parametrize("situation", [replace(FOLLOWING, streams=False), replace(FOLLOWING, configured=False)])
+def test_a_running_standby_is_pointed_at_the_primary(situation: Situation) -> None:
+    assert decide(REQUEST, situation, SOURCE).first == "follow"
 
 
 def test_a_running_standby_of_the_old_primary_follows_up_to_the_fork() -> None:
@@ -222,10 +224,11 @@ def wal(tmp_path: Path, *ready: str) -> Server:
 
 
 def archiver(monkeypatch: pytest.MonkeyPatch, codes: dict[str, int]) -> None:
-    def run(command: list[str], timeout: float) -> subprocess.CompletedProcess[str]:
-        return subprocess.CompletedProcess(command, codes[Path(command[-1]).name], "", "ERROR: [103]: no repository")
+    def run(command: list[str], _timeout: float, _grace: float) -> Finished:
+        assert "--no-archive-async" in command
+        return Finished(codes[Path(command[-1]).name], "", "ERROR: [103]: no repository", 0.1)
 
-    monkeypatch.setattr(methods, "run_as_postgres", run)
+    monkeypatch.setattr(_process, "run_to_end", run)
 
 
 SEGMENTS = [f"00000002{number:016X}" for number in range(3)]

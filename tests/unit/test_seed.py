@@ -155,7 +155,7 @@ def test_the_prologue_quotes_and_sets_the_role_last() -> None:
 
 def test_only_the_epilogue_commits() -> None:
     assert not re.search(r"^\s*COMMIT", _seed.PROLOGUE, re.MULTILINE)
-    assert "--set=ON_ERROR_STOP=1" in _seed.Server("/bin", "/run", 5432, "postgres", "postgres").psql("imdb")
+    assert "--set=ON_ERROR_STOP=1" in _seed.PsqlTarget("/bin", "/run", 5432, "postgres", "postgres").psql("imdb")
 
 
 WARNINGS = "psql:<stdin>:1: WARNING:  25001: there is already a transaction in progress\nLOCATION:  x, y.c:1\n"

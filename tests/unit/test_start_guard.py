@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,19 @@ from typing import Any
 import pytest
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _start_guard
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster import topology
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster import probe
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.fence_record import RepositoryReader
 from ansible_collections.relevo.postgres.plugins.module_utils._server.guard_config import GuardConfig
 from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
+from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 from ansible_collections.relevo.postgres.plugins.module_utils._start_guard import (
-    Own,
+    LocalState,
     Repository,
-    Teller,
     Verdict,
+    VerdictLog,
     archive_id,
     ask,
     ask_repository,
@@ -34,10 +36,10 @@ from ansible_collections.relevo.postgres.plugins.module_utils._start_guard impor
 
 B = Peer("b", "b")
 CONFIG = GuardConfig("a", (B,), repository=True)
-OWN = Own("7", 2, "shut down", standby=False)
+LOCAL = LocalState("7", 2, "shut down", standby=False)
 FENCE = Marker.now("fence", node="a", by="alice", successor="b", timeline=2)
-SILENT = NodeState(B, error="b: no answer in time")
-SILENT_REPOSITORY = Repository(error="no answer within 10 s")
+UNREACHABLE = NodeState(B, error="b: no answer in time")
+UNREACHABLE_REPOSITORY = Repository(error="no answer within 10 s")
 
 
 def peer(**data: Any) -> NodeState:
@@ -46,47 +48,47 @@ def peer(**data: Any) -> NodeState:
 
 
 def verdict(
-    own: Own = OWN,
-    state: NodeState = SILENT,
-    repository: Repository | None = SILENT_REPOSITORY,
+    local: LocalState = LOCAL,
+    state: NodeState = UNREACHABLE,
+    repository: Repository | None = UNREACHABLE_REPOSITORY,
     config: GuardConfig = CONFIG,
 ) -> Verdict:
-    return decide(config, own, [state], repository)
+    return decide(config, local, [state], repository)
 
 
 def test_a_standby_starts_whatever_the_fence_says() -> None:
-    assert verdict(replace(OWN, standby=True, fence=FENCE)).action == "start"
+    assert verdict(replace(LOCAL, standby=True, fence=FENCE)).action == "start"
 
 
 def test_a_rejoin_marker_forbids_even_a_standby_and_a_pass() -> None:
     marker = Marker.now("rejoin", node="a", by="pg_rejoin")
-    found = verdict(replace(OWN, standby=True, start_pass=True, rejoin=marker), peer())
+    found = verdict(replace(LOCAL, standby=True, start_pass=True, rejoin=marker), peer())
     assert found.action == "refuse"
     assert "rejoin.yml" in found.advice
 
 
 def test_a_start_pass_passes_a_fence_and_a_lock() -> None:
-    assert verdict(replace(OWN, start_pass=True, fence=FENCE), peer(handover_lock="relevo")).action == "start"
+    assert verdict(replace(LOCAL, start_pass=True, fence=FENCE), peer(handover_lock="relevo")).action == "start"
 
 
 def test_a_fence_in_force_forbids_although_no_witness_objects() -> None:
-    found = verdict(replace(OWN, fence=FENCE), peer(), Repository())
+    found = verdict(replace(LOCAL, fence=FENCE), peer(), Repository())
     assert found.action == "refuse"
     assert "alice" in found.reason
     assert "candidate=a" in found.advice
 
 
 def test_a_fence_of_an_older_timeline_is_void() -> None:
-    assert verdict(replace(OWN, timeline=3, fence=FENCE), peer()).action == "start"
+    assert verdict(replace(LOCAL, timeline=3, fence=FENCE), peer()).action == "start"
 
 
 @pytest.mark.parametrize("state", ["shut down in recovery", "in archive recovery"])
 def test_a_standby_that_lost_its_signal_does_not_become_a_primary(state: str) -> None:
-    assert verdict(replace(OWN, state=state), peer(), Repository()).action == "refuse"
+    assert verdict(replace(LOCAL, state=state), peer(), Repository()).action == "refuse"
 
 
 def test_without_peers_and_repository_it_starts() -> None:
-    assert decide(GuardConfig("a"), OWN, [], None).action == "start"
+    assert decide(GuardConfig("a"), LOCAL, [], None).action == "start"
 
 
 def test_a_peer_that_is_primary_forbids() -> None:
@@ -117,7 +119,7 @@ def test_a_record_on_the_repository_host_forbids() -> None:
 
 
 def test_a_void_record_on_the_repository_host_does_not() -> None:
-    assert verdict(replace(OWN, timeline=3), peer(timeline=3), Repository(fence=FENCE)).action == "start"
+    assert verdict(replace(LOCAL, timeline=3), peer(timeline=3), Repository(fence=FENCE)).action == "start"
 
 
 def test_a_newer_timeline_in_the_archive_forbids() -> None:
@@ -126,26 +128,28 @@ def test_a_newer_timeline_in_the_archive_forbids() -> None:
     assert "timeline 3" in found.reason
 
 
-def test_a_newer_timeline_that_no_peer_is_on_was_given_up() -> None:
+def test_a_newer_timeline_that_no_peer_is_on_is_abandoned() -> None:
     """Somebody kept the older of two primaries; that one must be able to start again."""
     archive = Repository(successor_timeline=3)
     assert verdict(state=peer(), repository=archive).action == "start"
     two = replace(CONFIG, peers=(B, Peer("c", "c")))
-    assert decide(two, OWN, [peer(), SILENT], archive).action == "refuse", "the silent one may be on it"
-    assert decide(two, OWN, [peer(), peer(system_identifier="8")], archive).action == "refuse"
-    assert decide(two, OWN, [peer(), peer(timeline=3)], archive).action == "refuse"
-    assert decide(replace(CONFIG, peers=()), OWN, [], archive).action == "refuse"
+    assert decide(two, LOCAL, [peer(), UNREACHABLE], archive).action == "refuse", "the unreachable one may be on it"
+    assert decide(two, LOCAL, [peer(), peer(system_identifier="8")], archive).action == "refuse"
+    assert decide(two, LOCAL, [peer(), peer(timeline=3)], archive).action == "refuse"
+    assert decide(replace(CONFIG, peers=()), LOCAL, [], archive).action == "refuse"
 
 
-def test_peers_say_after_the_archive_whether_a_timeline_was_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_peers_say_after_the_archive_whether_a_timeline_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that was promoted between the two questions has put its timeline into the archive."""
     answers = [[peer()], [peer(in_recovery=False, timeline=3)]]
-    monkeypatch.setattr(topology, "probe", lambda nodes, timeout: answers.pop(0))
+    monkeypatch.setattr(probe, "probe", lambda nodes, timeout: answers.pop(0))
     monkeypatch.setattr(_start_guard, "ask_repository", lambda *_: Repository(successor_timeline=3))
-    assert decide(CONFIG, OWN, *ask(CONFIG, OWN)).action == "refuse"
+    assert decide(CONFIG, LOCAL, *ask(CONFIG, LOCAL)).action == "refuse"
 
 
-@pytest.mark.parametrize(("state", "repository"), [(peer(), SILENT_REPOSITORY), (SILENT, Repository()), (peer(), None)])
+@pytest.mark.parametrize(
+    ("state", "repository"), [(peer(), UNREACHABLE_REPOSITORY), (UNREACHABLE, Repository()), (peer(), None)]
+)
 def test_one_witness_without_objection_is_enough(state: NodeState, repository: Repository | None) -> None:
     assert verdict(state=state, repository=repository).action == "start"
 
@@ -195,12 +199,12 @@ class Reader(RepositoryReader):
         super().__init__("main")
         self.files: dict[str, str | None] = {"archive/main/archive.info": ARCHIVE_INFO, **files}
 
-    def get(self, path: str, raw: bool = False) -> str | None:
+    def get(self, path: str, timeout: float = 10, raw: bool = False) -> str | None:
         if path in self.files and self.files[path] is None:
             raise RelevoError("pgbackrest repo-get failed with 49: unable to connect")
         return self.files.get(path)
 
-    def names(self, path: str, pattern: str) -> list[str]:
+    def names(self, path: str, timeout: float = 10, below: str | None = None) -> list[str]:
         return sorted(name.rpartition("/")[2] for name in self.files if name.startswith(f"{path}/0"))
 
 
@@ -214,43 +218,43 @@ def test_the_archive_of_this_cluster_is_found_by_its_system_identifier() -> None
 
 
 def test_a_timeline_that_descends_wherever_it_forks() -> None:
-    assert newer_timeline(Reader(history(3, "1\t0/3000000\tx\n\n2\t0/5000000\tx\n")), OWN) == 3
+    assert newer_timeline(Reader(history(3, "1\t0/3000000\tx\n\n2\t0/5000000\tx\n")), LOCAL) == 3
 
 
 def test_a_grandchild_counts() -> None:
     files = {**history(3, "1\t0/3000000\tx\n"), **history(4, "1\t0/3000000\tx\n2\t0/5000000\tx\n3\t0/6000000\tx\n")}
-    assert newer_timeline(Reader(files), OWN) == 4
+    assert newer_timeline(Reader(files), LOCAL) == 4
 
 
 def test_a_branch_off_an_ancestor_does_not_descend() -> None:
-    assert newer_timeline(Reader(history(3, "1\t0/3000000\tx\n")), OWN) is None
+    assert newer_timeline(Reader(history(3, "1\t0/3000000\tx\n")), LOCAL) is None
 
 
 def test_its_own_and_older_histories_are_no_successors() -> None:
-    assert newer_timeline(Reader(history(2, "1\t0/3000000\tx\n")), OWN) is None
+    assert newer_timeline(Reader(history(2, "1\t0/3000000\tx\n")), LOCAL) is None
 
 
 def test_no_archive_yet_is_an_answer() -> None:
     reader = Reader({})
     del reader.files["archive/main/archive.info"]
-    assert ask_repository(CONFIG, OWN, reader) == Repository()
+    assert ask_repository(CONFIG, LOCAL, reader) == Repository()
 
 
 def test_the_record_of_a_fence_is_found() -> None:
-    found = ask_repository(CONFIG, OWN, Reader({"relevo/fence/a.json": FENCE.to_json()}))
+    found = ask_repository(CONFIG, LOCAL, Reader({"relevo/fence/a.json": FENCE.to_json()}))
     assert found.fence == FENCE
 
 
 def test_a_garbled_record_forbids_and_an_empty_one_is_withdrawn() -> None:
-    garbled = ask_repository(CONFIG, OWN, Reader({"relevo/fence/a.json": "{"})).fence
+    garbled = ask_repository(CONFIG, LOCAL, Reader({"relevo/fence/a.json": "{"})).fence
     assert garbled is not None
     assert garbled.in_force(99)
-    assert ask_repository(CONFIG, OWN, Reader({"relevo/fence/a.json": "\n"})).fence is None
+    assert ask_repository(CONFIG, LOCAL, Reader({"relevo/fence/a.json": "\n"})).fence is None
 
 
 @pytest.mark.parametrize("path", ["relevo/fence/a.json", "archive/main/archive.info"])
 def test_an_error_is_no_answer(path: str) -> None:
-    found = ask_repository(CONFIG, OWN, Reader({path: None}))
+    found = ask_repository(CONFIG, LOCAL, Reader({path: None}))
     assert found.error is not None
     assert "unable to connect" in found.error
 
@@ -262,27 +266,27 @@ def test_a_verdict_is_said_once_and_again_after_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = [1000.0]
-    monkeypatch.setattr(_start_guard.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(_start_guard, "record_status", lambda *_arguments: None)
-    teller, waiting = Teller(tmp_path), Verdict("wait", "nobody answers", "Start somebody.")
+    log, waiting = VerdictLog(tmp_path), Verdict("wait", "nobody answers", "Start somebody.")
 
     def lines() -> int:
         return len(capsys.readouterr().err.splitlines())
 
-    teller.tell("a", waiting)
+    log.say("a", waiting)
     assert lines() == 1
-    teller.tell("a", waiting)
+    log.say("a", waiting)
     assert lines() == 0
     clock[0] += _start_guard.REMIND_AFTER
-    teller.tell("a", waiting)
+    log.say("a", waiting)
     assert lines() == 1
-    teller.tell("a", Verdict("refuse", "b is the primary"))
+    log.say("a", Verdict("refuse", "b is the primary"))
     assert lines() == 1
 
 
 def test_the_verdict_is_left_for_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_start_guard, "write_file", lambda path, content: path.write_text(content))
-    Teller(tmp_path).tell("a", Verdict("wait", "nobody answers", "Start somebody."))
+    VerdictLog(tmp_path).say("a", Verdict("wait", "nobody answers", "Start somebody."))
     found = json.loads((tmp_path / _start_guard.STATUS_FILE).read_text())
     assert (found["node"], found["verdict"], found["reason"]) == ("a", "wait", "nobody answers")
 
@@ -290,7 +294,7 @@ def test_the_verdict_is_left_for_status(tmp_path: Path, monkeypatch: pytest.Monk
 def test_an_unusable_configuration_refuses(tmp_path: Path) -> None:
     file = tmp_path / "guard.json"
     file.write_text("{")
-    node, found = _start_guard.judge(_start_guard.Server(tmp_path), file)
+    node, found = _start_guard.evaluate(Server(tmp_path), file)
     assert (node, found.action) == ("this node", "refuse")
     assert "site.yml" in found.advice
 

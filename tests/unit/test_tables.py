@@ -30,7 +30,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._tables import (
         (1024**6, "1024.0 PiB"),
     ],
 )
-def test_sizes(count, text):
+def test_sizes(count: int | str, text: str) -> None:
     assert format_bytes(count) == text
 
 
@@ -50,11 +50,11 @@ def test_sizes(count, text):
         (-65, "-1 min 05 s"),
     ],
 )
-def test_durations(seconds, text):
+def test_durations(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
 
 
-def test_plural():
+def test_plural() -> None:
     assert [plural(0, "backup"), plural(1, "backup"), plural(2, "entry", "entries")] == [
         "0 backups",
         "1 backup",
@@ -62,7 +62,7 @@ def test_plural():
     ]
 
 
-def test_a_table_is_a_box_whose_lines_are_equally_wide():
+def test_a_table_is_a_box_whose_lines_are_equally_wide() -> None:
     text = format_table(
         [Column("Fecha"), Column("Día", right=True)],
         [["2025-10-09", 1], ["año", "日本"]],
@@ -76,7 +76,7 @@ def test_a_table_is_a_box_whose_lines_are_equally_wide():
     assert lines[5].endswith(" 1 ║")
 
 
-def test_a_table_as_it_is():
+def test_a_table_as_it_is() -> None:
     assert format_table([Column("Hora"), Column("Tipo")], [["04:07:19", "completo"]], "LISTA") == (
         "╔═════════════════════╗\n"
         "║        LISTA        ║\n"
@@ -88,9 +88,9 @@ def test_a_table_as_it_is():
     )
 
 
-def test_a_value_cannot_write_to_the_terminal():
+def test_a_value_cannot_write_to_the_terminal() -> None:
     assert clean("a\x1b[31mb\nc\x07") == "a[31mb c"
 
 
-def test_pairs_are_aligned_and_unknown_ones_left_out():
+def test_pairs_are_aligned_and_unknown_ones_left_out() -> None:
     assert format_pairs({"Fecha": "x", "Día": None, "Almacenamiento": 1}) == "  Fecha:          x\n  Almacenamiento: 1"

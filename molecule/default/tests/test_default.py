@@ -8,11 +8,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 from testinfra.host import Host
 
 Node = Callable[[str], Host]
 SECRETS = Path(__file__).resolve().parents[2] / ".secrets"
-OWN_ROLES = ("relevo_replication", "relevo_rewind", "relevo_monitor", "relevo_handover")
+INTERNAL_ROLES = ("relevo_replication", "relevo_rewind", "relevo_monitor", "relevo_handover")
 
 
 def sql(host: Host, statement: str, dbname: str = "imdb") -> str:
@@ -26,11 +27,8 @@ def login(port: int, **options: str) -> psycopg.Connection[tuple[object, ...]]:
     """A client outside, through the published port."""
     password = (SECRETS / "user_imdb").read_text().strip()
     defaults = {"host": "127.0.0.1", "user": "imdb", "dbname": "imdb", "password": password, "sslmode": "verify-full"}
-    return psycopg.connect(
-        **defaults | {"sslrootcert": str(SECRETS / "tls" / "ca.crt")} | options,
-        port=port,
-        connect_timeout=5,
-    )
+    given = defaults | {"sslrootcert": str(SECRETS / "tls" / "ca.crt")} | options
+    return psycopg.connect(make_conninfo(**given, port=port, connect_timeout=5))
 
 
 @pytest.mark.parametrize(("name", "in_recovery"), [("primary", "f"), ("standby", "t")])
@@ -148,7 +146,7 @@ def test_the_nodes_keep_their_secrets_to_postgres(node: Node, name: str) -> None
         assert (file.user, file.mode) == ("postgres", 0o600)
     held = node(name).file("/etc/relevo/pgpass").content_string
     roles = [line.split(":")[3] for line in held.splitlines()]
-    assert roles == (["relevo_monitor"] if name == "pgbackrest" else list(OWN_ROLES))
+    assert roles == (["relevo_monitor"] if name == "pgbackrest" else list(INTERNAL_ROLES))
 
 
 @pytest.mark.parametrize("name", ["primary", "standby", "pgbackrest", "redis"])

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One operation for each cluster: which operations exclude one another, and what a refusal says of the holder.
 
-Pure rules; who holds the lock is kept by ``operation_lock_holder``. Why it is so: docs/operation-lock.md.
+Pure rules; who holds the lock is kept by ``operation_lock_holder``. Why it is so: docs/explanation/operation-lock.md.
 """
 
 from __future__ import annotations

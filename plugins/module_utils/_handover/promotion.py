@@ -15,25 +15,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import _names
+from .. import _names, _process
 from .._cluster import synchronous
 from .._cluster.lock import HandoverLock
-from .._cluster.topology import NodeState, Topology, probe
+from .._cluster.probe import probe
+from .._cluster.topology import Topology
 from .._errors import RelevoError
 from .._repository.archive import newest_archived_timeline
 from .._repository.fence_record import withdraw_record
 from .._repository.pgbackrest import PgBackRest
 from .._server import abandoned_timelines, marker
-from .._server.lsn import format_lsn, parse_lsn, segment_start
+from .._server.lsn import SEGMENT, format_lsn, parse_lsn, segment_start
 from .._server.peer import Peer
-from .._server.server import Server, run_as_postgres
+from .._server.server import Server
 from .._server.session import Credentials, Session
 from .._wait import wait_until
 from .archive_salvage import DIRECTORY as ARCHIVED
 from .archive_salvage import fetch_segments
 from .switchover import ensure_slot, look_for_wal_as_usual, look_for_wal_often
 
-SEGMENT = re.compile(r"[0-9A-F]{24}")
 RECORD = re.compile(r"lsn: ([0-9A-F]+/[0-9A-F]+), prev")
 
 
@@ -78,7 +78,7 @@ class Promotion:
             lock.release()
 
     def check(self) -> tuple[int, int]:
-        """No other primary, no standby that knows more, and no heir of a later primary in the archive.
+        """No other primary, no standby that is ahead, and no timeline of a later primary in the archive.
 
         Returns the timeline of this node and the newest that the archive knows.
         """
@@ -91,23 +91,23 @@ class Promotion:
         if rivals:
             raise RelevoError(f"{rivals[0]} takes writes. Nothing was changed; use failover.yml with a candidate.")
         own = topology.find(self.own.name)
-        better = most_advanced(topology.standbys)
-        if own and better and not self.force and _rank(better) > _rank(own):
+        better = topology.most_advanced
+        if own and better and not self.force and better.history > own.history:
             raise RelevoError(
-                f"{better.name} knows more than {self.own.name} ({format_lsn(better.position)} against "
+                f"{better.name} is ahead of {self.own.name} ({format_lsn(better.position)} against "
                 f"{format_lsn(own.position)}). Nothing was changed; promote {better.name}, or lose it with force=true."
             )
         timeline = own.timeline if own else 0
         if self.newer_timeline > timeline and not self.force:
             raise RelevoError(
                 f"{self.old_primary} was promoted to timeline {self.newer_timeline}, and {self.own.name} is on "
-                f"timeline {timeline}: it is not the heir of the last primary. Nobody was promoted. "
+                f"timeline {timeline}: it does not descend from that one. Nobody was promoted. "
                 f"Start {self.old_primary} and run rejoin.yml, or lose what it has with force=true."
             )
         if newest > timeline and not self.force:
             raise RelevoError(
-                f"The archive holds a newer timeline ({newest}) than that of {self.own.name} ({timeline}): it is not "
-                "the heir of the last primary. Nobody was promoted. Start the node that is on that timeline and run "
+                f"The archive holds a newer timeline ({newest}) than that of {self.own.name} ({timeline}): it does "
+                "not descend from that one. Nobody was promoted. Start the node that is on that timeline and run "
                 "this again, or lose what it has with force=true."
             )
         return timeline, max(self.newer_timeline, newest)
@@ -121,7 +121,7 @@ class Promotion:
         except RelevoError as error:
             self.warnings.append(
                 f"The archive could not be asked which timelines it knows, so the new one may bear the number of one "
-                f"that was given up, and not be archived: {error.message}"
+                f"that was abandoned, and not be archived: {error.message}"
             )
             return 0
 
@@ -153,7 +153,7 @@ class Promotion:
         from_archive = self._replay_salvage(session, ARCHIVED)[0] if archived else 0
         salvaged, complete = self._replay_salvage(session, self.salvage) if self.salvage else (0, False)
         seconds = time.monotonic() - started
-        abandoned_timelines.skip(self.server, timeline, newest)
+        abandoned_timelines.reserve(self.server, timeline, newest)
         # The server itself replays all that it has before it ends recovery (xlogrecovery.c, CheckForStandbyTrigger).
         if not session.flag("SELECT pg_promote(true, 60)", timeout=90):
             raise RelevoError(f"{self.own.name} was not promoted within 60 s. Look at its log, then run this again.")
@@ -218,20 +218,9 @@ class Promotion:
                 self.warnings.append(error.message)
 
 
-def _rank(state: NodeState) -> tuple[int, int]:
-    return state.timeline, state.position
-
-
-def most_advanced(standbys: list[NodeState]) -> NodeState | None:
-    """The standby with the longest history: on the newest timeline, then the furthest; the inventory breaks a tie."""
-    return max(standbys, key=_rank, default=None)
-
-
 def last_record(segment: Path) -> int | None:
     """Where the last whole record of a segment begins, as ``pg_waldump`` reads it; None where it finds none."""
-    done = run_as_postgres(
-        [str(_names.PG_BINDIR / "pg_waldump"), f"--path={segment.parent}", segment.name], timeout=120
-    )
+    done = _process.run([str(_names.PG_BINDIR / "pg_waldump"), f"--path={segment.parent}", segment.name], timeout=120)
     # It ends with an error at the first record that is not whole: that is the end we look for.
     found = RECORD.findall(done.stdout)
     if not found:

@@ -20,7 +20,7 @@ from .._cluster import synchronous
 from .._cluster.lock import HandoverLock
 from .._errors import RelevoError
 from .._server import marker
-from .._server.lsn import format_lsn, parse_lsn
+from .._server.lsn import CURRENT_TIMELINE, format_lsn, parse_lsn
 from .._server.peer import Peer
 from .._server.server import DB_SHUTDOWNED, Server
 from .._server.service import Service
@@ -136,7 +136,7 @@ class Switchover:
             "SELECT slot_name FROM pg_replication_slots WHERE slot_type = 'logical' AND NOT failover"
         ):
             self.warnings.append(f"The logical slot {slot['slot_name']} stays behind on {self.own.name}.")
-        return int(primary.value("SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"))
+        return int(primary.value(f"SELECT {CURRENT_TIMELINE}"))
 
     def _standby_state(self, candidate: Session) -> dict[str, Any]:
         if not candidate.flag("SELECT pg_is_in_recovery()"):

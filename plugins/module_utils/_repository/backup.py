@@ -58,7 +58,7 @@ class BackupMade:
 
     backup: dict[str, Any] | None
     expired: list[str]
-    absent: list[str]
+    unreachable: list[str]
     forced: bool
     finished: Finished
 
@@ -82,7 +82,7 @@ def make_backup(pgbackrest: PgBackRest, request: BackupRequest) -> BackupMade:
     """Make one backup, and expire what retention no longer keeps."""
     request.validate()
     before = pgbackrest.require_stanza()
-    hosts, absent = choose_hosts(pgbackrest, request)
+    hosts, unreachable = choose_hosts(pgbackrest, request)
 
     def attempt(force: bool) -> Finished:
         options = [*request.options(force), *hosts]
@@ -94,9 +94,9 @@ def make_backup(pgbackrest: PgBackRest, request: BackupRequest) -> BackupMade:
         # Only now is it known that the server runs, and so that the copy must be marked as not consistent.
         finished, forced = attempt(force=True), True
     if finished.nothing_changed:
-        return BackupMade(None, [], absent, forced, finished)
+        return BackupMade(None, [], unreachable, forced, finished)
     if finished.returncode:
-        raise with_progress(pgbackrest, pgbackrest.failure("backup", finished, absent))
+        raise with_progress(pgbackrest, pgbackrest.failure("backup", finished, unreachable))
     after = pgbackrest.info()
     label = finished.label
     backup = find_backup(after, label) if label else None
@@ -107,7 +107,7 @@ def make_backup(pgbackrest: PgBackRest, request: BackupRequest) -> BackupMade:
             stderr=finished.stderr,
         )
     expired = [known for known in labels_of(before) if known not in labels_of(after)]
-    return BackupMade(backup, expired, absent, forced, finished)
+    return BackupMade(backup, expired, unreachable, forced, finished)
 
 
 def with_progress(pgbackrest: PgBackRest, error: RelevoError) -> RelevoError:

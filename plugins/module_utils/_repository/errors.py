@@ -25,7 +25,7 @@ _RAISED = re.compile(r"raised from [\w-]+ (?:tls|ssh) protocol on '(?P<host>[^']
 _CONNECT = re.compile(
     r"unable to get address for '(?P<unknown>[^']+)'"
     r"|unable to connect to '(?P<refused>[^':]+):\d+"
-    r"|waiting for read from '(?P<silent>[^':]+)(?::\d+)?'"
+    r"|waiting for read from '(?P<unreachable>[^':]+)(?::\d+)?'"
 )
 _PATH = re.compile(r"'(/[^']+)'")
 
@@ -166,8 +166,8 @@ def connect_failure(text: str) -> str | None:
         return f"The host {found['unknown']} is not known by that name, so it is most likely stopped. Start it"
     if found["refused"]:
         return f"pgBackRest's TLS server on {found['refused']} takes no connections. Start its service pgbackrest"
-    if found["silent"]:
-        return f"{found['silent']} takes connections but does not answer. Look whether it is paused or overloaded"
+    if found["unreachable"]:
+        return f"{found['unreachable']} takes connections but does not answer. Look whether it is paused or overloaded"
     return None
 
 

@@ -7,26 +7,20 @@ from __future__ import annotations
 
 import configparser
 import json
-import os
-import pwd
 import re
 import shutil
-import signal
-import subprocess
-import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
+from .. import _process
 from .._errors import RelevoError
 from .._server.lsn import SEGMENT_SIZE
+from .command import CONFIG, RepositoryFiles, command_line
 from .errors import ARCHIVE_TIMEOUT, NOTHING_CHANGED, explain
 
-CONFIG = Path("/etc/pgbackrest/pgbackrest.conf")
-OWNER = "postgres"
 # Codes of the status of a stanza in the output of info (documentation, command info).
 STATUS_OK, STATUS_NO_STANZA, STATUS_NO_BACKUP = 0, 1, 2
 
@@ -35,14 +29,8 @@ _LABEL = re.compile(r"new backup label = (\S+)")
 _LEVEL = re.compile(r"^\s*(INFO|WARN|ERROR): ?(.*)$")
 
 
-@dataclass(frozen=True)
-class Finished:
-    """A command that ended by itself."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-    seconds: float
+class Finished(_process.Finished):
+    """A command that ended by itself, and what its log says."""
 
     def messages(self, level: str) -> list[str]:
         """The log's messages of a level (``INFO``, ``WARN``, ``ERROR``), each with its lines of hints."""
@@ -67,66 +55,6 @@ class Finished:
     def nothing_changed(self) -> bool:
         # Its code, 55, also stands for a missing file.
         return self.returncode != 0 and NOTHING_CHANGED in self.stderr
-
-
-def as_owner() -> dict[str, Any]:
-    """Keyword arguments that make ``Popen`` run a command as postgres, whether root or postgres asks."""
-    account = pwd.getpwnam(OWNER)
-    # Neither a PGBACKREST_* nor a PG* variable of the caller may change what runs.
-    environment = {"HOME": account.pw_dir, "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "USER": OWNER}
-    if os.environ.get("TZ"):
-        environment["TZ"] = os.environ["TZ"]
-    arguments: dict[str, Any] = {"env": environment, "cwd": "/"}
-    if os.geteuid() == account.pw_uid:
-        return arguments
-    if os.geteuid() != 0:
-        raise RelevoError(f"pgBackRest must run as {OWNER}. Run the task as root or as {OWNER}.")
-    return arguments | {
-        "user": account.pw_uid,
-        "group": account.pw_gid,
-        "extra_groups": os.getgrouplist(OWNER, account.pw_gid),
-    }
-
-
-def _end(process: subprocess.Popen[bytes], grace: float) -> None:
-    """End a command and its helpers: pgBackRest stops a backup in an orderly way when it is asked to."""
-    os.killpg(process.pid, signal.SIGTERM)
-    try:
-        process.wait(grace)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
-
-
-def execute(arguments: Sequence[str], timeout: float | None, grace: float = 2.0) -> Finished | None:
-    """Run a command to its end; None when it took longer than ``timeout`` seconds and was ended.
-
-    It writes to files without a name, not to pipes, and has a session of its own: when the caller is killed, a
-    backup that runs goes on to its regular end instead of dying of a broken pipe.
-    """
-    started = time.monotonic()
-    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
-        process = subprocess.Popen(
-            list(arguments),
-            stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=stderr,
-            start_new_session=True,
-            **as_owner(),
-        )
-        try:
-            code = process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            _end(process, grace)
-            return None
-        stdout.seek(0)
-        stderr.seek(0)
-        return Finished(
-            returncode=code,
-            stdout=stdout.read().decode(errors="replace"),
-            stderr=stderr.read().decode(errors="replace"),
-            seconds=time.monotonic() - started,
-        )
 
 
 # --- who can be reached -----------------------------------------------------------------------------------------
@@ -170,7 +98,7 @@ def only(hosts: Mapping[int, Mapping[str, str]], wanted: Sequence[int]) -> list[
     return options
 
 
-class PgBackRest:
+class PgBackRest(RepositoryFiles):
     """pgBackRest for one stanza on this host."""
 
     def __init__(self, stanza: str, config: Path | str = CONFIG) -> None:
@@ -178,10 +106,8 @@ class PgBackRest:
         self.config = Path(config)
 
     def line(self, command: str, *options: str, words: Sequence[str] = (), level: str = "warn") -> list[str]:
-        """The whole command. The log goes to stderr, so that stdout holds nothing but the answer."""
-        where = [] if self.config == CONFIG else [f"--config={self.config}"]
-        logs = ["--log-level-console=off", f"--log-level-stderr={level}"]
-        return ["pgbackrest", *where, f"--stanza={self.stanza}", *logs, *options, command, *words]
+        """The whole command, for who runs it in another way than ``try_run`` does."""
+        return command_line(self.stanza, command, *options, words=words, level=level, config=self.config)
 
     def try_run(
         self,
@@ -193,14 +119,14 @@ class PgBackRest:
         grace: float = 2.0,
     ) -> Finished:
         """Run a command and return how it ended; ``RelevoError`` only when it did not end in ``timeout`` seconds."""
-        finished = execute(self.line(command, *options, words=words, level=level), timeout, grace)
-        if finished is None:
+        ended = _process.run_to_end(self.line(command, *options, words=words, level=level), timeout, grace)
+        if ended is None:
             raise RelevoError(
                 f"pgbackrest {command} of stanza {self.stanza} did not end within {timeout:g} s and was ended. "
                 "Look whether the repository host and the servers answer (status.yml), or give it more time.",
                 timeout=timeout,
             )
-        return finished
+        return Finished(*astuple(ended))
 
     def run(
         self,
@@ -217,10 +143,16 @@ class PgBackRest:
             raise self.failure(command, finished)
         return finished
 
-    def failure(self, command: str, finished: Finished, absent: Sequence[str] = ()) -> RelevoError:
+    def read(self, command: str, *options: str, path: str, timeout: float) -> Finished:
+        finished = self.try_run(command, *options, words=[path], timeout=timeout, level="error")
+        if finished.returncode and not self.is_missing(finished):
+            raise self.failure(command, finished)
+        return finished
+
+    def failure(self, command: str, finished: Finished, unreachable: Sequence[str] = ()) -> RelevoError:
         """The error for a command that failed, with pgBackRest's own words as details.
 
-        ``absent`` are hosts that were left out: the cause may be there.
+        ``unreachable`` are hosts that were left out: the cause may be there.
         """
         text = finished.stderr or finished.stdout
         message = explain(finished.returncode, text, self.stanza, command)
@@ -229,8 +161,8 @@ class PgBackRest:
                 "The repository's disk is full, so no WAL arrives there. Free space there, "
                 "then run this again; the servers archive what they kept back by themselves."
             )
-        if absent:
-            message += f" Did not answer: {', '.join(absent)}."
+        if unreachable:
+            message += f" Did not answer: {', '.join(unreachable)}."
         return RelevoError(message, rc=finished.returncode, stderr=text, command=command)
 
     def repository_is_full(self) -> bool:
@@ -273,14 +205,14 @@ class PgBackRest:
         port = [f"--tls-server-port={host['host-port']}"] if "host-port" in host else []
         arguments = ["--log-level-console=off", "--log-level-stderr=off", f"--io-timeout={max(1, timeout):g}", *port]
         # Against a frozen host pgBackRest takes three times its own timeout: the deadline of the process decides.
-        finished = execute(["pgbackrest", *arguments, "server-ping", host["host"]], timeout)
+        finished = _process.run_to_end(["pgbackrest", *arguments, "server-ping", host["host"]], timeout)
         return finished is not None and finished.returncode == 0
 
-    def reachable(self, timeout: float = 5, silent: Sequence[str] = ()) -> tuple[list[str], list[str]]:
+    def reachable(self, timeout: float = 5, down: Sequence[str] = ()) -> tuple[list[str], list[str]]:
         """Return the options that leave out the hosts that do not answer, and the names of these.
 
-        Those in ``silent`` are known not to: asking a host whose name has gone costs all of ``timeout``.
-        An absent standby must not cost a backup. pgBackRest 2.55 goes on without it only after ``io-timeout``
+        Those in ``down`` are known not to: asking a host whose name has gone costs all of ``timeout``.
+        A standby that is down must not cost a backup. pgBackRest 2.55 goes on without it only after ``io-timeout``
         (a minute), waits ten minutes for one that is frozen, and its ``check`` fails.
         """
         hosts = self.hosts()
@@ -289,17 +221,17 @@ class PgBackRest:
                 f"No stanza {self.stanza} is configured in {self.config}. Check the cluster's name, then run site.yml."
             )
         with ThreadPoolExecutor(max_workers=len(hosts)) as pool:
-            asked = pool.map(lambda host: host.get("host") not in silent and self.ping(host, timeout), hosts.values())
+            asked = pool.map(lambda host: host.get("host") not in down and self.ping(host, timeout), hosts.values())
             answers = dict(zip(hosts, asked, strict=True))
         present = [number for number in sorted(hosts) if answers[number]]
-        absent = [hosts[number]["host"] for number in sorted(hosts) if not answers[number]]
+        unreachable = [hosts[number]["host"] for number in sorted(hosts) if not answers[number]]
         if not present:
             raise RelevoError(
-                f"pgBackRest reaches none of the servers of stanza {self.stanza} ({', '.join(absent)}). Start them, "
-                "and their service pgbackrest, then run this again.",
-                unreachable=absent,
+                f"pgBackRest reaches none of the servers of stanza {self.stanza} ({', '.join(unreachable)}). "
+                "Start them, and their service pgbackrest, then run this again.",
+                unreachable_nodes=unreachable,
             )
-        return only(hosts, present), absent
+        return only(hosts, present), unreachable
 
     def only_host(self, name: str) -> list[str]:
         """Options that make pgBackRest see only the host of that name (as in ``pgN-host``)."""
@@ -318,24 +250,6 @@ class PgBackRest:
         """
         # pgBackRest's own deadline comes first, because its message says more; connecting takes time besides.
         self.run("check", *options, f"--archive-timeout={timeout:g}", timeout=timeout + 30)
-
-    def names(self, path: str, timeout: float = 10, below: str | None = None) -> list[str]:
-        """The names in a directory of the repository; none when it does not exist. Works on every host.
-
-        With ``below``, a regular expression, the paths in all of its tree that match it: one call (25 ms) for all.
-        """
-        options = [] if below is None else ["--recurse", f"--filter={below}"]
-        return self.run("repo-ls", *options, words=[path], timeout=timeout).stdout.split()
-
-    def content(self, path: str, timeout: float = 10) -> str | None:
-        """A file of the repository as text; None when it does not exist. Works on every host."""
-        finished = self.try_run("repo-get", "--ignore-missing", words=[path], timeout=timeout)
-        # With --ignore-missing the code of a missing file is 1, and nothing is written.
-        if finished.returncode == 1 and not finished.stderr:
-            return None
-        if finished.returncode:
-            raise self.failure("repo-get", finished)
-        return finished.stdout
 
 
 def parse_info(text: str, stanza: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from .session import Session
 
 
 @dataclass(frozen=True)
-class OwnRole:
+class InternalRole:
     """A login of ours: the database that it connects to, the functions that it may call there, the parameters that it
     may set. Rights on functions belong to one database, since each has a catalog of its own."""
 
@@ -27,9 +27,9 @@ class OwnRole:
 
 # Sources: PostgreSQL's documentation of pg_rewind ("When executing pg_rewind using an online cluster as source"),
 # of predefined roles, and of pg_promote ("can be granted").
-OWN_ROLES = (
-    OwnRole(_names.REPLICATION_ROLE, _names.OWN_DATABASE, replication=True),
-    OwnRole(
+INTERNAL_ROLES = (
+    InternalRole(_names.REPLICATION_ROLE, _names.OWN_DATABASE, replication=True),
+    InternalRole(
         _names.REWIND_ROLE,
         "postgres",
         functions=(
@@ -39,8 +39,8 @@ OWN_ROLES = (
             "pg_read_binary_file(text, bigint, bigint, boolean)",
         ),
     ),
-    OwnRole(_names.MONITOR_ROLE, _names.OWN_DATABASE, member_of=("pg_monitor",)),
-    OwnRole(
+    InternalRole(_names.MONITOR_ROLE, _names.OWN_DATABASE, member_of=("pg_monitor",)),
+    InternalRole(
         _names.HANDOVER_ROLE,
         _names.OWN_DATABASE,
         # REPLICATION, to make the slots of the coming standbys on the candidate.
@@ -56,7 +56,7 @@ OWN_ROLES = (
 def missing_roles(session: Session, passwords: dict[str, str]) -> list[str]:
     """The statements that make roles and database; ``session`` is a superuser's, in the database postgres."""
     needed = []
-    for role in OWN_ROLES:
+    for role in INTERNAL_ROLES:
         needed += _role_statements(session, role, passwords[role.name])
     return needed + _database_statements(session)
 
@@ -65,7 +65,7 @@ def missing_functions(session: Session, database: str) -> list[str]:
     """The rights on functions that are missing in ``database``, to which ``session`` is connected."""
     return [
         f"GRANT EXECUTE ON FUNCTION pg_catalog.{function} TO {role.name}"
-        for role in OWN_ROLES
+        for role in INTERNAL_ROLES
         if role.database == database
         for function in role.functions
         if not session.flag("SELECT has_function_privilege($1, $2, 'EXECUTE')", (role.name, f"pg_catalog.{function}"))
@@ -74,10 +74,10 @@ def missing_functions(session: Session, database: str) -> list[str]:
 
 def databases() -> list[str]:
     """The databases in which our roles need rights on functions."""
-    return sorted({role.database for role in OWN_ROLES if role.functions})
+    return sorted({role.database for role in INTERNAL_ROLES if role.functions})
 
 
-def _role_statements(session: Session, role: OwnRole, password: str) -> list[str]:
+def _role_statements(session: Session, role: InternalRole, password: str) -> list[str]:
     found = session.query("SELECT rolreplication, rolpassword FROM pg_authid WHERE rolname = $1", (role.name,))
     attributes = f"LOGIN {'REPLICATION' if role.replication else 'NOREPLICATION'} NOSUPERUSER"
     exists = bool(found)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from .. import _names
-from .server import sync_directory, write_file
+from .._durable import sync_directory, write_file
 
 Kind = Literal["fence", "rejoin"]
 START_PASS = "start-pass.json"
@@ -42,13 +42,13 @@ class Marker:
         at = datetime.now(UTC).isoformat(timespec="seconds")
         return cls(kind, node, by, at, successor, timeline, reason)
 
-    def in_force(self, own_timeline: int) -> bool:
-        """Whether it still forbids the start of a server on ``own_timeline``.
+    def in_force(self, local_timeline: int) -> bool:
+        """Whether it still forbids the start of a server on ``local_timeline``.
 
         A fence holds for the primary that was fenced. A server on a newer timeline was promoted since, so a marker
         left on a candidate is harmless even if nobody could remove it.
         """
-        return self.kind == "rejoin" or self.timeline <= 0 or own_timeline <= self.timeline
+        return self.kind == "rejoin" or self.timeline <= 0 or local_timeline <= self.timeline
 
     def describe(self) -> str:
         parts = [f"by {self.by}", f"at {self.at}"]
@@ -74,7 +74,7 @@ class Marker:
                 reason=str(given.get("reason") or ""),
             )
         except (ValueError, KeyError, TypeError, AttributeError):
-            return cls.unreadable(kind, "its content is no marker")
+            return cls.unreadable(kind, "its content is not a marker")
 
     @classmethod
     def unreadable(cls, kind: Kind, why: str) -> Marker:

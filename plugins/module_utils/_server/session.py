@@ -83,7 +83,8 @@ class Session:
     def local(cls, dbname: str = "postgres", application_name: str = "relevo", timeout: float = 5.0) -> Session:
         """A superuser's session over this node's socket (peer).
 
-        Its own commits wait for no standby: it must be able to act on a primary that takes no writes for want of one.
+        Its own commits wait for no standby: it must be able to act on a primary that accepts no writes because no
+        synchronous standby is connected.
         """
         conninfo = make_conninfo(
             host=str(_names.SOCKET_DIR),

@@ -1,4 +1,4 @@
-"""The page docs/performance.md with its plots and its JSON, all of it from the results of a run."""
+"""The page docs/explanation/performance.md with its plots and its JSON, all of it from the results of a run."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 
@@ -14,13 +14,14 @@ from bench.figures import NoGap
 from systems.base import BenchmarkError, NotOffered, System, label
 
 Row = dict[str, Any]
+AnySystem = TypeVar("AnySystem")
 #: What an answer that does not come, or that nobody can read, leads to: the other systems are measured all the same.
 SYSTEM_FAILED = (BenchmarkError, NoGap, psycopg.Error, OSError, ValueError, LookupError, subprocess.SubprocessError)
 #: A system that fails this often without a success between is left out of the further rounds.
 GIVE_UP_AFTER = 3
 
 
-def order(systems: Sequence[System], number: int) -> list[System]:
+def order(systems: Sequence[AnySystem], number: int) -> list[AnySystem]:
     """Every other round backwards: nobody is always first, and a pair that two share moves in both directions."""
     return list(systems) if number % 2 == 0 else list(reversed(systems))
 

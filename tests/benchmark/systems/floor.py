@@ -13,11 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from systems.base import BenchmarkError, System, docker, in_node
+from systems.images import ROOT
 from systems.relevo import NODES, Relevo, play, relevo
 
 #: Run inside the containers.
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 SCRIPT, FOLLOW = SCRIPTS / "floor_hand_over.py", SCRIPTS / "floor_follow.py"
+#: Where FOLLOW finds the product's own Python in a container.
+LIBRARY = "/tmp/relevo-floor/ansible_collections/relevo/postgres/plugins"
 PROMOTE = "SELECT pg_promote()"
 
 
@@ -56,6 +59,8 @@ class Floor:
         figures["command"] = time.monotonic() - started
         self._pair.ask(new, "CHECKPOINT")
         self._pair.ask(new, f"SELECT pg_create_physical_replication_slot('{old}', true)")
+        in_node(old, "mkdir", "--parents", LIBRARY, user="root")
+        docker("cp", str(ROOT / "plugins" / "module_utils"), f"{old}:{LIBRARY}")
         _python(old, FOLLOW, old, new)
         # From when it was the primary; on a standby it would only keep WAL.
         self._pair.ask(

@@ -23,7 +23,7 @@ description: Set by the environment, since only the tests of faults use it.
 HELD_FOR = 120.0
 
 
-class CallbackModule(CallbackBase):  # type: ignore[misc]
+class CallbackModule(CallbackBase):
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
     CALLBACK_NAME = "relevo_hold"

@@ -1,0 +1,64 @@
+#!/usr/bin/python
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pg_node_info
+short_description: What a node's own disk and service manager say about its server
+version_added: 0.1.0
+description:
+  - Reports whether the node holds data, how it was stopped, whether its server is wanted, and which markers forbid
+    its start.
+  - Runs on the node itself and needs no running server. Changes nothing.
+author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.info_module
+  - relevo.postgres.cluster.service_manager
+"""
+
+EXAMPLES = r"""
+- name: Look at the node
+  relevo.postgres.pg_node_info:
+    service_manager: runit
+  register: node
+"""
+
+RETURN = r"""
+node:
+  description:
+    - C(initialised) (there is a data directory), C(state) and C(timeline) of its control file, C(standby) (it starts as
+      a standby), C(running) (a postmaster lives), C(wanted) (the service manager means it to run), C(booted) (when
+      the machine or container was started; the guard's word may be older), C(fence) and C(rejoin) (the markers, or
+      null), C(guard) (the last word of the start guard, or null).
+  returned: success
+  type: dict
+  sample: {initialised: true, state: in production, timeline: 1, standby: false, running: true, wanted: true}
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._server.node_info import node_info
+from ansible_collections.relevo.postgres.plugins.module_utils._server.service import service_for
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    return {"changed": False, "node": node_info(service_for(module.params["service_manager"]))}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={"service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True}},
+        supports_check_mode=True,
+    )
+    run_module(module, work)
+
+
+if __name__ == "__main__":
+    main()

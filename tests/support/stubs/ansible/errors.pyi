@@ -1,0 +1,9 @@
+from typing import Any
+
+class AnsibleError(Exception):
+    def __init__(self, message: str = "", obj: Any = None, *, orig_exc: BaseException | None = None) -> None: ...
+
+class AnsibleFilterError(AnsibleError): ...
+
+class AnsibleActionFail(AnsibleError):
+    def __init__(self, message: str = "", obj: Any = None, *, result: dict[str, Any] | None = None) -> None: ...

@@ -1,0 +1,30 @@
+from abc import ABC
+from typing import Any
+
+class Task:
+    delegate_to: str | None
+    args: dict[str, Any]
+    check_mode: bool
+
+class Connection:
+    transport: str
+    def get_option(self, option: str) -> Any: ...
+
+class ActionBase(ABC):
+    TRANSFERS_FILES: bool
+    _requires_connection: bool
+    _supports_check_mode: bool
+    _supports_async: bool
+    _task: Task
+    _connection: Connection
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]: ...
+    def validate_argument_spec(
+        self, argument_spec: dict[str, Any] | None = None, **rules: Any
+    ) -> tuple[Any, dict[str, Any]]: ...
+    def _execute_module(
+        self,
+        module_name: str | None = None,
+        module_args: dict[str, Any] | None = None,
+        *,
+        task_vars: dict[str, Any] | None = None,
+    ) -> dict[str, Any]: ...

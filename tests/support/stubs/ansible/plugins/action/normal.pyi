@@ -1,0 +1,3 @@
+from . import ActionBase
+
+class ActionModule(ActionBase): ...

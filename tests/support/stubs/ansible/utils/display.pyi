@@ -1,0 +1,3 @@
+class Display:
+    verbosity: int
+    def display(self, msg: str, color: str | None = None, stderr: bool = False) -> None: ...
