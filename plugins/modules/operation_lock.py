@@ -18,6 +18,9 @@ description:
     backup and C(site.yml).
   - Taken again by the same run of C(ansible-playbook) it is held for the operation named last.
 author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.action
 options:
   state:
     description:
@@ -54,12 +57,11 @@ options:
     choices: [fail, proceed]
     default: fail
 attributes:
-  action:
-    support: full
-    description: Has an action plugin that runs on the controller.
   check_mode:
     support: full
-    description: Takes nothing, and looks at nothing.
+    details: Takes nothing, and looks at nothing.
+  diff_mode:
+    support: none
 """
 
 EXAMPLES = r"""

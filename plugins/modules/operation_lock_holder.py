@@ -14,6 +14,8 @@ description:
     the lock that it takes ends after 12 s unless somebody sends the process its beats.
   - A play that holds the lock already keeps it; its record then names the new operation.
 author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
 options:
   play:
     description: A word that names this run of C(ansible-playbook) and no other.
@@ -54,7 +56,9 @@ options:
     default: true
 attributes:
   check_mode:
-    description: Not supported; M(relevo.postgres.operation_lock) takes nothing in check mode.
+    support: none
+    details: M(relevo.postgres.operation_lock) takes nothing in check mode.
+  diff_mode:
     support: none
 """
 

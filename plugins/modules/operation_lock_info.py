@@ -13,14 +13,13 @@ description:
   - Runs on the repository host, as root. Waits for nobody.
   - A play that was killed a moment ago still counts, for up to 12 s.
 author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.info_module
 options:
   cluster:
     description: Only the holders that work on this cluster. All when omitted.
     type: str
-attributes:
-  check_mode:
-    description: Takes nothing in either mode.
-    support: full
 """
 
 EXAMPLES = r"""

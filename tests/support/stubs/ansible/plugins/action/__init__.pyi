@@ -28,3 +28,6 @@ class ActionBase(ABC):
         *,
         task_vars: dict[str, Any] | None = None,
     ) -> dict[str, Any]: ...
+    def _low_level_execute_command(
+        self, cmd: str, sudoable: bool = True, in_data: bytes | None = None
+    ) -> dict[str, Any]: ...
