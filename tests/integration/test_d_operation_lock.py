@@ -15,6 +15,7 @@ from clients import takes_writes, wait_until_streaming
 from cluster import FAILBACK, FAILOVER, PRIMARY, REJOIN, REPOSITORY, STANDBY, docker, labels, play, shell, wait_until
 from holding import Controller, controller, frozen, processes
 from operation_lock import (
+    DIRECTORY,
     holder_named,
     holder_process,
     keepers,
@@ -25,6 +26,9 @@ from operation_lock import (
     wait_for_operation,
     wait_until_free,
 )
+
+from ansible_collections.relevo.postgres.plugins.action.operation_lock import SEND
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.operation_lock_holder import BEAT
 
 # A holder ends 12 s after the last beat.
 PATIENCE = 12
@@ -155,6 +159,20 @@ def test_a_holder_that_was_killed_is_replaced() -> None:
         assert wait_for_operation("backup")["requested_by"]
         assert holder_process() != first
         assert backup.running()
+
+
+def test_a_login_without_privileges_sends_the_beats_and_finds_nothing() -> None:
+    """On machines the beats come without become. Whoever was not told of the pipe can neither list nor read."""
+    with backup_under_way():
+        pipe = shell(REPOSITORY, "sh", "-c", f"ls {DIRECTORY}/*.beat").strip()
+        beat = SEND.format(word=BEAT.decode())
+        shell(REPOSITORY, "sh", "-c", beat, user="postgres", stdin=f"{pipe}\n")
+        for command in (f"ls {DIRECTORY}", f"cat {pipe.replace('.beat', '.json')}"):
+            denied = shell(REPOSITORY, "sh", "-c", f"{command} 2>&1 || echo denied", user="postgres")
+            assert denied.endswith("Permission denied\ndenied\n")
+        shell(REPOSITORY, "kill", "-KILL", holder_process())
+        gone = shell(REPOSITORY, "sh", "-c", f"{beat} || echo gone", user="postgres", stdin=f"{pipe}\n")
+        assert gone.endswith("gone\n")
 
 
 def test_an_emergency_waits_for_no_play() -> None:
