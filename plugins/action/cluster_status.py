@@ -15,11 +15,6 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology 
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
 
-def done(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The results of a loop that were not skipped."""
-    return [result for result in results if not result.get("skipped")]
-
-
 class ActionModule(ControllerAction):
     """Decides nothing itself: module_utils/_cluster/status does, here on the controller."""
 
@@ -30,7 +25,8 @@ class ActionModule(ControllerAction):
             "preferred": {"type": "str", "default": ""},
             "nodes": {"type": "list", "elements": "dict", "default": []},
             "containers": {"type": "dict", "default": {}},
-            "markers": {"type": "list", "elements": "dict", "default": []},
+            "markers": {"type": "dict", "default": {}},
+            "unreachable": {"type": "dict", "default": {}},
             "repository_host": {"type": "str", "default": ""},
             "repository": {"type": "dict", "default": {}},
             "next_day": {"type": "int", "default": 0},
@@ -43,13 +39,10 @@ class ActionModule(ControllerAction):
             options["cluster"],
             Topology.from_result(options["topology"]),
             options["preferred"],
-            {result["item"]: Disk.of(result["node"]) for result in done(options["nodes"])},
+            {result["item"]: Disk.of(result["node"]) for result in options["nodes"]},
             options["containers"],
-            {
-                result["item"]: Note.of(result["marker"]) or Note()
-                for result in done(options["markers"])
-                if result["present"]
-            },
+            {name: Note.of(marker) or Note() for name, marker in options["markers"].items()},
+            options["unreachable"],
             options["repository_host"],
             # Without an answer the task was skipped, and nobody knows; that is not the same as that there are none.
             Repository.of(repository) if "backups" in repository else None,

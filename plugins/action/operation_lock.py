@@ -61,7 +61,8 @@ class ActionModule(ControllerAction):
         if self._task.check_mode:
             return {"changed": False, "held": False}
         # Ansible's directory for this run, and for no other.
-        note = Path(constants.DEFAULT_LOCAL_TMP) / "relevo-operation-lock"
+        host = self._task.delegate_to or (self._task_vars or {})["inventory_hostname"]
+        note = Path(constants.DEFAULT_LOCAL_TMP) / f"relevo-operation-lock-{host}"
         lost = _lock_keeper.kept(note)
         if options["state"] == "kept" and not lost:
             return {"changed": False, "held": lost is not None}

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from . import _names
 from ._durable import write_file
 from ._errors import RelevoError
-from ._repository.fence_record import REPOSITORY_TIMEOUT, RepositoryReader, repository_record
+from ._repository.fence_record import REPOSITORY_TIMEOUT, FenceRecord, RepositoryReader
 from ._server import abandoned_timelines, marker
 from ._server.guard_config import GUARD_CONFIG, GuardConfig
 from ._server.lsn import history_name, parse_history, timeline_of_history
@@ -210,9 +210,7 @@ def newer_timeline(reader: RepositoryReader, local: LocalState) -> int | None:
 def ask_repository(config: GuardConfig, local: LocalState, reader: RepositoryReader) -> Repository:
     """What the repository says about this node; an error of any kind is "did not answer", never "nothing there"."""
     try:
-        record = reader.get(repository_record(config.node), raw=True)
-        # pgBackRest cannot remove a single file from afar, so an empty record is one that was withdrawn.
-        fence = Marker.from_json("fence", record) if record and record.strip() else None
+        fence = FenceRecord(config.node).read(reader)
         return Repository(fence=fence, successor_timeline=newer_timeline(reader, local))
     except (RelevoError, OSError, ValueError, KeyError) as error:
         return Repository(error=error.message if isinstance(error, RelevoError) else str(error))

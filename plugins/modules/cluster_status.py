@@ -42,10 +42,13 @@ options:
     type: dict
     default: {}
   markers:
-    description: The results of a loop over the names of stopped containers that read the fence markers on their disks.
-    type: list
-    elements: dict
-    default: []
+    description: By name, the fence markers on the disks of containers that are down; see M(relevo.postgres.node_info).
+    type: dict
+    default: {}
+  unreachable:
+    description: By name, why a node could not be entered; see M(relevo.postgres.node_info).
+    type: dict
+    default: {}
   repository_host:
     description: The name of the repository host.
     type: str

@@ -51,11 +51,17 @@ options:
     description: The newest timeline that the dead primary's disk knows. 0 when there is none.
     type: int
     default: 0
+  stopped:
+    description:
+      - Nodes that are proved to be stopped, and who says so, as M(relevo.postgres.pg_fence) returns them. They are
+        neither asked nor locked.
+    type: dict
+    default: {}
   force:
     description: Promote this standby although another one, or the archive, is ahead of it.
     type: bool
     default: false
-  by:
+  requested_by:
     description: Who asked, for others who meet the lock.
     type: str
     default: ansible
@@ -115,6 +121,12 @@ notices:
   returned: success, not in check mode
   type: list
   elements: str
+withdraw_record:
+  description:
+    - Whether the repository still holds a record that this node was fenced, which is void now. To be withdrawn on the
+      repository host, by M(relevo.postgres.fence_record). Not asked in check mode.
+  returned: success
+  type: bool
 not_locked:
   description: Nodes that did not answer and so could not be locked, with the reason.
   returned: success, not in check mode
@@ -127,10 +139,11 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils._handover.promotion import Promotion
+from ansible_collections.relevo.postgres.plugins.module_utils._handover.promotion import Promotion, PromotionRequest
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments import (
     credentials_of,
+    find_node,
     nodes_of,
     nodes_spec,
 )
@@ -140,25 +153,25 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.session im
 def work(module: AnsibleModule) -> dict[str, Any]:
     nodes = nodes_of(module.params)
     salvage = module.params["salvage"]
-    promotion = Promotion(
-        own=next(node for node in nodes if node.name == module.params["node"]),
+    request = PromotionRequest(
+        local=find_node(nodes, module.params["node"]),
         nodes=nodes,
         old_primary=module.params["old_primary"],
-        by=module.params["by"],
+        requested_by=module.params["requested_by"],
         salvage=Path(salvage) if salvage and Path(salvage).is_dir() else None,
         stanza=module.params["stanza"],
         archived_from=module.params["archived_from"],
         newer_timeline=module.params["newer_timeline"],
         force=module.params["force"],
-        credentials=credentials_of(module.params),
-        timeout=module.params["timeout"],
+        stopped=module.params["stopped"],
     )
+    promotion = Promotion(request, credentials=credentials_of(module.params), timeout=module.params["timeout"])
     if module.check_mode:
         with Session.local() as session:
             standby = session.flag("SELECT pg_is_in_recovery()")
         if standby:
             promotion.check()
-        return {"changed": standby, "promoted": standby}
+        return {"changed": standby, "promoted": standby, "withdraw_record": False}
     # The controller may die or hang up in the middle: what was begun is finished all the same.
     for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
@@ -176,8 +189,9 @@ def main() -> None:
             "stanza": {"type": "str"},
             "archived_from": {"type": "str", "default": ""},
             "newer_timeline": {"type": "int", "default": 0},
+            "stopped": {"type": "dict", "default": {}},
             "force": {"type": "bool", "default": False},
-            "by": {"type": "str", "default": "ansible"},
+            "requested_by": {"type": "str", "default": "ansible"},
         },
         supports_check_mode=True,
     )

@@ -160,6 +160,12 @@ notices:
   returned: success
   type: list
   elements: str
+withdraw_record:
+  description:
+    - Whether the repository holds a record that this node was fenced, which is void now; also when that could not be
+      asked. To be withdrawn on the repository host, by M(relevo.postgres.fence_record).
+  returned: success
+  type: bool
 seconds:
   description: How long it took.
   returned: success

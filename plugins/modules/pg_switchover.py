@@ -34,7 +34,7 @@ options:
     description: The inventory name of the standby that takes over.
     type: str
     required: true
-  by:
+  requested_by:
     description: Who asked, for the marker and for others who meet the lock.
     type: str
     default: ansible
@@ -102,33 +102,25 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.switchover import Limits, Switchover
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments import (
     credentials_of,
+    find_node,
     nodes_of,
     nodes_spec,
 )
-from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import service_for
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR, Session
-
-
-def find(nodes: list[Peer], name: str) -> Peer:
-    for node in nodes:
-        if node.name == name:
-            return node
-    raise RelevoError(f"{name} is not among the nodes. Nothing was changed; check the inventory.")
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     nodes = nodes_of(module.params)
     switchover = Switchover(
-        own=find(nodes, module.params["node"]),
-        candidate=find(nodes, module.params["candidate"]),
+        local=find_node(nodes, module.params["node"]),
+        candidate=find_node(nodes, module.params["candidate"]),
         nodes=nodes,
-        by=module.params["by"],
+        requested_by=module.params["requested_by"],
         service=service_for(module.params["service_manager"]),
         credentials=credentials_of(module.params),
         limits=Limits(
@@ -153,7 +145,7 @@ def main() -> None:
             **nodes_spec(),
             "node": {"type": "str", "required": True},
             "candidate": {"type": "str", "required": True},
-            "by": {"type": "str", "default": "ansible"},
+            "requested_by": {"type": "str", "default": "ansible"},
             "service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True},
             "window": {"type": "float", "default": 3},
             "catch_up": {"type": "float", "default": 30},

@@ -43,7 +43,7 @@ class ControllerAction(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         del tmp
-        self._task_vars = task_vars
+        self._task_vars = task_vars or {}
         _validation, options = self.validate_argument_spec(**self.SPEC)
         result: dict[str, Any] = super().run(task_vars=task_vars)
         try:

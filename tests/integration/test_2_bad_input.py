@@ -91,7 +91,8 @@ def test_an_inventory_that_does_not_exist(tmp_path: Path) -> None:
         ("There is no day 'x' in the cycle. Nothing was touched. Choose one of 1, 2,", "backup.yml", "day=x"),
         ("Choose one of: table, detail, info, size, json.", "playbooks/catalog.yml", "view=tabla"),
         ("There is no node nobody in this cluster.", "playbooks/failover.yml", "candidate=nobody"),
-        ("has no stanza nowhere. Check the cluster's name", "backup.yml", "cluster_name=nowhere"),
+        ("There is no cluster nowhere. The inventory has main. Nothing was touched.", "backup.yml", "cluster=nowhere"),
+        ("cluster_name is set", "site.yml", "cluster_name=nowhere"),
     ],
 )
 def test_a_word_that_we_do_not_know(message: str, name: str, argument: str) -> None:

@@ -121,3 +121,12 @@ def test_the_code_names_pages_that_exist() -> None:
             if not (ROOT / name).exists():
                 stale.append(f"{path.relative_to(ROOT)}: {name}")
     assert stale == []
+
+
+def test_the_runbook_leads_from_every_problem_to_what_to_do() -> None:
+    codes = re.findall(
+        r"^\| `([a-z-]+)` \|", (ROOT / "docs/reference/problems.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert codes
+    runbook = (ROOT / "docs/runbook.md").read_text(encoding="utf-8")
+    assert [code for code in codes if f"`{code}`" not in runbook] == []

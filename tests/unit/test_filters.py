@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+from ansible.errors import AnsibleFilterError
+
 from ansible_collections.relevo.postgres.plugins.filter.cluster_nodes import cluster_nodes
-from ansible_collections.relevo.postgres.plugins.filter.inventory_faults import inventory_faults
 from ansible_collections.relevo.postgres.plugins.filter.preferred_primaries import preferred_primaries
+from ansible_collections.relevo.postgres.plugins.filter.whole_play import whole_play
 
 HOSTVARS: dict[str, dict[str, Any]] = {
     "a": {"node_preferred_primary": True},
     "b": {"node_address": "10.0.0.2", "node_port": "6432"},
-    "c": {"cluster_name": "other", "node_preferred_primary": True},
+    "c": {"node_cluster": "other", "node_preferred_primary": True},
 }
 
 
@@ -27,20 +30,20 @@ def test_the_preferred_primaries_by_cluster() -> None:
     assert preferred_primaries(["a", "b", "c"], HOSTVARS) == {"main": ["a"], "other": ["c"]}
 
 
-def test_a_good_inventory_has_no_fault() -> None:
-    groups = {"postgres": ["a", "b"], "pgbackrest": ["r"]}
-    hostvars: dict[str, dict[str, Any]] = {name: {"node_service_manager": "runit"} for name in "abr"}
-    hostvars["a"]["node_preferred_primary"] = True
-    assert inventory_faults(groups, hostvars, ["postgres", "pgbackrest"]) == []
+@pytest.mark.parametrize(
+    ("limit", "tags", "skip_tags", "said"),
+    [
+        ("db1", ["all"], [], "--limit would leave out"),
+        ("", ["postgres"], [], "--tags would leave out"),
+        ("", ["all"], ["untagged"], "--skip-tags would leave out"),
+        ("db1", ["x"], [], "--limit and --tags would leave out"),
+    ],
+)
+def test_a_play_that_is_cut_down_is_refused(limit: str, tags: list[str], skip_tags: list[str], said: str) -> None:
+    with pytest.raises(AnsibleFilterError, match=said):
+        whole_play("localhost", limit, tags, skip_tags)
 
 
-def test_each_fault_of_an_inventory_is_named() -> None:
-    faults = inventory_faults(
-        {"postgres": ["a", "b"]}, {"a": {"node_service_manager": "cron"}, "b": {}}, ["pgbackrest"]
-    )
-    assert [fault.split(". ")[0] for fault in faults] == [
-        'The inventory has no host in the group "pgbackrest"',
-        'The cluster "main" has 0 preferred primaries',
-        "a has no node_service_manager",
-        "b has no node_service_manager",
-    ]
+def test_a_play_that_is_not_cut_down_has_its_hosts() -> None:
+    # What Molecule always gives.
+    assert whole_play("localhost", "", ["all"], ["molecule-notest", "notest"]) == "localhost"

@@ -126,7 +126,8 @@ class Observed:
     """All of it.
 
     ``containers``: the engine's word for each that is a container; ``markers``: on the disks of those that are down;
-    ``repository``: None when its host does not answer; ``next_day``: of the cycle of backups, 0 when not known.
+    ``unreachable``: why a node could not be entered; ``repository``: None when its host does not answer;
+    ``next_day``: of the cycle of backups, 0 when not known.
     """
 
     cluster: str
@@ -135,6 +136,7 @@ class Observed:
     disks: Mapping[str, Disk] = field(default_factory=dict)
     containers: Mapping[str, str] = field(default_factory=dict)
     markers: Mapping[str, Note] = field(default_factory=dict)
+    unreachable: Mapping[str, str] = field(default_factory=dict)
     repository_host: str = ""
     repository: Repository | None = None
     next_day: int = 0

@@ -213,7 +213,7 @@ def _node_status(observed: Observed, state: NodeState) -> NodeStatus:
     disk = observed.disks.get(state.name)
     container = observed.containers.get(state.name, "")
     marker = disk.fence if disk else observed.markers.get(state.name)
-    word, reason = why(state, disk, container, marker)
+    word, reason = why(state, disk, container, marker, observed.unreachable.get(state.name, ""))
     receiver = state.receiver
     return NodeStatus(
         state.name,
@@ -241,7 +241,9 @@ def _node_status(observed: Observed, state: NodeState) -> NodeStatus:
     )
 
 
-def why(state: NodeState, disk: Disk | None, container: str, marker: Note | None = None) -> tuple[State, str]:
+def why(
+    state: NodeState, disk: Disk | None, container: str, marker: Note | None, unreachable: str
+) -> tuple[State, str]:
     """What a node does now, and in words why its server does not answer: the first of these that is true."""
     if state.is_primary:
         return "running", ""
@@ -250,7 +252,7 @@ def why(state: NodeState, disk: Disk | None, container: str, marker: Note | None
     if container and container != "running":
         return "container-down", f"its container is {container}" + (f", and {marker.sentence}" if marker else "")
     if disk is None:
-        return "unreachable", "its host does not answer"
+        return "unreachable", f"its host does not answer ({unreachable})" if unreachable else "its host does not answer"
     if disk.rejoin:
         return "rejoin-interrupted", "it was cut off while it was rejoining"
     if marker:

@@ -229,7 +229,7 @@ class Topology:
         if not self.states:
             raise TopologyError(
                 "No host of the inventory belongs to this cluster. Nothing was touched. Check the cluster's name "
-                "(cluster_name of the hosts in the group postgres).",
+                "(node_cluster of the hosts in the group postgres).",
                 "no_nodes",
             )
         if not self.primaries:

@@ -199,6 +199,14 @@ def copy_wal(source: Node, target: Node, run_id: str, wanted: WalRange) -> WalCo
     return done
 
 
+def ensure_marker(node: Node, text: str) -> bool:
+    """Write the fence marker onto a node's disk; returns whether that changed anything."""
+    if node.read_marker() == text:
+        return False
+    node.write_marker(text)
+    return True
+
+
 def newer_timeline(source: Node, timeline: int) -> int:
     """The newest timeline after ``timeline`` of which a node's ``pg_wal`` has the history; 0 when it has none.
 

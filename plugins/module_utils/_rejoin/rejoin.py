@@ -21,7 +21,7 @@ from .._cluster import synchronous
 from .._cluster.lock import lock_holder
 from .._cluster.topology import NodeState
 from .._errors import RelevoError
-from .._repository.fence_record import withdraw_record
+from .._repository.fence_record import FenceRecord, RepositoryReader
 from .._server import marker
 from .._server.server import Server
 from .._server.service import Service
@@ -71,6 +71,7 @@ class Rejoin:
             "primary": self.request.primary.name,
             "timeline": source.timeline,
             "actions": self.actions,
+            "withdraw_record": self.request.repository and self._record_stands(),
             "failures": self.failures,
             "notices": self.warnings,
             "seconds": round(time.monotonic() - started, 2),
@@ -194,7 +195,7 @@ class Rejoin:
         """Try the methods in order until the node streams; returns the one that did it."""
         situation = self.observer.situation()
         methods = methods_when_stopped(self.request, situation, copier.source)
-        self._archive_own(situation, copier.source)
+        self._archive_unarchived(situation, copier.source)
         for method in methods:
             try:
                 copier.apply(method, situation)
@@ -216,7 +217,7 @@ class Rejoin:
             actions=self.actions,
         )
 
-    def _archive_own(self, situation: Situation, source: Source) -> None:
+    def _archive_unarchived(self, situation: Situation, source: Source) -> None:
         usable = situation.initialised and not situation.cut_off
         if not self.request.repository or not usable or situation.system_identifier != source.system_identifier:
             return
@@ -290,8 +291,6 @@ class Rejoin:
                 for slot in left:
                     session.query("SELECT pg_drop_replication_slot($1)", (slot,))
             self.actions.append(f"dropped the slots {', '.join(left)}")
-        if self.actions and self.request.repository:
-            self._withdraw_record()
 
     def _stale_markers(self) -> list[marker.Kind]:
         kinds: tuple[marker.Kind, ...] = ("rejoin", "fence")
@@ -304,14 +303,14 @@ class Rejoin:
         slots = (self.observer.ask_local() or {}).get("slots") or []
         return [s["name"] for s in slots if s["type"] == "physical" and not s["active"] and s["name"] in managed]
 
-    def _withdraw_record(self) -> None:
-        """Empty the fence record that the repository host may keep for this node.
+    def _record_stands(self) -> bool:
+        """Whether the repository holds a record that this node was fenced. The repository host withdraws it afterwards.
 
-        It could not harm the standby, and it is void once this node is promoted again, so a repository that does not
-        answer is not a failure here.
+        It could not harm the standby, so a repository that does not answer is no failure here.
         """
         try:
-            if withdraw_record(self.request.stanza, self.request.node):
-                self.actions.append("withdrew the fence record on the repository host")
+            return FenceRecord(self.request.node).read(RepositoryReader(self.request.stanza)) is not None
         except RelevoError as error:
-            self.warnings.append(error.message)
+            self.warnings.append(f"Whether a record of its fence stands could not be asked: {error.message}")
+            # To withdraw one that is not there does no harm.
+            return True

@@ -1,7 +1,11 @@
 # Copyright (c) The Relevo authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The record of a fence on the repository host: for a node that could not be written to when it was fenced.
+"""The record of a fence in the repository: for a node whose disk could not be written to when it was fenced.
+
+It stands below the repository's own path, because ``repo-get`` lets every node read what is there and nothing else.
+It is written and withdrawn on the repository host: a node has ``repo-put`` at best, which knows no durable write,
+cannot remove a file, and is gone from pgBackRest 2.60.
 
 The start guard reads it before every start, so nothing here needs a library that takes a while to load.
 """
@@ -10,17 +14,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from .. import _process
+from .._durable import sync_directory, write_file
 from .._errors import RelevoError
+from .._server import marker
 from .command import RepositoryFiles, command_line
 
 REPOSITORY_TIMEOUT = 10.0
-
-
-def repository_record(node: str) -> str:
-    """Where a repository keeps the fence of a node that could not be written to, relative to the repository's path."""
-    return f"relevo/fence/{node}.json"
 
 
 @dataclass
@@ -45,12 +47,50 @@ class RepositoryReader(RepositoryFiles):
         return finished
 
 
-def withdraw_record(stanza: str, node: str) -> bool:
-    """Empty the record of a fence that the repository host may keep for ``node``; returns whether there was one."""
-    record = repository_record(node)
-    if not (RepositoryReader(stanza).get(record, raw=True) or "").strip():
-        return False
-    done = _process.run(command_line(stanza, "repo-put", "--raw", words=[record]), timeout=REPOSITORY_TIMEOUT)
-    if done.returncode:
-        raise RelevoError(f"The record {record} in the repository could not be emptied: {done.stderr.strip()}")
-    return True
+@dataclass(frozen=True)
+class FenceRecord:
+    """The record of one node: where it stands, and who may do what with it."""
+
+    node: str
+
+    @property
+    def name(self) -> str:
+        """Relative to the repository's path."""
+        return f"relevo/fence/{self.node}.json"
+
+    # --- on any node, through pgBackRest -------------------------------------------------------------------------
+
+    def read(self, reader: RepositoryReader) -> marker.Marker | None:
+        """The marker that it holds; None when there is none, or when it was withdrawn."""
+        text = reader.get(self.name, raw=True)
+        # Version 0.1.0 withdrew a record by emptying it.
+        return marker.Marker.from_json("fence", text) if text and text.strip() else None
+
+    # --- on the repository host ----------------------------------------------------------------------------------
+
+    def text_in(self, repository: Path) -> str | None:
+        path = repository / self.name
+        return path.read_text() if path.exists() else None
+
+    def write(self, repository: Path, content: str) -> bool:
+        """Write it durably; returns whether that changed anything."""
+        if self.text_in(repository) == content:
+            return False
+        if not repository.is_dir():
+            raise RelevoError(f"The repository's directory {repository} does not exist. Nothing was written to it.")
+        path = repository / self.name
+        for folder in (path.parent.parent, path.parent):
+            marker.ensure_directory(folder)
+        # A group that may read backups may read this, too, as it is with pgBackRest's own files.
+        write_file(path, content, mode=0o640)
+        return True
+
+    def withdraw(self, repository: Path) -> bool:
+        """Remove it durably; returns whether there was one."""
+        path = repository / self.name
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return False
+        sync_directory(path.parent)
+        return True

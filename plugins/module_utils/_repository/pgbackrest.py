@@ -24,6 +24,11 @@ from .errors import ARCHIVE_TIMEOUT, NOTHING_CHANGED, explain
 # Codes of the status of a stanza in the output of info (documentation, command info).
 STATUS_OK, STATUS_NO_STANZA, STATUS_NO_BACKUP = 0, 1, 2
 
+#: pgBackRest's own default (documentation, "Repository Path Option").
+DEFAULT_PATH = "/var/lib/pgbackrest"
+#: Kinds of repositories that are directories of the repository host.
+ON_DISK = ("posix", "cifs")
+
 _PG_OPTION = re.compile(r"^pg(\d+)-(.+)$")
 _LABEL = re.compile(r"new backup label = (\S+)")
 _LEVEL = re.compile(r"^\s*(INFO|WARN|ERROR): ?(.*)$")
@@ -66,6 +71,21 @@ def parse_config(text: str) -> configparser.ConfigParser:
     parser.optionxform = str  # type: ignore[assignment, method-assign]
     parser.read_string(text)
     return parser
+
+
+def repository_directory(text: str) -> Path:
+    """The directory of this host that is the repository, from the text of its configuration file.
+
+    Raises ``RelevoError`` where the repository is another host's, or no directory (a bucket).
+    """
+    parser = parse_config(text)
+    host = parser.get("global", "repo1-host", fallback="")
+    if host:
+        raise RelevoError(f"The repository is on {host}, not on this host.")
+    kind = parser.get("global", "repo1-type", fallback="posix")
+    if kind not in ON_DISK:
+        raise RelevoError(f"The repository is not a directory of this host (repo1-type={kind}).")
+    return Path(parser.get("global", "repo1-path", fallback=DEFAULT_PATH))
 
 
 def pg_hosts(text: str, stanza: str) -> dict[int, dict[str, str]]:

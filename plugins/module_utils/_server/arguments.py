@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .._errors import RelevoError
 from .peer import Peer
 from .session import Credentials
 
@@ -34,3 +36,11 @@ def nodes_of(parameters: dict[str, Any]) -> list[Peer]:
 
 def credentials_of(parameters: dict[str, Any]) -> Credentials:
     return Credentials(Path(parameters["passfile"]), Path(parameters["ca_file"]))
+
+
+def find_node(nodes: Sequence[Peer], name: str) -> Peer:
+    """The node of this name; ``RelevoError`` when there is none."""
+    for node in nodes:
+        if node.name == name:
+            return node
+    raise RelevoError(f"{name} is not among the nodes. Nothing was changed; check the inventory.")

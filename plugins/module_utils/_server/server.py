@@ -144,7 +144,8 @@ class Server:
         }
         if target_timeline:
             settings["recovery_target_timeline"] = target_timeline
-        lines = ["# Written by relevo.postgres (pg_rejoin, pg_promote, pg_archive_recovery): edits are lost."]
+        # The text is compared, so it names no module: a rename would have every standby pointed at its primary anew.
+        lines = ["# Written by relevo.postgres: edits are lost."]
         lines += [f"{name} = '{value.replace(chr(39), chr(39) * 2)}'" for name, value in settings.items()]
         return "\n".join([*lines, ""])
 

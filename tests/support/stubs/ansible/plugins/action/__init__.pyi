@@ -1,6 +1,8 @@
 from abc import ABC
 from typing import Any
 
+from ansible.playbook.play_context import PlayContext
+
 class Task:
     delegate_to: str | None
     args: dict[str, Any]
@@ -17,6 +19,7 @@ class ActionBase(ABC):
     _supports_async: bool
     _task: Task
     _connection: Connection
+    _play_context: PlayContext
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]: ...
     def validate_argument_spec(
         self, argument_spec: dict[str, Any] | None = None, **rules: Any
