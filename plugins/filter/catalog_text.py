@@ -51,6 +51,11 @@ options:
     description: How many of the newest backups to show; 0 means all.
     type: int
     default: 0
+  language:
+    description: The language of headings, notes and totals. V(json) is the stored record in either.
+    type: str
+    choices: [es, en]
+    default: es
 """
 
 EXAMPLES = r"""
@@ -74,13 +79,14 @@ def catalog_text(
     repo_path: str = "/var/lib/pgbackrest",
     usage: Mapping[str, Any] | None = None,
     limit: int = 0,
+    language: str = "es",
 ) -> str:
     """Return the text of ``view``."""
     # Here, since Ansible loads all filters in each worker that uses one: at the top it costs every task 0.15 s.
     from ansible_collections.relevo.postgres.plugins.module_utils._catalog.views import catalog_of, render
 
     try:
-        return render(view, catalog_of(catalog, information or {}, stanza, repo_path, int(limit)), usage)
+        return render(view, catalog_of(catalog, information or {}, stanza, repo_path, int(limit), language), usage)
     except RelevoError as error:
         raise AnsibleFilterError(error.message) from error
 

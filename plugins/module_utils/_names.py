@@ -5,17 +5,23 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-PGDATA = Path("/var/lib/postgresql/17/main")
-PG_BINDIR = Path("/usr/lib/postgresql/17/bin")
+#: The first major version with what new clusters use.
+OLDEST_VERSION = 17
+
+#: The home of postgres, the data volume of a container; below it a directory for each major version, as Debian has it.
+DATA_ROOT = Path("/var/lib/postgresql")
 SOCKET_DIR = Path("/var/run/postgresql")
 CONFIG_DIR = Path("/etc/relevo")
 CONFIG_FILE = CONFIG_DIR / "postgresql.conf"
 REPLICATION_CONF = CONFIG_DIR / "conf.d" / "90-replication.conf"
 PASSFILE = CONFIG_DIR / "pgpass"
 CA_FILE = CONFIG_DIR / "tls" / "ca.crt"
-MARKER_DIR = Path("/var/lib/postgresql/relevo")
+MARKER_DIR = DATA_ROOT / "relevo"
+#: On the repository host, wherever its repository is. What is below /run does not outlive a machine's restart.
+OPERATION_LOCK_DIR = Path("/run/relevo/operation-lock")
 
 OWN_DATABASE = "relevo"
 REPLICATION_ROLE = "relevo_replication"
@@ -29,10 +35,31 @@ PUBLIC_WORD = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 #: The two keys of the advisory lock that a hand-over holds, in the database of our own ("RELE", 1).
 HANDOVER_LOCK = (0x52454C45, 1)
 
+#: NAMEDATALEN - 1, the longest name of a slot.
+MAX_SLOT_NAME = 63
+
+
+def version_fault(version: object) -> str:
+    """Why a value cannot be ``postgresql_version``; empty when it can."""
+    if re.fullmatch(r"[0-9]+", str(version)) and int(str(version)) >= OLDEST_VERSION:
+        return ""
+    return f"postgresql_version is {version}. Give a major version alone, {OLDEST_VERSION} or newer."
+
+
+def data_directory(version: str) -> Path:
+    """Where the data of a major version are, on every kind of node."""
+    return DATA_ROOT / version / "main"
+
+
+def bin_directory(version: str) -> Path:
+    """Where Debian's packages put the programs of a major version."""
+    return Path("/usr/lib/postgresql") / version / "bin"
+
 
 def slot_name(node: str) -> str:
     """The physical slot of a standby: its inventory name with what a slot's name may not hold replaced.
 
-    PostgreSQL allows lower-case letters, digits and underscores (documentation, "Querying Replication Slots").
+    PostgreSQL allows ``a`` to ``z``, digits and underscores (ReplicationSlotValidateName in slot.c). Two names may come
+    to the same slot: ``inventory_check`` refuses such a cluster.
     """
-    return "".join(character if character.isalnum() else "_" for character in node.lower())
+    return re.sub(r"[^a-z0-9_]", "_", node.lower())

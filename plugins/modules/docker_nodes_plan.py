@@ -13,7 +13,8 @@ version_added: 0.1.0
 description:
   - Looks at a Docker engine and says, for each node, what has to be done so that its container runs as it should.
   - Fails, before anything is touched, when no engine answers, when there are containers, volumes or a network of the
-    same names that Relevo did not make, and when a port that is to be published is taken.
+    same names that Relevo did not make, when a container was made for another major version of PostgreSQL, and when a
+    port that is to be published is taken.
   - A stopped container whose node holds a fence marker is left down.
   - A container that was made with other settings is reported as pending, and replaced only with O(recreate=true).
 author:
@@ -46,6 +47,9 @@ options:
       published_port:
         description: Port of the engine's host at which people reach the service; none when not given.
         type: int
+      version:
+        description: The major version of PostgreSQL. Needed for O(nodes[].kind=postgres) with O(state=present).
+        type: str
   state:
     description: Whether the nodes are to be there, or to be removed.
     type: str
@@ -89,6 +93,7 @@ EXAMPLES = r"""
         kind: postgres
         cluster: main
         published_port: 5432
+        version: "18"
     image_context: "{{ role_path }}/files/image"
     base_image: debian:trixie-slim
     network: relevo
@@ -99,11 +104,12 @@ RETURN = r"""
 nodes:
   description:
     - By node, its C(image), the C(fingerprint) of its settings, the C(action) (C(none), C(start), C(create),
-      C(recreate)), C(fenced) (stopped, with a fence marker), C(pending) (a sentence, or empty) and C(missing_volumes).
+      C(recreate)), C(fenced) (stopped, with a fence marker), C(pending) (a sentence, or empty), C(missing_volumes), and
+      its C(mounts) and C(published_ports) as Docker takes them.
   type: dict
   returned: O(state=present)
 missing_images:
-  description: The node images that have to be built, each with C(kind) and C(name).
+  description: The node images that have to be built, each with C(kind), C(name) and the C(arguments) of its build.
   type: list
   elements: dict
   returned: O(state=present)
@@ -146,11 +152,12 @@ def look(client: Any) -> container_plan.Engine:
         )
 
 
-def missing_images(client: Any, images: dict[str, str]) -> list[dict[str, str]]:
-    """Return the images that are not there."""
+def missing_images(client: Any, nodes: list[container_plan.Wanted], images: dict[str, str]) -> list[dict[str, Any]]:
+    """Return the images that are not there, each once."""
     with container.engine_errors("Listing the images"):
         present = {tag for image in client.api.images(name="relevo/node-*") for tag in image.get("RepoTags") or []}
-    return [{"kind": kind, "name": name} for kind, name in images.items() if name not in present]
+    missing = {images[node.name]: node for node in nodes if images[node.name] not in present}
+    return [{"kind": node.kind, "name": name, "arguments": node.build_arguments()} for name, node in missing.items()]
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
@@ -174,8 +181,10 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         options=given["container_options"],
     )
     context = Path(given["image_context"])
-    kinds = dict.fromkeys(node.kind for node in nodes)
-    images = {kind: container_plan.image_tag(kind, context, given["base_image"]) for kind in kinds}
+    images = {
+        node.name: container_plan.image_tag(node.kind, context, given["base_image"], node.build_arguments())
+        for node in nodes
+    }
 
     def is_fenced(name: str) -> bool:
         return container.ContainerNode(client, name).read_marker() is not None
@@ -183,12 +192,13 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     def is_bound(address: str, port: int) -> bool:
         return container.is_local(client) and container.is_bound(address, port)
 
+    container_plan.refuse_other_versions(nodes, engine, lambda name: container.ContainerNode(client, name).version())
     plans = container_plan.plan(nodes, images, engine, settings, is_fenced)
     container_plan.refuse_taken_ports(nodes, plans, engine, settings, is_bound)
     return {
         "changed": False,
         "nodes": {plan.name: asdict(plan) for plan in plans},
-        "missing_images": missing_images(client, images),
+        "missing_images": missing_images(client, nodes, images),
         "network_present": given["network"] in engine.networks,
     }
 
@@ -205,6 +215,7 @@ def main() -> None:
                     "kind": {"type": "str", "choices": ["postgres", "pgbackrest", "redis"], "required": True},
                     "cluster": {"type": "str", "required": True},
                     "published_port": {"type": "int"},
+                    "version": {"type": "str"},
                 },
             },
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

@@ -53,7 +53,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _names, _process
+from ansible_collections.relevo.postgres.plugins.module_utils import _process
 from ansible_collections.relevo.postgres.plugins.module_utils._durable import sync_directory
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
@@ -70,7 +70,7 @@ def make_cluster(server: Server, locale: str) -> None:
     server.pgdata.parent.mkdir(parents=True, exist_ok=True)
     shutil.chown(server.pgdata.parent, "postgres", "postgres")
     command = [
-        str(_names.PG_BINDIR / "initdb"),
+        str(server.bin_directory / "initdb"),
         f"--pgdata={unfinished}",
         "--data-checksums",
         "--encoding=UTF8",

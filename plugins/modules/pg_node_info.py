@@ -18,6 +18,12 @@ extends_documentation_fragment:
   - relevo.postgres.attributes
   - relevo.postgres.attributes.info_module
   - relevo.postgres.cluster.service_manager
+options:
+  version:
+    description:
+      - The major version that the node is meant to hold. By default the one for which it is configured.
+      - Given, the module also runs on a node that is not configured yet.
+    type: str
 """
 
 EXAMPLES = r"""
@@ -37,6 +43,10 @@ node:
   returned: success
   type: dict
   sample: {initialised: true, state: in production, timeline: 1, standby: false, running: true, wanted: true}
+refusal:
+  description: Why the node cannot be set up for O(version), since its data are of another one. Empty otherwise.
+  returned: success
+  type: str
 """
 
 from typing import Any
@@ -44,17 +54,29 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._names import data_directory
+from ansible_collections.relevo.postgres.plugins.module_utils._server.installation import refusal, versions_with_data
 from ansible_collections.relevo.postgres.plugins.module_utils._server.node_info import node_info
+from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import service_for
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
-    return {"changed": False, "node": node_info(service_for(module.params["service_manager"]))}
+    version = module.params["version"]
+    server = Server(data_directory(version)) if version else Server()
+    return {
+        "changed": False,
+        "node": node_info(service_for(module.params["service_manager"]), server),
+        "refusal": refusal(version, versions_with_data()) if version else "",
+    }
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={"service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True}},
+        argument_spec={
+            "service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True},
+            "version": {"type": "str"},
+        },
         supports_check_mode=True,
     )
     run_module(module, work)

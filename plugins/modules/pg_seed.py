@@ -75,9 +75,8 @@ options:
     type: path
   bin_dir:
     description:
-      - Directory of C(psql).
+      - Directory of C(psql). By default that of the major version for which this node is configured.
     type: path
-    default: /usr/lib/postgresql/17/bin
   login_unix_socket:
     description:
       - Directory of the server's socket.
@@ -110,7 +109,7 @@ notes:
 seealso:
   - name: psql
     description: The client that runs the files.
-    link: https://www.postgresql.org/docs/17/app-psql.html
+    link: https://www.postgresql.org/docs/current/app-psql.html
 """
 
 EXAMPLES = r"""
@@ -194,6 +193,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.relevo.postgres.plugins.module_utils import _seed
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._names import bin_directory
+from ansible_collections.relevo.postgres.plugins.module_utils._server.installation import configured_version
 
 ARGUMENTS: dict[str, Any] = {
     "files": {
@@ -210,7 +211,7 @@ ARGUMENTS: dict[str, Any] = {
     },
     "state": {"type": "str", "choices": ["loaded", "facts", "digest"], "default": "loaded"},
     "copies_directory": {"type": "path"},
-    "bin_dir": {"type": "path", "default": "/usr/lib/postgresql/17/bin"},
+    "bin_dir": {"type": "path"},
     "login_unix_socket": {"type": "path", "default": "/var/run/postgresql"},
     "port": {"type": "int", "default": 5432},
     "login_user": {"type": "str", "default": "postgres"},
@@ -253,7 +254,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         return {"changed": False, "files": entries, "described": entries}
 
     server = _seed.PsqlTarget(
-        bin_dir=parameters["bin_dir"],
+        bin_dir=parameters["bin_dir"] or str(bin_directory(configured_version())),
         socket=parameters["login_unix_socket"],
         port=parameters["port"],
         login_user=parameters["login_user"],

@@ -6,11 +6,11 @@ import subprocess
 from collections.abc import Callable
 
 import scene as scenes
-from cluster import docker, shell
-from scene import PGDATA, Scene
+from cluster import PGDATA, VERSION, docker, shell
+from scene import Scene
 
 BACKUPS = "/var/lib/pgbackrest/backup/main"
-ARCHIVE = "/var/lib/pgbackrest/archive/main/17-1"
+ARCHIVE = f"/var/lib/pgbackrest/archive/main/{VERSION}-1"
 MARKERS = "/var/lib/postgresql/relevo"
 # File systems of 256 and 64 MB that every container has. PostgreSQL itself needs the first one.
 SHARED_MEMORY, DEVICES = "/dev/shm", "/dev"

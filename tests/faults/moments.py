@@ -9,8 +9,8 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cluster import psql, shell, wait_until
-from scene import FENCE, PGDATA, Scene, signal_if_there, signal_process, status, wait_inside
+from cluster import PGDATA, psql, shell, wait_until
+from scene import FENCE, Scene, signal_if_there, signal_process, status, wait_inside
 
 REPLICATION_CONF = "/etc/relevo/conf.d/90-replication.conf"
 # Looks for a process by its command line, as often as it can, and freezes it.

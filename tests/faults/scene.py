@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from clients import NeverTwo, Writer, more, takes_writes, wait_until_streaming
 from cluster import (
     NETWORK,
+    PGDATA,
     PRIMARY,
     REDIS,
     REPOSITORY,
@@ -23,7 +24,6 @@ from cluster import (
 from controller import Ended, run
 
 NODES = (PRIMARY, STANDBY, REPOSITORY, REDIS)
-PGDATA = "/var/lib/postgresql/17/main"
 FENCE = "/var/lib/postgresql/relevo/fence.json"
 
 

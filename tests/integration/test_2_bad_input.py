@@ -15,6 +15,7 @@ from cluster import (
     REDIS,
     REPOSITORY,
     STANDBY,
+    VERSION,
     Play,
     docker,
     labels,
@@ -27,6 +28,7 @@ from cluster import (
     wait_until,
 )
 
+NEXT = str(int(VERSION) + 1)
 NODES = (PRIMARY, STANDBY, REPOSITORY, REDIS)
 BACKUPS = "/var/lib/pgbackrest/backup/main"
 LONELY = "all: {hosts: {lonely: {ansible_connection: local}}}\n"
@@ -89,7 +91,13 @@ def test_an_inventory_that_does_not_exist(tmp_path: Path) -> None:
         ("There is no day '0' in the cycle. Nothing was touched. Choose one of 1, 2,", "backup.yml", "day=0"),
         ("There is no day '7' in the cycle. Nothing was touched. Choose one of 1, 2,", "backup.yml", "day=7"),
         ("There is no day 'x' in the cycle. Nothing was touched. Choose one of 1, 2,", "backup.yml", "day=x"),
-        ("Choose one of: table, detail, info, size, json.", "playbooks/catalog.yml", "view=tabla"),
+        ("catalog_view must be one of: table, detail, info, size, json", "playbooks/catalog.yml", "view=tabla"),
+        (
+            f"was made for PostgreSQL {VERSION}, but postgresql_version is {NEXT}",
+            "site.yml",
+            f"postgresql_version={NEXT}",
+        ),
+        ("postgresql_version is latest. Give a major version alone", "site.yml", "postgresql_version=latest"),
         ("There is no node nobody in this cluster.", "playbooks/failover.yml", "candidate=nobody"),
         ("There is no cluster nowhere. The inventory has main. Nothing was touched.", "backup.yml", "cluster=nowhere"),
         ("cluster_name is set", "site.yml", "cluster_name=nowhere"),

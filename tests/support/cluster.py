@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[2]
 # Another name and first port let several of these clusters live on one engine: a benchmark beside a test.
 NETWORK = os.environ.get("RELEVO_TEST_CLUSTER", "relevo_test")
@@ -21,6 +23,10 @@ PRIMARY, STANDBY = f"{NETWORK}_primary", f"{NETWORK}_standby"
 REPOSITORY, REDIS = f"{NETWORK}_pgbackrest", f"{NETWORK}_redis"
 PORTS = {PRIMARY: FIRST_PORT, STANDBY: FIRST_PORT + 1}
 FAILOVER, FAILBACK, REJOIN, STATUS = (f"playbooks/{name}.yml" for name in ("failover", "failback", "rejoin", "status"))
+# The major version of the role's default, and what follows from it on a node.
+DEFAULTS = ROOT / "roles" / "postgresql" / "defaults" / "main.yml"
+VERSION = str(yaml.safe_load(DEFAULTS.read_text())["postgresql_version"])
+PGDATA = f"/var/lib/postgresql/{VERSION}/main"
 GUARD_STATUS = "/var/lib/postgresql/relevo/guard-status.json"
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 

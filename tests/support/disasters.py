@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from cluster import docker
-
-PGDATA = "/var/lib/postgresql/17/main"
+from cluster import PGDATA, docker
 
 
 def lose(node: str) -> None:

@@ -11,10 +11,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cluster import INVENTORY, ROOT, Play, command_line, controller_environment, psql, running, shell, wait_until
+from cluster import (
+    INVENTORY,
+    PGDATA,
+    ROOT,
+    Play,
+    command_line,
+    controller_environment,
+    psql,
+    running,
+    shell,
+    wait_until,
+)
 
 FENCE = "/var/lib/postgresql/relevo/fence.json"
-PROMOTE = "/var/lib/postgresql/17/main/promote"
+PROMOTE = f"{PGDATA}/promote"
 LOCK_HOLDER = """
 SELECT coalesce(max(application_name), '') FROM pg_locks JOIN pg_stat_activity USING (pid)
 WHERE locktype = 'advisory' AND granted AND mode = 'ExclusiveLock'"""
@@ -65,6 +76,16 @@ class Controller:
             text=True,
             start_new_session=True,
         )
+        self._read = ""
+
+    def read_until(self, pattern: str) -> None:
+        """Wait until it prints a line that matches; fails the test when it ends without one."""
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._read += line
+            if re.search(pattern, line):
+                return
+        raise AssertionError(f"{self.name} ended and never printed {pattern}: {self._read[-4000:]}")
 
     def running(self) -> bool:
         return self._process.poll() is None
@@ -76,7 +97,7 @@ class Controller:
 
     def wait(self) -> Play:
         output, _nothing = self._process.communicate(timeout=300)
-        result = Play(self._process.returncode, output, time.monotonic() - self._started)
+        result = Play(self._process.returncode, self._read + output, time.monotonic() - self._started)
         print(f"\n$ ansible-playbook {self.name} &   [{result.seconds:.1f} s, status {result.code}]")
         return result
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.relevo.postgres.plugins.module_utils._catalog.records import desired_records
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.labels import LABELS
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.records import FIELDS, desired_records
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.views import VIEWS, catalog_of, render
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 
@@ -38,30 +41,127 @@ def text(
     return render(view, catalog_of(given or result(), information, "main", REPO, **options), USAGE)
 
 
+def boxed_and_listed(shown: str) -> str:
+    """A view without what the module that asked Redis said, which stands below it."""
+    return shown.replace(AWAY["reason"], "")
+
+
+# Words of one language that would be wrong in a view of the other, whatever the records hold.
+OF_LANGUAGE = {
+    "es": ("Fecha", "Tipo", "Etiqueta", "Maestro", "Tamaño", "incrementales", "diferencial", "repositorio", "Libre"),
+    "en": ("Date", "Type", "Label", "Primary", "Size", "differential", "repository", "Free"),
+}
+SENTENCES = {
+    "es": ("Ventana de recuperación: cualquier momento desde", "antes del backup más reciente", "el más antiguo: "),
+    "en": ("Recovery window: any moment since", "before the newest backup", "oldest: "),
+}
+
+
+def attention() -> dict[str, Any]:
+    """What ``redis_backup_info`` returns where everything wants attention."""
+    given = result(**{"backup:nightly": "foreign"})
+    given["records"][0]["status"] = "orphan"
+    given["records"][1]["record"]["consistente"] = "no"
+    given["records"][2]["record"]["error"] = "si"
+    del given["records"][3]
+    return given
+
+
+@pytest.mark.parametrize(("language", "other"), [("es", "en"), ("en", "es")])
+@pytest.mark.parametrize("given", [None, AWAY, attention(), {"reachable": True, "records": []}])
+@pytest.mark.parametrize("view", ["table", "detail", "info", "size"])
+def test_a_view_speaks_one_language(view: str, given: dict[str, Any] | None, language: str, other: str) -> None:
+    shown = boxed_and_listed(text(view, given, language=language))
+    own, foreign = (set(re.findall(r"[^\W\d_]+", shown)) & set(OF_LANGUAGE[which]) for which in (language, other))
+    assert own
+    assert foreign == set()
+    assert all(sentence not in shown for sentence in SENTENCES[other])
+    assert all(sentence in shown for sentence in SENTENCES[language])
+
+
+def test_spanish_is_the_default_and_says_what_the_old_scripts_said() -> None:
+    assert text("table") == text("table", language="es")
+    shown = text("table", limit=2)
+    assert "Total: 5 backups (1 completo, 3 incrementales, 1 diferencial), 3.4 MiB en el repositorio" in shown
+    assert "Ventana de recuperación: cualquier momento desde 2026-11-24 12:10:14" in shown
+    assert "Mostrados: 2 de 5, primero el más reciente" in shown
+    assert "Tamaño de la copia: 2.9 MiB (3033941 bytes)" in text("detail")
+    assert "BACKUPS DEL REPOSITORIO (SIN REDIS)" in text("table", AWAY)
+    assert "000000010000000000000001 a 00000001000000000000000A" in text("info")
+    assert "Estado:      correcto" in text("info")
+    assert "Total: 4.0 KiB en disco, en 2 archivos" in text("size")
+    assert "El catálogo está vacío" in text("table", {"reachable": True, "records": []}, {})
+
+
+def test_english_says_the_values_in_english_too() -> None:
+    shown = text("table", language="en")
+    assert "BACKUPS RECORDED IN REDIS" in shown
+    assert " │ differential │ " in shown
+    assert "Total: 5 backups (1 full, 3 incremental, 1 differential), 3.4 MiB in the repository" in shown
+    details = text("detail", language="en")
+    assert "Consistent:           yes" in details
+    assert "Error:                no" in details
+    # A value that is somebody's own word stays as it is.
+    given = result()
+    given["records"][0]["record"]["maestro_usado"] = "desconocido"
+    given["records"][1]["record"]["maestro_usado"] = "si"
+    shown = text("table", given, language="en")
+    assert " │ unknown " in shown
+    assert " │ si " in shown
+
+
+def test_what_is_not_as_it_should_be_is_marked_in_spanish() -> None:
+    shown = text("table", attention())
+    assert "1 registro sin backup en el repositorio (huérfano)" in shown
+    assert "1 registro de otro origen, sin tocar (ajeno)" in shown
+    assert "1 backup sin registrar en Redis: el próximo backup pone el catálogo al día" in shown
+
+
+@pytest.mark.parametrize("language", ["es", "en"])
+def test_json_is_the_stored_record_in_every_language(language: str) -> None:
+    assert text("json", language=language) == text("json")
+    assert json.loads(text("json", language=language))[0]["estado"] == "registrado"
+
+
+def test_the_languages_have_the_same_words_and_places_for_values() -> None:
+    spanish, english = (dataclasses.asdict(labels) for labels in (LABELS["es"], LABELS["en"]))
+    places = re.compile(r"\{\w+\}")
+    for name, words in spanish.items():
+        if isinstance(words, str):
+            assert set(places.findall(words)) == set(places.findall(english[name])), name
+    for name in ("fields", "status", "types"):
+        assert list(spanish[name]) == list(english[name]), name
+    assert set(spanish["fields"]) == set(FIELDS)
+
+
+def test_an_unknown_language_names_those_that_exist() -> None:
+    with pytest.raises(RelevoError, match="es, en"):
+        text("table", language="fr")
+
+
 def test_an_unknown_view_names_those_that_exist() -> None:
     with pytest.raises(RelevoError, match="table, detail, info, size, json"):
         text("tabla")
 
 
 def test_the_table_shows_every_backup_its_primary_and_the_window() -> None:
-    shown = text("table")
+    shown = text("table", language="en")
     for backup in INFORMATION["backup"]:
         assert f" {backup['label']} " in shown
-    assert "BACKUPS REGISTRADOS EN REDIS" in shown
-    assert "Nota" not in shown
-    assert "Total: 5 backups (1 completo, 3 incremental, 1 diferencial), 3.4 MiB in the repository" in shown
+    assert "BACKUPS REGISTRADOS EN REDIS" in text("table")
+    assert "Note" not in shown
+    assert "Total: 5 backups (1 full, 3 incremental, 1 differential), 3.4 MiB in the repository" in shown
     assert "any moment since 2026-11-24 12:10:14" in shown
     assert shown.index("121018I") < shown.index("121017D")
 
 
 def test_what_is_not_as_it_should_be_is_marked() -> None:
-    given = result(**{"backup:nightly": "foreign"})
-    given["records"][0]["status"] = "orphan"
-    given["records"][1]["record"]["consistente"] = "no"
-    given["records"][2]["record"]["error"] = "si"
-    del given["records"][3]
+    given = attention()
     shown = text("table", given)
     for note in ("huérfano", "ajeno", "no consistente", "con errores de página", "sin registrar"):
+        assert note in shown
+    shown = text("table", given, language="en")
+    for note in ("orphan", "foreign", "not consistent", "with page errors", "not recorded"):
         assert note in shown
     assert "1 backup not in Redis yet" in shown
     assert "1 record without a backup" in shown
@@ -76,7 +176,7 @@ def test_without_redis_the_repository_is_shown_and_the_reason_said() -> None:
 
 
 def test_the_limit_is_said() -> None:
-    shown = text("table", limit=2)
+    shown = text("table", limit=2, language="en")
     assert "Shown: the newest 2 of 5" in shown
     assert "121013F_20261124-121014I" not in shown
 
@@ -96,9 +196,10 @@ def test_json_is_a_list_of_the_records_as_they_are() -> None:
     assert json.loads(text("json", {"reachable": True, "records": []}, {})) == []
 
 
+@pytest.mark.parametrize("language", ["es", "en"])
 @pytest.mark.parametrize("view", ["table", "detail", "size"])
-def test_an_empty_catalog_says_how_to_begin(view: str) -> None:
-    assert "backup.yml -e day=1" in text(view, {"reachable": True, "records": []}, {})
+def test_an_empty_catalog_says_how_to_begin(view: str, language: str) -> None:
+    assert "backup.yml -e day=1" in text(view, {"reachable": True, "records": []}, {}, language=language)
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -107,12 +208,13 @@ def test_every_view_bears_a_stanza_without_information(view: str) -> None:
 
 
 def test_info_and_size_show_the_disk() -> None:
-    assert "000000010000000000000001 to 00000001000000000000000A" in text("info")
-    assert "1.0 GiB of the file system free" in text("info")
+    assert "000000010000000000000001 to 00000001000000000000000A" in text("info", language="en")
+    assert "1.0 GiB of the file system free" in text("info", language="en")
     assert "backup/main" in text("size")
     assert "13.0 %" in text("size")
 
 
 def test_a_backup_that_is_not_consistent_does_not_open_the_window() -> None:
     backup = {**INFORMATION["backup"][0], "annotation": {"relevo-consistent": "false"}}
-    assert "Recovery window: none" in text("table", AWAY, {"backup": [backup]})
+    assert "Recovery window: none" in text("table", AWAY, {"backup": [backup]}, language="en")
+    assert "Ventana de recuperación: ninguna" in text("table", AWAY, {"backup": [backup]})

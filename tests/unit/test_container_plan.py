@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._nodes import container_plan
 from ansible_collections.relevo.postgres.plugins.module_utils._nodes.container_plan import (
     LABEL_CLUSTER,
     LABEL_CONFIG,
@@ -25,8 +26,8 @@ from ansible_collections.relevo.postgres.plugins.module_utils._nodes.container_p
     removal,
 )
 
-NODE = Wanted("pg1", "postgres", "main", 5432)
-IMAGES = {"postgres": "relevo/node-postgres:abc", "redis": "relevo/node-redis:abc"}
+NODE = Wanted("pg1", "postgres", "main", 5432, "17")
+IMAGES = {"pg1": "relevo/node-postgres:abc", "r": "relevo/node-redis:abc"}
 OURS = {LABEL_MANAGED: "true", LABEL_CLUSTER: "main"}
 
 
@@ -37,7 +38,7 @@ def settings(**changes: Any) -> Settings:
 
 def engine(status: str = "running", labels: dict[str, str] | None = None, config: str | None = None) -> Engine:
     """An engine that has everything of ``pg1``, made with the settings above unless said otherwise."""
-    own = fingerprint(NODE, IMAGES["postgres"], settings()) if config is None else config
+    own = fingerprint(NODE, IMAGES["pg1"], settings()) if config is None else config
     container = Container("pg1", status, {**(OURS if labels is None else labels), LABEL_CONFIG: own})
     return Engine(
         containers={"pg1": container},
@@ -180,12 +181,52 @@ def test_the_fingerprint_covers_what_a_container_is_made_with() -> None:
     base = fingerprint(NODE, "image", settings())
     others = [
         fingerprint(NODE, "image2", settings()),
-        fingerprint(Wanted("pg1", "postgres", "main", 5433), "image", settings()),
+        fingerprint(Wanted("pg1", "postgres", "main", 5433, "17"), "image", settings()),
         fingerprint(NODE, "image", settings(network="other")),
         fingerprint(NODE, "image", settings(options={"shm": "2"})),
     ]
     assert len({base, *others}) == 5
     assert fingerprint(NODE, "image", settings(adopt=True, recreate=True)) == base
+
+
+@pytest.mark.parametrize(
+    ("node", "mounts", "ports"),
+    [
+        (
+            Wanted("db", "postgres", "main", 5433, "18"),
+            ["db_data:/var/lib/postgresql", "db_etc:/etc/relevo"],
+            ["10.0.0.1:5433:5432"],
+        ),
+        (Wanted("repo", "pgbackrest", "main"), ["repo_data:/var/lib/pgbackrest", "repo_etc:/etc/relevo"], []),
+        (
+            Wanted("cat", "redis", "main", 6380),
+            ["cat_data:/var/lib/redis", "cat_etc:/etc/relevo"],
+            ["10.0.0.1:6380:6379"],
+        ),
+    ],
+)
+def test_paths_and_ports_follow_from_the_kind(node: Wanted, mounts: list[str], ports: list[str]) -> None:
+    decided = plan([node], {node.name: "image"}, Engine(), settings(address="10.0.0.1"), lambda _name: False)[0]
+    assert (decided.mounts, decided.published_ports) == (mounts, ports)
+
+
+def test_only_servers_are_built_for_a_version() -> None:
+    assert NODE.build_arguments() == {"POSTGRESQL_VERSION": "17"}
+    given = {"name": "r", "kind": "redis", "cluster": "main", "version": "17"}
+    assert Wanted.from_dict(given).build_arguments() == {}
+    with pytest.raises(RelevoError, match="No version of PostgreSQL is given for pg1"):
+        Wanted("pg1", "postgres", "main").build_arguments()
+
+
+def test_another_major_version_than_the_containers_is_refused() -> None:
+    container_plan.refuse_other_versions([NODE], engine(), lambda _name: "17")
+    # Nobody asks a container that is not there, or is somebody else's: that is refused, or replaced, elsewhere.
+    container_plan.refuse_other_versions([NODE], Engine(), lambda _name: "16")
+    container_plan.refuse_other_versions([NODE], engine(labels={}), lambda _name: "16")
+    redis = Wanted("pg1", "redis", "main")
+    container_plan.refuse_other_versions([redis], engine(), lambda _name: "16")
+    with pytest.raises(RelevoError, match=r"pg1 was made for PostgreSQL 18, but postgresql_version is 17\. .*Nothing"):
+        container_plan.refuse_other_versions([NODE], engine(), lambda _name: "18")
 
 
 def test_the_image_is_named_after_its_files_and_base(tmp_path: Path) -> None:
@@ -194,5 +235,7 @@ def test_the_image_is_named_after_its_files_and_base(tmp_path: Path) -> None:
     assert first == image_tag("redis", tmp_path, "base")
     assert first.startswith("relevo/node-redis:")
     assert first != image_tag("redis", tmp_path, "base2")
+    versions = {image_tag("redis", tmp_path, "base", {"POSTGRESQL_VERSION": version}) for version in ("17", "18")}
+    assert len({first, *versions}) == 3
     (tmp_path / "run").write_text("")
     assert first != image_tag("redis", tmp_path, "base")

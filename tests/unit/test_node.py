@@ -15,7 +15,6 @@ from ansible_collections.relevo.postgres.plugins.module_utils._errors import Rel
 from ansible_collections.relevo.postgres.plugins.module_utils._nodes.container import tar_of
 from ansible_collections.relevo.postgres.plugins.module_utils._nodes.offline_node import (
     SALVAGE_DIRECTORY,
-    WAL_DIRECTORY,
     CommandNode,
     FileStream,
     Proof,
@@ -41,6 +40,9 @@ def named(number: int, timeline: int = 1) -> str:
     return segment_name(timeline, number * SIZE, SIZE)
 
 
+WAL_DIRECTORY = "/data/pg_wal"
+
+
 class MemoryNode(CommandNode):
     """A node whose files are in memory."""
 
@@ -48,6 +50,9 @@ class MemoryNode(CommandNode):
         super().__init__(name, [], 1)
         self.files = {f"{WAL_DIRECTORY}/{key}": value for key, value in (files or {}).items()}
         self.stopped = stopped
+
+    def wal_directory(self) -> str:
+        return WAL_DIRECTORY
 
     def prove_stopped(self) -> Proof:
         return Proof(self.stopped, "so it is")

@@ -201,7 +201,7 @@ def test_a_primary_of_another_cluster_is_not_demoted_unasked() -> None:
 
 def test_a_copy_that_is_not_complete_does_not_count_as_the_standby() -> None:
     """Else a synchronous primary would acknowledge commits that only half a copy has."""
-    command = " ".join(base_backup_command(REQUEST, Path("new")))
+    command = " ".join(base_backup_command(REQUEST, Path("new"), Path("/bin")))
     (name,) = re.findall(r"application_name=(\S+)", command)
     assert name not in (REQUEST.node, REQUEST.primary.name)
 

@@ -5,17 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from jinja2 import Template
 
+from ansible_collections.relevo.postgres.plugins.filter.postgresql_paths import postgresql_paths
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import Systemd
 
+# Not the default, so that nothing of it can be written down.
+VERSION = "23"
 TEMPLATES = Path(__file__).resolve().parents[2] / "roles" / "postgresql" / "templates"
 
 
 @pytest.fixture
 def unit() -> list[str]:
     """The lines of the template, which carries the name that the modules use."""
-    return (TEMPLATES / f"{Systemd('postgresql').unit}.j2").read_text(encoding="utf-8").splitlines()
+    text = (TEMPLATES / f"{Systemd('postgresql').unit}.j2").read_text(encoding="utf-8")
+    rendered: str = Template(text).render(__postgresql_paths=postgresql_paths(VERSION))
+    return rendered.splitlines()
 
 
 def test_a_clean_end_is_final_and_a_crash_is_not(unit: list[str]) -> None:
@@ -38,7 +44,8 @@ def test_the_guard_stands_before_the_start_and_may_take_its_time(unit: list[str]
 
 
 def test_the_server_is_started_as_everywhere_else(unit: list[str]) -> None:
-    command = f"{_names.PG_BINDIR}/postgres -D {_names.PGDATA} -c config_file={_names.CONFIG_FILE}"
+    data = _names.data_directory(VERSION)
+    command = f"{_names.bin_directory(VERSION)}/postgres -D {data} -c config_file={_names.CONFIG_FILE}"
     assert f"ExecStart={command}" in unit
     assert "User=postgres" in unit
-    assert f"ConditionPathExists={_names.PGDATA}/PG_VERSION" in unit
+    assert f"ConditionPathExists={data}/PG_VERSION" in unit

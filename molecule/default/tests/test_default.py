@@ -36,6 +36,13 @@ def test_people_log_in_over_the_socket_without_a_password(node: Node, name: str,
     assert sql(node(name), "SELECT pg_is_in_recovery()") == in_recovery
 
 
+@pytest.mark.parametrize("name", ["primary", "standby"])
+def test_postgres_logs_in_over_the_socket_whatever_users_there_are(name: str) -> None:
+    command = ["docker", "exec", "-u", "postgres", f"relevo_test_{name}", "psql", "-XAtc", "SELECT current_user"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "postgres"
+
+
 def test_the_standby_streams_through_its_slot(node: Node) -> None:
     streaming = "SELECT application_name || ' ' || state FROM pg_stat_replication"
     assert sql(node("primary"), streaming) == "relevo_test_standby streaming"

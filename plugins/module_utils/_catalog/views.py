@@ -14,38 +14,14 @@ from typing import Any
 
 from .._errors import RelevoError
 from .._tables import Column, format_bytes, format_duration, format_pairs, format_table, plural
+from .labels import LABELS, SPANISH, Labels
 from .records import DEFAULT_STANZA, Record, desired_records, newest_first, record_label
 
 VIEWS = ("table", "detail", "info", "size", "json")
-# What the catalog says of a record, in the language of its fields.
-STATUS = {"recorded": "registrado", "orphan": "huérfano", "foreign": "ajeno", "unrecorded": "sin registrar"}
-HEADINGS = {
-    "fecha": "Fecha",
-    "hora": "Hora",
-    "tipo_backup": "Tipo",
-    "direccion_almacenamiento": "Almacenamiento",
-    "maestro_usado": "Maestro",
-    "metodo": "Método",
-    "stanza": "Stanza",
-    "etiqueta": "Etiqueta",
-    "dia": "Día",
-    "paso": "Paso",
-    "ciclo": "Ciclo",
-    "solicitado": "Solicitado",
-    "solicitado_por": "Solicitado por",
-    "omitido": "Omitido",
-    "previo": "Previo",
-    "tamano_base": "Tamaño de la base",
-    "tamano_copia": "Tamaño de la copia",
-    "duracion_s": "Duración",
-    "wal_inicio": "WAL inicio",
-    "wal_fin": "WAL fin",
-    "lsn_inicio": "LSN inicio",
-    "lsn_fin": "LSN fin",
-    "sistema_id": "Sistema",
-    "consistente": "Consistente",
-    "error": "Error",
-}
+# The JSON's words are those of the stored fields, whoever reads it.
+STATUS = SPANISH.status
+# The columns that are aligned to the right.
+NUMBERS = ("dia", "duracion_s")
 
 
 @dataclass(frozen=True)
@@ -61,15 +37,19 @@ class Entry:
         """The backup's label; a foreign record has none that we could trust."""
         return self.key if self.status == "foreign" else record_label(self.record)
 
-    @property
-    def notes(self) -> str:
+    def notes(self, words: Labels) -> str:
         """What a reader should know before relying on this backup; empty when there is nothing."""
-        found = [] if self.status == "recorded" else [STATUS[self.status]]
+        found = [] if self.status == "recorded" else [words.status[self.status]]
         if self.record.get("error") == "si":
-            found.append("con errores de página")
+            found.append(words.page_errors)
         if self.record.get("consistente") == "no":
-            found.append("no consistente")
+            found.append(words.inconsistent)
         return ", ".join(found)
+
+    def shown(self, field: str, words: Labels) -> str:
+        """A field's value as a view says it; a dash when it is not known."""
+        value = self.record.get(field, "-")
+        return words.values.get(field, {}).get(value, value)
 
 
 @dataclass(frozen=True)
@@ -81,6 +61,7 @@ class Catalog:
     information: Mapping[str, Any]
     # Why Redis could not be asked, when the entries are the repository's own.
     reason: str
+    words: Labels
     limit: int = 0
 
     def count(self, status: str) -> int:
@@ -97,17 +78,24 @@ class Catalog:
 
     @property
     def title(self) -> str:
-        title = "BACKUPS DEL REPOSITORIO (SIN REDIS)" if self.reason else "BACKUPS REGISTRADOS EN REDIS"
+        title = self.words.repository_title if self.reason else self.words.recorded_title
         return title if self.stanza == DEFAULT_STANZA else f"{title} · {self.stanza}"
 
 
 def catalog_of(
-    result: Mapping[str, Any], information: Mapping[str, Any], stanza: str, repo_path: str, limit: int = 0
+    result: Mapping[str, Any],
+    information: Mapping[str, Any],
+    stanza: str,
+    repo_path: str,
+    limit: int = 0,
+    language: str = "es",
 ) -> Catalog:
     """Join what ``redis_backup_info`` returned with the repository's information of the stanza.
 
     A backup that is not recorded yet is shown too; without Redis all that is shown is the repository's.
     """
+    if language not in LABELS:
+        raise RelevoError(f"There is no language '{language}'. Choose one of: {', '.join(LABELS)}.")
     backups: Sequence[Mapping[str, Any]] = information.get("backup") or []
     desired = desired_records(backups, stanza, repo_path, information.get("db") or [])
     reachable = bool(result.get("reachable", True))
@@ -123,6 +111,7 @@ def catalog_of(
         entries=[entries[key] for key in newest_first(entries)],
         information=information,
         reason="" if reachable else str(result.get("reason", "Redis was not asked.")),
+        words=LABELS[language],
         limit=limit,
     )
 
@@ -133,6 +122,12 @@ def render(view: str, catalog: Catalog, usage: Mapping[str, Any] | None = None) 
         raise RelevoError(f"There is no view '{view}'. Choose one of: {', '.join(VIEWS)}.")
     if view == "json":
         return _json(catalog)
+    text = _view(view, catalog, usage)
+    # In the words of the module that asked Redis, so it stands below the view and not in it.
+    return f"{text}\n\n{catalog.reason}" if catalog.reason else text
+
+
+def _view(view: str, catalog: Catalog, usage: Mapping[str, Any] | None) -> str:
     if not catalog.entries and view in ("table", "detail"):
         return _empty(catalog)
     if view == "table":
@@ -148,28 +143,19 @@ def _json(catalog: Catalog) -> str:
 
 
 def _empty(catalog: Catalog) -> str:
-    lines = [
-        f"The catalog is empty: stanza {catalog.stanza} has no backup yet. "
-        "Make the first one with: ansible-playbook backup.yml -e day=1"
-    ]
-    if catalog.reason:
-        lines.append(catalog.reason)
-    return "\n".join(lines)
+    return catalog.words.empty.format(stanza=catalog.stanza)
 
 
 def _table(catalog: Catalog) -> str:
+    words = catalog.words
     columns = [
-        Column("Fecha"),
-        Column("Hora"),
-        Column("Tipo"),
-        Column("Día", right=True),
-        Column("Maestro"),
-        Column("Tamaño", right=True),
-        Column("Etiqueta"),
+        *_columns(words, "fecha", "hora", "tipo_backup", "dia", "maestro_usado"),
+        Column(words.size, right=True),
+        *_columns(words, "etiqueta"),
     ]
     rows = [
         [
-            *(entry.record.get(name, "-") for name in ("fecha", "hora", "tipo_backup", "dia", "maestro_usado")),
+            *(entry.shown(name, words) for name in ("fecha", "hora", "tipo_backup", "dia", "maestro_usado")),
             format_size_of(entry.record),
             entry.name,
         ]
@@ -178,11 +164,15 @@ def _table(catalog: Catalog) -> str:
     return _noted_table(catalog, columns, rows, catalog.title)
 
 
+def _columns(words: Labels, *fields: str) -> list[Column]:
+    return [Column(words.fields[field], right=field in NUMBERS) for field in fields]
+
+
 def _noted_table(catalog: Catalog, columns: list[Column], rows: list[list[str]], title: str) -> str:
     """Draw a table of the shown entries, with a column of notes only where there is any."""
-    notes = [entry.notes for entry in catalog.shown]
+    notes = [entry.notes(catalog.words) for entry in catalog.shown]
     if any(notes):
-        columns = [*columns, Column("Nota")]
+        columns = [*columns, Column(catalog.words.note)]
         rows = [[*row, note] for row, note in zip(rows, notes, strict=True)]
     return format_table(columns, rows, title, summary(catalog))
 
@@ -196,40 +186,46 @@ def format_size_of(record: Mapping[str, str]) -> str:
 
 def summary(catalog: Catalog) -> list[str]:
     """Return the lines under a list: totals, the window that can be recovered, and what wants attention."""
-    types = Counter(entry.record.get("tipo_backup", "") for entry in catalog.backups)
-    parts = ", ".join(f"{types[name]} {name}" for name in ("completo", "incremental", "diferencial") if types[name])
-    total = f"Total: {plural(len(catalog.backups), 'backup')}"
-    if parts:
-        total += f" ({parts}), {format_bytes(_stored(catalog))} in the repository"
-    lines = [total, window(catalog)]
+    words = catalog.words
+    lines = [_total(catalog), window(catalog)]
     if len(catalog.shown) < len(catalog.entries):
-        lines.append(f"Shown: the newest {len(catalog.shown)} of {len(catalog.entries)}")
+        lines.append(words.shown.format(count=len(catalog.shown), all=len(catalog.entries)))
     if catalog.reason:
-        lines += [catalog.reason, "This list is the repository's own."]
-        return lines
+        return [*lines, words.without_redis]
     unrecorded, orphans, foreign = (catalog.count(status) for status in ("unrecorded", "orphan", "foreign"))
     if unrecorded:
-        lines.append(f"{plural(unrecorded, 'backup')} not in Redis yet (sin registrar): the next backup records them")
+        lines.append(words.unrecorded.format(backups=plural(unrecorded, *words.backup)))
     if orphans:
-        lines.append(f"{plural(orphans, 'record')} without a backup in the repository (huérfano)")
+        lines.append(words.orphans.format(records=plural(orphans, *words.record)))
     if foreign:
-        lines.append(f"{plural(foreign, 'record')} of other origin, left alone (ajeno)")
+        lines.append(words.foreign.format(records=plural(foreign, *words.record)))
     return lines
+
+
+def _total(catalog: Catalog) -> str:
+    words = catalog.words
+    types = Counter(entry.record.get("tipo_backup", "") for entry in catalog.backups)
+    parts = ", ".join(plural(types[name], *noun) for name, noun in words.types.items() if types[name])
+    backups = plural(len(catalog.backups), *words.backup)
+    if not parts:
+        return words.total.format(backups=backups)
+    return words.total_with_types.format(backups=backups, types=parts, size=format_bytes(_stored(catalog)))
 
 
 def window(catalog: Catalog) -> str:
     """Say since when every moment can be recovered: since the end of the oldest consistent backup."""
+    words = catalog.words
     usable = [entry.record for entry in catalog.backups if entry.record.get("consistente", "si") == "si"]
     moments = [(_end(record), record) for record in usable]
     known = [(end, record) for end, record in moments if end is not None]
     if not known:
-        return "Recovery window: none, because there is no consistent backup"
+        return words.no_window
     end, oldest = min(known, key=lambda pair: pair[0])
     newest = max(pair[0] for pair in known)
-    text = f"Recovery window: any moment since {end:%Y-%m-%d %H:%M:%S}"
+    text = words.window.format(since=f"{end:%Y-%m-%d %H:%M:%S}")
     if newest > end:
-        text += f", {format_duration((newest - end).total_seconds())} before the newest backup"
-    return f"{text} (oldest: {record_label(oldest)})"
+        text += words.window_before_newest.format(duration=format_duration((newest - end).total_seconds()))
+    return text + words.window_oldest.format(label=record_label(oldest))
 
 
 def _end(record: Mapping[str, str]) -> datetime | None:
@@ -248,98 +244,114 @@ def _stored(catalog: Catalog) -> int:
 def _detail(catalog: Catalog) -> str:
     parts = [f"=== {catalog.title} ==="]
     for entry in catalog.shown:
-        parts.append(f"Backup: {entry.key}\n{format_pairs(_fields(entry))}")
+        parts.append(f"Backup: {entry.key}\n{format_pairs(_fields(entry, catalog.words))}")
     parts.append("\n".join(summary(catalog)))
     return "\n\n".join(parts)
 
 
-def _fields(entry: Entry) -> dict[str, object]:
+def _fields(entry: Entry, words: Labels) -> dict[str, object]:
     fields: dict[str, object] = {}
-    for name in [*HEADINGS, *(name for name in entry.record if name not in HEADINGS)]:
-        value: str | None = entry.record.get(name)
+    for name in [*words.fields, *(name for name in entry.record if name not in words.fields)]:
+        value = entry.shown(name, words) if name in entry.record else None
         if value is not None and name.startswith("tamano_"):
             value = f"{format_bytes(value)} ({value} bytes)"
         elif value is not None and name == "duracion_s":
             value = format_duration(value)
-        fields[HEADINGS.get(name, name)] = value
-    fields["Nota"] = entry.notes or None
+        fields[words.fields.get(name, name)] = value
+    fields[words.note] = entry.notes(words) or None
     return fields
 
 
 def _info(catalog: Catalog, usage: Mapping[str, Any] | None) -> str:
-    information = catalog.information
-    status: Mapping[str, Any] = information.get("status") or {}
-    databases: Sequence[Mapping[str, Any]] = information.get("db") or []
-    archives: Sequence[Mapping[str, Any]] = information.get("archive") or []
-    held = ((status.get("lock") or {}).get("backup") or {}).get("held")
-    archive = archives[-1] if archives else {}
-    pairs: dict[str, object] = {
-        "Stanza": catalog.stanza,
-        "Status": status.get("message", "unknown") + (", a backup is running" if held else ""),
-        "Cipher": information.get("cipher"),
-        "PostgreSQL": f"{databases[-1]['version']}, system {databases[-1]['system-id']}" if databases else None,
-        "WAL archive": f"{archive['min']} to {archive['max']}" if archive.get("min") else "empty",
-        "Redis": catalog.reason
-        or f"{catalog.count('recorded')} recorded, {catalog.count('unrecorded')} not yet, "
-        f"{plural(catalog.count('orphan'), 'orphan')}, {catalog.count('foreign')} foreign",
-    }
-    if usage:
-        pairs["On disk"] = f"{format_bytes(usage['bytes'])}, {format_bytes(usage['free'])} of the file system free"
+    words = catalog.words
     columns = [
-        Column("Etiqueta"),
-        Column("Tipo"),
-        Column("Día", right=True),
-        Column("Maestro"),
-        Column("Base", right=True),
-        Column("Copia", right=True),
-        Column("Duración", right=True),
+        *_columns(words, "etiqueta", "tipo_backup", "dia", "maestro_usado"),
+        Column(words.database, right=True),
+        Column(words.copy, right=True),
+        *_columns(words, "duracion_s"),
     ]
     rows = [
         [
             entry.name,
-            *(entry.record.get(name, "-") for name in ("tipo_backup", "dia", "maestro_usado")),
+            *(entry.shown(name, words) for name in ("tipo_backup", "dia", "maestro_usado")),
             format_bytes(entry.record.get("tamano_base")),
             format_bytes(entry.record.get("tamano_copia")),
             format_duration(entry.record.get("duracion_s")),
         ]
         for entry in catalog.shown
     ]
-    title = "PGBACKREST" if catalog.reason else "PGBACKREST Y REDIS"
-    return f"{format_pairs(pairs, indent=0)}\n\n{_noted_table(catalog, columns, rows, title)}"
+    title = words.info_title_without_redis if catalog.reason else words.info_title
+    pairs = format_pairs(_information(catalog, usage), indent=0)
+    return f"{pairs}\n\n{_noted_table(catalog, columns, rows, title)}"
+
+
+def _information(catalog: Catalog, usage: Mapping[str, Any] | None) -> dict[str, object]:
+    """What pgBackRest says of the stanza, and how Redis stands to it."""
+    words, information = catalog.words, catalog.information
+    status: Mapping[str, Any] = information.get("status") or {}
+    databases: Sequence[Mapping[str, Any]] = information.get("db") or []
+    archives: Sequence[Mapping[str, Any]] = information.get("archive") or []
+    held = ((status.get("lock") or {}).get("backup") or {}).get("held")
+    archive = archives[-1] if archives else {}
+    cipher = information.get("cipher")
+    pairs: dict[str, object] = {
+        words.fields["stanza"]: catalog.stanza,
+        words.state: words.states.get(status.get("code", -1), status.get("message", words.unknown))
+        + (words.running if held else ""),
+        words.cipher: words.no_cipher if cipher == "none" else cipher,
+        "PostgreSQL": words.system.format(version=databases[-1]["version"], system=databases[-1]["system-id"])
+        if databases
+        else None,
+        words.archive: words.archive_range.format(first=archive["min"], last=archive["max"])
+        if archive.get("min")
+        else words.archive_empty,
+        "Redis": words.redis_away
+        if catalog.reason
+        else words.redis_counts.format(
+            recorded=catalog.count("recorded"),
+            unrecorded=catalog.count("unrecorded"),
+            orphans=catalog.count("orphan"),
+            foreign=catalog.count("foreign"),
+        ),
+    }
+    if usage:
+        pairs[words.on_disk] = words.disk.format(size=format_bytes(usage["bytes"]), free=format_bytes(usage["free"]))
+    return pairs
 
 
 def _size(catalog: Catalog, usage: Mapping[str, Any] | None) -> str:
-    parts = []
-    if usage:
-        rows = [[item["path"], item["files"], format_bytes(item["bytes"])] for item in usage["directories"]]
-        footer = [
-            f"Total: {format_bytes(usage['bytes'])} on disk in {plural(usage['files'], 'file')}",
-            f"Free: {format_bytes(usage['free'])} of {format_bytes(usage['capacity'])}",
-        ]
-        columns = [Column("Directorio"), Column("Archivos", right=True), Column("Tamaño", right=True)]
-        parts.append(format_table(columns, rows, f"REPOSITORIO {usage['path']}", footer))
-    if catalog.backups:
-        columns = [
-            Column("Etiqueta"),
-            Column("Tipo"),
-            Column("Base", right=True),
-            Column("Copia", right=True),
-            Column("Copia/Base", right=True),
-        ]
-        sized = [
-            [
-                entry.name,
-                entry.record.get("tipo_backup", "-"),
-                format_bytes(entry.record.get("tamano_base")),
-                format_bytes(entry.record.get("tamano_copia")),
-                _share(entry.record),
-            ]
-            for entry in catalog.backups[: catalog.limit or None]
-        ]
-        parts.append(format_table(columns, sized, "PESO DE LOS BACKUPS", summary(catalog)))
-    else:
-        parts.append(_empty(catalog))
+    parts = [_directories(catalog.words, usage)] if usage else []
+    parts.append(_sizes(catalog) if catalog.backups else _empty(catalog))
     return "\n\n".join(parts)
+
+
+def _directories(words: Labels, usage: Mapping[str, Any]) -> str:
+    rows = [[item["path"], item["files"], format_bytes(item["bytes"])] for item in usage["directories"]]
+    footer = [
+        words.disk_total.format(size=format_bytes(usage["bytes"]), files=plural(usage["files"], *words.file)),
+        words.disk_free.format(free=format_bytes(usage["free"]), capacity=format_bytes(usage["capacity"])),
+    ]
+    columns = [Column(words.directory), Column(words.files, right=True), Column(words.size, right=True)]
+    return format_table(columns, rows, words.directories_title.format(path=usage["path"]), footer)
+
+
+def _sizes(catalog: Catalog) -> str:
+    words = catalog.words
+    columns = [
+        *_columns(words, "etiqueta", "tipo_backup"),
+        *(Column(heading, right=True) for heading in (words.database, words.copy, words.share)),
+    ]
+    rows = [
+        [
+            entry.name,
+            entry.shown("tipo_backup", words),
+            format_bytes(entry.record.get("tamano_base")),
+            format_bytes(entry.record.get("tamano_copia")),
+            _share(entry.record),
+        ]
+        for entry in catalog.backups[: catalog.limit or None]
+    ]
+    return format_table(columns, rows, words.sizes_title, summary(catalog))
 
 
 def _share(record: Mapping[str, str]) -> str:

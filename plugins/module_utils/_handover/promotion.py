@@ -209,7 +209,8 @@ class Promotion:
         segments = sorted(path for path in salvage.iterdir() if SEGMENT.fullmatch(path.name))
         start = parse_lsn(session.value("SELECT pg_last_wal_replay_lsn()"))
         # The last segment may hold no record yet.
-        end = next((record for path in reversed(segments) if (record := last_record(path)) is not None), None)
+        records = (last_record(path, self.server.bin_directory) for path in reversed(segments))
+        end = next((record for record in records if record is not None), None)
         if end is None:
             return 0, False
         if end < start:
@@ -258,9 +259,9 @@ class Promotion:
             return True
 
 
-def last_record(segment: Path) -> int | None:
+def last_record(segment: Path, bin_directory: Path) -> int | None:
     """Where the last whole record of a segment begins, as ``pg_waldump`` reads it; None where it finds none."""
-    done = _process.run([str(_names.PG_BINDIR / "pg_waldump"), f"--path={segment.parent}", segment.name], timeout=120)
+    done = _process.run([str(bin_directory / "pg_waldump"), f"--path={segment.parent}", segment.name], timeout=120)
     # It ends with an error at the first record that is not whole: that is the end we look for.
     found = RECORD.findall(done.stdout)
     if not found:

@@ -14,7 +14,7 @@ import socket
 import tarfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -32,9 +32,7 @@ try:
 except ImportError:
     DOCKER_IMPORT_ERROR = traceback.format_exc()
 
-DATA_DIRECTORY = "/var/lib/postgresql"
-# The file tells who postgres is in this image; it is small, and there as soon as there is a cluster.
-OWNED_BY_POSTGRES = f"{_names.PGDATA}/PG_VERSION"
+DATA_DIRECTORY = str(_names.DATA_ROOT)
 CHUNK = 1024 * 1024
 # The longest that a kill may take to show: the engine gives up earlier by itself.
 KILL_TIMEOUT = 30
@@ -130,6 +128,16 @@ def tar_of(entries: list[tarfile.TarInfo], stream: FileStream | None = None) -> 
             raise RelevoError(f"A file changed while it was copied: {sent} bytes instead of {stream.size}. Try again.")
         yield bytes(-sent % tarfile.BLOCKSIZE)
     yield bytes(2 * tarfile.BLOCKSIZE)
+
+
+def data_directory_of(inspected: Mapping[str, Any]) -> str:
+    """The data directory of a container, from the engine's answer about it: the image's variable ``PGDATA``."""
+    environment = (inspected.get("Config") or {}).get("Env") or []
+    for name, _equals, value in (str(entry).partition("=") for entry in environment):
+        if name == "PGDATA":
+            return value
+    name = str(inspected.get("Name", "")).lstrip("/")
+    raise RelevoError(f"The container {name} has no variable PGDATA: it is not a PostgreSQL node of Relevo.")
 
 
 class ContainerNode:
@@ -255,9 +263,25 @@ class ContainerNode:
             return sorted(name.rpartition("/")[2] for name in entries)
 
     @functools.cached_property
+    def _pgdata(self) -> str:
+        """The data directory, of which its image tells the server too."""
+        found = self._inspect()
+        if found is None:
+            raise RelevoError(f"There is no container {self.name} whose data could be read.")
+        return data_directory_of(found)
+
+    def version(self) -> str:
+        """The major version of PostgreSQL for which the container was made."""
+        return posixpath.basename(posixpath.dirname(self._pgdata))
+
+    def wal_directory(self) -> str:
+        return f"{self._pgdata}/pg_wal"
+
+    @functools.cached_property
     def _postgres(self) -> tuple[int, int]:
         """The numbers of the user and the group that own the data."""
-        for path in (OWNED_BY_POSTGRES, DATA_DIRECTORY):
+        # The file is small, and there as soon as there is a cluster.
+        for path in (f"{self._pgdata}/PG_VERSION", DATA_DIRECTORY):
             with self._archive(path) as found:
                 if found is not None:
                     return found.first.uid, found.first.gid

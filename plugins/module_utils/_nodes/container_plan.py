@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from .. import _names
 from .._errors import RelevoError
 
 LABEL_MANAGED = "relevo.managed"
@@ -22,12 +23,12 @@ Action = Literal["none", "start", "create", "recreate"]
 
 #: Where the data volume is mounted, and the port that can be published, by kind of node.
 DATA_PATHS = {
-    "postgres": "/var/lib/postgresql",
+    "postgres": str(_names.DATA_ROOT),
     "pgbackrest": "/var/lib/pgbackrest",
     "redis": "/var/lib/redis",
 }
 PORTS = {"postgres": 5432, "pgbackrest": 8432, "redis": 6379}
-CONFIG_PATH = "/etc/relevo"
+CONFIG_PATH = str(_names.CONFIG_DIR)
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,33 @@ class Wanted:
     kind: str
     cluster: str
     published_port: int | None = None
+    #: The major version of PostgreSQL, of a node of the kind ``postgres``.
+    version: str = ""
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Wanted:
-        return cls(given["name"], given["kind"], given["cluster"], given.get("published_port"))
+        version = given.get("version") if given["kind"] == "postgres" else ""
+        return cls(given["name"], given["kind"], given["cluster"], given.get("published_port"), version or "")
+
+    def build_arguments(self) -> dict[str, str]:
+        """What its image is built with, beside the base image."""
+        if self.kind != "postgres":
+            return {}
+        if not self.version:
+            raise RelevoError(f"No version of PostgreSQL is given for {self.name}. Give nodes[].version.")
+        return {"POSTGRESQL_VERSION": self.version}
 
     def volumes(self) -> dict[str, str]:
         """Its volumes and where they are mounted."""
         return {f"{self.name}_data": DATA_PATHS[self.kind], f"{self.name}_etc": CONFIG_PATH}
+
+    def mounts(self) -> list[str]:
+        """Its volumes as Docker takes them."""
+        return [f"{volume}:{path}" for volume, path in self.volumes().items()]
+
+    def published_ports(self, address: str) -> list[str]:
+        """Its published port as Docker takes it; none when it has none."""
+        return [f"{address}:{self.published_port}:{PORTS[self.kind]}"] if self.published_port else []
 
 
 @dataclass(frozen=True)
@@ -139,11 +159,15 @@ class Plan:
     fenced: bool = False
     pending: str = ""
     missing_volumes: list[str] = field(default_factory=list)
+    mounts: list[str] = field(default_factory=list)
+    published_ports: list[str] = field(default_factory=list)
 
 
-def image_tag(kind: str, context: Path, base: str) -> str:
-    """The image of a kind of node, named after all that goes into it."""
+def image_tag(kind: str, context: Path, base: str, arguments: Mapping[str, str] | None = None) -> str:
+    """The image of a kind of node, named after all that goes into it; ``arguments`` are those of the build."""
     digest = hashlib.sha256(base.encode())
+    for argument, value in (arguments or {}).items():
+        digest.update(f"\0{argument}={value}\0".encode())
     for path in sorted(one for one in context.rglob("*") if one.is_file()):
         digest.update(f"\0{path.relative_to(context)}\0".encode())
         digest.update(path.read_bytes())
@@ -215,18 +239,40 @@ def _action(node: Wanted, engine: Engine, wanted: str, fenced: bool, settings: S
 def plan(
     nodes: list[Wanted], images: Mapping[str, str], engine: Engine, settings: Settings, is_fenced: Callable[[str], bool]
 ) -> list[Plan]:
-    """Decide for every node; ``is_fenced`` looks for the marker on a stopped node's volume."""
+    """Decide for every node, of which ``images`` has the image; ``is_fenced`` looks for the marker on its volume."""
     refuse_foreign(nodes, engine, settings)
     plans = []
     for node in nodes:
         container = engine.containers.get(node.name)
         down = container is not None and container.owned_by(node.cluster) and container.status in ("exited", "created")
         fenced = node.kind == "postgres" and down and is_fenced(node.name)
-        wanted = fingerprint(node, images[node.kind], settings)
+        image = images[node.name]
+        wanted = fingerprint(node, image, settings)
         action, pending = _action(node, engine, wanted, fenced, settings)
         missing = [volume for volume in node.volumes() if volume not in engine.volumes]
-        plans.append(Plan(node.name, images[node.kind], wanted, action, fenced, pending, missing))
+        ports = node.published_ports(settings.address)
+        plans.append(Plan(node.name, image, wanted, action, fenced, pending, missing, node.mounts(), ports))
     return plans
+
+
+def refuse_other_versions(nodes: Iterable[Wanted], engine: Engine, version_of: Callable[[str], str]) -> None:
+    """Fail when a container of ours was made for another major version: its data are of that one.
+
+    ``version_of`` asks a container that is there.
+    """
+    wrong = []
+    for node in nodes:
+        container = engine.containers.get(node.name)
+        if node.version and container is not None and container.owned_by(node.cluster):
+            found = version_of(node.name)
+            if found != node.version:
+                wrong.append(f"{node.name} was made for PostgreSQL {found}, but postgresql_version is {node.version}")
+    if wrong:
+        raise RelevoError(
+            f"{'; '.join(wrong)}. site.yml makes no major upgrade: set postgresql_version to what is there. "
+            "Nothing was touched.",
+            versions=wrong,
+        )
 
 
 def refuse_taken_ports(

@@ -23,7 +23,6 @@ from .._errors import RelevoError
 from .._server import abandoned_timelines
 from .._server.lsn import SEGMENT, history_name, segment_name, segment_start
 
-WAL_DIRECTORY = f"{_names.PGDATA}/pg_wal"
 SALVAGE_DIRECTORY = f"{_names.MARKER_DIR}/salvage"
 MARKER_PATH = f"{_names.MARKER_DIR}/fence.json"
 
@@ -56,6 +55,9 @@ class Node(Protocol):
     """The fence contract."""
 
     name: str
+
+    def wal_directory(self) -> str:
+        """Where the node's server keeps its WAL."""
 
     def state(self) -> Status:
         """What the node's engine says about it."""
@@ -152,7 +154,7 @@ class WalRange:
         if self.names or self.first:
             return list(self.names) or [str(self.first)]
         prefix = f"{self.timeline or 0:08X}"
-        names = source.list_directory(WAL_DIRECTORY)
+        names = source.list_directory(source.wal_directory())
         return [name for name in names if SEGMENT.fullmatch(name) and name.startswith(prefix)][:1]
 
 
@@ -175,9 +177,10 @@ def copy_wal(source: Node, target: Node, run_id: str, wanted: WalRange) -> WalCo
         done.ended = f"there is no segment of timeline {wanted.timeline}"
         return done
     done.newer_timeline = newer_timeline(source, int(names[0][:8], 16))
+    directory = source.wal_directory()
     while names:
         name = names.pop(0)
-        with source.read_file(f"{WAL_DIRECTORY}/{name}") as stream:
+        with source.read_file(f"{directory}/{name}") as stream:
             if stream is None:
                 done.ended = f"there is no {name}"
                 return done
@@ -212,9 +215,9 @@ def newer_timeline(source: Node, timeline: int) -> int:
 
     Asked file by file, since a container can list a directory only by sending all of it.
     """
-    newest, number = 0, timeline + 1
+    newest, number, directory = 0, timeline + 1, source.wal_directory()
     while True:
-        with source.read_file(f"{WAL_DIRECTORY}/{history_name(number)}") as stream:
+        with source.read_file(f"{directory}/{history_name(number)}") as stream:
             if stream is None:
                 return newest
             text = b"".join(stream.chunks).decode(errors="replace")
@@ -264,6 +267,9 @@ class CommandNode:
             f"{self.name} is a machine over SSH, and {what} is not possible while it is down. "
             "Bring the machine up, or go on without it with force=true."
         )
+
+    def wal_directory(self) -> str:
+        raise self._impossible("reading its files")
 
     def state(self) -> Status:
         return "unknown"

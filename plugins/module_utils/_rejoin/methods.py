@@ -50,12 +50,12 @@ def standby_settings(request: Request, restore: bool = False) -> tuple[str, str,
     )
 
 
-def base_backup_command(request: Request, target: Path) -> list[str]:
+def base_backup_command(request: Request, target: Path, bin_directory: Path) -> list[str]:
     # Not under the node's own name: with a slot pg_basebackup reports what it has flushed, and the primary would take a
     # copy that is not complete for its synchronous standby.
     source = primary_conninfo(request.primary, f"relevo_copy_{request.node}")
     return [
-        str(_names.PG_BINDIR / "pg_basebackup"),
+        str(bin_directory / "pg_basebackup"),
         f"--pgdata={target}",
         f"--dbname={source}",
         "--no-password",
@@ -130,7 +130,7 @@ class Copier:
         # 2 s of compiling for 20 ms of work.
         source = f"{connection(self.request, _names.REWIND_ROLE, 'postgres')} options='-c jit=off'"
         command = [
-            str(_names.PG_BINDIR / "pg_rewind"),
+            str(self.server.bin_directory / "pg_rewind"),
             f"--target-pgdata={self.server.pgdata}",
             f"--source-server={source}",
             f"--config-file={_names.CONFIG_FILE}",
@@ -178,7 +178,7 @@ class Copier:
                 shutil.rmtree(self.server.pgdata)
             self._wait_for_slot(session)
         self._make_empty(new)
-        self._copy(base_backup_command(self.request, new))
+        self._copy(base_backup_command(self.request, new, self.server.bin_directory))
         # Complete before it gets its name: a service that waits for data may start it at once.
         self.configure(restore=False)
         Server(new, self.server.replication_conf).become_standby_at_next_start()

@@ -81,7 +81,7 @@ def newest_archived_timeline(pgbackrest: PgBackRest, timeout: float = 10) -> int
 
 
 def newest_archive_id(names: Sequence[str]) -> str | None:
-    """Of ``17-1``, ``17-2``, … the one of the newest database id; other names are passed over."""
+    """Of ``18-1``, ``18-2``, … the one of the newest database id; other names are passed over."""
     found = [(int(match[1]), name) for name in names if (match := _ARCHIVE_ID.match(name))]
     return max(found)[1] if found else None
 

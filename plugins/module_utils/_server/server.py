@@ -10,12 +10,14 @@ import re
 import signal
 import struct
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from .. import _names, _process
 from .._durable import sync_directory, write_file
 from .._errors import RelevoError
 from .._wait import wait_until
+from .installation import configured_version
 from .peer import Peer
 
 #: Settings that a restore or a rewind leaves in postgresql.auto.conf, where they would override our own file.
@@ -41,11 +43,21 @@ class ControlData:
 
 
 class Server:
-    """The one server of this node."""
+    """The one server of this node; without ``pgdata``, the one that its configuration names."""
 
-    def __init__(self, pgdata: Path = _names.PGDATA, replication_conf: Path = _names.REPLICATION_CONF) -> None:
-        self.pgdata = pgdata
+    def __init__(self, pgdata: Path | None = None, replication_conf: Path = _names.REPLICATION_CONF) -> None:
+        self._pgdata = pgdata
         self.replication_conf = replication_conf
+
+    # Read when it is first needed: a node that is not configured yet is an error of the one who needs it.
+    @cached_property
+    def pgdata(self) -> Path:
+        return self._pgdata or _names.data_directory(configured_version())
+
+    @property
+    def bin_directory(self) -> Path:
+        """The programs of this server's major version."""
+        return _names.bin_directory(self.pgdata.parent.name)
 
     # --- what is there -------------------------------------------------------------------------------------------
 
@@ -55,7 +67,7 @@ class Server:
 
     def control_data(self) -> ControlData:
         """Read the control file with ``pg_controldata``."""
-        done = _process.run([str(_names.PG_BINDIR / "pg_controldata"), str(self.pgdata)], timeout=10)
+        done = _process.run([str(self.bin_directory / "pg_controldata"), str(self.pgdata)], timeout=10)
         if done.returncode:
             raise RelevoError(f"pg_controldata failed on {self.pgdata}: {done.stderr.strip()}")
         values = dict(line.split(":", 1) for line in done.stdout.splitlines() if ":" in line)
@@ -84,7 +96,9 @@ class Server:
         return state, checkpoint
 
     def postmaster_pid(self) -> int | None:
-        """The postmaster's process id, or None when no such process lives."""
+        """The postmaster's process id, or None when no such process lives, as on a node that is not configured."""
+        if self._pgdata is None and not _names.CONFIG_FILE.exists():
+            return None
         try:
             pid = int((self.pgdata / "postmaster.pid").read_text().split("\n", 1)[0])
             os.kill(pid, 0)

@@ -13,8 +13,7 @@ from typing import Any
 
 import cluster
 
-BIN = "/usr/lib/postgresql/17/bin"
-PGDATA = "/var/lib/postgresql/17/main"
+PGDATA, BIN = cluster.PGDATA, f"/usr/lib/postgresql/{cluster.VERSION}/bin"
 REJOIN_MARKER = "/var/lib/postgresql/relevo/rejoin.json"
 PAGE = 8192
 MIB = 1 << 20

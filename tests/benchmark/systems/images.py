@@ -14,9 +14,11 @@ CONTEXT = ROOT / "roles" / "docker_nodes" / "files" / "image"
 IMAGES = ROOT / "tests" / "benchmark" / "images"
 BUILD_SECONDS = 1800
 
-sys.path.insert(0, str(ROOT / "collections"))
+sys.path[:0] = [str(ROOT / "collections"), str(ROOT / "tests" / "support")]
 
-from ansible_collections.relevo.postgres.plugins.module_utils._nodes.container_plan import image_tag  # noqa: E402
+import cluster  # noqa: E402
+
+from ansible_collections.relevo.postgres.plugins.module_utils._nodes.container_plan import Wanted, image_tag  # noqa: E402
 
 
 def _there(image: str) -> bool:
@@ -50,9 +52,11 @@ def _defaults() -> dict[str, str]:
 @functools.cache
 def product_image(kind: str) -> str:
     """The product's image of a kind of node in this checkout; built when site.yml has not done so yet."""
-    image = image_tag(kind, CONTEXT, _defaults()["docker_nodes_base_image"])
+    arguments = Wanted(kind, kind, "main", version=cluster.VERSION).build_arguments()
+    image = image_tag(kind, CONTEXT, _defaults()["docker_nodes_base_image"], arguments)
     if not _there(image):
-        _build(image, CONTEXT, _debian(), "--target", kind)
+        options = [option for name, value in arguments.items() for option in ("--build-arg", f"{name}={value}")]
+        _build(image, CONTEXT, _debian(), "--target", kind, *options)
     return image
 
 

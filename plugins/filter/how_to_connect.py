@@ -1,0 +1,132 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How people reach the databases that an inventory describes."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: how_to_connect
+short_description: How people reach the databases of an inventory
+version_added: 0.1.0
+description:
+  - Says, for each cluster, with which command an application's user connects to whichever node is primary, and how a
+    superuser logs in on a node.
+  - Takes the first user of C(postgresql_users) that may log in over the network, and the first of
+    C(postgresql_databases) that it owns, or otherwise the first of all.
+author: The Relevo authors (@relevo)
+positional: hostvars, secrets_dir
+options:
+  _input:
+    description: Names of hosts, usually those of the group C(postgres).
+    type: list
+    elements: str
+    required: true
+  hostvars:
+    description: The variable of that name.
+    type: dict
+    required: true
+  secrets_dir:
+    description: The folder of secrets on the controller.
+    type: path
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Say how to connect
+  relevo.postgres.report:
+    text: "{{ groups['postgres'] | relevo.postgres.how_to_connect(hostvars, '/srv/inventory/.secrets') }}"
+"""
+
+RETURN = r"""
+_value:
+  description: Text for people.
+  type: str
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.relevo.postgres.plugins.filter.cluster_nodes import cluster_nodes
+from ansible_collections.relevo.postgres.plugins.filter.preferred_primaries import preferred_primaries
+
+Variables = Mapping[str, Any]
+EVERYWHERE = ("0.0.0.0", "::")
+
+
+def entrances(nodes: Sequence[Mapping[str, Any]], hosts: Mapping[str, Variables]) -> list[tuple[str, int]]:
+    """Address and port of each node from the outside; a container without a published port has none."""
+    found = []
+    for node in nodes:
+        host = hosts[node["name"]]
+        if host.get("node_kind", "ssh") != "docker":
+            found.append((node["host"], node["port"]))
+        elif host.get("node_published_port"):
+            address = host.get("docker_nodes_published_address", "127.0.0.1")
+            found.append(("127.0.0.1" if address in EVERYWHERE else address, int(host["node_published_port"])))
+    return found
+
+
+def database_of(user: str, databases: Sequence[Variables]) -> str:
+    """The database that a user of the applications wants; ``postgres``, which is always there, where there is none."""
+    own = [database["name"] for database in databases if database.get("owner") == user]
+    return str([*own, *(database["name"] for database in databases), "postgres"][0])
+
+
+def from_outside(variables: Variables, where: Sequence[tuple[str, int]], secrets_dir: str) -> list[str]:
+    """The lines about a login over the network."""
+    users = [user for user in variables.get("postgresql_users", []) if not user.get("peer_only")]
+    users = [user for user in users if user.get("password_secret") or user.get("password")]
+    if not users:
+        return [
+            "No user can log in over the network yet. Name databases and users in postgresql_databases and "
+            "postgresql_users, then run site.yml."
+        ]
+    if not where:
+        return ["No port is published: give the nodes a node_published_port to connect from this machine."]
+    user = users[0]
+    secret = user.get("password_secret")
+    in_file = secret and not user.get("password") and secret not in (variables.get("secrets_given") or {})
+    database = database_of(user["name"], variables.get("postgresql_databases", []))
+    addresses, ports = (",".join(str(one[place]) for one in where) for place in (0, 1))
+    return [
+        "Connect, from this machine, to whichever node is primary:",
+        "",
+        f"  PGPASSWORD=$(cat {secrets_dir}/{secret}) psql \\" if in_file else "  psql \\",
+        f'    "host={addresses} port={ports} \\',
+        f"     user={user['name']} dbname={database} target_session_attrs=read-write \\",
+        f'     sslmode=verify-full sslrootcert={secrets_dir}/tls/ca.crt"',
+        "",
+    ]
+
+
+def on_a_node(node: str, variables: Variables) -> str:
+    """The line about a login over a node's own socket, which needs no password."""
+    database = database_of("", variables.get("postgresql_databases", []))
+    target = "" if database == "postgres" else f" -d {database}"
+    if variables.get("node_kind", "ssh") != "docker":
+        return f"As a superuser, on {node}: sudo -u postgres psql{target}"
+    return f"As a superuser, on a node: docker exec -it -u postgres {node} psql{target}"
+
+
+def how_to_connect(names: Sequence[str], hostvars: Mapping[str, Variables], secrets_dir: str) -> str:
+    """See DOCUMENTATION."""
+    hosts = {name: hostvars[name] for name in names}
+    clusters = list(preferred_primaries(names, hosts))
+    lines: list[str] = []
+    for cluster in clusters:
+        nodes = cluster_nodes(names, hosts, cluster)
+        variables = hosts[nodes[0]["name"]]
+        if len(clusters) > 1:
+            lines += [f"Cluster {cluster}", ""]
+        lines += from_outside(variables, entrances(nodes, hosts), secrets_dir)
+        lines += [on_a_node(nodes[0]["name"], variables), ""]
+    return "\n".join(lines).rstrip()
+
+
+class FilterModule:
+    """The filter of this file."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return the filter by name."""
+        return {"how_to_connect": how_to_connect}

@@ -1,0 +1,54 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who asked for what a play does."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.plugins.lookup import LookupBase
+
+DOCUMENTATION = r"""
+name: requested_by
+short_description: Who asked for what a play does
+version_added: 0.1.0
+description:
+  - The AWX job that runs the play, otherwise the user and the machine that run Ansible.
+  - Markers, records and the lock of a hand-over show it to others.
+author: The Relevo authors (@relevo)
+options: {}
+"""
+
+EXAMPLES = r"""
+handover_by: "{{ lookup('relevo.postgres.requested_by') }}"
+"""
+
+RETURN = r"""
+_raw:
+  description: One text, V(AWX job 12) or V(ana@controller).
+  type: list
+  elements: str
+"""
+
+# AWX sets the first, its predecessor the second.
+JOB_VARIABLES = ("awx_job_id", "tower_job_id")
+
+
+def requested_by(variables: Mapping[str, Any], environment: Mapping[str, str], machine: str) -> str:
+    """See DOCUMENTATION."""
+    jobs = [variables[name] for name in JOB_VARIABLES if variables.get(name)]
+    if jobs:
+        return f"AWX job {jobs[0]}"
+    return f"{environment.get('USER') or 'ansible'}@{machine}"
+
+
+class LookupModule(LookupBase):
+    """The lookup of this file."""
+
+    def run(self, terms: list[Any], variables: Mapping[str, Any] | None = None, **kwargs: Any) -> list[str]:
+        """Return who asked."""
+        return [requested_by(variables or {}, os.environ, platform.node())]

@@ -1,0 +1,270 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The words of the catalog's views, a table for each language.
+
+A record's fields and values are Spanish in every language: they are stored so, and other programs read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+Noun = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """All words of the views in one language. Texts with braces are for ``str.format``; a noun is (one, many)."""
+
+    #: The heading of each field of a record, in the order of the detail view.
+    fields: Mapping[str, str]
+    #: How a view says a record's value, by field and value; a value that is not named stands as it is.
+    values: Mapping[str, Mapping[str, str]]
+    #: What the catalog says of a record.
+    status: Mapping[str, str]
+    #: What the total says of each type of backup.
+    types: Mapping[str, Noun]
+    size: str
+    database: str
+    copy: str
+    share: str
+    note: str
+    directory: str
+    files: str
+
+    recorded_title: str
+    repository_title: str
+    info_title: str
+    info_title_without_redis: str
+    directories_title: str
+    sizes_title: str
+
+    backup: Noun
+    record: Noun
+    file: Noun
+
+    total: str
+    total_with_types: str
+    window: str
+    window_before_newest: str
+    window_oldest: str
+    no_window: str
+    shown: str
+    without_redis: str
+    unrecorded: str
+    orphans: str
+    foreign: str
+    page_errors: str
+    inconsistent: str
+    empty: str
+
+    state: str
+    #: pgBackRest's words for a stanza's state, by its code; those that are not named stand as they are.
+    states: Mapping[int, str]
+    unknown: str
+    running: str
+    cipher: str
+    no_cipher: str
+    system: str
+    archive: str
+    archive_range: str
+    archive_empty: str
+    redis_away: str
+    redis_counts: str
+    on_disk: str
+    disk: str
+    disk_total: str
+    disk_free: str
+
+
+SPANISH = Labels(
+    fields={
+        "fecha": "Fecha",
+        "hora": "Hora",
+        "tipo_backup": "Tipo",
+        "direccion_almacenamiento": "Almacenamiento",
+        "maestro_usado": "Maestro",
+        "metodo": "Método",
+        "stanza": "Stanza",
+        "etiqueta": "Etiqueta",
+        "dia": "Día",
+        "paso": "Paso",
+        "ciclo": "Ciclo",
+        "solicitado": "Solicitado",
+        "solicitado_por": "Solicitado por",
+        "omitido": "Omitido",
+        "previo": "Previo",
+        "tamano_base": "Tamaño de la base",
+        "tamano_copia": "Tamaño de la copia",
+        "duracion_s": "Duración",
+        "wal_inicio": "WAL inicio",
+        "wal_fin": "WAL fin",
+        "lsn_inicio": "LSN inicio",
+        "lsn_fin": "LSN fin",
+        "sistema_id": "Sistema",
+        "consistente": "Consistente",
+        "error": "Error",
+    },
+    values={},
+    status={"recorded": "registrado", "orphan": "huérfano", "foreign": "ajeno", "unrecorded": "sin registrar"},
+    types={
+        "completo": ("completo", "completos"),
+        "incremental": ("incremental", "incrementales"),
+        "diferencial": ("diferencial", "diferenciales"),
+    },
+    size="Tamaño",
+    database="Base",
+    copy="Copia",
+    share="Copia/Base",
+    note="Nota",
+    directory="Directorio",
+    files="Archivos",
+    recorded_title="BACKUPS REGISTRADOS EN REDIS",
+    repository_title="BACKUPS DEL REPOSITORIO (SIN REDIS)",
+    info_title="PGBACKREST Y REDIS",
+    info_title_without_redis="PGBACKREST (SIN REDIS)",
+    directories_title="REPOSITORIO {path}",
+    sizes_title="PESO DE LOS BACKUPS",
+    backup=("backup", "backups"),
+    record=("registro", "registros"),
+    file=("archivo", "archivos"),
+    total="Total: {backups}",
+    total_with_types="Total: {backups} ({types}), {size} en el repositorio",
+    window="Ventana de recuperación: cualquier momento desde {since}",
+    window_before_newest=", {duration} antes del backup más reciente",
+    window_oldest=" (el más antiguo: {label})",
+    no_window="Ventana de recuperación: ninguna, porque no hay ningún backup consistente",
+    shown="Mostrados: {count} de {all}, primero el más reciente",
+    without_redis="Redis no está disponible: esta lista es la del propio repositorio.",
+    unrecorded="{backups} sin registrar en Redis: el próximo backup pone el catálogo al día",
+    orphans="{records} sin backup en el repositorio (huérfano)",
+    foreign="{records} de otro origen, sin tocar (ajeno)",
+    page_errors="con errores de página",
+    inconsistent="no consistente",
+    empty=(
+        "El catálogo está vacío: la stanza {stanza} no tiene ningún backup todavía. "
+        "Haga el primero con: ansible-playbook backup.yml -e day=1"
+    ),
+    state="Estado",
+    # src/command/info/info.c of pgBackRest 2.55, INFO_STANZA_STATUS_CODE.
+    states={
+        0: "correcto",
+        1: "no existe el directorio de la stanza",
+        2: "no hay ningún backup válido",
+        3: "faltan datos de la stanza",
+        4: "distinto según el repositorio",
+        5: "la base difiere entre repositorios",
+        6: "no existe el backup pedido",
+    },
+    unknown="desconocido",
+    running=", hay un backup en curso",
+    cipher="Cifrado",
+    no_cipher="ninguno",
+    system="{version}, sistema {system}",
+    archive="Archivo WAL",
+    archive_range="{first} a {last}",
+    archive_empty="vacío",
+    redis_away="no disponible",
+    redis_counts="registrados {recorded}, sin registrar {unrecorded}, huérfanos {orphans}, ajenos {foreign}",
+    on_disk="En disco",
+    disk="{size}, {free} libres en el sistema de archivos",
+    disk_total="Total: {size} en disco, en {files}",
+    disk_free="Libre: {free} de {capacity}",
+)
+
+_YES_NO = {"si": "yes", "no": "no"}
+ENGLISH = Labels(
+    fields={
+        "fecha": "Date",
+        "hora": "Time",
+        "tipo_backup": "Type",
+        "direccion_almacenamiento": "Stored at",
+        "maestro_usado": "Primary",
+        "metodo": "Method",
+        "stanza": "Stanza",
+        "etiqueta": "Label",
+        "dia": "Day",
+        "paso": "Step",
+        "ciclo": "Cycle",
+        "solicitado": "Requested",
+        "solicitado_por": "Requested by",
+        "omitido": "Skipped",
+        "previo": "Prior",
+        "tamano_base": "Size of the database",
+        "tamano_copia": "Size of the backup",
+        "duracion_s": "Duration",
+        "wal_inicio": "WAL start",
+        "wal_fin": "WAL end",
+        "lsn_inicio": "LSN start",
+        "lsn_fin": "LSN end",
+        "sistema_id": "System",
+        "consistente": "Consistent",
+        "error": "Error",
+    },
+    values={
+        "tipo_backup": {"completo": "full", "incremental": "incremental", "diferencial": "differential"},
+        "maestro_usado": {"desconocido": "unknown"},
+        "consistente": _YES_NO,
+        "error": _YES_NO,
+    },
+    status={"recorded": "recorded", "orphan": "orphan", "foreign": "foreign", "unrecorded": "not recorded"},
+    types={
+        "completo": ("full", "full"),
+        "incremental": ("incremental", "incremental"),
+        "diferencial": ("differential", "differential"),
+    },
+    size="Size",
+    database="Database",
+    copy="Backup",
+    share="Backup/Database",
+    note="Note",
+    directory="Directory",
+    files="Files",
+    recorded_title="BACKUPS RECORDED IN REDIS",
+    repository_title="BACKUPS IN THE REPOSITORY (WITHOUT REDIS)",
+    info_title="PGBACKREST AND REDIS",
+    info_title_without_redis="PGBACKREST (WITHOUT REDIS)",
+    directories_title="REPOSITORY {path}",
+    sizes_title="SIZE OF THE BACKUPS",
+    backup=("backup", "backups"),
+    record=("record", "records"),
+    file=("file", "files"),
+    total="Total: {backups}",
+    total_with_types="Total: {backups} ({types}), {size} in the repository",
+    window="Recovery window: any moment since {since}",
+    window_before_newest=", {duration} before the newest backup",
+    window_oldest=" (oldest: {label})",
+    no_window="Recovery window: none, because there is no consistent backup",
+    shown="Shown: the newest {count} of {all}",
+    without_redis="Redis is not available: this list is the repository's own.",
+    unrecorded="{backups} not in Redis yet (not recorded): the next backup brings the catalog up to date",
+    orphans="{records} without a backup in the repository (orphan)",
+    foreign="{records} of other origin, left alone (foreign)",
+    page_errors="with page errors",
+    inconsistent="not consistent",
+    empty=(
+        "The catalog is empty: stanza {stanza} has no backup yet. "
+        "Make the first one with: ansible-playbook backup.yml -e day=1"
+    ),
+    state="Status",
+    states={},
+    unknown="unknown",
+    running=", a backup is running",
+    cipher="Cipher",
+    no_cipher="none",
+    system="{version}, system {system}",
+    archive="WAL archive",
+    archive_range="{first} to {last}",
+    archive_empty="empty",
+    redis_away="not available",
+    redis_counts="recorded {recorded}, not yet {unrecorded}, orphans {orphans}, foreign {foreign}",
+    on_disk="On disk",
+    disk="{size}, {free} of the file system free",
+    disk_total="Total: {size} on disk in {files}",
+    disk_free="Free: {free} of {capacity}",
+)
+
+#: By the value of ``catalog_language``.
+LABELS: Mapping[str, Labels] = {"es": SPANISH, "en": ENGLISH}

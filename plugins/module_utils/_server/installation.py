@@ -1,0 +1,53 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which PostgreSQL a node has: what its configuration says, and the data that are on its disk."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from .. import _names
+from .._errors import RelevoError
+
+_DATA_DIRECTORY = re.compile(r"^data_directory = '(.*)'$", re.MULTILINE)
+
+
+def configured_version(config_file: Path = _names.CONFIG_FILE) -> str:
+    """The major version for which ``site.yml`` configured this node.
+
+    The server itself is started with this file, so nothing else has to be kept in step with it.
+    """
+    try:
+        found = _DATA_DIRECTORY.findall(config_file.read_text())
+    except FileNotFoundError:
+        raise RelevoError(f"This node is not configured: there is no {config_file}. Run site.yml first.") from None
+    # The server takes the last one too.
+    data = Path(found[-1]) if found else Path()
+    version = data.parent.name
+    if not version.isdecimal() or data != _names.data_directory(version):
+        raise RelevoError(
+            f"{config_file} has the data directory {data}, which is not {_names.data_directory('VERSION')}. "
+            "Take data_directory out of postgresql_parameters, then run site.yml."
+        )
+    return version
+
+
+def versions_with_data(root: Path = _names.DATA_ROOT) -> list[str]:
+    """The major versions of which there is a data directory on this node's disk, the oldest first."""
+    found = {path.parents[1].name for path in root.glob("*/main/PG_VERSION")}
+    return sorted(filter(str.isdecimal, found), key=int)
+
+
+def refusal(wanted: str, present: list[str]) -> str:
+    """Why a node cannot be set up for a major version, as a sentence; empty where it can.
+
+    ``present`` are the versions of which it has data. Beside data of the wanted one others are what was left over.
+    """
+    if not present or wanted in present:
+        return ""
+    return (
+        f"The data are of PostgreSQL {' and '.join(present)}, but postgresql_version is {wanted}. "
+        f"site.yml makes no major upgrade: set postgresql_version to {present[-1]}."
+    )
