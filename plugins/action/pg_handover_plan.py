@@ -7,8 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import Topology
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.plan import plan_failback, plan_failover
+from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments import nodes_spec
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
+
+#: Where every node has what it logs in with at its peers.
+PATHS = {name: option["default"] for name, option in nodes_spec().items() if name in ("passfile", "ca_file")}
 
 
 class ActionModule(ControllerAction):
@@ -29,11 +34,17 @@ class ActionModule(ControllerAction):
     }
 
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
-        question = {name: options[name] for name in ("nodes", "unreachable", "timeout")} | {"require": "any"}
-        topology = self.module("relevo.postgres.pg_primary_facts", question)
+        topology = self._topology(options)
         preferred = options["preferred"]
         if options["operation"] == "failback":
             plan = plan_failback(topology, preferred)
         else:
             plan = plan_failover(topology, preferred, options["candidate"], options["force"])
         return {"changed": False, "plan": plan.as_dict()}
+
+    def _topology(self, options: dict[str, Any]) -> Topology:
+        question = {name: options[name] for name in ("nodes", "unreachable", "timeout")}
+        answer = self.ask("_cluster.ask", question | PATHS)
+        if answer is None:
+            answer = self.module("relevo.postgres.pg_primary_facts", question | {"require": "any"})
+        return Topology.from_result(answer)

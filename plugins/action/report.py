@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+from ansible.constants import config
 from ansible.utils.display import Display
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
@@ -15,22 +17,32 @@ from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action
 display = Display()
 
 
+def speaks_json() -> bool:
+    """Whether the output is one JSON document, which a text in between would break; the result is in it anyway."""
+    return str(config.get_config_value("DEFAULT_STDOUT_CALLBACK")).endswith(("json", "jsonl"))
+
+
 class ActionModule(ControllerAction):
     """``Display`` hands the text from the worker to the main process; the default callback does not show it again."""
 
     SPEC = {  # noqa: RUF012
         "argument_spec": {
-            "text": {"type": "str", "required": True},
+            "text": {"type": "str"},
+            "data": {"type": "dict"},
             "verbosity": {"type": "int", "default": 0},
-        }
+        },
+        "required_one_of": [("text", "data")],
+        "mutually_exclusive": [("text", "data")],
     }
 
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
-        """Print ``text``; the result carries it."""
+        """Print ``text``, or ``data`` as JSON; the result carries it."""
+        data = options["data"]
+        text = options["text"] if data is None else json.dumps(data, indent=2, ensure_ascii=False)
         if options["verbosity"] < 0:
             raise RelevoError("'verbosity' counts the -v on the command line: 0 or more.")
-        if options["verbosity"] <= display.verbosity:
+        if options["verbosity"] <= display.verbosity and not speaks_json():
             # Never wrapped and without colour, so that it can be copied and piped; set apart from what
             # Ansible prints before it, and ended once, because Ansible opens its next line by itself.
-            display.display("\n" + options["text"].strip("\n"))
-        return {"changed": False, "text": options["text"]}
+            display.display("\n" + text.strip("\n"))
+        return {"changed": False, "text": text} | ({} if data is None else {"data": data})

@@ -1,7 +1,7 @@
 # Copyright (c) The Relevo authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Options that the modules of a hand-over share."""
+"""What the modules that ask or change PostgreSQL share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,38 @@ class ModuleDocFragment:
 options: {}
 """
 
+    # The server on which a module runs.
+    NODE = r"""
+options:
+  node:
+    description: The inventory name of the node on which the module runs.
+    type: str
+    required: true
+"""
+
+    SERVICE_MANAGER = r"""
+options:
+  service_manager:
+    description: What keeps PostgreSQL running on the node, as the inventory's C(node_service_manager) says.
+    type: str
+    choices: [runit, systemd]
+    required: true
+"""
+
+    PSYCOPG = r"""
+options: {}
+requirements:
+  - psycopg >= 3.1 (Debian package python3-psycopg) on the host that runs the module
+"""
+
+    # All servers of a cluster.
     NODES = r"""
+attributes:
+  action_group:
+    description: Use C(group/relevo.postgres.postgresql) in C(module_defaults) to set defaults for this module.
+    support: full
+    membership:
+      - relevo.postgres.postgresql
 options:
   nodes:
     description:

@@ -8,6 +8,12 @@ from __future__ import annotations
 
 class ModuleDocFragment:
     DOCUMENTATION = r"""
+attributes:
+  action_group:
+    description: Use C(group/relevo.postgres.pgbackrest) in C(module_defaults) to set defaults for this module.
+    support: full
+    membership:
+      - relevo.postgres.pgbackrest
 options:
   stanza:
     description: The stanza, which is also the cluster's name.

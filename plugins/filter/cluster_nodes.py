@@ -12,7 +12,7 @@ version_added: 0.1.0
 description:
   - Takes the names of hosts and returns those of one cluster as a list of C(name), C(host), C(port).
 author: The Relevo authors (@relevo)
-positional: hostvars, cluster_name
+positional: hostvars, cluster
 options:
   _input:
     description: Names of hosts, usually those of the group C(postgres).
@@ -23,8 +23,8 @@ options:
     description: The variable of that name.
     type: dict
     required: true
-  cluster_name:
-    description: The cluster; hosts without a C(cluster_name) of their own belong to V(main).
+  cluster:
+    description: The cluster; hosts without a C(node_cluster) of their own belong to V(main).
     type: str
     default: main
 """
@@ -40,27 +40,27 @@ _value:
   elements: dict
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
-from ansible_collections.relevo.postgres.plugins.filter.node_address import node_address
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 
 def cluster_nodes(
-    names: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], cluster_name: str = "main"
+    names: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]], cluster: str = "main"
 ) -> list[dict[str, Any]]:
     """See DOCUMENTATION."""
+    # Here, since Ansible loads all filters in each worker that uses one: at the top it costs every task time.
+    from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import cluster_of, peer_of
+
     # Ansible puts a host's variables together anew each time that it is asked for them, in 20 ms.
     hosts = {name: hostvars[name] for name in names}
-    return [
-        {"name": name, "host": node_address(name, hosts), "port": int(host.get("node_port", 5432))}
-        for name, host in hosts.items()
-        if host.get("cluster_name", "main") == cluster_name
-    ]
+    peers = [peer_of(name, host) for name, host in hosts.items() if cluster_of(host) == cluster]
+    return [{"name": peer.name, "host": peer.host, "port": peer.port} for peer in peers]
 
 
 class FilterModule:
     """The filter of this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return the filter by name."""
         return {"cluster_nodes": cluster_nodes}

@@ -31,7 +31,6 @@ _value:
 """
 
 import functools
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,23 +39,15 @@ import yaml
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
+from ansible_collections.relevo.postgres.plugins.module_utils._server.installation import version_fault
 
 ROLE_DEFAULTS = Path(__file__).resolve().parents[2] / "roles" / "postgresql" / "defaults" / "main.yml"
-#: The first with initdb's built-in locale provider, and with pg_replication_slots.failover.
-OLDEST = 17
 
 
 @functools.cache
 def default_version() -> str:
     """The version of a host for which the inventory gives none."""
     return str(yaml.safe_load(ROLE_DEFAULTS.read_text(encoding="utf-8"))["postgresql_version"])
-
-
-def version_fault(version: object) -> str:
-    """Why a value cannot be ``postgresql_version``; empty when it can."""
-    if re.fullmatch(r"[0-9]+", str(version)) and int(str(version)) >= OLDEST:
-        return ""
-    return f"postgresql_version is {version}. Give a major version alone, {OLDEST} or newer."
 
 
 def postgresql_paths(version: object = None) -> dict[str, str]:

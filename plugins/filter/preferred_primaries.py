@@ -36,23 +36,21 @@ _value:
 """
 
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 
-def preferred_primaries(names: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+def preferred_primaries(names: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
     """See DOCUMENTATION."""
-    clusters: dict[str, list[str]] = {}
-    for name in names:
-        host = hostvars[name]
-        preferred = clusters.setdefault(host.get("cluster_name", "main"), [])
-        if host.get("node_preferred_primary", False):
-            preferred.append(name)
-    return clusters
+    # Here, since Ansible loads all filters in each worker that uses one: at the top it costs every task time.
+    from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import clusters_of
+
+    return {name: cluster.preferred for name, cluster in clusters_of({"postgres": names}, hostvars).items()}
 
 
 class FilterModule:
     """The filter of this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return the filter by name."""
         return {"preferred_primaries": preferred_primaries}

@@ -5,7 +5,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import Any
+
+#: What a disk answers that is full, over its quota, or was made read-only by its own errors.
+DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class RelevoError(Exception):
@@ -19,3 +24,16 @@ class RelevoError(Exception):
         super().__init__(message)
         self.message = message
         self.details = details
+
+
+def foreseen(error: Exception) -> RelevoError | None:
+    """The error as a foreseeable failure; None for a bug, which is to show its traceback."""
+    if isinstance(error, RelevoError):
+        return error
+    if not isinstance(error, OSError) or error.errno not in DISK_REFUSES:
+        return None
+    where = f" ({error.filename})" if error.filename else ""
+    return RelevoError(
+        f"A disk of {os.uname().nodename} cannot be written to: {error.strerror}{where}. "
+        "Make room there, then run this again."
+    )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ._durable import sync_directory
+from ._durable import replace_file, sync_directory
 from ._errors import RelevoError
 
 
@@ -51,20 +51,12 @@ class Entry:
         )
 
     def write(self) -> None:
-        """Put it in place: a file as a whole (temporary name, fsync, rename, fsync of the directory), never half."""
-        uid, gid = self.ids()
-        if self.content is None:
-            self.path.mkdir(parents=True, exist_ok=True)
-            os.chown(self.path, uid, gid)
-            self.path.chmod(self.mode)
+        """Put it in place: a file as a whole, never half."""
+        owner = self.ids()
+        if self.content is not None:
+            replace_file(self.path, self.content, self.mode, owner)
             return
-        temporary = self.path.with_name(f".{self.path.name}.new")
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(self.content)
-            file.flush()
-            os.fchown(handle, uid, gid)
-            os.fchmod(handle, self.mode)
-            os.fsync(handle)
-        temporary.replace(self.path)
+        self.path.mkdir(parents=True, exist_ok=True)
+        os.chown(self.path, *owner)
+        self.path.chmod(self.mode)
         sync_directory(self.path.parent)

@@ -32,8 +32,9 @@ def read_source(module: str) -> str | None:
     if spec is None or spec.submodule_search_locations is not None:
         return None
     # Every loader of Python and of Ansible has it, but importlib's abstract classes do not know them all.
-    source: str | None = getattr(spec.loader, "get_source")(spec.name)  # noqa: B009
-    return source
+    source: str | bytes | None = getattr(spec.loader, "get_source")(spec.name)  # noqa: B009
+    # On the controller, Ansible's loader of collections gives the bytes.
+    return source.decode() if isinstance(source, bytes) else source
 
 
 def imported(module: str, source: str, read: Reader = read_source) -> Iterator[str]:

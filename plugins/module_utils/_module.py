@@ -5,20 +5,15 @@
 
 from __future__ import annotations
 
-import errno
-import platform
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import missing_required_lib
 
-from ._errors import RelevoError
+from ._errors import RelevoError, foreseen
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
-
-#: What a disk answers that is full, over its quota, or was made read-only by its own errors.
-DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def run_module(module: AnsibleModule, work: Callable[[AnsibleModule], dict[str, Any]]) -> None:
@@ -30,16 +25,11 @@ def run_module(module: AnsibleModule, work: Callable[[AnsibleModule], dict[str, 
     """
     try:
         result = work(module)
-    except RelevoError as error:
-        module.fail_json(msg=error.message, **error.details)
-    except OSError as error:
-        if error.errno not in DISK_REFUSES:
+    except (RelevoError, OSError) as error:
+        failure = foreseen(error)
+        if failure is None:
             raise
-        where = f" ({error.filename})" if error.filename else ""
-        module.fail_json(
-            msg=f"A disk of {platform.node()} cannot be written to: {error.strerror}{where}. "
-            "Make room there, then run this again."
-        )
+        module.fail_json(msg=failure.message, **failure.details)
     else:
         module.exit_json(**result)
 

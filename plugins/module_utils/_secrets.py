@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import string
 from pathlib import Path
 from typing import Any
 
+from ._durable import create_file
 from ._errors import RelevoError
 from ._names import PUBLIC_WORD
 
@@ -63,17 +63,7 @@ class SecretStore:
         """Make a new secret. The file appears complete or not at all, and never replaces another."""
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         value = "".join(secrets.choice(ALPHABET) for dummy in range(LENGTH))
-        temporary = self.directory / f".{name}.{os.getpid()}"
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(value + "\n")
-            file.flush()
-            os.fsync(handle)
-        try:
-            os.link(temporary, self._path(name))
-        except FileExistsError:
-            # Another run was quicker: its secret is the one that counts.
-            return self.read(name) or value
-        finally:
-            temporary.unlink()
-        return value
+        if create_file(self._path(name), value + "\n"):
+            return value
+        # Another run was quicker: its secret is the one that counts.
+        return self.read(name) or value

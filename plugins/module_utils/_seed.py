@@ -21,20 +21,25 @@ import json
 import os
 import pwd
 import re
-import subprocess
-import tempfile
-import threading
-import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from . import _process
 from ._errors import RelevoError
 
 CHUNK = 1 << 18
 QUERY_TIMEOUT = 30
+#: What psql, in an otherwise clean environment, is told by variables.
+ENVIRONMENT = {
+    "PGAPPNAME": "relevo_seed",
+    "PGCLIENTENCODING": "UTF8",
+    "PGCONNECT_TIMEOUT": "10",
+    # A server process whose client was killed would finish its statement, holding its locks, first.
+    "PGOPTIONS": "-c client_min_messages=warning -c client_connection_check_interval=2000",
+}
 #: Stands for the owner of the database, as the predefined role of that name does in PostgreSQL.
 DATABASE_OWNER = "pg_database_owner"
 
@@ -158,25 +163,13 @@ class PsqlTarget:
         target = [f"--host={self.socket}", f"--port={self.port}", f"--username={self.login_user}"]
         return [str(Path(self.bin_dir, "psql")), *options, *variables, *target, f"--dbname={database}"]
 
-    def process_options(self) -> dict[str, Any]:
-        """Return the keywords for subprocess: a clean environment, and not root where that can be avoided.
+    @property
+    def user(self) -> str:
+        """As whom psql runs: not as root where that can be avoided.
 
         A dump may hold ``\\!`` commands, so psql gets the rights that the server process has anyway.
         """
-        environment = {
-            "PATH": os.environ.get("PATH", os.defpath),
-            "LC_ALL": "C.UTF-8",
-            "PGAPPNAME": "relevo_seed",
-            "PGCLIENTENCODING": "UTF8",
-            "PGCONNECT_TIMEOUT": "10",
-            # A server process whose client was killed would finish its statement, holding its locks, first.
-            "PGOPTIONS": "-c client_min_messages=warning -c client_connection_check_interval=2000",
-        }
-        options: dict[str, Any] = {"env": environment, "cwd": "/"}
-        if os.geteuid() == 0:
-            account = pwd.getpwnam(self.os_user)
-            options.update(user=account.pw_uid, group=account.pw_gid, extra_groups=[])
-        return options
+        return self.os_user if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
 
 
 @dataclass(frozen=True)
@@ -362,23 +355,16 @@ def standby_message() -> str:
 
 def _query(server: PsqlTarget, database: str, script: str) -> Any:
     """Run a script that prints one JSON value."""
+    command = [*server.psql(database), "--file=-"]
     try:
-        done = subprocess.run(
-            [*server.psql(database), "--file=-"],
-            input=script,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=QUERY_TIMEOUT,
-            check=False,
-            **server.process_options(),
-        )
-    except subprocess.TimeoutExpired as error:
+        done = _process.run(command, QUERY_TIMEOUT, text=script, user=server.user, **ENVIRONMENT)
+    except (FileNotFoundError, PermissionError) as error:
+        raise _no_psql(server, error) from error
+    except RelevoError as error:
         raise RelevoError(
-            f"PostgreSQL on {server.socket} port {server.port} did not answer within {QUERY_TIMEOUT} s. "
+            f"PostgreSQL on {server.socket} port {server.port} could not be asked: {error.message} "
             "Look at its log, then run again.",
         ) from error
-    except (OSError, KeyError) as error:
-        raise _no_psql(server, error) from error
     if done.returncode != 0:
         failure = parse_failure(done.stderr)
         raise RelevoError(
@@ -390,7 +376,7 @@ def _query(server: PsqlTarget, database: str, script: str) -> Any:
     return json.loads(done.stdout)
 
 
-def _no_psql(server: PsqlTarget, error: Exception) -> RelevoError:
+def _no_psql(server: PsqlTarget, error: OSError) -> RelevoError:
     return RelevoError(
         f"psql could not be started as the system user {server.os_user} from {server.bin_dir}: {error}. "
         "Check bin_dir and os_user.",
@@ -465,64 +451,45 @@ class _Feed:
 
 def load(server: PsqlTarget, seed: Seed, path: str, owners: Mapping[str, str], timeout: float) -> dict[str, Any] | None:
     """Load one file and return its record and the seconds; return None when another run had loaded it meanwhile."""
-    command = [
-        *server.psql(seed.database),
-        "--set=AUTOCOMMIT=off",
-        f"--command={_prologue(seed, owners)}",
-        "--file=-",
-    ]
-    started = time.monotonic()
     feed = _Feed(seed, path)
-    expired = threading.Event()
-    with tempfile.TemporaryFile() as errors:
-        try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=errors,
-                **server.process_options(),
-            )
-        except (OSError, KeyError) as error:
-            raise _no_psql(server, error) from error
-        if process.stdin is None:
-            raise RelevoError("psql was started without a pipe. This is a fault of the collection; report it.")
-
-        def expire() -> None:
-            expired.set()
-            process.kill()
-
-        timer = threading.Timer(timeout, expire)
-        timer.start()
-        try:
-            feed.send(process.stdin)
-            code = process.wait()
-        finally:
-            timer.cancel()
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-                with contextlib.suppress(BrokenPipeError):
-                    process.stdin.close()
-        errors.seek(0)
-        stderr = errors.read().decode("utf-8", "replace")
-    if expired.is_set():
-        raise RelevoError(
-            f"The seed file {seed.name} was not loaded into the database {seed.database} within {timeout:g} s, "
-            "which counts the wait for another load. Nothing of it is there; raise the timeout or end the other load.",
-            stderr=excerpt(stderr),
-        )
-    if code != 0:
-        failure = parse_failure(stderr) if code > 0 else Failure(None, None, f"psql was ended by signal {-code}")
-        if failure.sqlstate == LOADED_BEFORE:
-            return None
-        if feed.finished and failure.line is not None and failure.line > feed.lines:
-            # The epilogue failed: it was read as a part of the file, or the commit met a deferred constraint.
-            failure = Failure(None, failure.sqlstate, failure.text)
-            if failure.sqlstate in UNFINISHED:
-                raise RelevoError(unfinished_message(seed, failure.text), stderr=excerpt(stderr), line=None, rc=code)
-        raise RelevoError(failure_message(seed, failure), stderr=excerpt(stderr), line=failure.line, rc=code)
+    done = _feed_psql(server, seed, feed, owners, timeout)
+    if not _judge(seed, feed, done):
+        return None
     record = records(server, seed.database).get(seed.name)
     if record is None:
-        raise RelevoError(unfinished_message(seed, "psql took no commit"), stderr=excerpt(stderr))
-    return {**record, "seconds": round(time.monotonic() - started, 3)}
+        raise RelevoError(unfinished_message(seed, "psql took no commit"), stderr=excerpt(done.stderr))
+    return {**record, "seconds": round(done.seconds, 3)}
+
+
+def _feed_psql(
+    server: PsqlTarget, seed: Seed, feed: _Feed, owners: Mapping[str, str], timeout: float
+) -> _process.Finished:
+    """Send psql the file; returns how psql ended."""
+    options = ["--set=AUTOCOMMIT=off", f"--command={_prologue(seed, owners)}", "--file=-"]
+    command = [*server.psql(seed.database), *options]
+    try:
+        done = _process.run_fed(command, feed.send, timeout, user=server.user, **ENVIRONMENT)
+    except (FileNotFoundError, PermissionError) as error:
+        raise _no_psql(server, error) from error
+    if done is None:
+        raise RelevoError(
+            f"The seed file {seed.name} was not loaded into the database {seed.database} within {timeout:g} s, "
+            "which counts the wait for another load. Nothing of it is there; raise the timeout or end the other load."
+        )
+    return done
+
+
+def _judge(seed: Seed, feed: _Feed, done: _process.Finished) -> bool:
+    """Whether the file was loaded; False when another run had done it. Raises ``RelevoError`` when it was not."""
+    code, stderr = done.returncode, done.stderr
+    if code == 0:
+        return True
+    failure = parse_failure(stderr) if code > 0 else Failure(None, None, f"psql was ended by signal {-code}")
+    if failure.sqlstate == LOADED_BEFORE:
+        return False
+    if feed.finished and failure.line is not None and failure.line > feed.lines:
+        # The epilogue failed: it was read as a part of the file, or the commit met a deferred constraint.
+        failure = Failure(None, failure.sqlstate, failure.text)
+        if failure.sqlstate in UNFINISHED:
+            raise RelevoError(unfinished_message(seed, failure.text), stderr=excerpt(stderr), line=None, rc=code)
+    raise RelevoError(failure_message(seed, failure), stderr=excerpt(stderr), line=failure.line, rc=code)

@@ -4,7 +4,7 @@
 """The check that stands before PostgreSQL: may this server come up as a primary?
 
 The service manager runs it as user postgres (``python3 -m relevo._start_guard``) before every start, whoever asked for
-it. Its exit with 0 means: start. Otherwise it stays, says why, and asks again. See docs/start-guard.md.
+it. Its exit with 0 means: start. Otherwise it stays, says why, and asks again. See docs/explanation/start-guard.md.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import _names
+from ._durable import write_file
 from ._errors import RelevoError
-from ._repository.fence_record import REPOSITORY_TIMEOUT, RepositoryReader, repository_record
+from ._repository.fence_record import REPOSITORY_TIMEOUT, FenceRecord, RepositoryReader
 from ._server import abandoned_timelines, marker
 from ._server.guard_config import GUARD_CONFIG, GuardConfig
-from ._server.lsn import parse_history
+from ._server.lsn import history_name, parse_history, timeline_of_history
 from ._server.marker import Marker
-from ._server.server import Server, write_file
+from ._server.server import Server
 
 if TYPE_CHECKING:
     from ._cluster.topology import NodeState
@@ -171,8 +172,7 @@ def observe(server: Server) -> LocalState:
     control = server.control_data()
     return LocalState(
         control.system_identifier,
-        # Before its first checkpoint a promoted server's new timeline is here only.
-        max(control.timeline, control.min_recovery_timeline),
+        control.newest_timeline,
         control.state,
         standby,
         fence,
@@ -197,12 +197,11 @@ def newer_timeline(reader: RepositoryReader, local: LocalState) -> int | None:
     directory = archive_id(info, local.system_identifier) if info else None
     if directory is None:
         return None
-    histories = reader.names(f"{base}/{directory}", r"^[0-9A-F]{8}[.]history$")
-    for name in sorted(histories, reverse=True):
-        timeline = int(name[:8], 16)
+    timelines = (timeline_of_history(name) for name in reader.names(f"{base}/{directory}"))
+    for timeline in sorted((number for number in timelines if number), reverse=True):
         if timeline <= local.timeline:
             break
-        text = reader.get(f"{base}/{directory}/{name}") or ""
+        text = reader.get(f"{base}/{directory}/{history_name(timeline)}") or ""
         if any(fork.timeline == local.timeline for fork in parse_history(text)):
             return timeline
     return None
@@ -211,9 +210,7 @@ def newer_timeline(reader: RepositoryReader, local: LocalState) -> int | None:
 def ask_repository(config: GuardConfig, local: LocalState, reader: RepositoryReader) -> Repository:
     """What the repository says about this node; an error of any kind is "did not answer", never "nothing there"."""
     try:
-        record = reader.get(repository_record(config.node), raw=True)
-        # pgBackRest cannot remove a single file from afar, so an empty record is one that was withdrawn.
-        fence = Marker.from_json("fence", record) if record and record.strip() else None
+        fence = FenceRecord(config.node).read(reader)
         return Repository(fence=fence, successor_timeline=newer_timeline(reader, local))
     except (RelevoError, OSError, ValueError, KeyError) as error:
         return Repository(error=error.message if isinstance(error, RelevoError) else str(error))
@@ -222,7 +219,7 @@ def ask_repository(config: GuardConfig, local: LocalState, reader: RepositoryRea
 def ask(config: GuardConfig, local: LocalState) -> tuple[list[NodeState], Repository | None]:
     """Ask the peers and the repository at the same time."""
     # Only here: it loads psycopg (0.12 s and more), and a start that needs no witness must lose no time.
-    from ._cluster.topology import probe
+    from ._cluster.probe import probe
 
     answers: list[Repository] = []
     thread = threading.Thread(
@@ -305,8 +302,7 @@ def prepare(server: Server) -> None:
     if abandoned_timelines.any_reserved(server) and (
         server.is_standby_configured or (server.pgdata / "recovery.signal").exists()
     ):
-        control = server.control_data()
-        abandoned_timelines.release(server, max(control.timeline, control.min_recovery_timeline))
+        abandoned_timelines.release(server, server.control_data().newest_timeline)
 
 
 def main(config_file: Path = GUARD_CONFIG) -> int:

@@ -17,6 +17,9 @@ description:
   - Runs on the repository host, whose dates count. Changes nothing.
 author:
   - The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.info_module
 options:
   backups:
     description: The backups, as M(relevo.postgres.pgbackrest_info) returns them.
@@ -52,10 +55,9 @@ options:
   by:
     description: Who asked, for the annotation C(relevo-by).
     type: str
-attributes:
-  check_mode:
-    description: Can run in check mode; the module only decides.
-    support: full
+seealso:
+  - module: relevo.postgres.pgbackrest_backup
+  - module: relevo.postgres.pgbackrest_info
 """
 
 EXAMPLES = r"""
@@ -116,22 +118,27 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.cycle import BY, PRIMARY, parse_days, plan
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.cycle import (
+    BY,
+    PRIMARY,
+    CycleRequest,
+    parse_days,
+    plan,
+)
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     notes = {PRIMARY: params["primary"], BY: params["by"]}
-    decided = plan(
-        params["backups"],
+    request = CycleRequest(
         params["day"],
         parse_days(params["days"]),
-        datetime.datetime.now().astimezone(),
         {key: value for key, value in notes.items() if value},
         force=params["force"],
         only_first=params["only_first"],
         rest=datetime.timedelta(hours=params["rest_hours"]),
     )
+    decided = plan(params["backups"], request, datetime.datetime.now().astimezone())
     return {"changed": False, **decided.as_dict()}
 
 

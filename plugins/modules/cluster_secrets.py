@@ -16,6 +16,15 @@ description:
     whatever the module declared as secret; an action's result reaches the next task as it is.
   - Set C(no_log) on the task, since it returns the secrets.
 author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.action
+attributes:
+  check_mode:
+    support: full
+    details: Reports the names that would be generated.
+  diff_mode:
+    support: none
 options:
   directory:
     description: The folder that holds one file per secret.
@@ -36,10 +45,6 @@ options:
     description: Whether missing secrets may be made. False for a cluster that exists already.
     type: bool
     default: false
-attributes:
-  check_mode:
-    description: Reports the names that would be generated.
-    support: full
 """
 
 EXAMPLES = r"""

@@ -16,16 +16,18 @@ description:
   - An image gets its name only when it is complete.
 author:
   - The Relevo authors (@relevo)
-requirements:
-  - docker (Python package)
-  - mmdebstrap, where the image cannot be pulled
+extends_documentation_fragment:
+  - relevo.postgres.attributes
 attributes:
   check_mode:
     support: full
-    description: Says whether an image would be pulled or made.
+    details: Says whether an image would be pulled or made.
   diff_mode:
     support: none
-    description: An image has no readable difference.
+    details: An image has no readable difference.
+requirements:
+  - docker (Python package)
+  - mmdebstrap, where the image cannot be pulled
 options:
   name:
     description: The image to pull.
@@ -80,21 +82,21 @@ from ansible_collections.relevo.postgres.plugins.module_utils._nodes import cont
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     given = module.params
-    client = container.connect()
-    image = container_image.find(client, given["name"], given["fallback_name"])
-    if image is not None:
-        return {"changed": False, "image": image, "how": "present"}
-    if module.check_mode:
-        return {"changed": True, "image": given["name"], "how": "missing"}
-    image, how = container_image.provide(
-        client,
+    wanted = container_image.BaseImage(
         given["name"],
         given["fallback_name"],
         given["suite"],
         Path(module.tmpdir),
-        pull_timeout=given["pull_timeout"],
-        bootstrap_timeout=given["bootstrap_timeout"],
+        given["pull_timeout"],
+        given["bootstrap_timeout"],
     )
+    client = container.connect()
+    image = container_image.find(client, wanted)
+    if image is not None:
+        return {"changed": False, "image": image, "how": "present"}
+    if module.check_mode:
+        return {"changed": True, "image": given["name"], "how": "missing"}
+    image, how = container_image.provide(client, wanted)
     return {"changed": True, "image": image, "how": how}
 
 

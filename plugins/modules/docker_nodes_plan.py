@@ -19,15 +19,11 @@ description:
   - A container that was made with other settings is reported as pending, and replaced only with O(recreate=true).
 author:
   - The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.info_module
 requirements:
   - docker (Python package)
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing.
-  diff_mode:
-    support: none
-    description: Changes nothing.
 options:
   nodes:
     description: The container nodes.

@@ -14,6 +14,14 @@ description:
   - One task for all files of a node, where M(ansible.builtin.copy) would need one per file, at two thirds of
     a second each.
 author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+    details: Shows each changed file; set C(no_log) on the task when the files hold secrets.
 options:
   files:
     description: Files and directories, in the order in which they are made.
@@ -40,13 +48,6 @@ options:
         description: The mode, in octal, as a string.
         type: str
         default: '0640'
-attributes:
-  check_mode:
-    description: Says what would change.
-    support: full
-  diff_mode:
-    description: Shows each changed file; set C(no_log) on the task when the files hold secrets.
-    support: full
 """
 
 EXAMPLES = r"""

@@ -15,6 +15,15 @@ description:
   - Waits until the history of the current timeline is archived.
   - Without it a restore to the latest point would silently miss the rows of those segments.
 author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.cluster.psycopg
+attributes:
+  check_mode:
+    support: full
+    details: Says which segments it would push.
+  diff_mode:
+    support: none
 options:
   stanza:
     description: The cluster's stanza.
@@ -24,10 +33,8 @@ options:
     description: Seconds for the questions to the repository, and for each segment.
     type: float
     default: 60
-attributes:
-  check_mode:
-    description: Does nothing in check mode.
-    support: none
+seealso:
+  - module: relevo.postgres.pg_promote
 """
 
 EXAMPLES = r"""
@@ -39,7 +46,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 pushed:
-  description: The segments that were missing and are archived now.
+  description: The segments that were missing and are, or in check mode would be, archived.
   returned: success
   type: list
   elements: str
@@ -66,7 +73,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         if session.flag("SELECT pg_is_in_recovery()"):
             raise RelevoError("This node is a standby. The gap in the archive is closed by the primary.")
         timeline = int(session.value("SELECT timeline_id FROM pg_control_checkpoint()"))
-    pushed, lost = ArchiveGap(module.params["stanza"], module.params["timeout"]).close(timeline)
+    pushed, lost = ArchiveGap(module.params["stanza"], module.params["timeout"]).close(timeline, module.check_mode)
     return {"changed": bool(pushed), "pushed": pushed, "lost": lost}
 
 
@@ -76,7 +83,7 @@ def main() -> None:
             "stanza": {"type": "str", "required": True},
             "timeout": {"type": "float", "default": 60},
         },
-        supports_check_mode=False,
+        supports_check_mode=True,
     )
     require_libraries(module, {"psycopg": PSYCOPG_IMPORT_ERROR})
     run_module(module, work)

@@ -15,28 +15,28 @@ description:
   - The promotion is another step, M(relevo.postgres.pg_promote), so the server gets a timeline newer than any before.
   - Rows that the lost primary had not archived are lost.
 author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.cluster.node
+  - relevo.postgres.cluster.service_manager
+  - relevo.postgres.cluster.psycopg
+attributes:
+  check_mode:
+    support: full
+    details: Says that it would do it.
+  diff_mode:
+    support: none
 options:
-  node:
-    description: The inventory name of the node on which the module runs.
-    type: str
-    required: true
   stanza:
     description: The cluster's stanza.
     type: str
-    required: true
-  service_manager:
-    description: The inventory's C(node_service_manager).
-    type: str
-    choices: [runit, systemd]
     required: true
   timeout:
     description: Seconds that the recovery from the archive may take.
     type: float
     default: 300
-attributes:
-  check_mode:
-    description: Says that it would do it.
-    support: full
+seealso:
+  - module: relevo.postgres.pg_promote
 """
 
 EXAMPLES = r"""

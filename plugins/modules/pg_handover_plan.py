@@ -13,8 +13,12 @@ version_added: 0.1.0
 description:
   - Asks all servers as M(relevo.postgres.pg_primary_facts) does, on the node that the task is delegated to, and says
     which hand-over is needed, if any.
-  - Refuses when two servers take writes, and a candidate that is no standby. Touches nothing.
+  - Refuses when two servers take writes, and a candidate that is not a standby. Touches nothing.
 author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.info_module
+  - relevo.postgres.attributes.action
 options:
   nodes:
     description: The servers of the cluster, as C(name), C(host) and C(port); see M(relevo.postgres.pg_primary_facts).
@@ -43,16 +47,12 @@ options:
     type: str
     default: ''
   force:
-    description: Allow a candidate that knows less than another standby.
+    description: Allow a candidate that another standby is ahead of.
     type: bool
     default: false
-attributes:
-  action:
-    description: Has an action plugin that decides on the controller.
-    support: full
-  check_mode:
-    description: Can run in check mode; the module only decides.
-    support: full
+seealso:
+  - module: relevo.postgres.pg_switchover
+  - module: relevo.postgres.pg_promote
 """
 
 EXAMPLES = r"""

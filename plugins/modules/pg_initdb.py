@@ -13,15 +13,18 @@ description:
   - Runs C(initdb) with data checksums, SCRAM for the network and peer for the socket, and starts the server.
   - The directory is made under another name and renamed, so a run that was cut off leaves nothing that could start.
   - Does nothing where a data directory is.
-requirements:
-  - psycopg >= 3.1
 author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.cluster.service_manager
+  - relevo.postgres.cluster.psycopg
+attributes:
+  check_mode:
+    support: full
+    details: Says whether a cluster would be made.
+  diff_mode:
+    support: none
 options:
-  service_manager:
-    description: The inventory's C(node_service_manager).
-    type: str
-    choices: [runit, systemd]
-    required: true
   locale:
     description: The locale of the cluster, of PostgreSQL's built-in provider.
     type: str
@@ -30,10 +33,6 @@ options:
     description: Seconds to wait until the new server takes writes.
     type: float
     default: 60
-attributes:
-  check_mode:
-    description: Says whether a cluster would be made.
-    support: full
 """
 
 EXAMPLES = r"""
@@ -54,14 +53,12 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.relevo.postgres.plugins.module_utils import _process
+from ansible_collections.relevo.postgres.plugins.module_utils._durable import sync_directory
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._server import marker
-from ansible_collections.relevo.postgres.plugins.module_utils._server.server import (
-    Server,
-    run_as_postgres,
-    sync_directory,
-)
+from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import service_for
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
 
@@ -84,7 +81,7 @@ def make_cluster(server: Server, locale: str) -> None:
         "--auth-host=scram-sha-256",
         "--username=postgres",
     ]
-    done = run_as_postgres(command, timeout=300)
+    done = _process.run(command, timeout=300)
     if done.returncode:
         raise RelevoError(f"initdb failed: {done.stderr.strip()}", rc=done.returncode, stdout=done.stdout)
     if server.pgdata.exists():

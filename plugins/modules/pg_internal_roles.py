@@ -15,15 +15,20 @@ description:
   - Passwords are compared with the stored SCRAM verifier, and sent as verifiers, so that they reach no log.
   - Runs on the primary's node.
 author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.cluster.psycopg
+attributes:
+  check_mode:
+    support: full
+    details: Says whether anything is missing.
+  diff_mode:
+    support: none
 options:
   passwords:
     description: The password of each role, by the role's name.
     type: dict
     required: true
-attributes:
-  check_mode:
-    description: Says whether anything is missing.
-    support: full
 """
 
 EXAMPLES = r"""

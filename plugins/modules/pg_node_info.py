@@ -14,21 +14,16 @@ description:
     its start.
   - Runs on the node itself and needs no running server. Changes nothing.
 author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.info_module
+  - relevo.postgres.cluster.service_manager
 options:
-  service_manager:
-    description: The inventory's C(node_service_manager).
-    type: str
-    choices: [runit, systemd]
-    required: true
   version:
     description:
       - The major version that the node is meant to hold. By default the one for which it is configured.
       - Given, the module also runs on a node that is not configured yet.
     type: str
-attributes:
-  check_mode:
-    description: Can run in check mode; the module only reads.
-    support: full
 """
 
 EXAMPLES = r"""
@@ -42,8 +37,9 @@ RETURN = r"""
 node:
   description:
     - C(initialised) (there is a data directory), C(state) and C(timeline) of its control file, C(standby) (it starts as
-      a standby), C(running) (a postmaster lives), C(wanted) (the service manager means it to run), C(fence) and
-      C(rejoin) (the markers, or null), C(guard) (the last word of the start guard, or null).
+      a standby), C(running) (a postmaster lives), C(wanted) (the service manager means it to run), C(booted) (when
+      the machine or container was started; the guard's word may be older), C(fence) and C(rejoin) (the markers, or
+      null), C(guard) (the last word of the start guard, or null).
   returned: success
   type: dict
   sample: {initialised: true, state: in production, timeline: 1, standby: false, running: true, wanted: true}

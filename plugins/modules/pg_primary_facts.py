@@ -15,7 +15,10 @@ description:
   - Runs on the repository host, or on any node that sees the others.
 author: The Relevo authors (@relevo)
 extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.info_module
   - relevo.postgres.cluster.nodes
+  - relevo.postgres.cluster.psycopg
 options:
   require:
     description:
@@ -31,10 +34,8 @@ options:
         which saves the O(timeout).
     type: dict
     default: {}
-attributes:
-  check_mode:
-    description: Can run in check mode; the module only reads.
-    support: full
+seealso:
+  - module: relevo.postgres.pg_handover_plan
 """
 
 EXAMPLES = r"""
@@ -51,6 +52,25 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+ansible_facts:
+  description: Who is what, as facts of the host; all else is in the other values.
+  returned: success
+  type: dict
+  contains:
+    pg_primary:
+      description: Name of the primary; null when there is not exactly one.
+      type: str
+      sample: postgres_master
+    pg_standbys:
+      description: Names of the standbys that answer.
+      type: list
+      elements: str
+      sample: [postgres_slave]
+    pg_unreachable:
+      description: Names of the servers that did not answer.
+      type: list
+      elements: str
+      sample: []
 primary:
   description: The primary; null when there is not exactly one. The same fields as in RV(nodes).
   returned: success
@@ -91,7 +111,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import Topology, probe
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.probe import probe
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import Topology
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments import (
     credentials_of,
@@ -107,7 +128,12 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     require = params["require"]
     if require == "primary" or (require == "any" and len(topology.primaries) > 1):
         topology.require_primary()
-    return {"changed": False, **topology.as_dict()}
+    facts = {
+        "pg_primary": topology.primary.name if topology.primary else None,
+        "pg_standbys": [state.name for state in topology.standbys],
+        "pg_unreachable": [state.name for state in topology.unreachable],
+    }
+    return {"changed": False, "ansible_facts": facts, **topology.as_dict()}
 
 
 def main() -> None:

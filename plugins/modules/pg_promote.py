@@ -11,19 +11,25 @@ short_description: Promote the standby on this node, in an emergency
 version_added: 0.1.0
 description:
   - Runs on the candidate's node, after the old primary was fenced and proved stopped; it does not prove that itself.
-  - Refuses when another node takes writes, and, unless O(force=true), when another standby knows more, or the archive
+  - Refuses when another node takes writes, and, unless O(force=true), when another standby is ahead, or the archive
     or the dead primary's disk knows a newer timeline than this node's.
   - The new timeline is newer than any that the archive knows. Where the archive cannot be asked, RV(notices) says so.
   - With O(salvage), the dead primary's last WAL is replayed first.
   - On a node that is primary already it finishes what is missing after a promotion, so it can be run again.
 author: The Relevo authors (@relevo)
 extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.action
+  - relevo.postgres.cluster.node
   - relevo.postgres.cluster.nodes
+  - relevo.postgres.cluster.psycopg
+attributes:
+  check_mode:
+    support: full
+    details: Makes the checks and says whether it would promote.
+  diff_mode:
+    support: none
 options:
-  node:
-    description: The inventory name of the node on which the module runs.
-    type: str
-    required: true
   old_primary:
     description: The inventory name of the primary that is replaced.
     type: str
@@ -45,18 +51,25 @@ options:
     description: The newest timeline that the dead primary's disk knows. 0 when there is none.
     type: int
     default: 0
+  stopped:
+    description:
+      - Nodes that are proved to be stopped, and who says so, as M(relevo.postgres.pg_fence) returns them. They are
+        neither asked nor locked.
+    type: dict
+    default: {}
   force:
-    description: Promote this standby although another one, or the archive, knows more.
+    description: Promote this standby although another one, or the archive, is ahead of it.
     type: bool
     default: false
-  by:
+  requested_by:
     description: Who asked, for others who meet the lock.
     type: str
     default: ansible
-attributes:
-  check_mode:
-    description: Makes the checks and says whether it would promote.
-    support: full
+seealso:
+  - module: relevo.postgres.pg_handover_plan
+  - module: relevo.postgres.pg_switchover
+  - module: relevo.postgres.pg_rejoin
+  - module: relevo.postgres.pg_archive_gap
 """
 
 EXAMPLES = r"""
@@ -108,75 +121,29 @@ notices:
   returned: success, not in check mode
   type: list
   elements: str
+withdraw_record:
+  description:
+    - Whether the repository still holds a record that this node was fenced, which is void now. To be withdrawn on the
+      repository host, by M(relevo.postgres.fence_record). Not asked in check mode.
+  returned: success
+  type: bool
 not_locked:
   description: Nodes that did not answer and so could not be locked, with the reason.
   returned: success, not in check mode
   type: dict
 """
 
-import signal
-from pathlib import Path
-from typing import Any
-
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils._handover.promotion import Promotion
+from ansible_collections.relevo.postgres.plugins.module_utils._handover.promote import promote, spec
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments import (
-    credentials_of,
-    find_node,
-    nodes_of,
-    nodes_spec,
-)
-from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR, Session
-
-
-def work(module: AnsibleModule) -> dict[str, Any]:
-    nodes = nodes_of(module.params)
-    salvage = module.params["salvage"]
-    promotion = Promotion(
-        own=find_node(nodes, module.params["node"]),
-        nodes=nodes,
-        old_primary=module.params["old_primary"],
-        by=module.params["by"],
-        salvage=Path(salvage) if salvage and Path(salvage).is_dir() else None,
-        stanza=module.params["stanza"],
-        archived_from=module.params["archived_from"],
-        newer_timeline=module.params["newer_timeline"],
-        force=module.params["force"],
-        credentials=credentials_of(module.params),
-        timeout=module.params["timeout"],
-    )
-    if module.check_mode:
-        with Session.local() as session:
-            standby = session.flag("SELECT pg_is_in_recovery()")
-        if standby:
-            promotion.check()
-        return {"changed": standby, "promoted": standby}
-    # The controller may die or hang up in the middle: what was begun is finished all the same.
-    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_IGN)
-    result = promotion.run()
-    return {"changed": result["promoted"], **result}
+from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            **nodes_spec(),
-            "node": {"type": "str", "required": True},
-            "old_primary": {"type": "str", "default": ""},
-            "salvage": {"type": "path"},
-            "stanza": {"type": "str"},
-            "archived_from": {"type": "str", "default": ""},
-            "newer_timeline": {"type": "int", "default": 0},
-            "force": {"type": "bool", "default": False},
-            "by": {"type": "str", "default": "ansible"},
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=spec(), supports_check_mode=True)
     require_libraries(module, {"psycopg": PSYCOPG_IMPORT_ERROR})
-    run_module(module, work)
+    run_module(module, lambda module: promote(module.params, module.check_mode))
 
 
 if __name__ == "__main__":

@@ -22,11 +22,20 @@ description:
   - Databases with tablespaces outside of the data directory cannot be cloned by a base backup over old data, since
     PostgreSQL wants their directories empty.
 author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.action
+  - relevo.postgres.cluster.node
+  - relevo.postgres.cluster.service_manager
+  - relevo.postgres.cluster.psycopg
+attributes:
+  check_mode:
+    support: full
+    details: Says which method would be tried first.
+  diff_mode:
+    support: full
+    details: Shows what the node was and will be.
 options:
-  node:
-    description: The inventory name of this node.
-    type: str
-    required: true
   primary:
     description: The server to follow. It must take writes.
     type: dict
@@ -43,11 +52,25 @@ options:
         description: The port of PostgreSQL at O(primary.host).
         type: int
         default: 5432
-  service_manager:
-    description: What keeps PostgreSQL running on this node.
-    type: str
-    choices: [runit, systemd]
-    required: true
+  nodes:
+    description:
+      - The servers of the cluster. A standby that was the primary still has the slots of the others; those that none of
+        them uses are dropped, since they would only keep WAL.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The node's inventory name.
+        type: str
+        required: true
+      host:
+        description: The name or address under which this node reaches it. The node's name when omitted.
+        type: str
+      port:
+        description: The port of PostgreSQL at O(nodes[].host).
+        type: int
+        default: 5432
   stanza:
     description: The cluster's pgBackRest stanza.
     type: str
@@ -82,13 +105,9 @@ options:
     description: Seconds that one rewind, restore or base backup may take.
     type: float
     default: 21600
-attributes:
-  check_mode:
-    description: Says which method would be tried first.
-    support: full
-  diff_mode:
-    description: Shows what the node was and will be.
-    support: full
+seealso:
+  - module: relevo.postgres.pg_switchover
+  - module: relevo.postgres.pg_promote
 """
 
 EXAMPLES = r"""
@@ -97,6 +116,9 @@ EXAMPLES = r"""
     node: postgres_master
     primary:
       name: postgres_slave
+    nodes:
+      - name: postgres_master
+      - name: postgres_slave
     service_manager: runit
 """
 
@@ -126,6 +148,24 @@ failures:
   returned: success, and when every method failed
   type: list
   elements: dict
+  contains:
+    method:
+      description: The method, as in RV(method).
+      type: str
+    error:
+      description: Why it failed.
+      type: str
+notices:
+  description: What did not go as it should and did not prevent it.
+  returned: success
+  type: list
+  elements: str
+withdraw_record:
+  description:
+    - Whether the repository holds a record that this node was fenced, which is void now; also when that could not be
+      asked. To be withdrawn on the repository host, by M(relevo.postgres.fence_record).
+  returned: success
+  type: bool
 seconds:
   description: How long it took.
   returned: success
@@ -158,7 +198,8 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.session im
 def work(module: AnsibleModule) -> dict[str, Any]:
     parameters = dict(module.params)
     service = service_for(parameters.pop("service_manager"))
-    request = Request(**{**parameters, "primary": Peer.from_dict(parameters["primary"])})
+    siblings = tuple(node["name"] for node in parameters.pop("nodes"))
+    request = Request(**{**parameters, "primary": Peer.from_dict(parameters["primary"]), "siblings": siblings})
     return Rejoin(request, service).run(module.check_mode)
 
 
@@ -167,6 +208,7 @@ def main() -> None:
         argument_spec={
             "node": {"type": "str", "required": True},
             "primary": {"type": "dict", "required": True, "options": NODE_OPTIONS},
+            "nodes": {"type": "list", "elements": "dict", "default": [], "options": NODE_OPTIONS},
             "service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True},
             "stanza": {"type": "str", "default": "main"},
             "repository": {"type": "bool", "default": True},

@@ -16,6 +16,14 @@ description:
   - Puts a file that only reserves the number into C(pg_wal) for each of them. The start guard removes those files again
     when the standby is restarted instead of promoted.
 author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+attributes:
+  check_mode:
+    support: full
+    details: Says which numbers it would reserve.
+  diff_mode:
+    support: none
 options:
   timeline:
     description: The timeline that the standby follows.
@@ -33,10 +41,8 @@ options:
     description: Seconds for each question to the archive.
     type: float
     default: 4
-attributes:
-  check_mode:
-    description: Says which numbers it would reserve.
-    support: full
+seealso:
+  - module: relevo.postgres.pg_switchover
 """
 
 EXAMPLES = r"""

@@ -12,6 +12,15 @@ short_description: Load SQL files into databases exactly once
 version_added: "0.1.0"
 author:
   - The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+attributes:
+  check_mode:
+    support: full
+    details: Says which files would be loaded. A database that does not exist is a warning then.
+  diff_mode:
+    support: full
+    details: Shows the names of the loaded files by database.
 description:
   - Loads plain or gzipped SQL files, for example plain dumps of C(pg_dump), into databases of the server on this node.
   - A file and the record that it is loaded (a row of the table C(relevo_seed.loaded) in the same database) are
@@ -93,13 +102,6 @@ options:
       - Seconds that one file may take, including the wait for another load into the same database.
     type: int
     default: 14400
-attributes:
-  check_mode:
-    support: full
-    description: Says which files would be loaded. A database that does not exist is a warning then.
-  diff_mode:
-    support: full
-    description: Shows the names of the loaded files by database.
 notes:
   - The files must not hold C(COMMIT), C(ROLLBACK) or C(\connect), or statements that cannot run in a transaction,
     such as C(VACUUM). That is detected and nothing is loaded then.

@@ -13,12 +13,16 @@ description:
   - Starts the server where it is not running, makes it read its configuration again, or restarts it.
   - Waits until it answers, and reports the settings that wait for a restart.
 author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.cluster.service_manager
+  - relevo.postgres.cluster.psycopg
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
 options:
-  service_manager:
-    description: The inventory's C(node_service_manager).
-    type: str
-    choices: [runit, systemd]
-    required: true
   state:
     description:
       - V(started) starts a server that is not running.
@@ -35,10 +39,6 @@ options:
     description: Seconds to wait until the server answers.
     type: float
     default: 60
-attributes:
-  check_mode:
-    description: Says what would be done.
-    support: full
 """
 
 EXAMPLES = r"""

@@ -15,12 +15,18 @@ description:
   - The guard is a small Python package under C(/etc/relevo/lib) with its configuration C(/etc/relevo/guard.json). Both
     are written in one task. A new version stands beside the one that it replaces until it is complete, so that a server
     may start at any moment; older versions are removed. No running server is touched.
+  - It cannot be uninstalled, since PostgreSQL's service does not start without it.
 author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.cluster.node
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+    details: Shows the files that change.
 options:
-  node:
-    description: The inventory name of this node.
-    type: str
-    required: true
   peers:
     description: The servers of the cluster to ask; an entry for O(node) itself is left out.
     type: list
@@ -57,18 +63,6 @@ options:
     description: Seconds for the question to each peer. The repository is given ten seconds.
     type: float
     default: 4
-  state:
-    description: The guard cannot be uninstalled, since PostgreSQL's service does not start without it.
-    type: str
-    choices: [present]
-    default: present
-attributes:
-  check_mode:
-    description: Says what would change.
-    support: full
-  diff_mode:
-    description: Shows the files that change.
-    support: full
 """
 
 EXAMPLES = r"""
@@ -151,7 +145,6 @@ def main() -> None:
             "repository": {"type": "bool", "default": True},
             "isolated": {"type": "str", "choices": ["wait", "start"], "default": "wait"},
             "timeout": {"type": "float", "default": 4},
-            "state": {"type": "str", "choices": ["present"], "default": "present"},
         },
         supports_check_mode=True,
     )

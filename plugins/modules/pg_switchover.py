@@ -17,25 +17,27 @@ description:
   - Holds the hand-over lock on every node that answers for the whole time.
 author: The Relevo authors (@relevo)
 extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.action
+  - relevo.postgres.cluster.node
+  - relevo.postgres.cluster.service_manager
   - relevo.postgres.cluster.nodes
+  - relevo.postgres.cluster.psycopg
+attributes:
+  check_mode:
+    support: full
+    details: Makes all checks and says that it would hand over.
+  diff_mode:
+    support: none
 options:
-  node:
-    description: The inventory name of the node on which the module runs.
-    type: str
-    required: true
   candidate:
     description: The inventory name of the standby that takes over.
     type: str
     required: true
-  by:
+  requested_by:
     description: Who asked, for the marker and for others who meet the lock.
     type: str
     default: ansible
-  service_manager:
-    description: The inventory's C(node_service_manager).
-    type: str
-    choices: [runit, systemd]
-    required: true
   window:
     description: Seconds after which the hand-over is given up and the old primary takes writes again.
     type: float
@@ -48,10 +50,10 @@ options:
     description: Seconds that a query on the candidate may have been running; an older one may hold replay back.
     type: int
     default: 60
-attributes:
-  check_mode:
-    description: Makes all checks and says that it would hand over.
-    support: full
+seealso:
+  - module: relevo.postgres.pg_handover_plan
+  - module: relevo.postgres.pg_promote
+  - module: relevo.postgres.pg_rejoin
 """
 
 EXAMPLES = r"""
@@ -115,10 +117,10 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.session im
 def work(module: AnsibleModule) -> dict[str, Any]:
     nodes = nodes_of(module.params)
     switchover = Switchover(
-        own=find_node(nodes, module.params["node"]),
+        local=find_node(nodes, module.params["node"]),
         candidate=find_node(nodes, module.params["candidate"]),
         nodes=nodes,
-        by=module.params["by"],
+        requested_by=module.params["requested_by"],
         service=service_for(module.params["service_manager"]),
         credentials=credentials_of(module.params),
         limits=Limits(
@@ -143,7 +145,7 @@ def main() -> None:
             **nodes_spec(),
             "node": {"type": "str", "required": True},
             "candidate": {"type": "str", "required": True},
-            "by": {"type": "str", "default": "ansible"},
+            "requested_by": {"type": "str", "default": "ansible"},
             "service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True},
             "window": {"type": "float", "default": 3},
             "catch_up": {"type": "float", "default": 30},

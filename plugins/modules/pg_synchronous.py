@@ -17,11 +17,16 @@ description:
   - What is wanted is kept in the database C(relevo), so that it goes along with the role. It counts without O(wanted).
   - Holds a shared lock on the primary, so that no hand-over moves the role meanwhile.
 author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.cluster.node
+  - relevo.postgres.cluster.psycopg
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
 options:
-  node:
-    description: The inventory name of this node.
-    type: str
-    required: true
   standbys:
     description: The inventory names of the other nodes of the cluster, whether they answer or not. Any one suffices.
     type: list
@@ -30,10 +35,6 @@ options:
   wanted:
     description: Whether a synchronous standby shall be required. As it was chosen the last time when omitted.
     type: bool
-attributes:
-  check_mode:
-    description: Says what would be done.
-    support: full
 """
 
 EXAMPLES = r"""

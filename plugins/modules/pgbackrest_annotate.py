@@ -18,7 +18,14 @@ description:
 author:
   - The Relevo authors (@relevo)
 extends_documentation_fragment:
+  - relevo.postgres.attributes
   - relevo.postgres.pgbackrest
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+    details: Shows the annotations before and after.
 options:
   label:
     description: The backup's label.
@@ -28,13 +35,8 @@ options:
     description: The annotations, as a dictionary. An empty value removes the key. Other annotations are kept.
     type: dict
     required: true
-attributes:
-  check_mode:
-    description: Says what would change.
-    support: full
-  diff_mode:
-    description: Shows the annotations before and after.
-    support: full
+seealso:
+  - module: relevo.postgres.pgbackrest_backup
 """
 
 EXAMPLES = r"""

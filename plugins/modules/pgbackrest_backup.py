@@ -20,7 +20,15 @@ description:
 author:
   - The Relevo authors (@relevo)
 extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.action
   - relevo.postgres.pgbackrest
+attributes:
+  check_mode:
+    support: full
+    details: Says that a backup would be made, and runs nothing.
+  diff_mode:
+    support: none
 options:
   type:
     description:
@@ -63,10 +71,9 @@ options:
     description: Seconds after which a server that does not answer is left out. All are asked at once.
     type: float
     default: 5
-attributes:
-  check_mode:
-    description: Says that a backup would be made, and runs nothing.
-    support: full
+seealso:
+  - module: relevo.postgres.pgbackrest_info
+  - module: relevo.postgres.pgbackrest_annotate
 """
 
 EXAMPLES = r"""

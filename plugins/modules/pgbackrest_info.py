@@ -16,6 +16,8 @@ description:
 author:
   - The Relevo authors (@relevo)
 extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.info_module
   - relevo.postgres.pgbackrest
 options:
   require:
@@ -38,10 +40,6 @@ options:
     description: Seconds for each question.
     type: float
     default: 30
-attributes:
-  check_mode:
-    description: Can run in check mode; the module only reads.
-    support: full
 """
 
 EXAMPLES = r"""
@@ -79,6 +77,11 @@ exists:
   description: Whether the stanza exists.
   returned: success
   type: bool
+problem:
+  description: Why no backup can be made in this stanza, in a sentence; empty when one can.
+  returned: success
+  type: str
+  sample: The repository has no stanza main. Check the cluster's name, or run site.yml, which creates it.
 running:
   description: How far a backup is that runs now; null when there is none.
   returned: success
@@ -101,6 +104,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgback
     STATUS_NO_STANZA,
     PgBackRest,
     running_backup,
+    status_problem,
 )
 
 
@@ -120,6 +124,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         "databases": entry.get("db") or [],
         "archive": entry.get("archive") or [],
         "exists": entry["status"]["code"] != STATUS_NO_STANZA,
+        "problem": status_problem(entry, params["stanza"]) or "",
         "running": running_backup(entry),
         "raw": entry,
     }

@@ -17,7 +17,14 @@ description:
 author:
   - The Relevo authors (@relevo)
 extends_documentation_fragment:
+  - relevo.postgres.attributes
   - relevo.postgres.pgbackrest
+attributes:
+  check_mode:
+    support: full
+    details: Says whether the stanza would be created.
+  diff_mode:
+    support: none
 options:
   state:
     description:
@@ -39,10 +46,6 @@ options:
     type: list
     elements: str
     default: []
-attributes:
-  check_mode:
-    description: Says whether the stanza would be created.
-    support: full
 """
 
 EXAMPLES = r"""

@@ -16,16 +16,15 @@ description:
     accepts writes, among the verifiers of all roles that can log in.
   - Runs on the node. Changes nothing.
 author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.info_module
 options:
   redis_config:
     description: The configuration file of Redis, on a node that has one.
     type: path
 requirements:
   - psycopg >= 3.1, where PostgreSQL runs
-attributes:
-  check_mode:
-    description: Can run in check mode; the module only reads.
-    support: full
 """
 
 EXAMPLES = r"""

@@ -19,14 +19,14 @@ description:
 author:
   - The Relevo authors (@relevo)
 extends_documentation_fragment:
+  - relevo.postgres.attributes
   - relevo.postgres.redis
 attributes:
   check_mode:
     support: full
-    description: Can run in check_mode and return the changes without making them.
   diff_mode:
     support: full
-    description: Shows the changed records before and after.
+    details: Shows the changed records before and after.
 options:
   state:
     description:

@@ -12,25 +12,28 @@ short_description: Print text to the terminal as it is
 version_added: 0.1.0
 description:
   - Prints text of one or many lines without quotes, colour or indentation.
-  - Meant for the tables and sentences that a play ends with.
+  - Meant for the tables and sentences that a play ends with, and for the JSON that a program cuts out of the output; it
+    begins with a line V({) and ends with a line V(}).
+  - Prints nothing where the callback for stdout writes JSON (E(ANSIBLE_STDOUT_CALLBACK)); the result holds the text.
   - Runs on the controller and needs no connection to the host.
 author:
   - The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.action
 attributes:
-  action:
-    support: full
-    description: Has an action plugin that runs on the controller.
   check_mode:
     support: full
-    description: Prints in check mode too, and changes nothing.
+    details: Prints in check mode too, and changes nothing.
   diff_mode:
     support: none
-    description: Changes nothing.
 options:
   text:
-    description: The text.
+    description: The text. Either this or O(data) must be given.
     type: str
-    required: true
+  data:
+    description: A value that is printed as JSON.
+    type: dict
   verbosity:
     description: Print only when at least this many C(-v) are given.
     type: int
@@ -44,6 +47,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+data:
+  description: The value of O(data).
+  type: dict
+  returned: when O(data) was given
 text:
   description: The text, whether or not it was printed.
   type: str

@@ -15,13 +15,9 @@ description:
   - A file that goes away meanwhile, as when pgBackRest expires a backup, is not counted.
 author:
   - The Relevo authors (@relevo)
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing.
-  diff_mode:
-    support: none
-    description: Changes nothing.
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.info_module
 options:
   path:
     description: The directory.

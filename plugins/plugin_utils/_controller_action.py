@@ -15,6 +15,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.plugin_utils import _node_program
 
 
 class ControllerAction(ActionBase):
@@ -41,9 +42,17 @@ class ControllerAction(ActionBase):
             raise AnsibleActionFail(result.pop("msg"), result=result)
         return result
 
+    def ask(self, entry: str, question: dict[str, Any]) -> dict[str, Any] | None:
+        """The answer of a program on the node (see ``_node_program``); None where there is none."""
+        done = _node_program.run(self, entry, question, self._task_vars)
+        answer = _node_program.answer_in(done["stdout"]) if done else None
+        if answer and answer.get("failed"):
+            raise AnsibleActionFail(answer.pop("msg"), result=answer)
+        return answer
+
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         del tmp
-        self._task_vars = task_vars
+        self._task_vars = task_vars or {}
         _validation, options = self.validate_argument_spec(**self.SPEC)
         result: dict[str, Any] = super().run(task_vars=task_vars)
         try:

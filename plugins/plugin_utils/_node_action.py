@@ -35,8 +35,8 @@ class NodeAction(NormalAction):
             ) from None
         if result.get("failed") and result.get("rc") == KILLED and result.get("module_stdout") == "":
             raise AnsibleActionFail(
-                f"{node} went away in the middle of this, or the work there was killed; how far it came is not known. "
-                "See status.yml, then run this again: it finishes what is missing. "
+                f"{node} went away in the middle of this, or the process there was killed; it is not known how far it "
+                "got. See status.yml, then run this again: it finishes what is missing. "
                 "Where the primary is dead, failover.yml promotes a standby.",
                 result={"rc": KILLED, "module_stderr": result.get("module_stderr", "")},
             )

@@ -99,7 +99,8 @@ def test_an_inventory_that_does_not_exist(tmp_path: Path) -> None:
         ),
         ("postgresql_version is latest. Give a major version alone", "site.yml", "postgresql_version=latest"),
         ("There is no node nobody in this cluster.", "playbooks/failover.yml", "candidate=nobody"),
-        ("has no stanza nowhere. Check the cluster's name", "backup.yml", "cluster_name=nowhere"),
+        ("There is no cluster nowhere. The inventory has main. Nothing was touched.", "backup.yml", "cluster=nowhere"),
+        ("cluster_name is set", "site.yml", "cluster_name=nowhere"),
     ],
 )
 def test_a_word_that_we_do_not_know(message: str, name: str, argument: str) -> None:
@@ -108,7 +109,7 @@ def test_a_word_that_we_do_not_know(message: str, name: str, argument: str) -> N
 
 def test_a_candidate_that_is_no_standby() -> None:
     with stopped(STANDBY):
-        refused(f"{STANDBY} is no standby", "playbooks/failover.yml", "-e", f"candidate={STANDBY}")
+        refused(f"{STANDBY} is not a standby", "playbooks/failover.yml", "-e", f"candidate={STANDBY}")
     wait_until_streaming()
 
 

@@ -129,7 +129,7 @@ def killed_play(name: str, at: str, *arguments: str) -> None:
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as controller:
         assert controller.stdout is not None
-        reached = any(re.search(rf"TASK \[.*{at}", line) for line in controller.stdout)
+        reached = any(re.search(rf"(?:TASK|RUNNING HANDLER) \[.*{at}", line) for line in controller.stdout)
         os.killpg(controller.pid, signal.SIGKILL)
     assert reached, f"{name} ended before the task {at}"
     assert controller.returncode == -signal.SIGKILL

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import sys
 from pathlib import Path
 
+import pytest
+
 COLLECTIONS = Path(__file__).resolve().parents[2] / "collections"
 sys.path.insert(0, str(COLLECTIONS))
+
+
+@pytest.fixture
+def own_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What belongs to postgres on a node belongs to who runs the tests: here there need not be such a user."""
+    account = pwd.getpwuid(os.getuid())
+    monkeypatch.setattr(pwd, "getpwnam", lambda _name: account)

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.relevo.postgres.plugins.module_utils import _process
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.archive_gap import (
+    ArchiveGap,
     Span,
     oldest_needed,
     spans,
 )
+from ansible_collections.relevo.postgres.plugins.module_utils._process import Finished
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import Archive
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
 from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import SEGMENT_SIZE, Fork
+from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 
 
 def test_the_whole_segments_before_the_fork_are_needed() -> None:
@@ -49,3 +60,58 @@ def test_a_primary_that_died_before_it_archived_anything_leaves_a_gap_too() -> N
 def test_without_a_backup_the_archive_tells_what_is_needed() -> None:
     assert oldest_needed([], {"000000010000000000000004", "000000010000000000000003"}) == 3
     assert oldest_needed([backup(None)], set()) is None
+
+
+# --- closing it ------------------------------------------------------------------------------------------------------
+
+LOCAL = [f"00000001000000000000000{number}" for number in (3, 4)]
+
+
+@pytest.fixture
+def gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArchiveGap:
+    """Timeline 1 ended in segment 5; the archive has segment 1 and needs 2 to 4, of which 3 and 4 are here."""
+    wal = tmp_path / "pg_wal"
+    (wal / "archive_status").mkdir(parents=True)
+    (wal / "00000002.history").write_text("1\t0/5000100\tno recovery target specified\n")
+    for name in LOCAL:
+        (wal / name).touch()
+    monkeypatch.setattr(Archive, "newest", lambda pgbackrest, timeout: Archive(pgbackrest, "17-1", timeout))
+    monkeypatch.setattr(Archive, "segments", lambda _self, *_timelines: ["000000010000000000000001"])
+    backup = {"archive": {"start": "000000010000000000000001"}}
+    monkeypatch.setattr(PgBackRest, "require_stanza", lambda *_arguments: {"backup": [backup]})
+    return ArchiveGap("main", 1.0, Server(tmp_path))
+
+
+def pushes(monkeypatch: pytest.MonkeyPatch, code: int = 0) -> list[str]:
+    """Let pgBackRest answer ``code``; returns what it is asked to push."""
+    pushed: list[str] = []
+
+    def run(command: list[str], _timeout: float, _grace: float) -> Finished:
+        # Asynchronously it would wait for a file that the server has not marked as ready.
+        assert command[-3:-1] == ["--no-archive-async", "archive-push"]
+        pushed.append(Path(command[-1]).name)
+        return Finished(code, "", "ERROR: [103]: no repository", 0.1)
+
+    monkeypatch.setattr(_process, "run_to_end", run)
+    return pushed
+
+
+def test_what_is_missing_and_here_is_pushed(gap: ArchiveGap, monkeypatch: pytest.MonkeyPatch) -> None:
+    pushed = pushes(monkeypatch)
+    assert gap.close(2) == (LOCAL, ["000000010000000000000002"])
+    assert pushed == LOCAL
+
+
+def test_in_check_mode_it_is_only_said(gap: ArchiveGap, monkeypatch: pytest.MonkeyPatch) -> None:
+    pushed = pushes(monkeypatch)
+    assert gap.close(2, check_mode=True) == (LOCAL, ["000000010000000000000002"])
+    assert pushed == []
+
+
+@pytest.mark.parametrize(("code", "reason"), [(103, "no repository. Until it is there"), (45, "another content")])
+def test_what_cannot_be_pushed_is_a_failure(
+    gap: ArchiveGap, monkeypatch: pytest.MonkeyPatch, code: int, reason: str
+) -> None:
+    pushes(monkeypatch, code)
+    with pytest.raises(RelevoError, match=reason):
+        gap.close(2)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import pytest
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._handover.promote import promote
 from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments import find_node
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
-from ansible_collections.relevo.postgres.plugins.modules import pg_initdb, pg_promote, pg_switchover
+from ansible_collections.relevo.postgres.plugins.modules import pg_initdb, pg_switchover
 
 NODES: list[dict[str, Any]] = [
     {"name": "a", "host": None, "port": 5432},
@@ -38,11 +40,11 @@ def test_a_node_is_found_by_its_name() -> None:
     assert find_node(nodes, "b") is nodes[1]
 
 
-@pytest.mark.parametrize("module", [pg_promote, pg_switchover])
-def test_an_unknown_node_is_named(module: Any) -> None:
+@pytest.mark.parametrize("work", [promote, pg_switchover.work])
+def test_an_unknown_node_is_named(work: Callable[[Any], object]) -> None:
     given = FakeModule(nodes=NODES, node="c", candidate="c", salvage=None)
     with pytest.raises(RelevoError, match=r"c is not among the nodes. Nothing was changed"):
-        module.work(given)
+        work(given)
 
 
 def test_a_cluster_is_not_made_without_what_asks_the_new_server(monkeypatch: pytest.MonkeyPatch) -> None:

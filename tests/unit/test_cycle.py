@@ -38,7 +38,7 @@ class Repository:
             self.add(at, step.annotations, minutes)
 
     def plan(self, day: Any = "auto", at: datetime.datetime = NOW, **options: Any) -> cycle.Plan:
-        return cycle.plan(self.backups, day, DAYS, at, {"relevo-primary": "a"}, **options)
+        return cycle.plan(self.backups, cycle.CycleRequest(day, DAYS, {"relevo-primary": "a"}, **options), at)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -77,3 +78,55 @@ def test_every_playbook_is_named_where_people_look() -> None:
     text = "".join(page.read_text(encoding="utf-8") for page in reachable(README))
     names = {path.name for path in (ROOT / "playbooks").glob("*.yml")} - {"up.yml", "down.yml"}  # make up, make down
     assert {name for name in names if name not in text} == set()
+
+
+def test_the_source_map_names_what_is_there() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    places = re.findall(
+        r"^\| .* \| (.*) \|$", text.partition("\n## Where is what\n")[2].partition("\n## ")[0], re.MULTILINE
+    )
+    names = re.findall(r"`([^`]+)`", " ".join(places))
+    assert names
+    below = ROOT / "plugins" / "module_utils"
+    assert [name for name in names if not ((below if name.startswith("_") else ROOT) / name).exists()] == []
+
+
+def test_the_table_of_arrows_is_the_one_that_is_tested() -> None:
+    """tests/unit/test_imports.py owns it; ARCHITECTURE.md shows it without the flat files."""
+    spec = importlib.util.spec_from_file_location("arrows", Path(__file__).with_name("test_imports.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    arrows = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(arrows)
+    folders = {path.name for path in (ROOT / "plugins" / "module_utils").iterdir() if path.is_dir()} - {"__pycache__"}
+    subjects = folders | {"_start_guard"}
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").partition("\n## Arrows\n")[2]
+    shown = {
+        source: {name for name in re.findall(r"`(\w+)`", to) if name in folders}
+        for sources, to in re.findall(r"^\| (.*) \| (.*) \|$", text, re.MULTILINE)
+        for source in re.findall(r"`(\w+)`", sources)
+    }
+    assert shown == {source: set(arrows.ALLOWED[source]) & folders - {source} for source in subjects}
+
+
+def test_the_code_names_pages_that_exist() -> None:
+    """Comments and messages say where to read on."""
+    stale = []
+    folders = ("bin", "examples", "inventory", "molecule", "playbooks", "plugins", "roles", "tests")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
+    for path in [ROOT / "Makefile", *files]:
+        if path == Path(__file__) or path.suffix in {".pyc", ".gz"} or ".secrets" in path.parts:
+            continue
+        for name in re.findall(r"(?<![\w/.])docs/[\w./-]+\.(?:md|json|svg)", path.read_text(encoding="utf-8")):
+            if not (ROOT / name).exists():
+                stale.append(f"{path.relative_to(ROOT)}: {name}")
+    assert stale == []
+
+
+def test_the_runbook_leads_from_every_problem_to_what_to_do() -> None:
+    codes = re.findall(
+        r"^\| `([a-z-]+)` \|", (ROOT / "docs/reference/problems.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert codes
+    runbook = (ROOT / "docs/runbook.md").read_text(encoding="utf-8")
+    assert [code for code in codes if f"`{code}`" not in runbook] == []

@@ -1,42 +1,74 @@
-"""A set of files on a node is written so that each of them is there as a whole, also after a power failure."""
+"""The files that a role writes in one task: what counts as a difference, and what they become."""
 
 from __future__ import annotations
 
-import grp
 import os
-import pwd
-import stat
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._files import Entry
 
-OWNER = pwd.getpwuid(os.getuid()).pw_name
-GROUP = grp.getgrgid(os.getgid()).gr_name
+REAL_IDS = Entry.ids
 
 
-def entry(path: Path, content: str | None = "new\n") -> Entry:
-    return Entry(path, content, OWNER, GROUP, 0o640)
+@pytest.fixture(autouse=True)
+def own_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files belong to who runs the tests: there need not be a user postgres here."""
+    monkeypatch.setattr(Entry, "ids", lambda _self: (os.getuid(), os.getgid()))
 
 
-def test_a_file_is_written_and_then_no_longer_differs(tmp_path: Path) -> None:
-    wanted = entry(tmp_path / "file")
+def entry(path: Path, content: str | None = "x\n", mode: int = 0o640) -> Entry:
+    return Entry(path, content, "postgres", "postgres", mode)
+
+
+@pytest.mark.parametrize("content", ["x\n", None])
+def test_what_was_written_does_not_differ(tmp_path: Path, content: str | None) -> None:
+    wanted = entry(tmp_path / "a", content, 0o750)
     assert wanted.differs()
     wanted.write()
     assert not wanted.differs()
-    assert wanted.path.read_text() == "new\n"
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert wanted.current() == content
 
 
-def test_file_and_directory_are_made_durable_in_this_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced: list[str] = []
-    wanted = entry(tmp_path / "file")
+def test_content_and_mode_count(tmp_path: Path) -> None:
+    entry(tmp_path / "a").write()
+    assert entry(tmp_path / "a", "y\n").differs()
+    assert entry(tmp_path / "a", mode=0o600).differs()
 
-    def fsync(handle: int) -> None:
-        kind = "directory" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file"
-        synced.append(f"{kind}, renamed: {wanted.path.exists()}")
 
-    monkeypatch.setattr(os, "fsync", fsync)
-    wanted.write()
-    assert synced == ["file, renamed: False", "directory, renamed: True"]
+def test_the_owner_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry(tmp_path / "a").write()
+    monkeypatch.setattr(Entry, "ids", lambda _self: (os.getuid() + 1, os.getgid()))
+    assert entry(tmp_path / "a").differs()
+
+
+def test_a_directory_in_place_of_a_file_differs(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    assert entry(tmp_path / "a").differs()
+    assert entry(tmp_path / "a").current() is None
+
+
+def test_a_directory_is_made_with_those_above_it(tmp_path: Path) -> None:
+    entry(tmp_path / "a" / "b", None, 0o700).write()
+    assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_file_is_replaced_never_written_into(tmp_path: Path) -> None:
+    """A reader that has it open goes on reading what it opened."""
+    entry(tmp_path / "a", "old").write()
+    with (tmp_path / "a").open() as reader:
+        entry(tmp_path / "a", "new").write()
+        assert reader.read() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_user_that_is_not_there_is_a_sentence() -> None:
+    with pytest.raises(RelevoError, match="relevo_nobody.* on this node. Install its packages first"):
+        REAL_IDS(Entry(Path("/x"), "", "relevo_nobody", "root", 0o600))
+
+
+def test_the_mode_is_octal() -> None:
+    given = {"path": "/x", "content": None, "owner": "o", "group": "g", "mode": "0750"}
+    assert Entry.from_dict(given) == Entry(Path("/x"), None, "o", "g", 0o750)

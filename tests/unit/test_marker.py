@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
 import subprocess
 import sys
 from pathlib import Path
@@ -14,12 +13,7 @@ import pytest
 from ansible_collections.relevo.postgres.plugins.module_utils._server import marker
 from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker
 
-
-@pytest.fixture(autouse=True)
-def own_account(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The files belong to postgres on a node; here there need not be such a user."""
-    account = pwd.getpwuid(os.getuid())
-    monkeypatch.setattr(pwd, "getpwnam", lambda _name: account)
+pytestmark = pytest.mark.usefixtures("own_account")
 
 
 def fence(timeline: int = 3) -> Marker:

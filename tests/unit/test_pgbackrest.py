@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -113,37 +112,6 @@ def test_the_log_never_gets_into_the_answer(stanza: pgbackrest.PgBackRest) -> No
     line = stanza.line("info", "--output=json")
     assert line[-1] == "info"
     assert "--log-level-console=off" in line
-
-
-# --- running ---
-
-
-@pytest.fixture
-def as_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run commands as the user of the tests: there is no postgres on a controller."""
-    monkeypatch.setattr(pgbackrest, "as_owner", dict)
-
-
-@pytest.mark.usefixtures("as_caller")
-def test_a_command_is_ended_at_its_deadline() -> None:
-    script = "import time; time.sleep(60)"
-    assert pgbackrest.execute([sys.executable, "-c", script], timeout=0.3) is None
-
-
-@pytest.mark.usefixtures("as_caller")
-def test_a_command_that_ignores_the_request_to_end_is_ended_too() -> None:
-    script = (
-        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('x', flush=True); time.sleep(60)"
-    )
-    assert pgbackrest.execute([sys.executable, "-c", script], timeout=0.5, grace=0.2) is None
-
-
-@pytest.mark.usefixtures("as_caller")
-def test_output_code_and_errors_are_kept_apart() -> None:
-    script = "import sys; print('out'); print('err', file=sys.stderr); sys.exit(7)"
-    done = pgbackrest.execute([sys.executable, "-c", script], timeout=30)
-    assert done is not None
-    assert (done.returncode, done.stdout, done.stderr) == (7, "out\n", "err\n")
 
 
 def test_messages_keep_their_hints() -> None:

@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.relevo.postgres.plugins.module_utils import _process
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._process import Finished
 from ansible_collections.relevo.postgres.plugins.module_utils._rejoin import lock, methods
 from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.methods import (
     base_backup_command,
@@ -222,10 +224,11 @@ def wal(tmp_path: Path, *ready: str) -> Server:
 
 
 def archiver(monkeypatch: pytest.MonkeyPatch, codes: dict[str, int]) -> None:
-    def run(command: list[str], timeout: float) -> subprocess.CompletedProcess[str]:
-        return subprocess.CompletedProcess(command, codes[Path(command[-1]).name], "", "ERROR: [103]: no repository")
+    def run(command: list[str], _timeout: float, _grace: float) -> Finished:
+        assert "--no-archive-async" in command
+        return Finished(codes[Path(command[-1]).name], "", "ERROR: [103]: no repository", 0.1)
 
-    monkeypatch.setattr(methods, "run_as_postgres", run)
+    monkeypatch.setattr(_process, "run_to_end", run)
 
 
 SEGMENTS = [f"00000002{number:016X}" for number in range(3)]
@@ -259,6 +262,41 @@ def test_a_repository_that_fails_is_an_error(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(RelevoError, match="could not be archived: ERROR: .103"):
         push_unarchived(server, "main", {2})
     assert (tmp_path / "pg_wal" / "archive_status" / f"{SEGMENTS[0]}.ready").exists()
+
+
+def archiving(tmp_path: Path, **request: Any) -> Rejoin:
+    return Rejoin(replace(REQUEST, **request), Runit("postgresql"), wal(tmp_path, SEGMENTS[0]))
+
+
+def test_wal_that_cannot_be_archived_is_not_deleted_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archiver(monkeypatch, {SEGMENTS[0]: 103})
+    with pytest.raises(RelevoError, match="a holds WAL that is nowhere else .* Its data was not changed"):
+        archiving(tmp_path)._archive_unarchived(OLD_PRIMARY, SOURCE)
+
+
+def test_it_is_lost_with_a_notice_when_that_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archiver(monkeypatch, {SEGMENTS[0]: 103})
+    rejoin = archiving(tmp_path, discard_unarchived=True)
+    rejoin._archive_unarchived(OLD_PRIMARY, SOURCE)
+    assert rejoin.warnings == [f"{SEGMENTS[0]} could not be archived: ERROR: [103]: no repository."]
+    assert rejoin.failures == [], "it is no method"
+
+
+@pytest.mark.parametrize(
+    "situation",
+    [
+        Situation(initialised=False),
+        replace(OLD_PRIMARY, cut_off="rewind"),
+        replace(OLD_PRIMARY, system_identifier="8"),
+    ],
+)
+def test_what_is_no_history_of_this_cluster_is_not_archived(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, situation: Situation
+) -> None:
+    archiver(monkeypatch, {})
+    rejoin = archiving(tmp_path)
+    rejoin._archive_unarchived(situation, SOURCE)
+    assert rejoin.actions == []
 
 
 # --- one at a time ---------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _start_guard
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster import topology
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster import probe
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.fence_record import RepositoryReader
@@ -142,7 +142,7 @@ def test_a_newer_timeline_that_no_peer_is_on_is_abandoned() -> None:
 def test_peers_say_after_the_archive_whether_a_timeline_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that was promoted between the two questions has put its timeline into the archive."""
     answers = [[peer()], [peer(in_recovery=False, timeline=3)]]
-    monkeypatch.setattr(topology, "probe", lambda nodes, timeout: answers.pop(0))
+    monkeypatch.setattr(probe, "probe", lambda nodes, timeout: answers.pop(0))
     monkeypatch.setattr(_start_guard, "ask_repository", lambda *_: Repository(successor_timeline=3))
     assert decide(CONFIG, LOCAL, *ask(CONFIG, LOCAL)).action == "refuse"
 
@@ -199,12 +199,12 @@ class Reader(RepositoryReader):
         super().__init__("main")
         self.files: dict[str, str | None] = {"archive/main/archive.info": ARCHIVE_INFO, **files}
 
-    def get(self, path: str, raw: bool = False) -> str | None:
+    def get(self, path: str, timeout: float = 10, raw: bool = False) -> str | None:
         if path in self.files and self.files[path] is None:
             raise RelevoError("pgbackrest repo-get failed with 49: unable to connect")
         return self.files.get(path)
 
-    def names(self, path: str, pattern: str) -> list[str]:
+    def names(self, path: str, timeout: float = 10, below: str | None = None) -> list[str]:
         return sorted(name.rpartition("/")[2] for name in self.files if name.startswith(f"{path}/0"))
 
 

@@ -1,80 +1,238 @@
-"""The report on a cluster's state."""
+"""The report on a cluster's state: one value, its text, its JSON, and its problems."""
 
 from __future__ import annotations
 
+import json
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from answers import primary, standby, unreachable
 
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status import problems, status_text
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster import status_problems
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.observed import (
+    Backup,
+    Disk,
+    Note,
+    Observed,
+    Repository,
+)
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status import ClusterStatus, compose
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status_problems import CODES, with_problems
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status_text import status_text
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState, Topology
 
-PRIMARY: dict[str, Any] = {
-    "name": "a",
-    "role": "primary",
-    "timeline": 2,
-    "current_lsn": "0/5000148",
-    "senders": [{"state": "streaming"}],
-    "slots": [],
-    "archiver": {"last_archived": "000000020000000000000005", "last_archived_age_s": 42, "failing": False},
-    "pending_restart": [],
-}
-STANDBY: dict[str, Any] = {
-    "name": "b",
-    "role": "standby",
-    "timeline": 2,
-    "replay_lsn": "0/5000148",
-    "replay_lag_bytes": 0,
-    "lag_seconds": 0.0,
-    "receiver": {"status": "streaming", "host": "a"},
-}
-DISK: dict[str, Any] = {"fence": None, "rejoin": None, "guard": None, "running": True}
-BACKUP = {"label": "20261124-120000F", "type": "full", "timestamp": {"stop": 1}, "annotation": {"relevo-primary": "a"}}
-
-
-def topology(*nodes: dict[str, Any]) -> dict[str, Any]:
-    primaries = [node for node in nodes if node["role"] == "primary"]
-    return {
-        "primary": primaries[0] if len(primaries) == 1 else None,
-        "primaries": [node["name"] for node in primaries],
-        "nodes": {node["name"]: node for node in nodes},
+ROOT = Path(__file__).resolve().parents[2]
+NOW = datetime(2026, 11, 24, 13, 0, 0, tzinfo=UTC)
+ARCHIVER = {"last_archived": "000000020000000000000005", "last_archived_age_s": 42, "failing": False}
+STREAMS = {"name": "b", "state": "streaming", "sync_state": "async"}
+BACKUP = Backup.of(
+    {
+        "label": "20261124-120000F",
+        "type": "full",
+        "timestamp": {"start": NOW.timestamp() - 3600, "stop": NOW.timestamp() - 3540},
+        "annotation": {"relevo-primary": "a"},
     }
+)
+FENCE = Note("root", "2026-11-24T12:00:00+00:00", "a")
+
+
+def a(**more: Any) -> NodeState:
+    """The primary of a healthy cluster, or of one that is not."""
+    return primary("a", "0/5000148", 2, **{"senders": [STREAMS], "archiver": ARCHIVER, **more})
+
+
+def b(**more: Any) -> NodeState:
+    receiver = {"status": "streaming", "host": "a"}
+    return standby("b", "0/5000148", 2, **{"receiver": receiver, **more})
+
+
+def gone(name: str = "b") -> NodeState:
+    return unreachable(name, f"{name}: refused")
+
+
+def status(*states: NodeState, **more: Any) -> ClusterStatus:
+    known = {"repository": Repository(backups=[BACKUP], newest_timeline=2), "disks": {"a": Disk(True), "b": Disk(True)}}
+    nodes = list(states) or [a(), b()]
+    return with_problems(compose(Observed("main", Topology(nodes), now=NOW, **{**known, **more})))
+
+
+def codes(found: ClusterStatus) -> list[str]:
+    return [problem.code for problem in found.problems]
+
+
+def sentences(found: ClusterStatus) -> str:
+    return "\n".join(problem.sentence for problem in found.problems)
+
+
+def node(found: ClusterStatus, name: str = "b") -> Any:
+    return next(one for one in found.as_dict()["nodes"] if one["name"] == name)
 
 
 def test_a_healthy_cluster_needs_no_attention() -> None:
-    text = status_text(topology(PRIMARY, STANDBY), {"a": DISK, "b": DISK}, [BACKUP], "main")
+    found = status(next_day=3)
+    text = status_text(found)
+    assert found.healthy
     assert "Nothing needs attention." in text
     assert "streaming from a" in text
-    assert "20261124-120000F (full) of a" in text
+    assert "20261124-120000F (full) of a, 59 min 00 s ago." in text
+    assert "Recovery window: any moment from 2026-11-24T12:01:00+00:00 to 2026-11-24T12:59:18+00:00." in text
+    assert "Next backup: day 3 of the cycle." in text
+
+
+def test_the_json_has_a_version_and_all_that_the_text_says() -> None:
+    found = json.loads(json.dumps(status(next_day=3, preferred="a", containers={"a": "running"}).as_dict()))
+    assert (found["version"], found["cluster"], found["healthy"], found["primary"]) == (1, "main", True, "a")
+    assert found["archive"] == {
+        "failing": False,
+        "last_segment": "000000020000000000000005",
+        "last_segment_age_s": 42,
+        "last_failed_segment": None,
+        "newest_timeline": 2,
+    }
+    assert found["backups"]["last"]["label"] == "20261124-120000F"
+    assert found["backups"]["last"]["age_s"] == 3540
+    assert found["backups"]["recovery_window"]["from"] == "2026-11-24T12:01:00+00:00"
+    assert found["backups"]["next_day"] == 3
+    first, second = found["nodes"]
+    assert (first["role"], first["state"], first["preferred"], first["container"]) == (
+        "primary",
+        "running",
+        True,
+        "running",
+    )
+    assert (second["role"], second["state"], second["upstream"]) == ("standby", "streaming", "a")
+    assert second["lag"] == {"lag_bytes": 0, "replay_lag_bytes": 0, "lag_seconds": 0.0}
+    assert found["problems"] == []
+
+
+def test_a_problem_has_a_code_a_severity_a_node_and_what_to_do() -> None:
+    (problem,) = status(a(), b(replay_paused=True)).as_dict()["problems"]
+    assert problem == {
+        "code": "replay-paused",
+        "severity": "warning",
+        "node": "b",
+        "message": "Replay is paused on b.",
+        "action": "Let it go on there: SELECT pg_wal_replay_resume().",
+    }
+
+
+def test_a_warning_leaves_a_cluster_healthy_and_an_error_does_not() -> None:
+    assert status(a(pending_restart=["shared_buffers"]), b()).healthy
+    assert not status(a(), gone()).healthy
 
 
 def test_everything_that_is_wrong_is_said_with_what_to_do() -> None:
-    dead = {"name": "b", "role": "unreachable", "error": "b: refused"}
-    failing = PRIMARY | {
-        "archiver": PRIMARY["archiver"] | {"failing": True, "last_failed": "000000020000000000000006"},
-        "slots": [{"name": "b", "active": False, "kept_bytes": 1048576}],
-        "pending_restart": ["shared_buffers"],
-    }
-    fence = {"by": "root", "at": "now", "successor": "a"}
-    found = "\n".join(problems(topology(failing, dead), {"b": DISK | {"fence": fence}}, []))
+    failing = a(
+        archiver=ARCHIVER | {"failing": True, "last_failed": "000000020000000000000006"},
+        slots=[{"name": "b", "active": False, "kept_bytes": 1048576}],
+        pending_restart=["shared_buffers"],
+    )
+    found = sentences(status(failing, gone(), disks={"b": Disk(False, fence=FENCE)}, repository=Repository()))
     for part in ("Archiving fails on a", "slot b on a keeps 1.0 MiB", "shared_buffers", "b was fenced", "no backup"):
         assert part in found
 
 
 def test_a_node_that_waits_says_why() -> None:
-    dead = {"name": "b", "role": "unreachable", "error": "b: refused"}
-    guard = DISK | {"running": False, "guard": {"reason": "no witness answers"}}
-    assert "no witness answers" in problems(topology(PRIMARY, dead), {"b": guard}, [BACKUP])[0]
+    guard = Disk.of({"running": False, "guard": {"verdict": "wait", "reason": "no witness answers", "since": ""}})
+    found = status(a(), gone(), disks={"b": guard})
+    assert "no witness answers" in found.problems[0].message
+    assert (codes(found), node(found)["state"]) == (["start-guard"], "waiting")
+
+
+@pytest.mark.parametrize(
+    ("disk", "container", "state", "code", "said"),
+    [
+        # Its guard let it start once; that explains no server that is down now.
+        (
+            {"guard": {"verdict": "start", "reason": "no objection by b"}},
+            "",
+            "crashed",
+            "server-crashed",
+            "does not run",
+        ),
+        ({"wanted": False, "guard": {"verdict": "refuse", "reason": "x"}}, "", "stopped", "server-stopped", "stopped"),
+        ({"running": True, "guard": {"verdict": "refuse", "reason": "x"}}, "", "hung", "server-hung", "runs and does"),
+        (
+            {
+                "booted": "2026-11-24T12:30:00+00:00",
+                "guard": {"verdict": "refuse", "since": "2026-11-24T12:00:00+00:00"},
+            },
+            "",
+            "crashed",
+            "server-crashed",
+            "does not run",
+        ),
+        (
+            {
+                "booted": "2026-11-24T12:30:01+00:00",
+                "guard": {"verdict": "refuse", "reason": "a is the primary", "since": "2026-11-24T12:30:00+00:00"},
+            },
+            "",
+            "refused",
+            "start-guard",
+            "refuses the start since 2026-11-24T12:30:00+00:00: a is the primary",
+        ),
+        ({"rejoin": {"by": "root"}}, "", "rejoin-interrupted", "rejoin-interrupted", "cut off while it was rejoining"),
+        (
+            {"fence": {"by": "root", "at": "noon", "successor": "a"}},
+            "",
+            "fenced",
+            "node-fenced",
+            "by root at noon for a",
+        ),
+        (None, "stopped", "container-down", "container-down", "its container is stopped"),
+        (None, "", "unreachable", "node-unreachable", "its host does not answer"),
+    ],
+)
+def test_a_node_that_is_down_says_why_it_is_down_now(
+    disk: dict[str, Any] | None, container: str, state: str, code: str, said: str
+) -> None:
+    found = status(
+        a(),
+        gone(),
+        disks={} if disk is None else {"b": Disk.of({"wanted": True, "running": False, **disk})},
+        containers={"b": container} if container else {},
+    )
+    assert node(found)["state"] == state
+    assert said in node(found)["reason"]
+    assert codes(found) == [code]
+
+
+def test_a_container_that_is_down_with_a_fence_on_its_disk_is_said_once() -> None:
+    found = status(a(), gone(), disks={}, containers={"b": "stopped"}, markers={"b": FENCE})
+    assert codes(found) == ["node-fenced"]
+    assert "b was fenced by root at 2026-11-24T12:00:00+00:00 for a and is down. Run rejoin.yml." in sentences(found)
+    assert node(found)["fence"]["successor"] == "a"
 
 
 def test_no_primary_and_two_primaries() -> None:
-    assert "No primary" in problems(topology(STANDBY), {}, [BACKUP])[0]
-    assert "Two primaries take writes: a and c" in problems(topology(PRIMARY, PRIMARY | {"name": "c"}), {}, [BACKUP])[0]
+    assert "No primary" in status(b()).problems[0].message
+    two = status(a(), primary("c", "0/5000148", 2))
+    assert "Two primaries take writes: a and c" in two.problems[0].message
+    assert two.as_dict()["primary"] is None
+
+
+def test_a_node_of_another_cluster_is_said() -> None:
+    found = status(a(system_identifier="7"), b(system_identifier="8"))
+    assert codes(found) == ["foreign-node"]
 
 
 def test_a_silent_repository_is_not_taken_for_an_empty_one() -> None:
-    text = status_text(topology(PRIMARY, STANDBY), {"a": DISK, "b": DISK}, None, "main")
+    found = status(repository=None)
+    text = status_text(found)
     assert "repository host does not answer" in text
     assert "no backup" not in text
+    assert found.as_dict()["backups"]["count"] is None
+
+
+def test_a_repository_that_cannot_be_used_says_why() -> None:
+    found = status(repository=Repository(problem="The repository has no stanza main."))
+    assert codes(found) == ["repository-unusable"]
+    assert "no stanza main" in sentences(found)
 
 
 @pytest.mark.parametrize(
@@ -92,27 +250,56 @@ def test_a_primary_that_waits_for_a_standby_is_said_loudly(
     state: dict[str, Any], senders: list[str], said: str
 ) -> None:
     seen = [{"name": "b", "state": "streaming", "sync_state": sync} for sync in senders]
-    found = problems(topology(PRIMARY | {"synchronous": state, "senders": seen}), {"a": DISK}, [BACKUP])
-    assert said in "\n".join(found)
-    assert bool(said) == bool(found)
+    found = status(a(synchronous=state, senders=seen))
+    assert said in sentences(found)
+    assert bool(said) == bool(found.problems)
 
 
 def test_the_status_names_the_standby_that_commits_wait_for() -> None:
     sender = {"name": "b", "state": "streaming", "sync_state": "quorum"}
     state = {"names": "ANY 1 (b)", "wanted": True, "waiting": 0, "waiting_s": 0}
-    text = status_text(topology(PRIMARY | {"synchronous": state, "senders": [sender]}, STANDBY), {}, [BACKUP], "main")
+    found = status(a(synchronous=state, senders=[sender]), b())
+    text = status_text(found)
     assert "Synchronous: each commit waits for b." in text
     assert "Nothing needs attention." in text
+    assert found.as_dict()["synchronous"]["standbys"] == ["b"]
 
 
 def test_a_timeline_of_the_archive_that_nobody_follows_is_a_problem() -> None:
-    nodes = topology(PRIMARY, STANDBY)
-    assert problems(nodes, {}, [BACKUP], archived=2) == []
-    (given_up,) = problems(nodes, {}, [BACKUP], archived=3)
-    assert "The archive holds timeline 3, newer than the timeline 2 of a, and nobody follows it." in given_up
+    assert codes(status()) == []
+    abandoned = status(repository=Repository(backups=[BACKUP], newest_timeline=3))
+    assert "The archive holds timeline 3, newer than the timeline 2 of a, and nobody follows it." in sentences(
+        abandoned
+    )
+    assert codes(abandoned) == ["abandoned-timeline"]
 
 
-def test_a_timeline_of_the_archive_may_be_that_of_a_silent_node() -> None:
-    unreachable = {"name": "b", "role": "unreachable", "error": "b: no answer in time"}
-    found = problems(topology(PRIMARY, unreachable), {}, [BACKUP], archived=3)
-    assert any("b, which does not answer, may be on it" in problem for problem in found)
+def test_a_timeline_of_the_archive_may_be_that_of_a_node_that_does_not_answer() -> None:
+    found = status(a(), gone(), repository=Repository(backups=[BACKUP], newest_timeline=3))
+    assert "b, which does not answer, may be on it" in sentences(found)
+    assert "newer-timeline" in codes(found)
+
+
+def test_the_newest_backup_is_the_last_in_time() -> None:
+    later = replace(BACKUP, label="later", finished=BACKUP.finished + timedelta(minutes=5))
+    given = {"backups": [], "newest_timeline": 2}
+    assert Repository.of(given).backups == []
+    assert status(repository=Repository(backups=[BACKUP, later])).as_dict()["backups"]["last"]["label"] == "later"
+
+
+# --- the codes are an interface --------------------------------------------------------------------------------------
+
+
+def test_every_code_is_given_by_a_check() -> None:
+    source = Path(status_problems.__file__).read_text(encoding="utf-8")
+    given = set(re.findall(r"problem\(\s*\"([a-z-]+)\"", source)) | {
+        code for code, _look in status_problems._DOWN.values()
+    }
+    assert given == set(CODES)
+
+
+def test_the_page_lists_exactly_the_codes_with_their_severity() -> None:
+    page = (ROOT / "docs" / "reference" / "problems.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z-]+)` \| (error|warning) \| (\S[^|]*) \| (\S[^|]*) \|$", page, re.MULTILINE)
+    assert {code: severity for code, severity, _cause, _cure in rows} == CODES
+    assert len(rows) == len(CODES)

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
+from answers import primary
 
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster import synchronous
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.answer import SynchronousState, in_force
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.synchronous import (
-    blocked,
     drop_requirement,
-    in_force,
     is_required_here,
     message,
     standby_names,
-    vouched,
 )
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState
 
 
-def primary(names: str, *senders: tuple[str, str]) -> dict[str, Any]:
-    return {
-        "synchronous": {"names": names},
-        "senders": [{"name": "b", "state": state, "sync_state": sync} for state, sync in senders],
-    }
+def requiring(names: str, *senders: tuple[str, str]) -> NodeState:
+    seen = [{"name": "b", "state": state, "sync_state": sync} for state, sync in senders]
+    return primary("a", synchronous={"names": names}, senders=seen)
 
 
 def test_any_one_of_the_other_nodes_suffices_whatever_their_names() -> None:
@@ -33,28 +30,28 @@ def test_any_one_of_the_other_nodes_suffices_whatever_their_names() -> None:
 @pytest.mark.parametrize(
     ("node", "expected"),
     [
-        (primary(""), False),
-        (primary("", ("streaming", "async")), False),
-        (primary("ANY 1 (b)"), True),
-        (primary("ANY 1 (b)", ("streaming", "quorum")), False),
+        (requiring(""), False),
+        (requiring("", ("streaming", "async")), False),
+        (requiring("ANY 1 (b)"), True),
+        (requiring("ANY 1 (b)", ("streaming", "quorum")), False),
         # A standby that was cloned a moment ago is no help yet, and neither is one of another name.
-        (primary("ANY 1 (b)", ("catchup", "quorum")), True),
-        (primary("ANY 1 (b)", ("streaming", "async")), True),
-        ({"senders": []}, False),
+        (requiring("ANY 1 (b)", ("catchup", "quorum")), True),
+        (requiring("ANY 1 (b)", ("streaming", "async")), True),
+        (primary("a"), False),
     ],
 )
-def test_blocked_is_a_primary_that_requires_what_nobody_gives(node: dict[str, Any], expected: bool) -> None:
-    assert blocked(node) is expected
+def test_blocked_is_a_primary_that_requires_what_nobody_gives(node: NodeState, expected: bool) -> None:
+    assert node.blocked is expected
 
 
 def test_only_the_last_primary_on_its_own_timeline_is_vouched_for() -> None:
-    standby = {"synchronous": {"wanted": True, "in_force": in_force("a", 5)}}
-    assert vouched(standby, "a", 5)
-    assert not vouched(standby, "b", 5)
+    state = SynchronousState(wanted=True, in_force=in_force("a", 5))
+    assert state.vouches_for("a", 5)
+    assert not state.vouches_for("b", 5)
     # Promoted again since, and no standby had come yet.
-    assert not vouched(standby, "a", 6)
-    assert not vouched({"synchronous": {"wanted": False, "in_force": in_force("a", 5)}}, "a", 5)
-    assert not vouched({}, "a", 5)
+    assert not state.vouches_for("a", 6)
+    assert not SynchronousState(wanted=False, in_force=in_force("a", 5)).vouches_for("a", 5)
+    assert not SynchronousState().vouches_for("a", 5)
 
 
 @pytest.mark.parametrize(

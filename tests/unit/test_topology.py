@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
 import pytest
 
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.probe import probe
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import (
     NodeState,
     Topology,
     TopologyError,
-    probe,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import SessionError, resolve
@@ -91,3 +92,36 @@ def test_a_node_that_is_known_not_to_answer_is_not_asked() -> None:
     states = probe([Peer("one", "one.invalid")], 0.1, unreachable={"one": "its container is paused"})
     assert states[0].error == "one: its container is paused"
     assert Topology(states).unreachable == states
+
+
+def test_it_comes_back_from_ansible_as_what_it_was() -> None:
+    """Out as JSON in a module's result, and back on the controller."""
+    sender = {"name": "b", "address": None, "state": "streaming", "sync_state": "quorum", "extra": 1}
+    told = Topology(
+        [
+            answer("a", False, current_lsn="0/30", senders=[sender], archiver={"failing": True, "last_failed": None}),
+            answer("b", True, replay_lsn="0/10", receiver={"status": "streaming", "host": "a"}, follows="a"),
+            unreachable("c"),
+        ]
+    )
+    result = {"changed": False, **json.loads(json.dumps(told.as_dict()))}
+    heard = Topology.from_result(result)
+    assert heard == told
+    assert heard.as_dict() == told.as_dict()
+    assert heard.primary is not None
+    assert heard.primary.senders[0].counts
+    assert heard.primary.archiver.failing
+    assert heard.lag(heard.states[1]).replay_lag_bytes == 0x20
+    receiver = heard.states[1].receiver
+    assert receiver is not None
+    assert receiver.streams
+    assert heard.states[2].role == "unreachable"
+
+
+def test_the_most_advanced_standby_is_the_furthest_on_the_newest_timeline() -> None:
+    further = answer("b", True, receive_lsn="0/90", replay_lsn="0/10")
+    newer = answer("c", True, timeline=2, replay_lsn="0/30")
+    assert Topology([answer("a", True, replay_lsn="0/80"), further]).most_advanced is further
+    assert Topology([further, newer, answer("a", False, timeline=3)]).most_advanced is newer
+    assert Topology([newer, answer("d", True, timeline=2, replay_lsn="0/30")]).most_advanced is newer, "a tie"
+    assert Topology([unreachable("a")]).most_advanced is None

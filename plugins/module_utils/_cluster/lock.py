@@ -15,18 +15,24 @@ from .._errors import RelevoError
 from .._server.peer import Peer
 from .._server.session import Credentials, Session, SessionError
 
-# Whoever holds it alone comes first: a hand-over, before the rejoins that share it.
-HOLDER = """
+
+def holder_of(condition: str) -> str:
+    """A query for who holds the lock in a way that meets ``condition``; NULL when nobody does.
+
+    Whoever holds it alone comes first: a hand-over, before the rejoins that share it.
+    """
+    return f"""
 SELECT coalesce(a.application_name, 'a session that has ended')
        || coalesce(' from ' || host(a.client_addr), '') AS holder
 FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
-WHERE l.locktype = 'advisory' AND l.granted AND l.classid = $1 AND l.objid = $2 AND l.pid <> pg_backend_pid()
+WHERE l.locktype = 'advisory' AND l.granted AND {condition}
+  AND l.classid = {_names.HANDOVER_LOCK[0]} AND l.objid = {_names.HANDOVER_LOCK[1]}
 ORDER BY l.mode LIMIT 1"""
 
 
 def lock_holder(session: Session) -> str:
     """Who keeps ``session`` from the lock."""
-    return str(session.value(HOLDER, _names.HANDOVER_LOCK) or "a session that has just ended")
+    return str(session.value(holder_of("l.pid <> pg_backend_pid()")) or "a session that has just ended")
 
 
 class HandoverLock:

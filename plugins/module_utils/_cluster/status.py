@@ -1,188 +1,270 @@
 # Copyright (c) The Relevo authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The state of a cluster as people read it: topology, replication, slots, archiving, markers, the last backup."""
+"""The state of a cluster as one value: what ``status.yml`` shows as text, prints as JSON and judges.
+
+The shape of the JSON is documented in docs/reference/status.md; ``VERSION`` counts up when a reader has to be changed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
 
-from .._tables import Column, format_bytes, format_duration, format_table
-from .synchronous import WAY_OUT, blocked, counts
+from .answer import Archiver, Sender, Slot, SynchronousState
+from .observed import Backup, Disk, GuardNote, Note, Observed
+from .topology import Lag, NodeState, Role
 
-Data = Mapping[str, Any]
+VERSION = 1
 
-#: A standby that streams confirms a commit within milliseconds.
-STALLED_S = 5
-
-
-def problems(
-    topology: Data, nodes: Data, backups: Sequence[Data] | None, down: Data | None = None, archived: int = 0
-) -> list[str]:
-    """What somebody should do something about, one sentence each; empty on a healthy cluster.
-
-    ``archived`` is the newest timeline that the archive knows.
-    """
-    found = []
-    if not topology["primaries"]:
-        found.append("No primary takes writes. Start the old one, or run failover.yml to promote a standby.")
-    elif len(topology["primaries"]) > 1:
-        found.append(f"Two primaries take writes: {' and '.join(topology['primaries'])}. Stop one at once.")
-    for name, node in topology["nodes"].items():
-        found += _node_problems(name, node, nodes.get(name), topology["primary"], (down or {}).get(name))
-    found += _given_up(topology, archived)
-    if backups is None:
-        found.append("The repository host does not answer, so nothing is archived or backed up. Start it.")
-    elif not backups:
-        found.append("There is no backup. Run backup.yml.")
-    return found
+#: ``streaming`` and ``not-streaming`` are standbys, ``running`` is a primary; the others say why nobody answers now.
+State = Literal[
+    "running",
+    "streaming",
+    "not-streaming",
+    "fenced",
+    "rejoin-interrupted",
+    "refused",
+    "waiting",
+    "stopped",
+    "crashed",
+    "hung",
+    "container-down",
+    "unreachable",
+]
+Severity = Literal["error", "warning"]
 
 
-def _given_up(topology: Data, archived: int) -> list[str]:
-    """A timeline in the archive that is newer than all that the servers are on."""
-    primary = topology["primary"]
-    if not primary or archived <= max(int(node.get("timeline") or 0) for node in topology["nodes"].values()):
-        return []
-    unreachable = [name for name, node in topology["nodes"].items() if node["role"] == "unreachable"]
-    newer = f"The archive holds timeline {archived}, newer than the timeline {primary['timeline']} of {primary['name']}"
-    if unreachable:
-        return [f"{newer}; {' or '.join(unreachable)}, which does not answer, may be on it."]
-    return [
-        f"{newer}, and nobody follows it. A restore to the latest point would look for it and fail: hand the role over "
-        "once, which opens a newer timeline (failover.yml, then failback.yml)."
-    ]
+@dataclass(frozen=True)
+class Problem:
+    """What somebody should do something about; ``node`` is None where it concerns the whole cluster."""
+
+    code: str
+    severity: Severity
+    message: str
+    action: str
+    node: str | None = None
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.message} {self.action}"
 
 
-def _node_problems(
-    name: str, node: Data, disk: Data | None, primary: Data | None, down: Data | str | None = None
-) -> list[str]:
-    """``down``: the state of a container that does not run, or the fence marker that is on its disk."""
-    found = []
-    rejoin = "Run rejoin.yml." if primary else "It comes back with rejoin.yml, once there is a primary."
-    if down is not None:
-        if isinstance(down, str):
-            return [f"The container {name} is {down}. {'Run rejoin.yml.' if primary else 'Start it.'}"]
-        return [f"{name} was fenced by {down['by']} at {down['at']} for {down['successor']} and is down. {rejoin}"]
-    if disk and disk["rejoin"]:
-        found.append(f"{name} was cut off while it was rejoining. {rejoin}")
-    if disk and disk["fence"]:
-        fence = disk["fence"]
-        found.append(f"{name} was fenced by {fence['by']} at {fence['at']} for {fence['successor']}. {rejoin}")
-    elif node["role"] == "unreachable":
-        guard = (disk or {}).get("guard") or {}
-        reason = f": {guard['reason']}" if guard.get("reason") and not (disk or {}).get("running") else ""
-        found.append(
-            f"{name} does not answer ({node['error']}){reason}. {'Run rejoin.yml.' if primary else 'Start it.'}"
-        )
-    if primary and node["role"] == "standby" and (node.get("receiver") or {}).get("status") != "streaming":
-        found.append(f"{name} does not stream from {primary['name']}. Run rejoin.yml.")
-    if node.get("replay_paused"):
-        found.append(f"Replay is paused on {name}.")
-    if node["role"] == "primary":
-        found += _synchronous_problems(name, node)
-    if node["role"] == "primary" and (node.get("archiver") or {}).get("failing"):
-        found.append(f"Archiving fails on {name} at {node['archiver']['last_failed']}. See its log and the repository.")
-    found += [
-        f"The slot {slot['name']} on {name} keeps {format_bytes(slot['kept_bytes'])} of WAL for a standby that is away."
-        for slot in node.get("slots") or []
-        if node["role"] == "primary" and not slot["active"] and slot["kept_bytes"]
-    ]
-    if node.get("pending_restart"):
-        found.append(f"{name} must be restarted for {', '.join(node['pending_restart'])}: site.yml -e restart=true.")
-    return found
+@dataclass(frozen=True)
+class NodeStatus:
+    """One node. ``state`` is what it does now, ``reason`` why it does not answer, in words; sizes are bytes."""
+
+    name: str
+    host: str
+    port: int
+    preferred: bool
+    role: Role
+    state: State
+    reason: str = ""
+    error: str = ""
+    container: str = ""
+    timeline: int = 0
+    lsn: str | None = None
+    lag: Lag = field(default_factory=Lag)
+    upstream: str | None = None
+    started: str | None = None
+    system_identifier: str | None = None
+    replay_paused: bool = False
+    pending_restart: list[str] = field(default_factory=list)
+    senders: list[Sender] = field(default_factory=list)
+    slots: list[Slot] = field(default_factory=list)
+    fence: Note | None = None
+    rejoin: Note | None = None
+    guard: GuardNote | None = None
+
+    @property
+    def answers(self) -> bool:
+        return self.role != "unreachable"
 
 
-def _synchronous_problems(name: str, node: Data) -> list[str]:
-    state = node.get("synchronous") or {}
-    if not state.get("names"):
-        return (
-            [f"{name} takes writes without a synchronous standby until one follows. Run rejoin.yml."]
-            if state.get("wanted")
-            else []
-        )
-    waiting = f"{state['waiting']} sessions wait" + (
-        f", the longest for {format_duration(state['waiting_s'])}" if state["waiting"] else ""
+@dataclass(frozen=True)
+class ClusterStatus:
+    """One cluster; ``backups`` None: the repository did not answer, which is not the same as that there are none."""
+
+    cluster: str
+    at: datetime
+    nodes: list[NodeStatus]
+    primaries: list[str]
+    synchronous: SynchronousState
+    archiver: Archiver | None
+    archive_timeline: int
+    repository_host: str
+    repository_problem: str
+    backups: Sequence[Backup] | None
+    backup_running: str | None
+    next_day: int
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def primary(self) -> NodeStatus | None:
+        """The one that takes writes; None when there is not exactly one."""
+        found = [node for node in self.nodes if node.name in self.primaries]
+        return found[0] if len(found) == 1 else None
+
+    @property
+    def healthy(self) -> bool:
+        return not any(problem.severity == "error" for problem in self.problems)
+
+    @property
+    def last_backup(self) -> Backup | None:
+        return self.backups[-1] if self.backups else None
+
+    @property
+    def recovery_window(self) -> tuple[datetime, datetime] | None:
+        """Between which moments every one can be recovered, as far as is known.
+
+        From the end of the oldest backup to the last segment that arrived, or to the end of the newest backup.
+        """
+        if not self.backups:
+            return None
+        until = max(backup.finished for backup in self.backups)
+        if self.archiver and self.archiver.last_archived_age_s is not None:
+            archived = datetime.fromtimestamp(self.at.timestamp() - self.archiver.last_archived_age_s, UTC)
+            until = max(until, archived)
+        return min(backup.finished for backup in self.backups), until
+
+    def age_s(self, backup: Backup) -> int:
+        return round((self.at - backup.finished).total_seconds())
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON. What is not known is null."""
+        last, window, primary = self.last_backup, self.recovery_window, self.primary
+        return {
+            "version": VERSION,
+            "cluster": self.cluster,
+            "at": iso(self.at),
+            "healthy": self.healthy,
+            "primary": primary.name if primary else None,
+            "primaries": self.primaries,
+            "nodes": [_node_dict(node) for node in self.nodes],
+            "synchronous": {
+                "wanted": self.synchronous.wanted,
+                "required": bool(self.synchronous.names),
+                "standbys": [sender.name for sender in primary.senders if sender.counts] if primary else [],
+                "waiting_sessions": self.synchronous.waiting,
+            },
+            "archive": {
+                "failing": self.archiver.failing if self.archiver else None,
+                "last_segment": self.archiver.last_archived if self.archiver else None,
+                "last_segment_age_s": self.archiver.last_archived_age_s if self.archiver else None,
+                "last_failed_segment": self.archiver.last_failed if self.archiver else None,
+                "newest_timeline": self.archive_timeline or None,
+            },
+            "repository": {"host": self.repository_host, "answers": self.backups is not None},
+            "backups": {
+                "count": None if self.backups is None else len(self.backups),
+                "running": self.backup_running,
+                "last": _backup_dict(last) | {"age_s": self.age_s(last)} if last else None,
+                "recovery_window": {"from": iso(window[0]), "until": iso(window[1])} if window else None,
+                "next_day": self.next_day or None,
+            },
+            "problems": [asdict(problem) for problem in self.problems],
+        }
+
+
+def iso(when: datetime) -> str:
+    return when.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _backup_dict(backup: Backup) -> dict[str, Any]:
+    return {
+        "label": backup.label,
+        "type": backup.type,
+        "primary": backup.primary,
+        "started": iso(backup.started),
+        "finished": iso(backup.finished),
+    }
+
+
+def _node_dict(node: NodeStatus) -> dict[str, Any]:
+    given = asdict(node)
+    unknown = {name: given[name] or None for name in ("reason", "error", "container", "timeline")}
+    return given | unknown | {"role": None if node.role == "unreachable" else node.role}
+
+
+def compose(observed: Observed) -> ClusterStatus:
+    """The state without its problems; ``status_problems.with_problems`` finds them."""
+    topology, repository = observed.topology, observed.repository
+    primary = topology.primary
+    return ClusterStatus(
+        observed.cluster,
+        observed.now,
+        [_node_status(observed, state) for state in topology.states],
+        [state.name for state in topology.primaries],
+        primary.synchronous if primary else SynchronousState(),
+        primary.archiver if primary else None,
+        repository.newest_timeline if repository else 0,
+        observed.repository_host,
+        repository.problem if repository else "",
+        repository.backups if repository else None,
+        repository.running if repository else None,
+        observed.next_day,
     )
-    if blocked(node):
-        return [
-            f"BLOCKED: {name} takes no writes, since it requires a synchronous standby ({state['names']}) and none "
-            f"streams; {waiting}. {WAY_OUT}"
-        ]
-    if state["waiting_s"] >= STALLED_S:
-        return [f"BLOCKED: the synchronous standby of {name} does not confirm what it is sent; {waiting}. {WAY_OUT}"]
-    return []
 
 
-def status_text(
-    topology: Data,
-    nodes: Data,
-    backups: Sequence[Data] | None,
-    cluster: str,
-    down: Data | None = None,
-    archived: int = 0,
-) -> str:
-    """The report of ``status.yml``; ``backups`` None: the repository did not answer."""
-    columns = [
-        Column("Node"),
-        Column("Role"),
-        Column("Timeline", right=True),
-        Column("Position"),
-        Column("Lag", right=True),
-        Column("Behind", right=True),
-        Column("State"),
-    ]
-    rows = [_row(node) for node in topology["nodes"].values()]
-    lines = [format_table(columns, rows, title=f"CLUSTER {cluster}"), ""]
-    lines += [*_synchronous(topology["primary"]), *_archiving(topology["primary"]), _last_backup(backups)]
-    found = problems(topology, nodes, backups, down, archived)
-    lines += ["", *(f"! {problem}" for problem in found)] if found else ["", "Nothing needs attention."]
-    return "\n".join(lines)
+def _node_status(observed: Observed, state: NodeState) -> NodeStatus:
+    disk = observed.disks.get(state.name)
+    container = observed.containers.get(state.name, "")
+    marker = disk.fence if disk else observed.markers.get(state.name)
+    word, reason = why(state, disk, container, marker, observed.unreachable.get(state.name, ""))
+    receiver = state.receiver
+    return NodeStatus(
+        state.name,
+        state.node.host,
+        state.node.port,
+        state.name == observed.preferred,
+        state.role,
+        word,
+        reason,
+        state.error or "",
+        container,
+        state.timeline,
+        state.current_lsn if state.is_primary else state.replay_lsn,
+        observed.topology.lag(state) if state.is_standby else Lag(),
+        receiver.host if receiver else state.follows,
+        state.started,
+        state.system_identifier,
+        state.replay_paused,
+        state.pending_restart,
+        state.senders,
+        state.slots,
+        marker,
+        disk.rejoin if disk else None,
+        disk.guard if disk else None,
+    )
 
 
-def _row(node: Data) -> list[object]:
-    if node["role"] == "unreachable":
-        return [node["name"], "-", "-", "-", "-", "-", "does not answer"]
-    if node["role"] == "primary":
-        streaming = sum(sender["state"] == "streaming" for sender in node["senders"])
-        return [node["name"], "primary", node["timeline"], node["current_lsn"], "-", "-", f"{streaming} streaming"]
-    receiver = node.get("receiver") or {}
-    state = f"{receiver['status']} from {receiver['host']}" if receiver else "follows nobody"
-    lag, behind = format_bytes(node["replay_lag_bytes"]), format_duration(_rounded(node["lag_seconds"]))
-    return [node["name"], "standby", node["timeline"], node["replay_lsn"], lag, behind, state]
+def why(
+    state: NodeState, disk: Disk | None, container: str, marker: Note | None, unreachable: str
+) -> tuple[State, str]:
+    """What a node does now, and in words why its server does not answer: the first of these that is true."""
+    if state.is_primary:
+        return "running", ""
+    if state.is_standby:
+        return ("streaming" if state.receiver and state.receiver.streams else "not-streaming"), ""
+    if container and container != "running":
+        return "container-down", f"its container is {container}" + (f", and {marker.sentence}" if marker else "")
+    if disk is None:
+        return "unreachable", f"its host does not answer ({unreachable})" if unreachable else "its host does not answer"
+    if disk.rejoin:
+        return "rejoin-interrupted", "it was cut off while it was rejoining"
+    if marker:
+        return "fenced", marker.sentence
+    if disk.running:
+        return "hung", "its server runs and does not answer"
+    if not disk.wanted:
+        return "stopped", "its service was stopped"
+    if disk.guard and disk.guard_holds_it_now:
+        word: State = "waiting" if disk.guard.verdict == "wait" else "refused"
+        return word, f"its start guard {_SAYS[word]} since {disk.guard.since}: {disk.guard.reason}"
+    return "crashed", "its service is wanted, and its server does not run"
 
 
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(float(seconds), 1)
-
-
-def _synchronous(primary: Data | None) -> list[str]:
-    state = (primary or {}).get("synchronous") or {}
-    if not state.get("names"):
-        return []
-    counted = [sender["name"] for sender in (primary or {})["senders"] if counts(sender)]
-    return [f"Synchronous: each commit waits for {' or '.join(counted) or 'a standby, and none streams'}."]
-
-
-def _archiving(primary: Data | None) -> list[str]:
-    if not primary:
-        return []
-    archiver = primary["archiver"]
-    if not archiver["last_archived"]:
-        return ["Archiving: nothing archived since the server's statistics began."]
-    age = format_duration(archiver["last_archived_age_s"])
-    state = "FAILS" if archiver["failing"] else "works"
-    return [f"Archiving: {state}; last segment {archiver['last_archived']}, {age} ago."]
-
-
-def _last_backup(backups: Sequence[Data] | None) -> str:
-    if backups is None:
-        return "Last backup: unknown, the repository host does not answer."
-    if not backups:
-        return "Last backup: none."
-    last = backups[-1]
-    stopped = int(last["timestamp"]["stop"])
-    age = format_duration(int(datetime.now().timestamp()) - stopped)
-    primary = (last.get("annotation") or {}).get("relevo-primary", "an unknown primary")
-    return f"Last backup: {last['label']} ({last['type']}) of {primary}, {age} ago."
+_SAYS = {"waiting": "waits", "refused": "refuses the start"}

@@ -15,16 +15,19 @@ standby streams. Two places hold the state:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from .. import _names
+from .._durable import sync_directory, write_file
 from .._errors import RelevoError
-from .._server.server import Server, sync_directory, write_file
+from .._server.lsn import CURRENT_TIMELINE
+from .._server.server import Server
 from .._server.session import Session
 from .._wait import wait_until
+from .answer import WAY_OUT, in_force
 
 REQUIREMENT_CONF = _names.CONFIG_DIR / "conf.d" / "80-synchronous.conf"
 
@@ -33,7 +36,6 @@ WISH = "relevo.synchronous"
 IN_FORCE = "relevo.synchronous_in_force"
 
 SETTING = "synchronous_standby_names"
-WAY_OUT = "Run rejoin.yml, or go on without one: site.yml -e postgresql_synchronous=false."
 STREAMING = "SELECT application_name FROM pg_stat_replication WHERE state = 'streaming' ORDER BY 1"
 COUNTED = """
 SELECT application_name FROM pg_stat_replication
@@ -42,39 +44,12 @@ WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum') ORDER BY 1"""
 LAX = """
 SELECT setting FROM pg_file_settings
 WHERE name = 'synchronous_commit' AND applied AND lower(setting) IN ('off', 'local', 'false', 'no', '0')"""
-TIMELINE = "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"
 
 
 def standby_names(standbys: Iterable[str]) -> str:
     """The setting by which any one of ``standbys`` suffices; they are named as ``primary_conninfo`` names them."""
     quoted = ", ".join('"' + name.replace('"', '""') + '"' for name in sorted(standbys))
     return f"ANY 1 ({quoted})"
-
-
-def in_force(primary: str, timeline: int) -> str:
-    return f"{primary}/{timeline}"
-
-
-def vouched(standby: Mapping[str, Any], primary: str, timeline: int) -> bool:
-    """Whether ``primary`` required a synchronous standby when it died, as far as ``standby`` knows.
-
-    The setting was written after the requirement was in force. So a standby that has it has every commit before it,
-    and each one after it waited for a standby, unless somebody ended the requirement while this one was away.
-    ``standby`` is a node of what ``pg_primary_facts`` returns.
-    """
-    state = standby.get("synchronous") or {}
-    return bool(state.get("wanted")) and state.get("in_force") == in_force(primary, timeline)
-
-
-def counts(sender: Mapping[str, Any]) -> bool:
-    """Whether a commit may be acknowledged once this standby has it."""
-    return sender["state"] == "streaming" and sender.get("sync_state") in ("sync", "quorum")
-
-
-def blocked(primary: Mapping[str, Any]) -> bool:
-    """Whether a primary requires a synchronous standby while none streams, so that it acknowledges no commit."""
-    names = (primary.get("synchronous") or {}).get("names")
-    return bool(names) and not any(counts(sender) for sender in primary["senders"])
 
 
 def drop_requirement() -> bool:
@@ -176,7 +151,7 @@ class Synchronous:
             self.actions.append(f"requires {names}")
         if session.value(f"SHOW {SETTING}") != names:
             self._reload(session, names)
-        note = in_force(self.node, int(session.value(TIMELINE)))
+        note = in_force(self.node, int(session.value(f"SELECT {CURRENT_TIMELINE}")))
         if self._setting(session, IN_FORCE) != note:
             # The checkpointer is the process that makes commits wait. What it does comes after the reload.
             session.query("CHECKPOINT", timeout=300)

@@ -1,86 +1,24 @@
 # Copyright (c) The Relevo authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who is primary, who follows whom: asked of all servers at once, and what may be concluded from the answers."""
+"""Who is primary, who follows whom: what may be concluded from the servers' answers (``probe`` asks them).
+
+It goes out to Ansible as JSON (``as_dict``) and comes back as what it was (``from_result``), so that nobody has to work
+on dictionaries.
+"""
 
 from __future__ import annotations
 
-import json
-import threading
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
-from .. import _names
 from .._errors import RelevoError
 from .._server.lsn import parse_lsn
 from .._server.peer import Peer
-from .._server.session import Credentials, Session, SessionError
+from .answer import Archiver, Receiver, Sender, Slot, SynchronousState, read
 
-# One statement, so that an answer is one moment's truth. pg_monitor may read all of it.
-# Without a receiver the control file's timelines lag until the next restartpoint, which matters when a primary dies
-# soon after a hand-over. The segment that holds the last replayed byte tells: its name begins with the timeline.
-PROBE = r"""
-WITH size AS (SELECT setting::bigint AS bytes FROM pg_settings WHERE name = 'wal_segment_size'),
-segment AS (SELECT trunc((pg_last_wal_replay_lsn() - '0/1'::pg_lsn) / bytes)::bigint AS number,
-                   4294967296 / bytes AS per_id
-            FROM size WHERE pg_is_in_recovery()),
-replaying AS (SELECT max(('x' || substr(name, 1, 8))::bit(32)::int) FROM pg_ls_waldir(), segment
-              WHERE name ~ '^[0-9A-F]{24}$' AND substr(name, 9) =
-                    upper(lpad(to_hex(number / per_id), 8, '0') || lpad(to_hex(number % per_id), 8, '0')))
-SELECT json_build_object(
-  'in_recovery', pg_is_in_recovery(),
-  'system_identifier', (SELECT system_identifier::text FROM pg_control_system()),
-  'server_version', current_setting('server_version'),
-  'started', pg_postmaster_start_time(),
-  'timeline', CASE WHEN pg_is_in_recovery()
-      THEN greatest((SELECT received_tli FROM pg_stat_wal_receiver),
-                    (SELECT min_recovery_end_timeline FROM pg_control_recovery()),
-                    (SELECT timeline_id FROM pg_control_checkpoint()),
-                    (SELECT * FROM replaying))
-      ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END,
-  'current_lsn', CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_flush_lsn() END,
-  'receive_lsn', CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() END,
-  'replay_lsn', CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() END,
-  'replay_paused', CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END,
-  'last_replay_age_s', CASE WHEN pg_is_in_recovery()
-      THEN extract(epoch FROM now() - pg_last_xact_replay_timestamp()) END,
-  'apply_delay_ms', (SELECT setting::bigint FROM pg_settings WHERE name = 'recovery_min_apply_delay'),
-  'restore_command', current_setting('restore_command'),
-  -- Also when no receiver runs: whom this standby was told to follow.
-  'follows', CASE WHEN pg_is_in_recovery()
-      THEN substring(current_setting('primary_conninfo') FROM 'host=(\S+)') END,
-  'receiver', (SELECT json_build_object('status', status, 'host', sender_host, 'port', sender_port, 'slot', slot_name)
-               FROM pg_stat_wal_receiver),
-  'senders', (SELECT coalesce(json_agg(json_build_object(
-        'name', application_name, 'address', host(client_addr), 'state', state, 'sync_state', sync_state,
-        'flush_lsn', flush_lsn, 'replay_lsn', replay_lsn) ORDER BY application_name), '[]'::json)
-        FROM pg_stat_replication),
-  'slots', (SELECT coalesce(json_agg(json_build_object(
-        'name', slot_name, 'type', slot_type, 'active', active, 'wal_status', wal_status,
-        'restart_lsn', restart_lsn,
-        'kept_bytes', CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_lsn() - restart_lsn END)
-        ORDER BY slot_name), '[]'::json) FROM pg_replication_slots),
-  'archiver', (SELECT json_build_object('archived', archived_count, 'last_archived', last_archived_wal,
-        'last_archived_age_s', extract(epoch FROM now() - last_archived_time)::bigint,
-        'failed', failed_count, 'last_failed', last_failed_wal,
-        'failing', coalesce(last_failed_time > last_archived_time, last_failed_time IS NOT NULL))
-        FROM pg_stat_archiver),
-  -- The first two are settings of our own database: what was asked for, and which primary it was last in force on.
-  'synchronous', json_build_object(
-        'wanted', coalesce(current_setting('relevo.synchronous', true), '') = 'on',
-        'in_force', coalesce(current_setting('relevo.synchronous_in_force', true), ''),
-        'names', current_setting('synchronous_standby_names'),
-        'waiting', (SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'),
-        'waiting_s', (SELECT coalesce(max(extract(epoch FROM clock_timestamp() - query_start))::bigint, 0)
-                      FROM pg_stat_activity WHERE wait_event = 'SyncRep')),
-  'pending_restart', (SELECT coalesce(json_agg(name ORDER BY name), '[]'::json) FROM pg_settings WHERE pending_restart),
-  'handover_lock', (SELECT coalesce(a.application_name, 'a session that has ended') FROM pg_locks l
-        LEFT JOIN pg_stat_activity a USING (pid)
-        WHERE l.locktype = 'advisory' AND l.granted AND l.mode = 'ExclusiveLock'
-          AND l.classid = {lock[0]} AND l.objid = {lock[1]} LIMIT 1)
-)""".replace("{lock[0]}", str(_names.HANDOVER_LOCK[0])).replace("{lock[1]}", str(_names.HANDOVER_LOCK[1]))
+Role = Literal["primary", "standby", "unreachable"]
 
 
 class TopologyError(RelevoError):
@@ -89,6 +27,18 @@ class TopologyError(RelevoError):
     def __init__(self, message: str, kind: str, **details: Any) -> None:
         super().__init__(message, kind=kind, **details)
         self.kind = kind
+
+
+@dataclass(frozen=True)
+class Lag:
+    """How far a standby is behind: bytes not yet received or replayed, and seconds since its last replay.
+
+    None means that it cannot be known, since no primary answers.
+    """
+
+    lag_bytes: int | None = None
+    replay_lag_bytes: int | None = None
+    lag_seconds: float | None = None
 
 
 @dataclass
@@ -117,12 +67,32 @@ class NodeState:
         return self.data is not None and bool(self.data["in_recovery"])
 
     @property
+    def role(self) -> Role:
+        return "primary" if self.is_primary else "standby" if self.is_standby else "unreachable"
+
+    @property
     def timeline(self) -> int:
-        return int((self.data or {}).get("timeline") or 0)
+        return int(self._answer("timeline") or 0)
 
     @property
     def system_identifier(self) -> str | None:
-        return (self.data or {}).get("system_identifier")
+        return self._text("system_identifier")
+
+    @property
+    def started(self) -> str | None:
+        return self._text("started")
+
+    @property
+    def current_lsn(self) -> str | None:
+        return self._text("current_lsn")
+
+    @property
+    def receive_lsn(self) -> str | None:
+        return self._text("receive_lsn")
+
+    @property
+    def replay_lsn(self) -> str | None:
+        return self._text("replay_lsn")
 
     @property
     def position(self) -> int:
@@ -131,8 +101,65 @@ class NodeState:
         ``pg_last_wal_receive_lsn`` is null before streaming starts and aligned to a segment after a restart, so a
         standby's is the greater of what it received and what it replayed.
         """
-        known = [(self.data or {}).get(key) for key in ("current_lsn", "receive_lsn", "replay_lsn")]
+        known = (self.current_lsn, self.receive_lsn, self.replay_lsn)
         return max((parse_lsn(lsn) for lsn in known if lsn), default=0)
+
+    @property
+    def history(self) -> tuple[int, int]:
+        """What servers are compared by: a newer timeline counts more than a further position."""
+        return self.timeline, self.position
+
+    @property
+    def replay_paused(self) -> bool:
+        return bool(self._answer("replay_paused"))
+
+    @property
+    def follows(self) -> str | None:
+        """The host that a standby was told to follow, also when no receiver runs."""
+        return self._text("follows")
+
+    @property
+    def receiver(self) -> Receiver | None:
+        given = self._answer("receiver")
+        return read(Receiver, given) if given else None
+
+    @property
+    def senders(self) -> list[Sender]:
+        return [read(Sender, given) for given in self._answer("senders") or []]
+
+    @property
+    def slots(self) -> list[Slot]:
+        return [read(Slot, given) for given in self._answer("slots") or []]
+
+    @property
+    def archiver(self) -> Archiver:
+        return read(Archiver, self._answer("archiver"))
+
+    @property
+    def synchronous(self) -> SynchronousState:
+        return read(SynchronousState, self._answer("synchronous"))
+
+    @property
+    def blocked(self) -> bool:
+        """Whether a primary requires a synchronous standby while none streams, so that it acknowledges no commit."""
+        return bool(self.synchronous.names) and not any(sender.counts for sender in self.senders)
+
+    @property
+    def pending_restart(self) -> list[str]:
+        """The settings that wait for a restart."""
+        return list(self._answer("pending_restart") or [])
+
+    @property
+    def handover_lock(self) -> str | None:
+        """Who holds the lock of a hand-over."""
+        return self._text("handover_lock")
+
+    def _answer(self, key: str) -> Any:
+        return (self.data or {}).get(key)
+
+    def _text(self, key: str) -> str | None:
+        given = self._answer(key)
+        return None if given is None else str(given)
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -141,52 +168,16 @@ class NodeState:
             "port": self.node.port,
             "reachable": self.reachable,
             "error": self.error,
-            "role": "primary" if self.is_primary else "standby" if self.is_standby else "unreachable",
+            "role": self.role,
             **(self.data or {}),
         }
 
-
-def probe(
-    nodes: list[Peer],
-    timeout: float,
-    credentials: Credentials | None = None,
-    unreachable: Mapping[str, str] | None = None,
-) -> list[NodeState]:
-    """Ask every node at the same time; unreachable ones cost one ``timeout`` (seconds) together, not one each.
-
-    Nodes in ``unreachable`` are known not to answer, for the reason given there, and are not asked.
-    """
-    unreachable = unreachable or {}
-    states = [
-        NodeState(node, error=f"{node.name}: {unreachable.get(node.name, f'no answer within {timeout:g} s')}")
-        for node in nodes
-    ]
-
-    def ask(state: NodeState) -> None:
-        started = time.monotonic()
-        try:
-            with Session.remote(
-                state.node,
-                _names.MONITOR_ROLE,
-                credentials,
-                application_name="relevo facts",
-                timeout=timeout,
-            ) as session:
-                state.data = json.loads(session.value(PROBE, timeout=timeout))
-                state.error = None
-        except SessionError as error:
-            state.error = error.message
-        state.seconds = time.monotonic() - started
-
-    threads = [
-        threading.Thread(target=ask, args=(state,), daemon=True) for state in states if state.name not in unreachable
-    ]
-    for thread in threads:
-        thread.start()
-    deadline = time.monotonic() + 2 * timeout
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    return states
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> NodeState:
+        """The reverse of ``as_dict``."""
+        own = cls(Peer.from_dict(given)).as_dict().keys() | asdict(Lag()).keys()
+        data = {key: value for key, value in given.items() if key not in own}
+        return cls(Peer.from_dict(given), data if given["reachable"] else None, given["error"])
 
 
 @dataclass
@@ -238,7 +229,7 @@ class Topology:
         if not self.states:
             raise TopologyError(
                 "No host of the inventory belongs to this cluster. Nothing was touched. Check the cluster's name "
-                "(cluster_name of the hosts in the group postgres).",
+                "(node_cluster of the hosts in the group postgres).",
                 "no_nodes",
             )
         if not self.primaries:
@@ -249,23 +240,29 @@ class Topology:
             )
         return self.primaries[0]
 
-    def lag(self, standby: NodeState) -> dict[str, Any]:
-        """How far a standby is behind: bytes not yet received or replayed, and seconds since its last replay.
+    @property
+    def most_advanced(self) -> NodeState | None:
+        """The standby with the longest history; the inventory's order breaks a tie."""
+        return max(self.standbys, key=lambda state: state.history, default=None)
 
-        ``None`` means that it cannot be known (no primary answers).
-        """
-        data = standby.data or {}
+    @property
+    def newest_timeline(self) -> int:
+        """The newest that any server is on; 0 when nobody answers."""
+        return max((state.timeline for state in self.states), default=0)
+
+    def lag(self, standby: NodeState) -> Lag:
+        """How far a standby is behind the primary."""
         primary = self.primary
-        if primary is None or not data:
-            return {"lag_bytes": None, "replay_lag_bytes": None, "lag_seconds": None}
-        replayed = parse_lsn(data["replay_lsn"]) if data.get("replay_lsn") else 0
+        if primary is None or not standby.reachable:
+            return Lag()
+        replayed = parse_lsn(standby.replay_lsn) if standby.replay_lsn else 0
         behind = max(0, primary.position - replayed)
-        return {
-            "lag_bytes": max(0, primary.position - standby.position),
-            "replay_lag_bytes": behind,
+        return Lag(
+            max(0, primary.position - standby.position),
+            behind,
             # An idle primary writes nothing that could be replayed: the age of the last transaction is no lag then.
-            "lag_seconds": 0.0 if behind == 0 else data.get("last_replay_age_s"),
-        }
+            0.0 if behind == 0 else (standby.data or {}).get("last_replay_age_s"),
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """The shape that ``pg_primary_facts`` returns."""
@@ -273,10 +270,16 @@ class Topology:
         return {
             "primary": primary.as_dict() if primary else None,
             "primaries": [state.name for state in self.primaries],
-            "standbys": [state.as_dict() | self.lag(state) for state in self.standbys],
+            "standbys": [state.as_dict() | asdict(self.lag(state)) for state in self.standbys],
             "unreachable_nodes": [{"name": state.name, "error": state.error} for state in self.unreachable],
             "nodes": {
-                state.name: state.as_dict() | (self.lag(state) if state.is_standby else {}) for state in self.states
+                state.name: state.as_dict() | (asdict(self.lag(state)) if state.is_standby else {})
+                for state in self.states
             },
             "system_identifier": next((s.system_identifier for s in self.primaries + self.standbys), None),
         }
+
+    @classmethod
+    def from_result(cls, result: Mapping[str, Any]) -> Topology:
+        """The reverse of ``as_dict``, from the result of ``pg_primary_facts``."""
+        return cls([NodeState.from_dict(given) for given in result["nodes"].values()])

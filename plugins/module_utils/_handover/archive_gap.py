@@ -11,16 +11,16 @@ already is harmless when the contents agree.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from .._errors import RelevoError
-from .._repository.archive import Archive
+from .._repository.archive import Archive, push
 from .._repository.pgbackrest import PgBackRest
-from .._server.lsn import SEGMENT_SIZE, Fork, parse_history, segment_name, segment_start
-from .._server.server import Server, run_as_postgres
+from .._server.lsn import SEGMENT, SEGMENT_SIZE, Fork, history_name, parse_history, segment_name, segment_start
+from .._server.server import Server
 from .._wait import wait_until
 
 
@@ -69,8 +69,11 @@ class ArchiveGap:
     timeout: float = 60.0
     server: Server = field(default_factory=Server)
 
-    def close(self, timeline: int) -> tuple[list[str], list[str]]:
-        """Push what is missing of the ancestors of ``timeline``; returns what was pushed, and what is lost."""
+    def close(self, timeline: int, check_mode: bool = False) -> tuple[list[str], list[str]]:
+        """Push what is missing of the ancestors of ``timeline``; returns what was pushed, and what is lost.
+
+        In check mode nothing is pushed, and what is returned is what would be.
+        """
         if timeline == 1:
             return [], []
         self._wait_for_history()
@@ -78,8 +81,8 @@ class ArchiveGap:
         if archive is None:
             raise RelevoError(f"The repository has no archive of the stanza {self.stanza}. Run site.yml.")
         wal = self.server.pgdata / "pg_wal"
-        history = parse_history((wal / f"{timeline:08X}.history").read_text())
-        local = {path.name for path in wal.iterdir() if re.fullmatch(r"[0-9A-F]{24}", path.name)}
+        history = parse_history((wal / history_name(timeline)).read_text())
+        local = {path.name for path in wal.iterdir() if SEGMENT.fullmatch(path.name)}
         # An older timeline of which nothing is left here was dealt with when it ended.
         relevant = {int(name[:8], 16) for name in local} | {history[-1].timeline}
         archived = set(archive.segments(*sorted(relevant & {fork.timeline for fork in history})))
@@ -90,21 +93,23 @@ class ArchiveGap:
         needed = [name for span in spans(history, oldest) if span.timeline in relevant for name in span.names()]
         for name in needed:
             if name in local and name not in archived:
-                self._push(str(wal / name))
+                if not check_mode:
+                    self._push(archive.pgbackrest, wal / name)
                 pushed.append(name)
             elif name not in archived:
                 lost.append(name)
         return pushed, lost
 
-    def _push(self, path: str) -> None:
-        done = run_as_postgres(
-            ["pgbackrest", f"--stanza={self.stanza}", "--log-level-console=off", "archive-push", path], self.timeout
-        )
-        if done.returncode:
+    def _push(self, pgbackrest: PgBackRest, path: Path) -> None:
+        try:
+            different = not push(pgbackrest, path, self.timeout)
+        except RelevoError as error:
             raise RelevoError(
-                f"{path} could not be pushed to the archive: {done.stderr.strip()} "
-                "Until it is there a restore would end before it. Fix the repository, then run this again."
-            )
+                f"{error.message} Until it is there a restore would end before it. Fix the repository, then run this "
+                "again."
+            ) from error
+        if different:
+            raise RelevoError(f"{path.name} is in the archive with another content by now. Run this again.")
 
     def _wait_for_history(self) -> None:
         """The server archives its timeline's history itself, first of all."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from .._errors import RelevoError
 from .._repository.archive import Archive
+from .._repository.command import restore_command
 from .._repository.pgbackrest import PgBackRest
 from .._server import marker
 from .._server.lsn import SEGMENT_SIZE, format_lsn, parse_lsn, segment_start
@@ -52,9 +53,8 @@ class ArchiveRecovery:
             return self._follow("current", patience=self.timeout)
 
     def _follow(self, target: str, patience: float) -> dict[str, Any]:
-        restore = f"pgbackrest --stanza={self.stanza} archive-get %f %p"
         # "latest" is the default, and unsetting it after the promotion would want a restart.
-        self.server.write_replication_conf("", "", restore, "" if target == "latest" else target)
+        self.server.write_replication_conf("", "", restore_command(self.stanza), "" if target == "latest" else target)
         self.service.start()
         self.server.wait_ready(patience, standby=True)
         return {"recovery_target_timeline": target, "replayed": self._wait_for_archive(target)}

@@ -15,13 +15,12 @@ from pathlib import Path
 
 from .. import _names
 from .._errors import RelevoError
+from .._repository.command import EXIT_MISSING
 from .._repository.pgbackrest import PgBackRest
 from .._server import marker
 from .._server.lsn import SEGMENT_SIZE, segment_name, segment_start
 
 DIRECTORY = _names.MARKER_DIR / "salvage" / "archive"
-#: pgBackRest's exit code of archive-get for "the archive has no such segment".
-EXIT_MISSING = 1
 
 
 def fetch_segments(stanza: str, first: str, directory: Path = DIRECTORY, timeout: float = 60.0) -> list[str]:

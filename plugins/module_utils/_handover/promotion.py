@@ -10,51 +10,96 @@ import pwd
 import re
 import shutil
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import _names
+from .. import _names, _process
 from .._cluster import synchronous
 from .._cluster.lock import HandoverLock
-from .._cluster.topology import NodeState, Topology, probe
+from .._cluster.probe import probe
+from .._cluster.topology import Topology
 from .._errors import RelevoError
 from .._repository.archive import newest_archived_timeline
-from .._repository.fence_record import withdraw_record
+from .._repository.fence_record import FenceRecord, RepositoryReader
 from .._repository.pgbackrest import PgBackRest
 from .._server import abandoned_timelines, marker
-from .._server.lsn import format_lsn, parse_lsn, segment_start
+from .._server.lsn import SEGMENT, format_lsn, parse_lsn, segment_start
 from .._server.peer import Peer
-from .._server.server import Server, run_as_postgres
+from .._server.server import Server
 from .._server.session import Credentials, Session
 from .._wait import wait_until
 from .archive_salvage import DIRECTORY as ARCHIVED
 from .archive_salvage import fetch_segments
 from .switchover import ensure_slot, look_for_wal_as_usual, look_for_wal_often
 
-SEGMENT = re.compile(r"[0-9A-F]{24}")
 RECORD = re.compile(r"lsn: ([0-9A-F]+/[0-9A-F]+), prev")
 
 
-@dataclass
-class Promotion:
-    """The promotion of ``own``. ``salvage`` is a folder with the dead primary's last segments, or None.
+@dataclass(frozen=True)
+class PromotionRequest:
+    """The promotion of ``local``, the standby on this node.
 
-    ``stanza``: the archive that is asked which timelines it knows; None where there is none. ``archived_from``: the
-    first segment of it that this node may not have received to the end, or empty. ``newer_timeline``: one that the old
-    primary's disk knows, or 0.
+    ``salvage``: a folder with the dead primary's last segments, or None. ``stanza``: the archive that is asked which
+    timelines it knows; None where there is none. ``archived_from``: the first segment of it that this node may not have
+    received to the end, or empty. ``newer_timeline``: one that the old primary's disk knows, or 0. ``stopped``: nodes
+    that are proved to be stopped, and the proof; the names of some no longer resolve, and asking would cost seconds.
     """
 
-    own: Peer
+    local: Peer
     nodes: list[Peer]
     old_primary: str
-    by: str
+    requested_by: str
     salvage: Path | None = None
     stanza: str | None = None
     archived_from: str = ""
     newer_timeline: int = 0
     force: bool = False
+    stopped: Mapping[str, str] = field(default_factory=dict)
+
+
+def refusal(request: PromotionRequest, topology: Topology, archived: int) -> str:
+    """Why ``request.local`` must not be promoted, given what the servers answered; empty when it may.
+
+    ``archived``: the newest timeline that the archive knows, 0 where it could not be asked.
+    """
+    name = request.local.name
+    rivals = [state.name for state in topology.primaries if state.name != name]
+    if rivals:
+        return f"{rivals[0]} takes writes. Nothing was changed; use failover.yml with a candidate."
+    if request.force:
+        return ""
+    local = topology.find(name)
+    best = topology.most_advanced
+    if local and best and best.history > local.history:
+        return (
+            f"{best.name} is ahead of {name} (LSN {format_lsn(best.position)} on timeline {best.timeline} against "
+            f"{format_lsn(local.position)} on {local.timeline}). Nothing was changed; promote {best.name}, or lose "
+            "what only it has with force=true."
+        )
+    timeline = local.timeline if local else 0
+    if request.newer_timeline > timeline:
+        return (
+            f"{request.old_primary} was promoted to timeline {request.newer_timeline}, and {name} is on timeline "
+            f"{timeline}: it does not descend from the last primary's timeline. Nobody was promoted. "
+            f"Start {request.old_primary} and run rejoin.yml, or lose what it has with force=true."
+        )
+    if archived > timeline:
+        return (
+            f"The archive holds a newer timeline ({archived}) than that of {name} ({timeline}): it does not descend "
+            "from the last primary's timeline. Nobody was promoted. Start the node that is on that timeline and run "
+            "this again, or lose what it has with force=true."
+        )
+    return ""
+
+
+@dataclass
+class Promotion:
+    """Carries out a ``PromotionRequest``."""
+
+    request: PromotionRequest
     server: Server = field(default_factory=Server)
     credentials: Credentials = field(default_factory=Credentials)
     timeout: float = 4.0
@@ -62,8 +107,10 @@ class Promotion:
 
     def run(self) -> dict[str, Any]:
         """Promote and return what happened. Run again after it was cut off, it finishes what is missing."""
-        lock = HandoverLock(f"promotion of {self.own.name} by {self.by}", self.credentials, self.timeout)
-        lock.take(self.own.name, self.nodes, {self.own.name})
+        name = self.request.local.name
+        lock = HandoverLock(f"promotion of {name} by {self.request.requested_by}", self.credentials, self.timeout)
+        stopped = self.request.stopped
+        lock.take(name, [node for node in self.request.nodes if node.name not in stopped], {name})
         started = time.monotonic()
         try:
             with Session.local(application_name="relevo promotion", timeout=30) as session:
@@ -73,51 +120,33 @@ class Promotion:
                     result |= self._take_over(session, *self.check())
                 result["seconds"] = round(time.monotonic() - started, 3)
                 self.finish(session)
-            return result | {"primary": self.own.name, "not_locked": lock.unreachable, "notices": self.warnings}
+            result |= {"primary": name, "withdraw_record": self._record_stands()}
+            return result | {"not_locked": {**stopped, **lock.unreachable}, "notices": self.warnings}
         finally:
             lock.release()
 
     def check(self) -> tuple[int, int]:
-        """No other primary, no standby that knows more, and no heir of a later primary in the archive.
+        """Ask, and refuse what ``refusal`` refuses.
 
-        Returns the timeline of this node and the newest that the archive knows.
+        Returns the timeline of this node, and the newest that the archive or the dead primary's disk knows.
         """
         # The archive takes as long to answer as the servers do.
         with ThreadPoolExecutor(max_workers=1) as asking:
             archived = asking.submit(self._newest_archived)
-            topology = Topology(probe(self.nodes, self.timeout, self.credentials))
+            topology = Topology(probe(self.request.nodes, self.timeout, self.credentials, self.request.stopped))
             newest = archived.result()
-        rivals = [state.name for state in topology.primaries if state.name != self.own.name]
-        if rivals:
-            raise RelevoError(f"{rivals[0]} takes writes. Nothing was changed; use failover.yml with a candidate.")
-        own = topology.find(self.own.name)
-        better = most_advanced(topology.standbys)
-        if own and better and not self.force and _rank(better) > _rank(own):
-            raise RelevoError(
-                f"{better.name} knows more than {self.own.name} ({format_lsn(better.position)} against "
-                f"{format_lsn(own.position)}). Nothing was changed; promote {better.name}, or lose it with force=true."
-            )
-        timeline = own.timeline if own else 0
-        if self.newer_timeline > timeline and not self.force:
-            raise RelevoError(
-                f"{self.old_primary} was promoted to timeline {self.newer_timeline}, and {self.own.name} is on "
-                f"timeline {timeline}: it is not the heir of the last primary. Nobody was promoted. "
-                f"Start {self.old_primary} and run rejoin.yml, or lose what it has with force=true."
-            )
-        if newest > timeline and not self.force:
-            raise RelevoError(
-                f"The archive holds a newer timeline ({newest}) than that of {self.own.name} ({timeline}): it is not "
-                "the heir of the last primary. Nobody was promoted. Start the node that is on that timeline and run "
-                "this again, or lose what it has with force=true."
-            )
-        return timeline, max(self.newer_timeline, newest)
+        why_not = refusal(self.request, topology, newest)
+        if why_not:
+            raise RelevoError(why_not)
+        local = topology.find(self.request.local.name)
+        return local.timeline if local else 0, max(self.request.newer_timeline, newest)
 
     def _newest_archived(self) -> int:
         """0 where it cannot be told. A repository that hangs holds a promotion up for as long as one question takes."""
-        if self.stanza is None:
+        if self.request.stanza is None:
             return 0
         try:
-            return newest_archived_timeline(PgBackRest(self.stanza), self.timeout)
+            return newest_archived_timeline(PgBackRest(self.request.stanza), self.timeout)
         except RelevoError as error:
             self.warnings.append(
                 f"The archive could not be asked which timelines it knows, so the new one may bear the number of one "
@@ -127,12 +156,12 @@ class Promotion:
 
     def _fetch_archived(self) -> list[str]:
         """What the dead primary had archived and this node may not have received; called where the archive answers."""
-        if self.stanza is None or not self.archived_from:
+        if self.request.stanza is None or not self.request.archived_from:
             return []
         try:
-            return fetch_segments(self.stanza, self.archived_from)
+            return fetch_segments(self.request.stanza, self.request.archived_from)
         except RelevoError as error:
-            if not self.force:
+            if not self.request.force:
                 raise
             self.warnings.append(error.message)
             return []
@@ -151,12 +180,14 @@ class Promotion:
         )
         started = time.monotonic()
         from_archive = self._replay_salvage(session, ARCHIVED)[0] if archived else 0
-        salvaged, complete = self._replay_salvage(session, self.salvage) if self.salvage else (0, False)
+        salvaged, complete = self._replay_salvage(session, self.request.salvage) if self.request.salvage else (0, False)
         seconds = time.monotonic() - started
         abandoned_timelines.reserve(self.server, timeline, newest)
         # The server itself replays all that it has before it ends recovery (xlogrecovery.c, CheckForStandbyTrigger).
         if not session.flag("SELECT pg_promote(true, 60)", timeout=90):
-            raise RelevoError(f"{self.own.name} was not promoted within 60 s. Look at its log, then run this again.")
+            raise RelevoError(
+                f"{self.request.local.name} was not promoted within 60 s. Look at its log, then run this again."
+            )
         end = session.value("SELECT pg_last_wal_replay_lsn()")
         return {
             "salvaged_bytes": salvaged,
@@ -203,34 +234,34 @@ class Promotion:
         """What a new primary needs; safe to repeat."""
         session.query("CHECKPOINT", timeout=300)
         look_for_wal_as_usual(session)
-        for node in self.nodes:
-            if node.name != self.own.name:
+        for node in self.request.nodes:
+            if node.name != self.request.local.name:
                 ensure_slot(session, _names.slot_name(node.name))
-        for folder in (self.salvage, ARCHIVED):
+        for folder in (self.request.salvage, ARCHIVED):
             if folder and folder.exists():
                 shutil.rmtree(folder)
-        # A marker of an earlier life of this node is void since the promotion; nothing shall have to know that.
+        # A marker of an earlier life of this node is void since the promotion; removed, so that no reader has to
+        # handle it.
         marker.remove("fence")
-        # Nothing else withdraws the record of a node that is forced to return, and one that was forced is never void.
-        if self.force and self.stanza is not None:
-            try:
-                withdraw_record(self.stanza, self.own.name)
-            except RelevoError as error:
-                self.warnings.append(error.message)
 
+    def _record_stands(self) -> bool:
+        """Whether the repository still has a record that this node was fenced, which is void now.
 
-def _rank(state: NodeState) -> tuple[int, int]:
-    return state.timeline, state.position
-
-
-def most_advanced(standbys: list[NodeState]) -> NodeState | None:
-    """The standby with the longest history: on the newest timeline, then the furthest; the inventory breaks a tie."""
-    return max(standbys, key=_rank, default=None)
+        Only a forced promotion can be that of a fenced node. A repository that does not answer is no failure here.
+        """
+        if not self.request.force or self.request.stanza is None:
+            return False
+        try:
+            return FenceRecord(self.request.local.name).read(RepositoryReader(self.request.stanza)) is not None
+        except RelevoError as error:
+            self.warnings.append(f"Whether a record of a fence stands could not be asked: {error.message}")
+            # To withdraw one that is not there does no harm.
+            return True
 
 
 def last_record(segment: Path, bin_directory: Path) -> int | None:
     """Where the last whole record of a segment begins, as ``pg_waldump`` reads it; None where it finds none."""
-    done = run_as_postgres([str(bin_directory / "pg_waldump"), f"--path={segment.parent}", segment.name], timeout=120)
+    done = _process.run([str(bin_directory / "pg_waldump"), f"--path={segment.parent}", segment.name], timeout=120)
     # It ends with an error at the first record that is not whole: that is the end we look for.
     found = RECORD.findall(done.stdout)
     if not found:

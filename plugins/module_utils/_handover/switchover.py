@@ -20,7 +20,7 @@ from .._cluster import synchronous
 from .._cluster.lock import HandoverLock
 from .._errors import RelevoError
 from .._server import marker
-from .._server.lsn import format_lsn, parse_lsn
+from .._server.lsn import CURRENT_TIMELINE, format_lsn, parse_lsn
 from .._server.peer import Peer
 from .._server.server import DB_SHUTDOWNED, Server
 from .._server.service import Service
@@ -67,14 +67,54 @@ class Limits:
     silent_standby: float = 5.0
 
 
+@dataclass(frozen=True)
+class Situation:
+    """What the two servers say before a hand-over.
+
+    ``sender_state``: of the primary's connection to the candidate, empty where there is none. ``synchronous``: why the
+    candidate could not take writes as a primary that needs a synchronous standby, or empty.
+    """
+
+    same_cluster: bool = True
+    replay_paused: bool = False
+    apply_delay_ms: int = 0
+    restore_command: str = ""
+    oldest_query_s: int = 0
+    sender_state: str = "streaming"
+    synchronous: str = ""
+
+
+def obstacles(situation: Situation, candidate: str, primary: str, long_query: int) -> list[str]:
+    """Why ``candidate`` could not take over inside the window, all reasons at once; none when it can.
+
+    ``long_query``: seconds that a query on the candidate may have been running.
+    """
+    found = [
+        (not situation.same_cluster, f"{candidate} belongs to another cluster"),
+        (situation.replay_paused, f"replay is paused on {candidate} (SELECT pg_wal_replay_resume())"),
+        (situation.apply_delay_ms != 0, f"{candidate} replays with a delay (recovery_min_apply_delay)"),
+        (
+            bool(situation.restore_command),
+            f"{candidate} still restores from the repository (restore_command is set: run rejoin.yml)",
+        ),
+        (
+            situation.oldest_query_s > long_query,
+            f"a query on {candidate} has run for {situation.oldest_query_s} s and may hold replay back",
+        ),
+        (bool(situation.synchronous), situation.synchronous),
+        (situation.sender_state != "streaming", f"{candidate} does not stream from {primary}"),
+    ]
+    return [text for holds, text in found if holds]
+
+
 @dataclass
 class Switchover:
-    """One hand-over from the primary on this node (``own``) to ``candidate``."""
+    """One hand-over from the primary on this node (``local``) to ``candidate``."""
 
-    own: Peer
+    local: Peer
     candidate: Peer
     nodes: list[Peer]
-    by: str
+    requested_by: str
     service: Service
     server: Server = field(default_factory=Server)
     credentials: Credentials = field(default_factory=Credentials)
@@ -83,8 +123,8 @@ class Switchover:
 
     def run(self) -> dict[str, Any]:
         """Hand over and return what happened; a ``RelevoError`` before the promotion means that nothing has changed."""
-        lock = HandoverLock(f"switchover to {self.candidate.name} by {self.by}", self.credentials)
-        lock.take(self.own.name, self.nodes, {self.own.name, self.candidate.name})
+        lock = HandoverLock(f"switchover to {self.candidate.name} by {self.requested_by}", self.credentials)
+        lock.take(self.local.name, self.nodes, {self.local.name, self.candidate.name})
         try:
             candidate = lock.sessions[self.candidate.name]
             with Session.local(application_name="relevo switchover", timeout=30) as primary:
@@ -111,37 +151,34 @@ class Switchover:
 
     def check(self, primary: Session, candidate: Session) -> int:
         """Refuse what would fail inside the window; returns the primary's timeline."""
-        if primary.flag("SELECT pg_is_in_recovery()"):
-            raise RelevoError(f"{self.own.name} is a standby by now. Nothing was changed; run this again.")
         name = self.candidate.name
-        state = self._standby_state(candidate)
-        problems = []
-        if primary.value("SELECT system_identifier::text FROM pg_control_system()") != state["system_identifier"]:
-            problems.append(f"{name} belongs to another cluster")
-        if state["paused"] == "t":
-            problems.append(f"replay is paused on {name} (SELECT pg_wal_replay_resume())")
-        if state["apply_delay"] != "0":
-            problems.append(f"{name} replays with a delay (recovery_min_apply_delay)")
-        if state["restore_command"]:
-            problems.append(f"{name} still restores from the repository (restore_command is set: run rejoin.yml)")
-        if int(state["oldest_query_s"]) > self.limits.long_query:
-            problems.append(f"a query on {name} has run for {state['oldest_query_s']} s and may hold replay back")
-        problems += filter(None, [synchronous.obstacle(candidate, name)])
-        sender = next((row for row in primary.query(SENDERS) if row["application_name"] == name), None)
-        if sender is None or sender["state"] != "streaming":
-            problems.append(f"{name} does not stream from {self.own.name}")
-        if problems:
-            raise RelevoError(f"{name} cannot take over: {'; '.join(problems)}. Nothing was changed.")
+        if primary.flag("SELECT pg_is_in_recovery()"):
+            raise RelevoError(f"{self.local.name} is a standby by now. Nothing was changed; run this again.")
+        if not candidate.flag("SELECT pg_is_in_recovery()"):
+            raise RelevoError(f"{name} is not a standby: it takes writes. Nothing was changed.")
+        found = obstacles(self._situation(primary, candidate), name, self.local.name, self.limits.long_query)
+        if found:
+            raise RelevoError(f"{name} cannot take over: {'; '.join(found)}. Nothing was changed.")
         for slot in primary.query(
             "SELECT slot_name FROM pg_replication_slots WHERE slot_type = 'logical' AND NOT failover"
         ):
-            self.warnings.append(f"The logical slot {slot['slot_name']} stays behind on {self.own.name}.")
-        return int(primary.value("SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"))
+            self.warnings.append(f"The logical slot {slot['slot_name']} stays behind on {self.local.name}.")
+        return int(primary.value(f"SELECT {CURRENT_TIMELINE}"))
 
-    def _standby_state(self, candidate: Session) -> dict[str, Any]:
-        if not candidate.flag("SELECT pg_is_in_recovery()"):
-            raise RelevoError(f"{self.candidate.name} is no standby: it takes writes. Nothing was changed.")
-        return candidate.query(STANDBY_STATE)[0]
+    def _situation(self, primary: Session, candidate: Session) -> Situation:
+        name = self.candidate.name
+        state = candidate.query(STANDBY_STATE)[0]
+        identifier = primary.value("SELECT system_identifier::text FROM pg_control_system()")
+        sender = next((row for row in primary.query(SENDERS) if row["application_name"] == name), None)
+        return Situation(
+            same_cluster=identifier == state["system_identifier"],
+            replay_paused=state["paused"] == "t",
+            apply_delay_ms=int(state["apply_delay"]),
+            restore_command=state["restore_command"] or "",
+            oldest_query_s=int(state["oldest_query_s"]),
+            sender_state=sender["state"] if sender else "",
+            synchronous=synchronous.obstacle(candidate, name) or "",
+        )
 
     def prepare(self, primary: Session, candidate: Session) -> None:
         """Slots for the coming standbys, little left to write and to send at the stop, and a candidate close behind."""
@@ -168,7 +205,7 @@ class Switchover:
 
         limits = self.limits
         wait_until(
-            lambda: within(limits.max_lag), f"{self.candidate.name} to catch up with {self.own.name}", limits.catch_up
+            lambda: within(limits.max_lag), f"{self.candidate.name} to catch up with {self.local.name}", limits.catch_up
         )
         # A busy primary may never be closer than this.
         patience = time.monotonic() + limits.settle
@@ -182,8 +219,8 @@ class Switchover:
         marker.write(
             marker.Marker.now(
                 "fence",
-                node=self.own.name,
-                by=self.by,
+                node=self.local.name,
+                by=self.requested_by,
                 successor=self.candidate.name,
                 timeline=timeline,
                 reason="planned hand-over",
@@ -204,7 +241,7 @@ class Switchover:
             self._relax(candidate)
             raise RelevoError(
                 f"The hand-over to {self.candidate.name} was aborted: {error.message} "
-                f"{self.own.name} takes writes again; nothing has changed."
+                f"{self.local.name} takes writes again; nothing has changed."
             ) from error
         self._promote(candidate)
         ended = time.monotonic()
@@ -227,7 +264,7 @@ class Switchover:
             if state == DB_SHUTDOWNED and self.server.quick_state() == (state, lsn):
                 return lsn
             if time.monotonic() > deadline:
-                raise RelevoError(f"{self.own.name} did not stop within {self.limits.window:g} s.")
+                raise RelevoError(f"{self.local.name} did not stop within {self.limits.window:g} s.")
             time.sleep(POLL)
 
     def _wait_replayed(self, candidate: Session, checkpoint: int, deadline: float) -> None:
@@ -263,7 +300,7 @@ class Switchover:
             time.sleep(POLL)
         raise RelevoError(
             f"{self.candidate.name} was asked to take over and has not answered for {self.limits.promotion:g} s. "
-            f"{self.own.name} stays stopped and fenced, since the promotion may have happened. "
+            f"{self.local.name} stays stopped and fenced, since the promotion may have happened. "
             "Look at the candidate, then run this again: it goes on from what it finds."
         )
 
@@ -271,7 +308,7 @@ class Switchover:
         """Make the old primary take writes again: nobody was promoted, and this process knows it."""
         self.server.signal_postmaster(signal.SIGQUIT)
         wait_until(
-            lambda: self.server.postmaster_pid() is None, f"the server of {self.own.name} to end", 10, interval=0.01
+            lambda: self.server.postmaster_pid() is None, f"the server of {self.local.name} to end", 10, interval=0.01
         )
         marker.remove("fence")
         marker.write_start_pass()
@@ -301,14 +338,15 @@ class Switchover:
             if time.monotonic() > deadline:
                 self.server.signal_postmaster(signal.SIGQUIT)
                 self.warnings.append(
-                    f"The archiver of {self.own.name} had not finished after {self.limits.archiver:g} s and was ended."
+                    f"The archiver of {self.local.name} had not finished after {self.limits.archiver:g} s and was "
+                    "ended."
                 )
                 deadline += 10
             time.sleep(0.05)
 
 
 def look_for_wal_often(candidate: Session) -> None:
-    """Else a candidate whose sender has just ended may sleep before it notices the request to promote."""
+    """Otherwise a candidate whose sender has just ended may sleep before it notices the request to promote."""
     candidate.query("ALTER SYSTEM SET wal_retrieve_retry_interval = '5ms'")
     candidate.query("SELECT pg_reload_conf()")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,9 +32,24 @@ LEFT_OUT = ("/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/man/*")
 TIMED_OUT = 124
 
 
-def find(client: Any, name: str, fallback: str) -> str | None:
+@dataclass(frozen=True)
+class BaseImage:
+    """What is wanted: ``name``, which can be pulled, or ``fallback``, made of Debian's ``suite`` in ``directory``.
+
+    The timeouts are seconds.
+    """
+
+    name: str
+    fallback: str
+    suite: str
+    directory: Path
+    pull_timeout: float = 300
+    bootstrap_timeout: float = 900
+
+
+def find(client: Any, wanted: BaseImage) -> str | None:
     """The image to build on, when one is there already."""
-    for image in (name, fallback):
+    for image in (wanted.name, wanted.fallback):
         with engine_errors(f"Inspecting the image {image}"):
             try:
                 client.api.inspect_image(image)
@@ -60,8 +76,8 @@ def pull(client: Any, name: str, timeout: float) -> str:
     return ""
 
 
-def bootstrap(client: Any, name: str, suite: str, directory: Path, timeout: float, pull_error: str) -> None:
-    """Make a minimal Debian and import it.
+def bootstrap(client: Any, wanted: BaseImage, pull_error: str) -> None:
+    """Make a minimal Debian and import it; ``pull_error`` says why it could not be pulled.
 
     The image gets its name when the engine has all of it, so one that was cut off is never used.
     """
@@ -71,11 +87,12 @@ def bootstrap(client: Any, name: str, suite: str, directory: Path, timeout: floa
             f"{reason}, and mmdebstrap is not there to make one. Install the package mmdebstrap, or set "
             "docker_nodes_base_image to an image of Debian that this engine can have."
         )
-    archive = directory / "base.tar"
+    archive, timeout = wanted.directory / "base.tar", wanted.bootstrap_timeout
     # timeout(1) ends the processes that mmdebstrap started too, and lets it clean up.
     limit = ["timeout", "--kill-after=30", f"{timeout:g}"]
     leave_out = [f"--dpkgopt=path-exclude={path}" for path in LEFT_OUT]
-    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={INCLUDE}", *leave_out, suite, str(archive)]
+    make = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={INCLUDE}", *leave_out]
+    command = [*make, wanted.suite, str(archive)]
     done = subprocess.run([*limit, *command], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode == TIMED_OUT:
         raise RelevoError(f"{reason}, and mmdebstrap has not ended within {timeout:g} s. Look at the network.")
@@ -84,21 +101,19 @@ def bootstrap(client: Any, name: str, suite: str, directory: Path, timeout: floa
             f"{reason}, and mmdebstrap failed with status {done.returncode}. Its last lines are below.",
             stderr=done.stderr[-2000:],
         )
-    repository, tag = docker.utils.parse_repository_tag(name)
-    with engine_errors(f"Importing the image {name}"):
+    repository, tag = docker.utils.parse_repository_tag(wanted.fallback)
+    with engine_errors(f"Importing the image {wanted.fallback}"):
         client.api.import_image_from_file(str(archive), repository=repository, tag=tag)
-        client.api.inspect_image(name)
+        client.api.inspect_image(wanted.fallback)
 
 
-def provide(
-    client: Any, name: str, fallback: str, suite: str, directory: Path, pull_timeout: float, bootstrap_timeout: float
-) -> tuple[str, How]:
+def provide(client: Any, wanted: BaseImage) -> tuple[str, How]:
     """Return the image to build on and how it came to be there."""
-    present = find(client, name, fallback)
+    present = find(client, wanted)
     if present is not None:
         return present, "present"
-    pull_error = pull(client, name, pull_timeout)
+    pull_error = pull(client, wanted.name, wanted.pull_timeout)
     if not pull_error:
-        return name, "pulled"
-    bootstrap(client, fallback, suite, directory, bootstrap_timeout, pull_error)
-    return fallback, "bootstrapped"
+        return wanted.name, "pulled"
+    bootstrap(client, wanted, pull_error)
+    return wanted.fallback, "bootstrapped"

@@ -21,14 +21,13 @@ from typing import Literal, Protocol
 from .. import _names
 from .._errors import RelevoError
 from .._server import abandoned_timelines
-from .._server.lsn import segment_name, segment_start
+from .._server.lsn import SEGMENT, history_name, segment_name, segment_start
 
 SALVAGE_DIRECTORY = f"{_names.MARKER_DIR}/salvage"
 MARKER_PATH = f"{_names.MARKER_DIR}/fence.json"
 
 Status = Literal["running", "paused", "restarting", "stopped", "missing", "unknown"]
 
-_SEGMENT = re.compile(r"[0-9A-F]{24}")
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # XLogLongPageHeaderData of src/include/access/xlog_internal.h: magic, info, timeline, page address, length of the
 # rest of a record, padding, system identifier, segment size, block size.
@@ -147,7 +146,7 @@ class WalRange:
 
     def __post_init__(self) -> None:
         for name in (*self.names, self.first or "0" * 24):
-            if not _SEGMENT.fullmatch(name):
+            if not SEGMENT.fullmatch(name):
                 raise RelevoError(f"{name!r} is not the name of a WAL segment. Give 24 upper-case hexadecimal digits.")
 
     def start(self, source: Node) -> list[str]:
@@ -156,7 +155,7 @@ class WalRange:
             return list(self.names) or [str(self.first)]
         prefix = f"{self.timeline or 0:08X}"
         names = source.list_directory(source.wal_directory())
-        return [name for name in names if _SEGMENT.fullmatch(name) and name.startswith(prefix)][:1]
+        return [name for name in names if SEGMENT.fullmatch(name) and name.startswith(prefix)][:1]
 
 
 def copy_wal(source: Node, target: Node, run_id: str, wanted: WalRange) -> WalCopy:
@@ -203,6 +202,14 @@ def copy_wal(source: Node, target: Node, run_id: str, wanted: WalRange) -> WalCo
     return done
 
 
+def ensure_marker(node: Node, text: str) -> bool:
+    """Write the fence marker onto a node's disk; returns whether that changed anything."""
+    if node.read_marker() == text:
+        return False
+    node.write_marker(text)
+    return True
+
+
 def newer_timeline(source: Node, timeline: int) -> int:
     """The newest timeline after ``timeline`` of which a node's ``pg_wal`` has the history; 0 when it has none.
 
@@ -210,7 +217,7 @@ def newer_timeline(source: Node, timeline: int) -> int:
     """
     newest, number, directory = 0, timeline + 1, source.wal_directory()
     while True:
-        with source.read_file(f"{directory}/{number:08X}.history") as stream:
+        with source.read_file(f"{directory}/{history_name(number)}") as stream:
             if stream is None:
                 return newest
             text = b"".join(stream.chunks).decode(errors="replace")

@@ -12,24 +12,23 @@ import os
 import pwd
 import re
 import shutil
-import signal
-import subprocess
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .. import _names
+from .. import _names, _process
+from .._durable import sync_directory, write_file
 from .._errors import RelevoError
+from .._repository.archive import push
+from .._repository.command import restore_command
+from .._repository.pgbackrest import PgBackRest
 from .._server import marker
-from .._server.server import Server, primary_conninfo, run_as_postgres, sync_directory, write_file
+from .._server.lsn import SEGMENT, history_name
+from .._server.server import Server, primary_conninfo
 from .._server.session import Session
 from .._wait import wait_until
 from .plan import Method, Request, Situation, Source
 
-SEGMENT = re.compile(r"[0-9A-F]{24}(\.partial)?")
-#: pgBackRest's exit code for "the archive holds this file with another content".
-EXIT_DUPLICATE = 45
 #: A line of progress, the same of pg_rewind and pg_basebackup: "52132/1048576 kB (4%)".
 PROGRESS = re.compile(r"^\s*(\d+)/\d+ kB \(\d+%\).*$", re.MULTILINE)
 
@@ -42,9 +41,13 @@ def connection(request: Request, user: str, dbname: str) -> str:
     )
 
 
-def restore_command(stanza: str) -> str:
-    # Asynchronous archive-get has a race at a switch of timelines (pgBackRest issue 2423, fixed in 2.59).
-    return f'pgbackrest --stanza={stanza} --no-archive-async archive-get %f "%p"'
+def standby_settings(request: Request, restore: bool = False) -> tuple[str, str, str]:
+    """primary_conninfo, primary_slot_name and restore_command; ``restore``: to fetch what the primary no longer has."""
+    return (
+        primary_conninfo(request.primary, request.node),
+        _names.slot_name(request.node),
+        restore_command(request.stanza) if restore else "",
+    )
 
 
 def base_backup_command(request: Request, target: Path, bin_directory: Path) -> list[str]:
@@ -75,35 +78,6 @@ def last_words(output: str) -> str:
     return " ".join(lines[-3:]) or "no message"
 
 
-def run_long(command: list[str], timeout: float, lock: int) -> str:
-    """Run a copy as postgres. It inherits the ``lock`` file, by which the next rejoin finds one that was left."""
-    account = pwd.getpwnam("postgres")
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        env={"PATH": "/usr/bin:/bin", "HOME": account.pw_dir, "LC_ALL": "C.UTF-8"},
-        cwd="/",
-        user=account.pw_uid,
-        group=account.pw_gid,
-        extra_groups=os.getgrouplist("postgres", account.pw_gid),
-        start_new_session=True,
-        pass_fds=(lock,),
-    ) as process:
-        try:
-            output = process.communicate(timeout=timeout)[0]
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            raise RelevoError(f"{Path(command[0]).name} did not end within {timeout:g} s.") from None
-    if process.returncode:
-        raise RelevoError(f"{Path(command[0]).name} failed with {process.returncode}: {last_words(output)}")
-    return output
-
-
 @dataclass
 class Copier:
     """Prepares the stopped server of this node; afterwards its next start is one as a standby of the primary."""
@@ -127,14 +101,7 @@ class Copier:
 
     def configure(self, restore: bool) -> bool:
         """Say whom to follow; ``restore``: fetch from the archive what the primary no longer has."""
-        return self.server.write_replication_conf(*self.settings(restore))
-
-    def settings(self, restore: bool) -> tuple[str, str, str]:
-        return (
-            primary_conninfo(self.request.primary, self.request.node),
-            _names.slot_name(self.request.node),
-            restore_command(self.request.stanza) if restore else "",
-        )
+        return self.server.write_replication_conf(*standby_settings(self.request, restore))
 
     @property
     def unfinished(self) -> Path:
@@ -149,7 +116,7 @@ class Copier:
         for timeline in range(situation.timeline + 1, self.source.timeline + 1):
             text = self.read_history(timeline)
             if text is not None:
-                write_file(self.server.pgdata / "pg_wal" / f"{timeline:08X}.history", text)
+                write_file(self.server.pgdata / "pg_wal" / history_name(timeline), text)
         self._become_standby(restore=False)
 
     def _rewind(self, situation: Situation) -> None:
@@ -180,11 +147,12 @@ class Copier:
     def _remove_foreign_wal(self) -> None:
         """pg_rewind keeps this node's own segments since the fork, which belong to nobody's history any more.
 
-        A newer timeline in their names would pass for the one that this node follows (see ``topology.PROBE``).
+        A newer timeline in their names would pass for the one that this node follows (see ``probe.PROBE``).
         """
         wal = self.server.pgdata / "pg_wal"
         for segment in wal.iterdir():
-            if SEGMENT.fullmatch(segment.name) and int(segment.name[:8], 16) not in self.source.timelines:
+            name = segment.name.removesuffix(".partial")
+            if SEGMENT.fullmatch(name) and int(name[:8], 16) not in self.source.timelines:
                 segment.unlink()
                 for mark in (wal / "archive_status").glob(f"{segment.name}.*"):
                     mark.unlink()
@@ -194,10 +162,7 @@ class Copier:
         self.server.remove_stale_lock_files()
         if not self.server.pgdata.is_dir():
             self._make_empty(self.server.pgdata)
-        stanza = f"--stanza={self.request.stanza}"
-        quiet = ["--log-level-console=off", "--log-level-stderr=error"]
-        command = ["pgbackrest", stanza, *quiet, "--delta", "--type=standby", "restore"]
-        self._copy(command)
+        self._copy(PgBackRest(self.request.stanza).line("restore", "--delta", "--type=standby", level="error"))
         found = self.server.control_data().system_identifier
         if found != self.source.system_identifier:
             raise RelevoError(f"The newest backup in the repository is of another cluster (system identifier {found}).")
@@ -227,9 +192,12 @@ class Copier:
     # --- what they share -----------------------------------------------------------------------------------------
 
     def _copy(self, command: list[str]) -> None:
-        started = time.monotonic()
-        self.copied = copied_bytes(run_long(command, self.request.copy_timeout, self.lock))
-        self.copy_seconds = round(time.monotonic() - started, 2)
+        done = _process.run_with_lock(command, self.request.copy_timeout, self.lock)
+        if done.returncode:
+            said = last_words(done.stdout)
+            raise RelevoError(f"{Path(command[0]).name} failed with {done.returncode}: {said}")
+        self.copied = copied_bytes(done.stdout)
+        self.copy_seconds = round(done.seconds, 2)
 
     def _forbid_start(self, method: Method) -> None:
         request = self.request
@@ -287,7 +255,7 @@ def push_unarchived(server: Server, stanza: str, timelines: set[int], deadline: 
     lead every later restore onto it, and away from the primary.
     """
     wal = server.pgdata / "pg_wal"
-    done = Archived()
+    done, pgbackrest = Archived(), PgBackRest(stanza)
     for ready in sorted((wal / "archive_status").glob("*.ready")):
         name = ready.name.removesuffix(".ready")
         if not (wal / name).exists():
@@ -295,13 +263,8 @@ def push_unarchived(server: Server, stanza: str, timelines: set[int], deadline: 
         if int(name[:8], 16) not in timelines:
             done.foreign.append(name)
             continue
-        command = ["pgbackrest", f"--stanza={stanza}", "--no-archive-async", "--log-level-console=off"]
-        called = run_as_postgres(
-            [*command, "--log-level-stderr=error", "archive-push", str(wal / name)], timeout=deadline
-        )
-        if called.returncode not in (0, EXIT_DUPLICATE):
-            raise RelevoError(f"{name} could not be archived: {called.stderr.strip() or f'exit {called.returncode}'}")
+        kept = push(pgbackrest, wal / name, deadline)
         # The archive keeps its own version of a file that it holds with another content.
-        (done.pushed if called.returncode == 0 else done.different).append(name)
+        (done.pushed if kept else done.different).append(name)
         ready.rename(ready.with_name(f"{name}.done"))
     return done

@@ -21,7 +21,10 @@ ENDLESS = 1 << 64
 
 @dataclass(frozen=True)
 class Request:
-    """What the caller wants; ``timeout`` counts seconds without progress, ``copy_timeout`` those of one copy."""
+    """What the caller wants; ``timeout`` counts seconds without progress, ``copy_timeout`` those of one copy.
+
+    ``siblings`` are the names of the cluster's nodes, whose slots a standby has no use for.
+    """
 
     node: str
     primary: Peer
@@ -32,6 +35,12 @@ class Request:
     discard_unarchived: bool = False
     timeout: float = 60.0
     copy_timeout: float = 6 * 3600.0
+    siblings: tuple[str, ...] = ()
+
+    def validate(self) -> None:
+        """Raise ``RelevoError`` for what cannot be wanted."""
+        if self.node == self.primary.name:
+            raise RelevoError(f"{self.node} cannot follow itself. Name the primary that it is to follow.")
 
 
 @dataclass(frozen=True)

@@ -1,49 +1,39 @@
 # Copyright (c) The Relevo authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make this node a standby of the primary: look, decide (``_rejoin_plan``), act (``_rejoin_methods``), wait.
+"""Make this node a standby of the primary: look (``observe``), decide (``plan``), act (``methods``), wait.
 
 Every step changes nothing when it has been done, so a run that was cut off is finished by the next one.
 """
 
 from __future__ import annotations
 
-import json
-import re
 import shutil
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from .. import _names
 from .._cluster import synchronous
 from .._cluster.lock import lock_holder
-from .._cluster.topology import PROBE, NodeState, probe
+from .._cluster.topology import NodeState
 from .._errors import RelevoError
-from .._repository.fence_record import withdraw_record
+from .._repository.fence_record import FenceRecord, RepositoryReader
 from .._server import marker
-from .._server.guard_config import GUARD_CONFIG, GuardConfig
-from .._server.lsn import parse_history, parse_lsn
 from .._server.server import Server
 from .._server.service import Service
 from .._server.session import Credentials, Session, SessionError
 from .._wait import wait_until
 from .lock import alone
 from .methods import Copier, push_unarchived
-from .plan import Plan, Request, Role, Situation, Source, decide, methods_when_stopped
+from .observe import POLL, Observer
+from .plan import Plan, Request, Situation, Source, decide, methods_when_stopped
 
-LOG_DIR = Path("/var/lib/postgresql/log")
-POLL = 0.1
 #: Seconds without streaming after which the archive is asked for what the primary may no longer have.
 PATIENCE = 10.0
-
-
-def _read_text(path: Path) -> str | None:
-    return path.read_text(errors="replace") if path.exists() else None
 
 
 @dataclass
@@ -55,34 +45,35 @@ class Rejoin:
     server: Server = field(default_factory=Server)
     credentials: Credentials = field(default_factory=Credentials)
     actions: list[str] = field(default_factory=list)
+    #: The methods that were tried and failed, with the reason.
     failures: list[dict[str, str]] = field(default_factory=list)
+    #: What did not go as it should, and did not prevent the rejoin.
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def observer(self) -> Observer:
+        return Observer(self.request, self.server, self.credentials)
 
     def run(self, check_mode: bool = False) -> dict[str, Any]:
         """Do it, or in check mode say what would be done. Returns what the module returns."""
         started = time.monotonic()
-        if self.request.node == self.request.primary.name:
-            raise RelevoError(f"{self.request.node} cannot follow itself. Name the primary that it is to follow.")
-        if check_mode:
-            source = self._source()
-            copier = Copier(self.request, source, self._history_text, lock=-1, server=self.server)
-            before = self._observe(copier)
-            method = self._forecast(copier, decide(self.request, before, source))
-        else:
-            with alone(_names.MARKER_DIR) as lock, self._role_stays() as session:
-                # The lock first: only then what is seen of the primary stays true.
-                source = self._source()
-                copier = Copier(self.request, source, self._history_text, lock, self.server)
-                before = self._observe(copier)
-                plan = decide(self.request, before, source)
-                self._ensure_slot(session)
-                method = self._act(copier, before, plan)
+        self.request.validate()
+        with self._alone(check_mode) as (lock, session):
+            # The locks first: only then what is seen of the primary stays true.
+            source = self.observer.source()
+            copier = Copier(self.request, source, self.observer.history_text, lock, self.server)
+            before = self.observer.situation()
+            plan = decide(self.request, before, source)
+            method = self._act(session, copier, before, plan) if session else self._forecast(copier, plan)
         return {
             "changed": bool(self.actions),
             "method": method,
             "primary": self.request.primary.name,
             "timeline": source.timeline,
             "actions": self.actions,
+            "withdraw_record": self.request.repository and self._record_stands(),
             "failures": self.failures,
+            "notices": self.warnings,
             "seconds": round(time.monotonic() - started, 2),
             "copy_seconds": copier.copy_seconds,
             "copied_bytes": copier.copied,
@@ -94,6 +85,15 @@ class Rejoin:
         return f"{wanted}\n"
 
     # --- nobody else meanwhile -----------------------------------------------------------------------------------
+
+    @contextmanager
+    def _alone(self, check_mode: bool) -> Iterator[tuple[int, Session | None]]:
+        """The node's lock, and a session that holds the primary's. A forecast needs neither: it gets no session."""
+        if check_mode:
+            yield -1, None
+            return
+        with alone(_names.MARKER_DIR) as lock, self._role_stays() as session:
+            yield lock, session
 
     @contextmanager
     def _role_stays(self) -> Iterator[Session]:
@@ -114,109 +114,6 @@ class Rejoin:
                 )
             yield session
 
-    # --- looking -------------------------------------------------------------------------------------------------
-
-    def _source(self) -> Source:
-        primary = self.request.primary
-        state = probe([primary], 5, self.credentials)[0]
-        if not state.reachable:
-            raise RelevoError(
-                f"The primary cannot be asked ({state.error}). Nothing was changed; start {primary.name}."
-            )
-        if not state.is_primary:
-            raise RelevoError(
-                f"{primary.name} is a standby, so nobody can follow it. Nothing was changed; see status.yml."
-            )
-        history = self._history_text(state.timeline) if state.timeline > 1 else None
-        return Source(state.system_identifier or "", state.timeline, tuple(parse_history(history or "")))
-
-    def _history_text(self, timeline: int) -> str | None:
-        """A history file of the primary; None when it has none of that name."""
-        path = f"pg_wal/{timeline:08X}.history"
-        try:
-            with Session.remote(
-                self.request.primary, _names.REWIND_ROLE, self.credentials, dbname="postgres", timeout=10
-            ) as session:
-                text = session.value("SELECT convert_from(pg_read_binary_file($1), 'UTF8')", (path,))
-        except SessionError as error:
-            if error.sqlstate == "58P01":  # undefined_file
-                return None
-            raise RelevoError(
-                f"The primary's history cannot be read ({error.message}). Nothing was changed; run site.yml, which "
-                f"gives {_names.REWIND_ROLE} what it needs."
-            ) from error
-        return str(text)
-
-    def _observe(self, copier: Copier) -> Situation:
-        """What this node's disk and, if it runs, its server say."""
-        rejoin = marker.read("rejoin")
-        values: dict[str, Any] = {"cut_off": (rejoin.reason or "an unknown method") if rejoin else ""}
-        if not self.server.initialised:
-            return Situation(initialised=False, **values)
-        try:
-            control = self.server.control_data()
-        except RelevoError:
-            # A restore writes the control file last.
-            if rejoin:
-                return Situation(**values)
-            raise
-        timeline = max(control.timeline, control.min_recovery_timeline)
-        values |= {
-            "system_identifier": control.system_identifier,
-            "state": control.state,
-            "timeline": timeline,
-            "end": max(parse_lsn(control.min_recovery_lsn), parse_lsn(control.checkpoint_lsn)),
-            "standby_signal": self.server.is_standby_configured,
-            "backup_label": (self.server.pgdata / "backup_label").exists(),
-            "configured": self.server.replication_conf_is(*copier.settings(restore=False)),
-        }
-        values |= self._observe_running()
-        own = _read_text(self.server.pgdata / "pg_wal" / f"{values['timeline']:08X}.history")
-        return Situation(**values, forks=tuple(parse_history(own or "")))
-
-    def _observe_running(self) -> dict[str, Any]:
-        if self.server.postmaster_pid() is None:
-            return {"role": "down"}
-        data = self._ask_local(patience=5)
-        if data is None:
-            role: Role = "starting" if self.server.is_standby_configured else "primary"
-            return {"role": role}
-        state = NodeState(self.request.primary, data)
-        return {
-            "role": "standby" if state.is_standby else "primary",
-            "timeline": state.timeline,
-            "end": state.position,
-            "streams": self._streams(data),
-        }
-
-    def _ask_local(self, patience: float = 0.0) -> dict[str, Any] | None:
-        """The probe's answer of this node's server; None while it takes no connections."""
-        deadline = time.monotonic() + patience
-        while True:
-            try:
-                with Session.local(application_name="relevo rejoin", timeout=3) as session:
-                    answer: dict[str, Any] = json.loads(session.value(PROBE))
-                    return answer
-            except SessionError:
-                if time.monotonic() >= deadline:
-                    return None
-                time.sleep(POLL)
-
-    def _streams(self, data: dict[str, Any]) -> bool:
-        """Whether WAL flows. The receiver alone says "streaming" also while it is about to be turned away."""
-        receiver = data.get("receiver") or {}
-        return (
-            receiver.get("status") == "streaming"
-            and receiver.get("host") == self.request.primary.host
-            and receiver.get("port") == self.request.primary.port
-            and receiver.get("slot") == _names.slot_name(self.request.node)
-            and self._primary_sends()
-        )
-
-    def _primary_sends(self) -> bool:
-        senders = (probe([self.request.primary], 5, self.credentials)[0].data or {}).get("senders") or []
-        return any(sender["name"] == self.request.node and sender["state"] == "streaming" for sender in senders)
-
     # --- acting --------------------------------------------------------------------------------------------------
 
     def _forecast(self, copier: Copier, plan: Plan) -> str:
@@ -229,7 +126,8 @@ class Rejoin:
             self.actions.append(f"{plan.first}: {plan.reason}")
         return plan.first
 
-    def _act(self, copier: Copier, situation: Situation, plan: Plan) -> str:
+    def _act(self, session: Session, copier: Copier, situation: Situation, plan: Plan) -> str:
+        self._ensure_slot(session)
         method = plan.first
         if plan.follow:
             method = "follow" if self._follow(copier) else ""
@@ -295,9 +193,9 @@ class Rejoin:
 
     def _rebuild(self, copier: Copier) -> str:
         """Try the methods in order until the node streams; returns the one that did it."""
-        situation = self._observe(copier)
+        situation = self.observer.situation()
         methods = methods_when_stopped(self.request, situation, copier.source)
-        self._archive_own(situation, copier.source)
+        self._archive_unarchived(situation, copier.source)
         for method in methods:
             try:
                 copier.apply(method, situation)
@@ -307,7 +205,7 @@ class Rejoin:
                 self.failures.append({"method": method, "error": error.message})
                 self._stop()
                 # The attempt may have changed what there is to build on.
-                situation = self._observe(copier)
+                situation = self.observer.situation()
             else:
                 self.actions.append(f"made it a standby: {method}")
                 return method
@@ -319,7 +217,7 @@ class Rejoin:
             actions=self.actions,
         )
 
-    def _archive_own(self, situation: Situation, source: Source) -> None:
+    def _archive_unarchived(self, situation: Situation, source: Source) -> None:
         usable = situation.initialised and not situation.cut_off
         if not self.request.repository or not usable or situation.system_identifier != source.system_identifier:
             return
@@ -327,7 +225,7 @@ class Rejoin:
             done = push_unarchived(self.server, self.request.stanza, source.timelines)
         except RelevoError as error:
             if self.request.discard_unarchived:
-                self.failures.append({"method": "archive", "error": error.message})
+                self.warnings.append(error.message)
                 return
             raise RelevoError(
                 f"{error.message} {self.request.node} holds WAL that is nowhere else and that a rejoin would delete. "
@@ -352,48 +250,24 @@ class Rejoin:
         first_pid: int | None = None
         asked_archive = False
         while True:
-            data = self._ask_local()
-            if data and self._streams(data):
+            data = self.observer.ask_local()
+            if data and self.observer.streams(data):
                 return
             pid = self.server.postmaster_pid()
             first_pid = first_pid or pid
             if first_pid and pid != first_pid:
-                raise RelevoError(f"the server ended while it started{self._last_words()}")
+                raise RelevoError(f"the server ended while it started{self.observer.last_words()}")
             now = time.monotonic()
-            current = (NodeState(self.request.primary, data).position if data else 0, self._recovering())
+            current = (NodeState(self.request.primary, data).position if data else 0, self.observer.recovering())
             if current != progress:
                 progress, deadline = current, now + timeout
             if now > deadline:
-                raise RelevoError(f"it has not streamed within {timeout:g} s{self._last_words()}")
+                raise RelevoError(f"it has not streamed within {timeout:g} s{self.observer.last_words()}")
             if self.request.repository and not asked_archive and now - started > PATIENCE:
                 asked_archive = True
                 copier.configure(restore=True)
                 self.server.reload()
             time.sleep(POLL)
-
-    def _recovering(self) -> str:
-        """The title of the startup process, which names the segment that it replays."""
-        pid = self.server.postmaster_pid()
-        children = _read_text(Path(f"/proc/{pid}/task/{pid}/children")) if pid else None
-        for child in (children or "").split():
-            try:
-                title = Path(f"/proc/{child}/cmdline").read_bytes().decode(errors="replace")
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if "startup" in title:
-                return title.strip("\0 ")
-        return ""
-
-    def _last_words(self) -> str:
-        """The last complaint in the server's log."""
-        logs = sorted(LOG_DIR.glob("*.log"), key=lambda path: path.stat().st_mtime)
-        if not logs:
-            return "."
-        with logs[-1].open("rb") as file:
-            file.seek(max(0, logs[-1].stat().st_size - 8192))
-            lines = file.read().decode(errors="replace").splitlines()
-        complaints = [line for line in lines if re.search(r"\b(FATAL|ERROR|PANIC):", line)]
-        return f" ({complaints[-1].strip()})." if complaints else "."
 
     # --- afterwards ----------------------------------------------------------------------------------------------
 
@@ -417,8 +291,6 @@ class Rejoin:
                 for slot in left:
                     session.query("SELECT pg_drop_replication_slot($1)", (slot,))
             self.actions.append(f"dropped the slots {', '.join(left)}")
-        if self.actions and self.request.repository:
-            self._withdraw_record()
 
     def _stale_markers(self) -> list[marker.Kind]:
         kinds: tuple[marker.Kind, ...] = ("rejoin", "fence")
@@ -426,22 +298,19 @@ class Rejoin:
 
     def _left_slots(self) -> list[str]:
         """Unused physical slots of other nodes of the cluster: here they would only keep WAL."""
-        names = {self.request.primary.name}
-        text = _read_text(GUARD_CONFIG)
-        if text is not None:
-            names |= {peer.name for peer in GuardConfig.from_json(text).peers}
-        managed = {_names.slot_name(name) for name in names - {self.request.node}}
-        slots = (self._ask_local() or {}).get("slots") or []
+        others = {self.request.primary.name, *self.request.siblings} - {self.request.node}
+        managed = {_names.slot_name(name) for name in others}
+        slots = (self.observer.ask_local() or {}).get("slots") or []
         return [s["name"] for s in slots if s["type"] == "physical" and not s["active"] and s["name"] in managed]
 
-    def _withdraw_record(self) -> None:
-        """Empty the fence record that the repository host may keep for this node.
+    def _record_stands(self) -> bool:
+        """Whether the repository holds a record that this node was fenced. The repository host withdraws it afterwards.
 
-        It could not harm the standby, and it is void once this node is promoted again, so a repository that does not
-        answer is not a failure here.
+        It could not harm the standby, so a repository that does not answer is no failure here.
         """
         try:
-            if withdraw_record(self.request.stanza, self.request.node):
-                self.actions.append("withdrew the fence record on the repository host")
+            return FenceRecord(self.request.node).read(RepositoryReader(self.request.stanza)) is not None
         except RelevoError as error:
-            self.failures.append({"method": "fence record", "error": error.message})
+            self.warnings.append(f"Whether a record of its fence stands could not be asked: {error.message}")
+            # To withdraw one that is not there does no harm.
+            return True

@@ -8,12 +8,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from .._errors import RelevoError
+from .._server.lsn import SEGMENT, history_name
 from .pgbackrest import PgBackRest
 
-_SEGMENT = re.compile(r"^([0-9A-F]{24})-[0-9a-f]{40}(?:\.\w+)?$")
+#: A segment, its checksum, and how it is compressed.
+_SEGMENT = re.compile(rf"^({SEGMENT.pattern})-[0-9a-f]{{40}}(?:\.\w+)?$")
 _TIMELINE_NAME = re.compile(r"^([0-9A-F]{8})(?:[0-9A-F]{8}|\.history)$")
 _ARCHIVE_ID = re.compile(r"^\d+(?:\.\d+)?-(\d+)$")
+#: pgBackRest's exit code for "the archive holds this file with another content".
+EXIT_DUPLICATE = 45
 
 
 @dataclass
@@ -53,7 +59,19 @@ class Archive:
 
     def history(self, timeline: int) -> str | None:
         """The text of a timeline's history file; None when it is not in the archive."""
-        return self.pgbackrest.content(f"{self.path}/{timeline:08X}.history", self.timeout)
+        return self.pgbackrest.get(f"{self.path}/{history_name(timeline)}", self.timeout)
+
+
+def push(pgbackrest: PgBackRest, path: Path, timeout: float) -> bool:
+    """Archive a segment or a history file; False where the archive holds it with another content, which it keeps.
+
+    Not asynchronously: that pushes what the server has marked as ready, and waits for a file that has no such mark.
+    """
+    called = pgbackrest.try_run("archive-push", "--no-archive-async", words=[str(path)], timeout=timeout, level="error")
+    if called.returncode not in (0, EXIT_DUPLICATE):
+        reason = called.stderr.strip().rstrip(".") or f"exit {called.returncode}"
+        raise RelevoError(f"{path.name} could not be archived: {reason}.")
+    return called.returncode == 0
 
 
 def newest_archived_timeline(pgbackrest: PgBackRest, timeout: float = 10) -> int:

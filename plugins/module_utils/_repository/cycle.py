@@ -200,26 +200,30 @@ def _steps(
     return cycle, steps
 
 
-def plan(
-    backups: Sequence[Mapping[str, Any]],
-    requested: str | int,
-    days: Days,
-    now: datetime.datetime,
-    notes: Mapping[str, str] | None = None,
-    force: bool = False,
-    only_first: bool = False,
-    rest: datetime.timedelta = datetime.timedelta(hours=6),
-) -> Plan:
-    """Decide what a run does.
+@dataclass(frozen=True)
+class CycleRequest:
+    """What a run is asked for: ``day``, a number of ``days`` or ``auto``.
 
-    ``now`` bears the time zone of the repository host, whose dates count. ``notes`` are the annotations that do not
-    depend on the cycle. ``force`` goes on although a day was begun and finished on this date, or ended within
-    ``rest``. ``only_first`` is for provisioning: nothing is done unless the repository is empty.
+    ``notes`` are the annotations that do not depend on the cycle. ``force`` goes on although a day was begun and
+    finished on this date, or ended within ``rest``. ``only_first`` is for provisioning: nothing is done unless the
+    repository is empty.
     """
-    day = parse_day(requested, days)
+
+    day: str | int
+    days: Days
+    notes: Mapping[str, str] = field(default_factory=dict)
+    force: bool = False
+    only_first: bool = False
+    rest: datetime.timedelta = datetime.timedelta(hours=6)
+
+
+def plan(backups: Sequence[Mapping[str, Any]], request: CycleRequest, now: datetime.datetime) -> Plan:
+    """Decide what a run does; ``now`` bears the time zone of the repository host, whose dates count."""
+    days = request.days
+    day = parse_day(request.day, days)
     done = history(backups)
     last = done[-1] if done else None
-    if only_first and backups:
+    if request.only_first and backups:
         newest = max(backups, key=lambda entry: int(entry["timestamp"]["stop"]))["label"]
         known = last.day if last else 0
         return Plan(known, f"there is a backup already ({newest})", next_day=following(known, days))
@@ -236,11 +240,11 @@ def plan(
         reason = "the repository had no backup of the cycle"
     else:
         day = following(last.day, days)
-        when = last.recent(now, rest)
-        if when and not force:
+        when = last.recent(now, request.rest)
+        if when and not request.force:
             return Plan(last.day, f"day {last.day} was finished {when}", last.cycle, next_day=day)
         reason = f"the last finished day was {last.day}"
-    cycle, steps = _steps(day, first, days, last.cycle if last else "", instant(now), notes or {})
+    cycle, steps = _steps(day, first, days, last.cycle if last else "", instant(now), request.notes)
     return Plan(day, reason, cycle, steps, following(day, days))
 
 

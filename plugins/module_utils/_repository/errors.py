@@ -98,7 +98,7 @@ RULES = (
     Rule(
         r"do not match the database|do not match stanza version|stanza-upgrade",
         "The repository's stanza {stanza} belongs to another database cluster than the one that answers. Check the "
-        "inventory's cluster_name and node_address; after a major upgrade of PostgreSQL run pgbackrest stanza-upgrade.",
+        "inventory's node_cluster and node_address; after a major upgrade of PostgreSQL run pgbackrest stanza-upgrade.",
     ),
     Rule(
         r"stanza-create been performed|unable to load info file|backup\.info.*missing|archive\.info.*missing",

@@ -7,42 +7,35 @@ from __future__ import annotations
 
 import configparser
 import json
-import os
-import pwd
 import re
 import shutil
-import signal
-import subprocess
-import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
+from .. import _process
 from .._errors import RelevoError
 from .._server.lsn import SEGMENT_SIZE
+from .command import CONFIG, RepositoryFiles, command_line
 from .errors import ARCHIVE_TIMEOUT, NOTHING_CHANGED, explain
 
-CONFIG = Path("/etc/pgbackrest/pgbackrest.conf")
-OWNER = "postgres"
 # Codes of the status of a stanza in the output of info (documentation, command info).
 STATUS_OK, STATUS_NO_STANZA, STATUS_NO_BACKUP = 0, 1, 2
+
+#: pgBackRest's own default (documentation, "Repository Path Option").
+DEFAULT_PATH = "/var/lib/pgbackrest"
+#: Kinds of repositories that are directories of the repository host.
+ON_DISK = ("posix", "cifs")
 
 _PG_OPTION = re.compile(r"^pg(\d+)-(.+)$")
 _LABEL = re.compile(r"new backup label = (\S+)")
 _LEVEL = re.compile(r"^\s*(INFO|WARN|ERROR): ?(.*)$")
 
 
-@dataclass(frozen=True)
-class Finished:
-    """A command that ended by itself."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-    seconds: float
+class Finished(_process.Finished):
+    """A command that ended by itself, and what its log says."""
 
     def messages(self, level: str) -> list[str]:
         """The log's messages of a level (``INFO``, ``WARN``, ``ERROR``), each with its lines of hints."""
@@ -69,66 +62,6 @@ class Finished:
         return self.returncode != 0 and NOTHING_CHANGED in self.stderr
 
 
-def as_owner() -> dict[str, Any]:
-    """Keyword arguments that make ``Popen`` run a command as postgres, whether root or postgres asks."""
-    account = pwd.getpwnam(OWNER)
-    # Neither a PGBACKREST_* nor a PG* variable of the caller may change what runs.
-    environment = {"HOME": account.pw_dir, "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "USER": OWNER}
-    if os.environ.get("TZ"):
-        environment["TZ"] = os.environ["TZ"]
-    arguments: dict[str, Any] = {"env": environment, "cwd": "/"}
-    if os.geteuid() == account.pw_uid:
-        return arguments
-    if os.geteuid() != 0:
-        raise RelevoError(f"pgBackRest must run as {OWNER}. Run the task as root or as {OWNER}.")
-    return arguments | {
-        "user": account.pw_uid,
-        "group": account.pw_gid,
-        "extra_groups": os.getgrouplist(OWNER, account.pw_gid),
-    }
-
-
-def _end(process: subprocess.Popen[bytes], grace: float) -> None:
-    """End a command and its helpers: pgBackRest stops a backup in an orderly way when it is asked to."""
-    os.killpg(process.pid, signal.SIGTERM)
-    try:
-        process.wait(grace)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
-
-
-def execute(arguments: Sequence[str], timeout: float | None, grace: float = 2.0) -> Finished | None:
-    """Run a command to its end; None when it took longer than ``timeout`` seconds and was ended.
-
-    It writes to files without a name, not to pipes, and has a session of its own: when the caller is killed, a
-    backup that runs goes on to its regular end instead of dying of a broken pipe.
-    """
-    started = time.monotonic()
-    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
-        process = subprocess.Popen(
-            list(arguments),
-            stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=stderr,
-            start_new_session=True,
-            **as_owner(),
-        )
-        try:
-            code = process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            _end(process, grace)
-            return None
-        stdout.seek(0)
-        stderr.seek(0)
-        return Finished(
-            returncode=code,
-            stdout=stdout.read().decode(errors="replace"),
-            stderr=stderr.read().decode(errors="replace"),
-            seconds=time.monotonic() - started,
-        )
-
-
 # --- who can be reached -----------------------------------------------------------------------------------------
 
 
@@ -138,6 +71,21 @@ def parse_config(text: str) -> configparser.ConfigParser:
     parser.optionxform = str  # type: ignore[assignment, method-assign]
     parser.read_string(text)
     return parser
+
+
+def repository_directory(text: str) -> Path:
+    """The directory of this host that is the repository, from the text of its configuration file.
+
+    Raises ``RelevoError`` where the repository is another host's, or no directory (a bucket).
+    """
+    parser = parse_config(text)
+    host = parser.get("global", "repo1-host", fallback="")
+    if host:
+        raise RelevoError(f"The repository is on {host}, not on this host.")
+    kind = parser.get("global", "repo1-type", fallback="posix")
+    if kind not in ON_DISK:
+        raise RelevoError(f"The repository is not a directory of this host (repo1-type={kind}).")
+    return Path(parser.get("global", "repo1-path", fallback=DEFAULT_PATH))
 
 
 def pg_hosts(text: str, stanza: str) -> dict[int, dict[str, str]]:
@@ -170,7 +118,7 @@ def only(hosts: Mapping[int, Mapping[str, str]], wanted: Sequence[int]) -> list[
     return options
 
 
-class PgBackRest:
+class PgBackRest(RepositoryFiles):
     """pgBackRest for one stanza on this host."""
 
     def __init__(self, stanza: str, config: Path | str = CONFIG) -> None:
@@ -178,10 +126,8 @@ class PgBackRest:
         self.config = Path(config)
 
     def line(self, command: str, *options: str, words: Sequence[str] = (), level: str = "warn") -> list[str]:
-        """The whole command. The log goes to stderr, so that stdout holds nothing but the answer."""
-        where = [] if self.config == CONFIG else [f"--config={self.config}"]
-        logs = ["--log-level-console=off", f"--log-level-stderr={level}"]
-        return ["pgbackrest", *where, f"--stanza={self.stanza}", *logs, *options, command, *words]
+        """The whole command, for who runs it in another way than ``try_run`` does."""
+        return command_line(self.stanza, command, *options, words=words, level=level, config=self.config)
 
     def try_run(
         self,
@@ -193,14 +139,14 @@ class PgBackRest:
         grace: float = 2.0,
     ) -> Finished:
         """Run a command and return how it ended; ``RelevoError`` only when it did not end in ``timeout`` seconds."""
-        finished = execute(self.line(command, *options, words=words, level=level), timeout, grace)
-        if finished is None:
+        ended = _process.run_to_end(self.line(command, *options, words=words, level=level), timeout, grace)
+        if ended is None:
             raise RelevoError(
                 f"pgbackrest {command} of stanza {self.stanza} did not end within {timeout:g} s and was ended. "
                 "Look whether the repository host and the servers answer (status.yml), or give it more time.",
                 timeout=timeout,
             )
-        return finished
+        return Finished(*astuple(ended))
 
     def run(
         self,
@@ -214,6 +160,12 @@ class PgBackRest:
         """Run a command that must succeed."""
         finished = self.try_run(command, *options, words=words, timeout=timeout, level=level, grace=grace)
         if finished.returncode:
+            raise self.failure(command, finished)
+        return finished
+
+    def read(self, command: str, *options: str, path: str, timeout: float) -> Finished:
+        finished = self.try_run(command, *options, words=[path], timeout=timeout, level="error")
+        if finished.returncode and not self.is_missing(finished):
             raise self.failure(command, finished)
         return finished
 
@@ -273,7 +225,7 @@ class PgBackRest:
         port = [f"--tls-server-port={host['host-port']}"] if "host-port" in host else []
         arguments = ["--log-level-console=off", "--log-level-stderr=off", f"--io-timeout={max(1, timeout):g}", *port]
         # Against a frozen host pgBackRest takes three times its own timeout: the deadline of the process decides.
-        finished = execute(["pgbackrest", *arguments, "server-ping", host["host"]], timeout)
+        finished = _process.run_to_end(["pgbackrest", *arguments, "server-ping", host["host"]], timeout)
         return finished is not None and finished.returncode == 0
 
     def reachable(self, timeout: float = 5, down: Sequence[str] = ()) -> tuple[list[str], list[str]]:
@@ -318,24 +270,6 @@ class PgBackRest:
         """
         # pgBackRest's own deadline comes first, because its message says more; connecting takes time besides.
         self.run("check", *options, f"--archive-timeout={timeout:g}", timeout=timeout + 30)
-
-    def names(self, path: str, timeout: float = 10, below: str | None = None) -> list[str]:
-        """The names in a directory of the repository; none when it does not exist. Works on every host.
-
-        With ``below``, a regular expression, the paths in all of its tree that match it: one call (25 ms) for all.
-        """
-        options = [] if below is None else ["--recurse", f"--filter={below}"]
-        return self.run("repo-ls", *options, words=[path], timeout=timeout).stdout.split()
-
-    def content(self, path: str, timeout: float = 10) -> str | None:
-        """A file of the repository as text; None when it does not exist. Works on every host."""
-        finished = self.try_run("repo-get", "--ignore-missing", words=[path], timeout=timeout)
-        # With --ignore-missing the code of a missing file is 1, and nothing is written.
-        if finished.returncode == 1 and not finished.stderr:
-            return None
-        if finished.returncode:
-            raise self.failure("repo-get", finished)
-        return finished.stdout
 
 
 def parse_info(text: str, stanza: str) -> dict[str, Any]:

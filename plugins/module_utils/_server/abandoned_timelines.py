@@ -12,12 +12,12 @@ archive could lead the candidate onto that timeline, where it forks off ahead of
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-from .server import Server, write_file
+from .._durable import write_file
+from .lsn import history_name, timeline_of_history
+from .server import Server
 
-HISTORY = re.compile(r"([0-9A-F]{8})[.]history")
 # A comment to PostgreSQL, so a history without ancestors: nobody descends from it, and it descends from nobody.
 # It is compared with what is on a node's disk, which an older version may have written: it never changes.
 TEXT = "# relevo: this timeline was given up; the file keeps its number from being used again\n"
@@ -41,20 +41,24 @@ def release(server: Server, local: int) -> list[int]:
 
     A standby that starts looks for the newest timeline at once, and ends when it does not descend from that.
     """
-    found = [(int(match[1], 16), path) for path in _histories(server) if (match := HISTORY.fullmatch(path.name))]
-    reserved = [(number, path) for number, path in found if number > local and path.read_text(errors="replace") == TEXT]
-    for _number, path in reserved:
-        path.unlink()
-    return sorted(number for number, _path in reserved)
+    found = [timeline_of_history(path.name) or 0 for path in _histories(server) if _is_reserved(path)]
+    newer = sorted(number for number in found if number > local)
+    for number in newer:
+        _path(server, number).unlink()
+    return newer
 
 
 def any_reserved(server: Server) -> bool:
     """Whether any number is reserved here."""
-    return any(path.read_text(errors="replace") == TEXT for path in _histories(server))
+    return any(map(_is_reserved, _histories(server)))
+
+
+def _is_reserved(path: Path) -> bool:
+    return path.read_text(errors="replace") == TEXT
 
 
 def _path(server: Server, timeline: int) -> Path:
-    return server.pgdata / "pg_wal" / f"{timeline:08X}.history"
+    return server.pgdata / "pg_wal" / history_name(timeline)
 
 
 def _histories(server: Server) -> list[Path]:

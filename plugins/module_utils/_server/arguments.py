@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,13 @@ def nodes_of(parameters: dict[str, Any]) -> list[Peer]:
     return [Peer.from_dict(given) for given in parameters["nodes"]]
 
 
-def find_node(nodes: Iterable[Peer], name: str) -> Peer:
-    """The node of an inventory name."""
+def credentials_of(parameters: dict[str, Any]) -> Credentials:
+    return Credentials(Path(parameters["passfile"]), Path(parameters["ca_file"]))
+
+
+def find_node(nodes: Sequence[Peer], name: str) -> Peer:
+    """The node of this name; ``RelevoError`` when there is none."""
     for node in nodes:
         if node.name == name:
             return node
     raise RelevoError(f"{name} is not among the nodes. Nothing was changed; check the inventory.")
-
-
-def credentials_of(parameters: dict[str, Any]) -> Credentials:
-    return Credentials(Path(parameters["passfile"]), Path(parameters["ca_file"]))

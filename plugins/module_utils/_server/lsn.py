@@ -5,10 +5,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 #: Bytes of a WAL segment. ``initdb --wal-segsize`` could choose another size; our role does not.
 SEGMENT_SIZE = 16 * 1024 * 1024
+#: The name of a segment; of one that a promotion or a receiver left unfinished with ``.partial`` after it.
+SEGMENT = re.compile(r"[0-9A-F]{24}")
+_HISTORY = re.compile(r"([0-9A-F]{8})[.]history")
+#: SQL: the timeline that a primary writes, a number. ``pg_control_checkpoint()`` has it only after the next checkpoint.
+CURRENT_TIMELINE = "('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"
 
 
 def parse_lsn(text: str) -> int:
@@ -41,6 +47,17 @@ def parse_history(text: str) -> list[Fork]:
         if len(fields) >= 2:
             forks.append(Fork(int(fields[0]), parse_lsn(fields[1])))
     return forks
+
+
+def history_name(timeline: int) -> str:
+    """The file name of a timeline's history."""
+    return f"{timeline:08X}.history"
+
+
+def timeline_of_history(name: str) -> int | None:
+    """The timeline of which a file is the history, from its name; None for any other file."""
+    found = _HISTORY.fullmatch(name)
+    return int(found[1], 16) if found else None
 
 
 def segment_name(timeline: int, lsn: int, segment_size: int = SEGMENT_SIZE) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from .. import _names
-from .server import sync_directory, write_file
+from .._durable import sync_directory, write_file
 
 Kind = Literal["fence", "rejoin"]
 START_PASS = "start-pass.json"

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,5 +19,5 @@ class Peer:
     port: int = 5432
 
     @classmethod
-    def from_dict(cls, given: dict[str, Any]) -> Peer:
+    def from_dict(cls, given: Mapping[str, Any]) -> Peer:
         return cls(name=given["name"], host=given.get("host") or given["name"], port=int(given.get("port") or 5432))

@@ -6,17 +6,15 @@
 from __future__ import annotations
 
 import os
-import pwd
 import re
 import signal
 import struct
-import subprocess
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from .. import _names
-from .._durable import sync_directory as sync_directory
+from .. import _names, _process
+from .._durable import sync_directory, write_file
 from .._errors import RelevoError
 from .._wait import wait_until
 from .installation import configured_version
@@ -38,47 +36,10 @@ class ControlData:
     min_recovery_lsn: str
     min_recovery_timeline: int
 
-
-def run_as_postgres(command: list[str], timeout: float, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a program as the operating-system user postgres, with a deadline in seconds."""
-    account = pwd.getpwnam("postgres")
-    # Outside the C locale the programs' messages and pg_controldata's labels are translated.
-    env = {"PATH": "/usr/bin:/bin", "HOME": account.pw_dir, "LC_ALL": "C.UTF-8", **environment}
-    as_root = os.geteuid() == 0
-    try:
-        return subprocess.run(
-            command,
-            # A module's own input is none of the program's business.
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout,
-            check=False,
-            env=env,
-            cwd="/",
-            user=account.pw_uid if as_root else None,
-            group=account.pw_gid if as_root else None,
-            extra_groups=os.getgrouplist("postgres", account.pw_gid) if as_root else None,
-        )
-    except subprocess.TimeoutExpired:
-        raise RelevoError(f"{Path(command[0]).name} did not end within {timeout:g} s.") from None
-
-
-def write_file(path: Path, content: str, mode: int = 0o600) -> None:
-    """Replace a file as a whole, durably, owned by postgres."""
-    account = pwd.getpwnam("postgres")
-    temporary = path.with_name(f".{path.name}.new")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(handle, "w") as file:
-        file.write(content)
-        file.flush()
-        os.fchmod(handle, mode)
-        if os.geteuid() == 0:
-            os.fchown(handle, account.pw_uid, account.pw_gid)
-        os.fsync(handle)
-    temporary.replace(path)
-    sync_directory(path.parent)
+    @property
+    def newest_timeline(self) -> int:
+        """The timeline that the server is on: before its first checkpoint a promoted one has it in one field only."""
+        return max(self.timeline, self.min_recovery_timeline)
 
 
 class Server:
@@ -106,7 +67,7 @@ class Server:
 
     def control_data(self) -> ControlData:
         """Read the control file with ``pg_controldata``."""
-        done = run_as_postgres([str(self.bin_directory / "pg_controldata"), str(self.pgdata)], timeout=10)
+        done = _process.run([str(self.bin_directory / "pg_controldata"), str(self.pgdata)], timeout=10)
         if done.returncode:
             raise RelevoError(f"pg_controldata failed on {self.pgdata}: {done.stderr.strip()}")
         values = dict(line.split(":", 1) for line in done.stdout.splitlines() if ":" in line)
@@ -197,7 +158,8 @@ class Server:
         }
         if target_timeline:
             settings["recovery_target_timeline"] = target_timeline
-        lines = ["# Written by relevo.postgres (pg_rejoin, pg_promote, pg_archive_recovery): edits are lost."]
+        # The text is compared, so it names no module: a rename would have every standby pointed at its primary anew.
+        lines = ["# Written by relevo.postgres: edits are lost."]
         lines += [f"{name} = '{value.replace(chr(39), chr(39) * 2)}'" for name, value in settings.items()]
         return "\n".join([*lines, ""])
 

@@ -224,7 +224,7 @@ class Relevo:
         """``failover.yml``. Its salvage: the copy of the dead primary's WAL and the replay. Its fencing: with proof and
         marker."""
         seconds, tasks = play("playbooks/failover.yml")
-        fence, promotion = _result(tasks, "node_control", "wal"), _result(tasks, "pg_promote", "salvage_seconds")
+        fence, promotion = _result(tasks, "pg_fence", "wal"), _result(tasks, "pg_promote", "salvage_seconds")
         return {
             "command": seconds,
             "fencing": fence["seconds"],

@@ -1,6 +1,8 @@
 from abc import ABC
 from typing import Any
 
+from ansible.playbook.play_context import PlayContext
+
 class Task:
     delegate_to: str | None
     args: dict[str, Any]
@@ -17,6 +19,7 @@ class ActionBase(ABC):
     _supports_async: bool
     _task: Task
     _connection: Connection
+    _play_context: PlayContext
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]: ...
     def validate_argument_spec(
         self, argument_spec: dict[str, Any] | None = None, **rules: Any
@@ -27,4 +30,10 @@ class ActionBase(ABC):
         module_args: dict[str, Any] | None = None,
         *,
         task_vars: dict[str, Any] | None = None,
+    ) -> dict[str, Any]: ...
+    def _configure_module(
+        self, module_name: str, module_args: dict[str, Any], task_vars: dict[str, Any]
+    ) -> tuple[Any, str]: ...
+    def _low_level_execute_command(
+        self, cmd: str, sudoable: bool = True, in_data: bytes | None = None
     ) -> dict[str, Any]: ...

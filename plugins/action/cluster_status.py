@@ -1,0 +1,52 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Put together what ``status.yml`` collected about a cluster, and say what needs attention."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.observed import Disk, Note, Observed, Repository
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status import compose
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status_problems import with_problems
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status_text import status_text
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import Topology
+from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
+
+
+class ActionModule(ControllerAction):
+    """Decides nothing itself: module_utils/_cluster/status does, here on the controller."""
+
+    SPEC = {  # noqa: RUF012
+        "argument_spec": {
+            "cluster": {"type": "str", "required": True},
+            "topology": {"type": "dict", "required": True},
+            "preferred": {"type": "str", "default": ""},
+            "nodes": {"type": "list", "elements": "dict", "default": []},
+            "containers": {"type": "dict", "default": {}},
+            "markers": {"type": "dict", "default": {}},
+            "unreachable": {"type": "dict", "default": {}},
+            "repository_host": {"type": "str", "default": ""},
+            "repository": {"type": "dict", "default": {}},
+            "next_day": {"type": "int", "default": 0},
+        }
+    }
+
+    def work(self, options: dict[str, Any]) -> dict[str, Any]:
+        repository = options["repository"]
+        observed = Observed(
+            options["cluster"],
+            Topology.from_result(options["topology"]),
+            options["preferred"],
+            {result["item"]: Disk.of(result["node"]) for result in options["nodes"]},
+            options["containers"],
+            {name: Note.of(marker) or Note() for name, marker in options["markers"].items()},
+            options["unreachable"],
+            options["repository_host"],
+            # Without an answer the task was skipped, and nobody knows; that is not the same as that there are none.
+            Repository.of(repository) if "backups" in repository else None,
+            options["next_day"],
+        )
+        status = with_problems(compose(observed))
+        return {"changed": False, "status": status.as_dict(), "text": status_text(status)}

@@ -1,0 +1,47 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Refuse an inventory that does not describe clusters, and choose those that the play is about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import choose, clusters_of, faults_of
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
+
+
+class ActionModule(ControllerAction):
+    """One task, on the controller: in an emergency each costs time in which nobody takes writes."""
+
+    SPEC = {  # noqa: RUF012
+        "argument_spec": {
+            "groups": {"type": "list", "elements": "str", "default": ["postgres", "pgbackrest"]},
+            "cluster": {"type": "str", "default": ""},
+            "choice": {"type": "str", "choices": ["all", "named", "one"], "default": "all"},
+        }
+    }
+
+    def work(self, options: dict[str, Any]) -> dict[str, Any]:
+        variables = self._task_vars or {}
+        groups, hostvars = variables["groups"], variables["hostvars"]
+        faults = faults_of(groups, hostvars, options["groups"])
+        if faults:
+            raise RelevoError(f"{' '.join(faults)} Nothing was touched.", faults=faults)
+        known = clusters_of(groups, hostvars)
+        chosen = choose(list(known), options["cluster"], options["choice"])
+        hosts = list(dict.fromkeys(host for name in chosen for host in known[name].hosts))
+        others = {host for name, cluster in known.items() if name not in chosen for host in cluster.hosts}
+        return {
+            "changed": False,
+            "clusters": chosen,
+            "hosts": hosts,
+            "only_theirs": [host for host in hosts if host not in others],
+            "all_clusters": list(known),
+            "repositories": {
+                host: [name for name in chosen if known[name].repository == host]
+                for host in dict.fromkeys(known[name].repository for name in chosen)
+                if host
+            },
+        }

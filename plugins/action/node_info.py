@@ -1,0 +1,80 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which nodes answer, and what the disks of the containers that are down say."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import clusters_of
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._nodes.offline_node import Node
+from ansible_collections.relevo.postgres.plugins.module_utils._nodes.reachability import reachability
+from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker
+from ansible_collections.relevo.postgres.plugins.plugin_utils import _machines, _offline_nodes
+from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
+
+
+def marker_of(node: Node) -> dict[str, Any] | None:
+    """The fence marker on a node's disk. One that cannot be read forbids a start like any other."""
+    text = node.read_marker()
+    return None if text is None else asdict(Marker.from_json("fence", text))
+
+
+class ActionModule(ControllerAction):
+    """On the controller, where the engine is and the connections begin."""
+
+    SPEC = {  # noqa: RUF012
+        "argument_spec": {
+            "nodes": {"type": "list", "elements": "str"},
+            "cluster": {"type": "str"},
+            "markers": {"type": "bool", "default": False},
+            "require_any": {"type": "bool", "default": False},
+        },
+        "required_one_of": [("nodes", "cluster")],
+        "mutually_exclusive": [("nodes", "cluster")],
+    }
+
+    def work(self, options: dict[str, Any]) -> dict[str, Any]:
+        groups, hostvars = self._task_vars["groups"], self._task_vars["hostvars"]
+        servers = {group: groups.get(group, []) for group in ("postgres", "pgbackrest")}
+        asked = options["nodes"] or [name for names in servers.values() for name in names]
+        # Ansible puts a host's variables together anew, in 20 ms, each time that it is asked for them.
+        hosts = {name: hostvars[name] for name in asked}
+        result: dict[str, Any] = {"changed": False}
+        if options["cluster"]:
+            known = clusters_of(servers, hosts)
+            if options["cluster"] not in known:
+                raise RelevoError(f"There is no cluster {options['cluster']}. The inventory has {', '.join(known)}.")
+            cluster = known[options["cluster"]]
+            result |= {
+                "nodes": [asdict(node) for node in cluster.nodes],
+                "preferred": cluster.preferred[0],
+                "repository": cluster.repository,
+            }
+            # The repository host first: it sees every node, and asks when it can.
+            asked = [cluster.repository, *(node.name for node in cluster.nodes)]
+        result["kinds"] = {name: _offline_nodes.kind_of(hosts[name]) for name in asked}
+        containers = _offline_nodes.containers(
+            [name for name in asked if result["kinds"][name] == _offline_nodes.DOCKER]
+        )
+        machines = {
+            name: _machines.asker(name, hosts[name], self._play_context) for name in asked if name not in containers
+        }
+        states = {name: node.state() for name, node in containers.items()}
+        found = reachability(asked, states, _machines.ask_all(machines))
+        if options["require_any"]:
+            found.require_any()
+        if options["markers"]:
+            # A container that was removed has no disk that anybody could name.
+            stopped = [name for name, state in states.items() if state == "stopped"]
+            markers = {name: marker_of(containers[name]) for name in stopped}
+            result["markers"] = {name: marker for name, marker in markers.items() if marker is not None}
+        return result | {
+            "states": found.states,
+            "answering": found.answering,
+            "down": found.down,
+            "unreachable_nodes": found.unreachable,
+        }

@@ -1,0 +1,154 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fence a dead primary, and whoever else does not answer, so that a standby may be promoted.
+
+``_handover/fence_plan`` decides; this carries it out.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._handover import fence_plan
+from ansible_collections.relevo.postgres.plugins.module_utils._handover.fence_plan import Fenced, FenceRequest
+from ansible_collections.relevo.postgres.plugins.module_utils._nodes import offline_node
+from ansible_collections.relevo.postgres.plugins.plugin_utils import _offline_nodes
+from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
+
+Result = dict[str, Any]
+
+
+class ActionModule(ControllerAction):
+    """The engine and the fence command are on the controller; a record is left on the node that the task is delegated
+    to, which is the repository host."""
+
+    _requires_connection = True
+
+    SPEC = {  # noqa: RUF012
+        "argument_spec": {
+            "primary": {"type": "str", "required": True},
+            "candidate": {"type": "str", "required": True},
+            "timeline": {"type": "int", "required": True},
+            "salvage_from": {"type": "str", "default": ""},
+            "kinds": {"type": "dict", "required": True},
+            "unreachable": {"type": "list", "elements": "str", "default": []},
+            "repository": {"type": "str", "required": True},
+            "repository_answers": {"type": "bool", "required": True},
+            "requested_by": {"type": "str", "default": "ansible"},
+            "fence_command": {"type": "list", "elements": "str", "default": []},
+            "fence_timeout": {"type": "int", "default": 60},
+            "force": {"type": "bool", "default": False},
+        }
+    }
+
+    def work(self, options: dict[str, Any]) -> Result:
+        self._options = options
+        names = [options["primary"], *options["unreachable"]]
+        self._kinds: dict[str, str] = options["kinds"]
+        means = {name: fence_plan.means_of(self._kinds[name], options["fence_command"]) for name in names}
+        request = FenceRequest(
+            primary=options["primary"],
+            candidate=options["candidate"],
+            timeline=options["timeline"],
+            requested_by=options["requested_by"],
+            means=means,
+            repository=options["repository"],
+            record_possible=options["repository_answers"],
+            unreachable=tuple(options["unreachable"]),
+            lost=tuple(name for name in names if means[name] == "engine" and self._node(name).state() == "missing"),
+            force=options["force"],
+        )
+        refuse(fence_plan.obstacle(request))
+        if self._task.check_mode:
+            return {"changed": True, "proved": False, "evidence": "check mode: nothing was done", "marked": False}
+        return self._fence_all(request)
+
+    def _fence_all(self, request: FenceRequest) -> Result:
+        started = time.monotonic()
+        primary, changed = self._fence(request, request.primary)
+        seconds = round(time.monotonic() - started, 3)
+        no_record = self._leave_record(request) if fence_plan.needs_record(primary) else ""
+        refuse(fence_plan.refusal(request, primary, (), no_record))
+        with ThreadPoolExecutor() as pool:
+            asked = [pool.submit(self._fence, request, name) for name in request.unreachable]
+            wal = self._take_wal(request, primary)
+            others = [answer.result() for answer in asked]
+        refuse(fence_plan.refusal(request, primary, [other for other, _ in others], no_record))
+        return {
+            "changed": changed or any(other_changed for _, other_changed in others),
+            "proved": primary.proved,
+            "evidence": primary.evidence,
+            "marked": primary.marked,
+            "recorded": fence_plan.needs_record(primary) and not no_record,
+            "stopped": {node.node: node.evidence for node in [primary, *(other for other, _ in others)] if node.proved},
+            "seconds": seconds,
+            "wal": wal,
+        }
+
+    # --- one node ------------------------------------------------------------------------------------------------
+
+    def _node(self, name: str) -> offline_node.Node:
+        command, timeout = self._options["fence_command"], self._options["fence_timeout"]
+        return _offline_nodes.offline_node_of(name, self._kinds[name], command, timeout)
+
+    def _fence(self, request: FenceRequest, name: str) -> tuple[Fenced, bool]:
+        """Fence one node and leave the marker on its disk where that can be written; whether that changed anything."""
+        means = request.means[name]
+        node = self._node(name)
+        if means == "none":
+            return Fenced(name, proved=False, evidence="failover_fence_command is empty"), False
+        if means == "command":
+            # The command that stops the machine proves it, too; it need not be run twice.
+            proof = node.prove_stopped()
+            return Fenced(name, proof.proved, proof.evidence), proof.proved
+        changed = node.fence()
+        proof = node.prove_stopped()
+        if not proof.proved or name in request.lost:
+            return Fenced(name, proof.proved, proof.evidence), changed
+        changed |= offline_node.ensure_marker(node, request.marker(name).to_json())
+        # What the old primary's disk says of it is found when its WAL is taken.
+        newer = 0 if name == request.primary else offline_node.newer_timeline(node, request.timeline)
+        return Fenced(name, proof.proved, proof.evidence, marked=True, newer_timeline=newer), changed
+
+    def _take_wal(self, request: FenceRequest, primary: Fenced) -> Result:
+        """Copy what only the old primary has of the WAL to the candidate; empty where its disk cannot be read."""
+        readable = primary.marked and self._kinds[request.candidate] == _offline_nodes.DOCKER
+        if not readable or not self._options["salvage_from"]:
+            return {}
+        started = time.monotonic()
+        run_id = f"{request.primary}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"
+        wanted = offline_node.WalRange(first=self._options["salvage_from"])
+        done = offline_node.copy_wal(self._node(request.primary), self._node(request.candidate), run_id, wanted)
+        return {
+            "directory": done.directory,
+            "segments": done.segments,
+            "bytes": done.bytes,
+            "seconds": round(time.monotonic() - started, 3),
+            "ended": done.ended,
+            "newer_timeline": done.newer_timeline,
+        }
+
+    # --- the repository host -------------------------------------------------------------------------------------
+
+    def _leave_record(self, request: FenceRequest) -> str:
+        """Write the marker into the repository; returns why that was not possible, or nothing."""
+        if not request.record_possible:
+            return "it does not answer"
+        marker = request.marker(request.primary).to_json()
+        try:
+            self.module("relevo.postgres.fence_record", {"nodes": [request.primary], "content": marker})
+        except (AnsibleActionFail, AnsibleConnectionFailure) as error:
+            return str(error)
+        return ""
+
+
+def refuse(why: str) -> None:
+    """Fail with this sentence, if there is one."""
+    if why:
+        raise RelevoError(why)

@@ -1,0 +1,177 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The clusters of an inventory: who belongs to which, what is wrong with it, and which of them a play is about.
+
+A host of the group ``postgres`` belongs to its ``node_cluster``. A repository host, or the host of the catalog's Redis,
+serves the cluster that it names too; one that names none serves all that have none of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from .._errors import RelevoError
+from .._names import MAX_SLOT_NAME, slot_name
+from .._server.installation import version_fault
+from .._server.peer import Peer
+
+DEFAULT = "main"
+VERSION = "postgresql_version"
+SERVICE_MANAGERS = ("runit", "systemd")
+
+#: How many clusters a play may be about: ``all`` of them when none is named; several, but ``named``; or ``one``.
+Choice = Literal["all", "named", "one"]
+Groups = Mapping[str, Sequence[str]]
+HostVars = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster as the inventory describes it; ``repository`` and ``redis`` are empty where it has none."""
+
+    name: str
+    nodes: list[Peer]
+    preferred: list[str]
+    repository: str
+    redis: str
+
+    @property
+    def hosts(self) -> list[str]:
+        """Everything that the cluster needs, the nodes first."""
+        return [node.name for node in self.nodes] + [host for host in (self.repository, self.redis) if host]
+
+
+def cluster_of(host: Mapping[str, Any]) -> str:
+    return str(host.get("node_cluster") or DEFAULT)
+
+
+def serving(cluster: str, names: Sequence[str], hostvars: HostVars) -> str:
+    """Which of a group's hosts serves a cluster; empty when none does."""
+    # The variables of a host cost 20 ms, and most inventories have one host of the kind.
+    owners = [str(hostvars[name].get("node_cluster") or "") for name in names]
+    for wanted in (cluster, ""):
+        if wanted in owners:
+            return names[owners.index(wanted)]
+    return ""
+
+
+def peer_of(name: str, host: Mapping[str, Any]) -> Peer:
+    return Peer(name, str(host.get("node_address") or name), int(host.get("node_port") or 5432))
+
+
+def clusters_of(groups: Groups, hostvars: HostVars) -> dict[str, Cluster]:
+    """The clusters by name, in the order in which the inventory names them."""
+    # Ansible puts a host's variables together anew each time that it is asked for them.
+    hosts = {name: hostvars[name] for name in groups.get("postgres", [])}
+    members: dict[str, list[str]] = {}
+    for name, host in hosts.items():
+        members.setdefault(cluster_of(host), []).append(name)
+    return {
+        cluster: Cluster(
+            cluster,
+            [peer_of(name, hosts[name]) for name in names],
+            [name for name in names if hosts[name].get("node_preferred_primary", False)],
+            serving(cluster, groups.get("pgbackrest", []), hostvars),
+            serving(cluster, groups.get("redis", []), hostvars),
+        )
+        for cluster, names in members.items()
+    }
+
+
+def faults_of(groups: Groups, hostvars: HostVars, required: Sequence[str]) -> list[str]:
+    """What is wrong with an inventory, a sentence or two for each fault; empty when nothing is."""
+    nodes = groups.get("postgres", [])
+    servers = [*nodes, *groups.get("pgbackrest", [])]
+    faults = [
+        f'The inventory has no host in the group "{group}". Name an inventory that has the groups '
+        f"{' and '.join(required)}, with -i; examples/hosts.example.yml shows one."
+        for group in required
+        if not groups.get(group)
+    ]
+    outdated = [name for name in [*servers, *groups.get("redis", [])] if "cluster_name" in hostvars[name]]
+    if outdated:
+        # Ignored, it would put the hosts into the cluster main, with a new stanza that knows none of their backups.
+        faults.append(
+            f"The variable cluster_name is set ({', '.join(outdated)}). It is called node_cluster now: rename it in "
+            "the inventory. On the command line it is -e cluster=NAME."
+        )
+        return faults
+    for cluster in clusters_of(groups, hostvars).values():
+        if len(cluster.preferred) != 1:
+            faults.append(
+                f'The cluster "{cluster.name}" has {len(cluster.preferred)} preferred primaries. '
+                'Set node_preferred_primary: true on exactly one of its hosts in the group "postgres".'
+            )
+        if groups.get("pgbackrest") and not cluster.repository:
+            faults.append(
+                f'No host of the group "pgbackrest" serves the cluster "{cluster.name}". Give it one with '
+                f"node_cluster: {cluster.name}, or leave node_cluster out on one, which then serves all."
+            )
+        names = [node.name for node in cluster.nodes]
+        faults += slot_faults(names)
+        faults += version_faults(cluster.name, {name: hostvars[name].get(VERSION) for name in names})
+    faults += [
+        f"{name} has no node_service_manager. Set it to runit (our container image) or systemd."
+        for name in servers
+        if hostvars[name].get("node_service_manager") not in SERVICE_MANAGERS
+    ]
+    return faults
+
+
+def slot_faults(names: Sequence[str]) -> list[str]:
+    """What keeps the nodes of one cluster from having a replication slot each."""
+    by_slot: dict[str, list[str]] = {}
+    for name in names:
+        by_slot.setdefault(slot_name(name), []).append(name)
+    faults = [
+        f"The replication slots of {' and '.join(owners)} would have the same name, {slot}. Rename all but one of "
+        "them: in a slot's name every character but a-z, 0-9 and _ becomes _."
+        for slot, owners in by_slot.items()
+        if len(owners) > 1
+    ]
+    faults += [
+        f"The name {owners[0]} is too long for a replication slot. Give it at most {MAX_SLOT_NAME} characters."
+        for slot, owners in by_slot.items()
+        if len(slot) > MAX_SLOT_NAME
+    ]
+    return faults
+
+
+def version_faults(cluster: str, versions: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the major versions of the nodes of one cluster; None for a node that has the default."""
+    faults = [
+        f"{name}: {fault}"
+        for name, version in versions.items()
+        if version is not None and (fault := version_fault(version))
+    ]
+    if not faults and len({str(version) for version in versions.values()}) > 1:
+        given = ", ".join(f"{version or 'the default'} on {name}" for name, version in versions.items())
+        faults.append(f'The nodes of the cluster "{cluster}" differ in {VERSION}: {given}. Give all of them one.')
+    return faults
+
+
+def choose(known: Sequence[str], wanted: str, choice: Choice) -> list[str]:
+    """The clusters that a play is about, in the order of the inventory.
+
+    ``wanted`` is what was typed: a name, or several with commas between them where ``choice`` allows that.
+    """
+    asked = [name.strip() for name in wanted.split(",") if name.strip()]
+    have = f"The inventory has {', '.join(known)}"
+    unknown = [name for name in asked if name not in known]
+    if unknown:
+        raise RelevoError(f"There is no cluster {unknown[0]}. {have}. Nothing was touched.")
+    if not asked:
+        if choice != "all" and len(known) > 1:
+            raise RelevoError(
+                f"{have}, and this play does not guess which one is meant. Nothing was touched. "
+                f"Name it: -e cluster={known[0]}."
+            )
+        return list(known)
+    if choice == "one" and len(set(asked)) > 1:
+        raise RelevoError(
+            f"This play is about one cluster at a time, and {', '.join(asked)} were named. Nothing was touched."
+        )
+    return [name for name in known if name in asked]

@@ -1,0 +1,152 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What ``status.yml`` collects about a cluster, by type: from servers, disks, the engine and the repository."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from .answer import read
+from .topology import Topology
+
+#: By how much a clock that is read in whole seconds may be behind one that is not.
+CLOCK_SLACK_S = 2
+
+
+@dataclass(frozen=True)
+class Note:
+    """A fence or rejoin marker on a node's disk."""
+
+    requested_by: str = "somebody"
+    at: str = "an unknown time"
+    successor: str = ""
+
+    @property
+    def sentence(self) -> str:
+        return f"it was fenced by {self.requested_by} at {self.at} for {self.successor}"
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any] | None) -> Note | None:
+        return read(cls, {"requested_by": given.get("by"), **given}) if given else None
+
+
+@dataclass(frozen=True)
+class GuardNote:
+    """The last word of a node's start guard."""
+
+    verdict: str = ""
+    reason: str = ""
+    since: str = ""
+
+
+@dataclass(frozen=True)
+class Disk:
+    """What a node that can be entered says of itself, whether or not its server answers (``pg_node_info``)."""
+
+    running: bool = False
+    wanted: bool = True
+    booted: str = ""
+    fence: Note | None = None
+    rejoin: Note | None = None
+    guard: GuardNote | None = None
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Disk:
+        guard = given.get("guard")
+        return cls(
+            bool(given.get("running")),
+            bool(given.get("wanted", True)),
+            str(given.get("booted") or ""),
+            Note.of(given.get("fence")),
+            Note.of(given.get("rejoin")),
+            read(GuardNote, guard) if guard else None,
+        )
+
+    @property
+    def guard_holds_it_now(self) -> bool:
+        """Whether the guard is what keeps the server down at this moment.
+
+        Its word outlives it: one that was said before the node was booted, or before somebody stopped the service,
+        explains nothing, and one that let the server start explains no server that is down.
+        """
+        if self.guard is None or self.running or not self.wanted or self.guard.verdict not in ("refuse", "wait"):
+            return False
+        said, booted = moment(self.guard.since), moment(self.booted)
+        return said is None or booted is None or (said - booted).total_seconds() >= -CLOCK_SLACK_S
+
+
+@dataclass(frozen=True)
+class Backup:
+    """A backup in the repository; ``primary`` is None where nobody noted it."""
+
+    label: str
+    type: str
+    started: datetime
+    finished: datetime
+    primary: str | None = None
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Backup:
+        stamps = given["timestamp"]
+        return cls(
+            str(given["label"]),
+            str(given["type"]),
+            datetime.fromtimestamp(int(stamps.get("start", stamps["stop"])), UTC),
+            datetime.fromtimestamp(int(stamps["stop"]), UTC),
+            (given.get("annotation") or {}).get("relevo-primary"),
+        )
+
+
+@dataclass(frozen=True)
+class Repository:
+    """What the repository host said; ``problem`` is why no backup can be made there, ``running`` a backup that runs."""
+
+    problem: str = ""
+    backups: Sequence[Backup] = ()
+    newest_timeline: int = 0
+    running: str | None = None
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Repository:
+        """From the result of ``pgbackrest_info``."""
+        return cls(
+            str(given.get("problem") or ""),
+            sorted((Backup.of(backup) for backup in given.get("backups") or []), key=lambda backup: backup.finished),
+            int(given.get("newest_timeline") or 0),
+            given.get("running"),
+        )
+
+
+@dataclass(frozen=True)
+class Observed:
+    """All of it.
+
+    ``containers``: the engine's word for each that is a container; ``markers``: on the disks of those that are down;
+    ``unreachable``: why a node could not be entered; ``repository``: None when its host does not answer;
+    ``next_day``: of the cycle of backups, 0 when not known.
+    """
+
+    cluster: str
+    topology: Topology
+    preferred: str = ""
+    disks: Mapping[str, Disk] = field(default_factory=dict)
+    containers: Mapping[str, str] = field(default_factory=dict)
+    markers: Mapping[str, Note] = field(default_factory=dict)
+    unreachable: Mapping[str, str] = field(default_factory=dict)
+    repository_host: str = ""
+    repository: Repository | None = None
+    next_day: int = 0
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+def moment(text: str) -> datetime | None:
+    """An ISO 8601 time with its zone; None for what is none."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else None

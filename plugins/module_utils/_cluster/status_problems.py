@@ -1,0 +1,268 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What somebody should do something about on a cluster: a tuple of small checks over its status.
+
+The codes are an interface: programs react to them, and docs/reference/problems.md has a row for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from .._tables import format_bytes, format_duration
+from .answer import WAY_OUT
+from .status import ClusterStatus, NodeStatus, Problem, Severity
+
+#: A standby that streams confirms a commit within milliseconds.
+STALLED_S = 5
+
+CODES: dict[str, Severity] = {
+    "no-primary": "error",
+    "two-primaries": "error",
+    "foreign-node": "error",
+    "container-down": "error",
+    "node-fenced": "error",
+    "rejoin-interrupted": "error",
+    "node-unreachable": "error",
+    "server-hung": "error",
+    "server-stopped": "error",
+    "server-crashed": "error",
+    "start-guard": "error",
+    "not-streaming": "error",
+    "synchronous-blocked": "error",
+    "synchronous-stalled": "error",
+    "archiving-fails": "error",
+    "newer-timeline": "error",
+    "abandoned-timeline": "warning",
+    "repository-unreachable": "error",
+    "repository-unusable": "error",
+    "no-backup": "error",
+    "no-synchronous-standby": "warning",
+    "replay-paused": "warning",
+    "slot-keeps-wal": "warning",
+    "restart-pending": "warning",
+}
+
+Found = Iterator[Problem]
+
+
+def problem(code: str, message: str, action: str, node: str | None = None) -> Problem:
+    return Problem(code, CODES[code], message, action, node)
+
+
+def with_problems(status: ClusterStatus) -> ClusterStatus:
+    """The status with its problems: those of the whole cluster, then each node's, then those of the repository."""
+    found = [one for check in CLUSTER_CHECKS for one in check(status)]
+    found += [one for node in status.nodes for check in NODE_CHECKS for one in check(status, node)]
+    found += [one for check in REPOSITORY_CHECKS for one in check(status)]
+    return replace(status, problems=found)
+
+
+def _rejoin(status: ClusterStatus) -> str:
+    return "Run rejoin.yml." if status.primary else "It comes back with rejoin.yml, once there is a primary."
+
+
+# --- the cluster -----------------------------------------------------------------------------------------------------
+
+
+def _no_primary(status: ClusterStatus) -> Found:
+    if not status.primaries:
+        yield problem(
+            "no-primary", "No primary takes writes.", "Start the old one, or run failover.yml to promote a standby."
+        )
+
+
+def _two_primaries(status: ClusterStatus) -> Found:
+    if len(status.primaries) > 1:
+        yield problem(
+            "two-primaries", f"Two primaries take writes: {' and '.join(status.primaries)}.", "Stop one at once."
+        )
+
+
+def _foreign_node(status: ClusterStatus) -> Found:
+    known = status.primary.system_identifier if status.primary else None
+    for node in status.nodes:
+        if known and node.system_identifier not in (None, known):
+            yield problem(
+                "foreign-node",
+                f"{node.name} holds another cluster's data: its system identifier differs from that of the primary.",
+                "Check the inventory (node_address, node_cluster).",
+                node.name,
+            )
+
+
+# --- a node ----------------------------------------------------------------------------------------------------------
+
+
+def _fenced(status: ClusterStatus, node: NodeStatus) -> Found:
+    if node.fence:
+        fence = node.fence
+        down = " and is down" if node.container not in ("", "running") else ""
+        yield problem(
+            "node-fenced",
+            f"{node.name} was fenced by {fence.requested_by} at {fence.at} for {fence.successor}{down}.",
+            _rejoin(status),
+            node.name,
+        )
+
+
+def _container_down(status: ClusterStatus, node: NodeStatus) -> Found:
+    if node.state == "container-down" and not node.fence:
+        action = "Run rejoin.yml." if status.primary else "Start it."
+        yield problem("container-down", f"The container {node.name} is {node.container}.", action, node.name)
+
+
+def _rejoin_interrupted(status: ClusterStatus, node: NodeStatus) -> Found:
+    if node.rejoin:
+        yield problem(
+            "rejoin-interrupted", f"{node.name} was cut off while it was rejoining.", _rejoin(status), node.name
+        )
+
+
+#: By state: the code, and what to do.
+_DOWN = {
+    "unreachable": ("node-unreachable", "Look at its host and at the network."),
+    "hung": ("server-hung", "Look at its log, its disk and the network."),
+    "stopped": ("server-stopped", ""),
+    "crashed": ("server-crashed", "Look at its log."),
+    "refused": ("start-guard", ""),
+    "waiting": ("start-guard", ""),
+}
+
+
+def _down(status: ClusterStatus, node: NodeStatus) -> Found:
+    if node.state in _DOWN and not node.fence:
+        code, look = _DOWN[node.state]
+        action = "Run rejoin.yml." if status.primary else "Start it."
+        message = f"{node.name} does not answer ({node.error}): {node.reason}."
+        yield problem(code, message, f"{look} {action}".strip(), node.name)
+
+
+def _not_streaming(status: ClusterStatus, node: NodeStatus) -> Found:
+    if status.primary and node.state == "not-streaming":
+        yield problem(
+            "not-streaming", f"{node.name} does not stream from {status.primary.name}.", "Run rejoin.yml.", node.name
+        )
+
+
+def _replay_paused(_status: ClusterStatus, node: NodeStatus) -> Found:
+    if node.replay_paused:
+        yield problem(
+            "replay-paused",
+            f"Replay is paused on {node.name}.",
+            "Let it go on there: SELECT pg_wal_replay_resume().",
+            node.name,
+        )
+
+
+def _synchronous(status: ClusterStatus, node: NodeStatus) -> Found:
+    if node is not status.primary:
+        return
+    state = status.synchronous
+    if not state.names:
+        if state.wanted:
+            yield problem(
+                "no-synchronous-standby",
+                f"{node.name} takes writes without a synchronous standby until one follows.",
+                "Run rejoin.yml.",
+                node.name,
+            )
+        return
+    waiting = f"{state.waiting} sessions wait" + (
+        f", the longest for {format_duration(state.waiting_s)}" if state.waiting else ""
+    )
+    if not any(sender.counts for sender in node.senders):
+        required = f"it requires a synchronous standby ({state.names}) and none streams"
+        message = f"BLOCKED: {node.name} takes no writes, since {required}; {waiting}."
+        yield problem("synchronous-blocked", message, WAY_OUT, node.name)
+    elif state.waiting_s >= STALLED_S:
+        message = f"BLOCKED: the synchronous standby of {node.name} does not confirm what it is sent; {waiting}."
+        yield problem("synchronous-stalled", message, WAY_OUT, node.name)
+
+
+def _archiving(status: ClusterStatus, node: NodeStatus) -> Found:
+    if node is status.primary and status.archiver and status.archiver.failing:
+        yield problem(
+            "archiving-fails",
+            f"Archiving fails on {node.name} at {status.archiver.last_failed}.",
+            "See its log and the repository.",
+            node.name,
+        )
+
+
+def _slots(_status: ClusterStatus, node: NodeStatus) -> Found:
+    for slot in node.slots:
+        if node.role == "primary" and not slot.active and slot.kept_bytes:
+            kept = format_bytes(slot.kept_bytes)
+            yield problem(
+                "slot-keeps-wal",
+                f"The slot {slot.name} on {node.name} keeps {kept} of WAL for a standby that is away.",
+                "Bring that standby back with rejoin.yml; its disk fills up otherwise.",
+                node.name,
+            )
+
+
+def _restart(_status: ClusterStatus, node: NodeStatus) -> Found:
+    if node.pending_restart:
+        settings = ", ".join(node.pending_restart)
+        yield problem(
+            "restart-pending",
+            f"{node.name} must be restarted for {settings}.",
+            "The next hand-over does it, or site.yml -e restart=true.",
+            node.name,
+        )
+
+
+# --- the repository --------------------------------------------------------------------------------------------------
+
+
+def _newer_timeline(status: ClusterStatus) -> Found:
+    """A timeline in the archive that is newer than all that the servers are on."""
+    primary = status.primary
+    if not primary or status.archive_timeline <= max(node.timeline for node in status.nodes):
+        return
+    unreachable = [node.name for node in status.nodes if not node.answers]
+    newer = (
+        f"The archive holds timeline {status.archive_timeline}, newer than the timeline {primary.timeline} of "
+        f"{primary.name}"
+    )
+    if unreachable:
+        names = " or ".join(unreachable)
+        yield problem("newer-timeline", f"{newer}; {names}, which does not answer, may be on it.", "Run rejoin.yml.")
+        return
+    yield problem(
+        "abandoned-timeline",
+        f"{newer}, and nobody follows it. A restore to the latest point would look for it and fail.",
+        "Hand the role over once, which opens a newer timeline (failover.yml, then failback.yml).",
+    )
+
+
+def _repository(status: ClusterStatus) -> Found:
+    if status.backups is None:
+        yield problem(
+            "repository-unreachable",
+            "The repository host does not answer, so nothing is archived or backed up.",
+            f"Start {status.repository_host or 'it'}.",
+        )
+    elif status.repository_problem:
+        yield problem("repository-unusable", status.repository_problem, "Run status.yml again then.")
+    elif not status.backups:
+        yield problem("no-backup", "There is no backup.", "Run backup.yml.")
+
+
+CLUSTER_CHECKS: tuple[Callable[[ClusterStatus], Found], ...] = (_no_primary, _two_primaries, _foreign_node)
+NODE_CHECKS: tuple[Callable[[ClusterStatus, NodeStatus], Found], ...] = (
+    _container_down,
+    _rejoin_interrupted,
+    _fenced,
+    _down,
+    _not_streaming,
+    _replay_paused,
+    _synchronous,
+    _archiving,
+    _slots,
+    _restart,
+)
+REPOSITORY_CHECKS: tuple[Callable[[ClusterStatus], Found], ...] = (_newer_timeline, _repository)

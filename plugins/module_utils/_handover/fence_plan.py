@@ -1,0 +1,150 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who is fenced before a standby is promoted, what counts as proof, and whether anybody may be promoted at all.
+
+Pure functions over facts that were collected before, so that each row is a unit test. ``pg_fence`` carries it out:
+``obstacle`` before anything is touched, then the fences, a record where ``needs_record``, and last ``refusal``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from .._server.marker import Marker
+
+#: ``engine``: the Docker engine kills the container and proves it. ``command``: the user's own command does both.
+Means = Literal["engine", "command", "none"]
+
+
+def means_of(kind: str, fence_command: Sequence[str]) -> Means:
+    """By what a node of this ``node_kind`` is fenced."""
+    if kind == "docker":
+        return "engine"
+    return "command" if fence_command else "none"
+
+
+@dataclass(frozen=True)
+class FenceRequest:
+    """An emergency. ``means``: by what the old primary and the other ``unreachable`` nodes can be fenced, by name.
+
+    ``timeline``: the one that the promotion ends. ``repository``: the repository host. ``record_possible``: whether it
+    answers, so that a record can be left there. ``lost``: nodes whose disk is known to be gone (a container that was
+    removed).
+    """
+
+    primary: str
+    candidate: str
+    timeline: int
+    requested_by: str
+    means: dict[str, Means]
+    repository: str
+    record_possible: bool
+    unreachable: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    force: bool = False
+
+    @property
+    def marks_disk(self) -> bool:
+        """Whether the marker can stand on the old primary's own disk, where it is read first."""
+        return self.means[self.primary] == "engine" and self.primary not in self.lost
+
+    def marker(self, node: str) -> Marker:
+        """What keeps ``node`` from starting as a primary.
+
+        Forced, the fenced node may be on a newer timeline than the candidate: its marker then holds for each timeline,
+        until the node rejoins.
+        """
+        return Marker.now(
+            "fence",
+            node=node,
+            by=self.requested_by,
+            successor=self.candidate,
+            timeline=0 if self.force else self.timeline,
+            reason="emergency",
+        )
+
+
+@dataclass(frozen=True)
+class Fenced:
+    """What is known of a node after it was to be fenced.
+
+    ``marked``: the marker stands on its disk. ``newer_timeline``: one that its disk knows and the candidate does not,
+    or 0.
+    """
+
+    node: str
+    proved: bool
+    evidence: str
+    marked: bool = False
+    newer_timeline: int = 0
+
+
+def obstacle(request: FenceRequest) -> str:
+    """Why nobody could be promoted in the end, known before anything is touched; empty when nothing is in the way."""
+    if request.force:
+        return ""
+    if request.means[request.primary] == "none":
+        return (
+            f"{request.primary} could not be proved to be stopped: it is not a container, and failover_fence_command "
+            "is empty. Nobody was promoted; nothing was touched. Stop that machine, then run this again with -e "
+            "force=true, which confirms that you have stopped it."
+        )
+    if not request.marks_disk and not request.record_possible:
+        return f"{_no_mark(request)} Nothing was touched."
+    helpless = [name for name in request.unreachable if request.means[name] == "none"]
+    if helpless:
+        return (
+            f"{helpless[0]} does not answer and could not be proved to be stopped: failover_fence_command is empty. "
+            f"It may have been promoted unseen. Nobody was promoted; nothing was touched. Start {helpless[0]} and run "
+            "this again; or stop it, and lose what only it has with -e force=true."
+        )
+    return ""
+
+
+def needs_record(primary: Fenced) -> bool:
+    """Whether the fence has to stand in the repository, because the old primary's own disk does not show it."""
+    return not primary.marked
+
+
+def refusal(request: FenceRequest, primary: Fenced, others: Sequence[Fenced], no_record: str = "") -> str:
+    """Why nobody may be promoted after all; empty when somebody may.
+
+    ``others``: the other unreachable nodes. ``no_record``: why a record that was needed could not be left.
+    """
+    if request.force:
+        return ""
+    if not primary.proved:
+        return (
+            f"{primary.node} could not be proved to be stopped ({primary.evidence}). Nobody was promoted. Stop it, "
+            "then run this again; with -e force=true you confirm that it is stopped."
+        )
+    if needs_record(primary) and (no_record or not request.record_possible):
+        return _no_mark(request, no_record)
+    for other in others:
+        if not other.proved:
+            return (
+                f"{other.node} does not answer and could not be proved to be stopped ({other.evidence}). Nobody was "
+                f"promoted. {_restart_or_lose(other)}"
+            )
+        if other.newer_timeline:
+            return (
+                f"{other.node} does not answer and was promoted to timeline {other.newer_timeline}, which "
+                f"{request.candidate} does not know. Nobody was promoted. {_restart_or_lose(other)}"
+            )
+    return ""
+
+
+def _restart_or_lose(other: Fenced) -> str:
+    return f"Start {other.node} and run this again; or stop it, and lose what only it has with -e force=true."
+
+
+def _no_mark(request: FenceRequest, no_record: str = "") -> str:
+    why = f" ({no_record.rstrip('.')})" if no_record else ""
+    return (
+        f"Neither the disk of {request.primary} nor the repository on {request.repository} can be written to{why}, so "
+        f"nothing would keep the old primary from coming back. Nobody was promoted. Start {request.repository}, or go "
+        f"on with -e force=true and make sure yourself that {request.primary} stays off."
+    )

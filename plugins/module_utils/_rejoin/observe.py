@@ -1,0 +1,182 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the primary, this node's disk and this node's server say, for a rejoin's decision. Nothing is changed."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .. import _names
+from .._cluster.probe import PROBE, probe
+from .._cluster.topology import NodeState
+from .._errors import RelevoError
+from .._server import marker
+from .._server.lsn import history_name, parse_history, parse_lsn
+from .._server.server import Server
+from .._server.session import Credentials, Session, SessionError
+from .methods import standby_settings
+from .plan import Request, Role, Situation, Source
+
+LOG_DIR = Path("/var/lib/postgresql/log")
+POLL = 0.1
+
+
+def require_primary(state: NodeState) -> None:
+    """Raise ``RelevoError`` unless the server that is to be followed takes writes."""
+    if not state.reachable:
+        raise RelevoError(f"The primary cannot be asked ({state.error}). Nothing was changed; start {state.name}.")
+    if not state.is_primary:
+        raise RelevoError(f"{state.name} is a standby, so nobody can follow it. Nothing was changed; see status.yml.")
+
+
+def receives(request: Request, data: dict[str, Any]) -> bool:
+    """Whether this node's receiver, in ``data`` (an answer of the probe), streams as the request wants it to."""
+    receiver = data.get("receiver") or {}
+    return (
+        receiver.get("status") == "streaming"
+        and receiver.get("host") == request.primary.host
+        and receiver.get("port") == request.primary.port
+        and receiver.get("slot") == _names.slot_name(request.node)
+    )
+
+
+def sends(request: Request, data: dict[str, Any]) -> bool:
+    """Whether the primary, in ``data``, sends WAL to this node."""
+    senders = data.get("senders") or []
+    return any(sender["name"] == request.node and sender["state"] == "streaming" for sender in senders)
+
+
+def last_complaint(log: str) -> str:
+    """The last error in a server's log, as the end of a sentence."""
+    complaints = [line for line in log.splitlines() if re.search(r"\b(FATAL|ERROR|PANIC):", line)]
+    return f" ({complaints[-1].strip()})." if complaints else "."
+
+
+def _read_text(path: Path) -> str | None:
+    return path.read_text(errors="replace") if path.exists() else None
+
+
+@dataclass
+class Observer:
+    """Looks at the primary of the request and at this node."""
+
+    request: Request
+    server: Server = field(default_factory=Server)
+    credentials: Credentials = field(default_factory=Credentials)
+
+    # --- the primary ---------------------------------------------------------------------------------------------
+
+    def source(self) -> Source:
+        """The primary and its history; raises ``RelevoError`` where it is none, or cannot be asked."""
+        state = self._primary()
+        require_primary(state)
+        history = self.history_text(state.timeline) if state.timeline > 1 else None
+        return Source(state.system_identifier or "", state.timeline, tuple(parse_history(history or "")))
+
+    def _primary(self) -> NodeState:
+        return probe([self.request.primary], 5, self.credentials)[0]
+
+    def history_text(self, timeline: int) -> str | None:
+        """A history file of the primary; None when it has none of that name."""
+        path = f"pg_wal/{history_name(timeline)}"
+        try:
+            with Session.remote(
+                self.request.primary, _names.REWIND_ROLE, self.credentials, dbname="postgres", timeout=10
+            ) as session:
+                text = session.value("SELECT convert_from(pg_read_binary_file($1), 'UTF8')", (path,))
+        except SessionError as error:
+            if error.sqlstate == "58P01":  # undefined_file
+                return None
+            raise RelevoError(
+                f"The primary's history cannot be read ({error.message}). Nothing was changed; run site.yml, which "
+                f"gives {_names.REWIND_ROLE} what it needs."
+            ) from error
+        return str(text)
+
+    # --- this node -----------------------------------------------------------------------------------------------
+
+    def situation(self) -> Situation:
+        """What this node's disk and, if it runs, its server say."""
+        rejoin = marker.read("rejoin")
+        values: dict[str, Any] = {"cut_off": (rejoin.reason or "an unknown method") if rejoin else ""}
+        if not self.server.initialised:
+            return Situation(initialised=False, **values)
+        try:
+            control = self.server.control_data()
+        except RelevoError:
+            # A restore writes the control file last.
+            if rejoin:
+                return Situation(**values)
+            raise
+        values |= {
+            "system_identifier": control.system_identifier,
+            "state": control.state,
+            "timeline": control.newest_timeline,
+            "end": max(parse_lsn(control.min_recovery_lsn), parse_lsn(control.checkpoint_lsn)),
+            "standby_signal": self.server.is_standby_configured,
+            "backup_label": (self.server.pgdata / "backup_label").exists(),
+            "configured": self.server.replication_conf_is(*standby_settings(self.request)),
+        }
+        values |= self._running()
+        history = _read_text(self.server.pgdata / "pg_wal" / history_name(values["timeline"]))
+        return Situation(**values, forks=tuple(parse_history(history or "")))
+
+    def _running(self) -> dict[str, Any]:
+        if self.server.postmaster_pid() is None:
+            return {"role": "down"}
+        data = self.ask_local(patience=5)
+        if data is None:
+            role: Role = "starting" if self.server.is_standby_configured else "primary"
+            return {"role": role}
+        state = NodeState(self.request.primary, data)
+        return {
+            "role": "standby" if state.is_standby else "primary",
+            "timeline": state.timeline,
+            "end": state.position,
+            "streams": self.streams(data),
+        }
+
+    def ask_local(self, patience: float = 0.0) -> dict[str, Any] | None:
+        """The probe's answer of this node's server; None while it takes no connections."""
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                with Session.local(application_name="relevo rejoin", timeout=3) as session:
+                    answer: dict[str, Any] = json.loads(session.value(PROBE))
+                    return answer
+            except SessionError:
+                if time.monotonic() >= deadline:
+                    return None
+                time.sleep(POLL)
+
+    def streams(self, data: dict[str, Any]) -> bool:
+        """Whether WAL flows. The receiver alone says "streaming" also while it is about to be turned away."""
+        return receives(self.request, data) and sends(self.request, self._primary().data or {})
+
+    def recovering(self) -> str:
+        """The title of the startup process, which names the segment that it replays."""
+        pid = self.server.postmaster_pid()
+        children = _read_text(Path(f"/proc/{pid}/task/{pid}/children")) if pid else None
+        for child in (children or "").split():
+            try:
+                title = Path(f"/proc/{child}/cmdline").read_bytes().decode(errors="replace")
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if "startup" in title:
+                return title.strip("\0 ")
+        return ""
+
+    def last_words(self) -> str:
+        """The last complaint in the server's log."""
+        logs = sorted(LOG_DIR.glob("*.log"), key=lambda path: path.stat().st_mtime)
+        if not logs:
+            return "."
+        with logs[-1].open("rb") as file:
+            file.seek(max(0, logs[-1].stat().st_size - 8192))
+            return last_complaint(file.read().decode(errors="replace"))

@@ -1,0 +1,119 @@
+#!/usr/bin/python
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: fence_record
+short_description: Keep the record that a node was fenced, where its start guard reads it
+version_added: 0.1.0
+description:
+  - Runs on the repository host. For a node whose own disk cannot be written to, the fence marker stands in the
+    pgBackRest repository, as C(relevo/fence/NODE.json) below C(repo1-path) of this host's configuration.
+  - Only a repository that is a directory of the repository host can hold it (C(repo1-type) V(posix) or V(cifs)). With
+    any other the module fails.
+author:
+  - The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+attributes:
+  check_mode:
+    support: full
+    details: Says whether anything would be changed.
+  diff_mode:
+    support: full
+    details: Shows the difference of the record.
+options:
+  nodes:
+    description: Inventory names of the nodes.
+    type: list
+    elements: str
+    required: true
+  state:
+    description: Whether there is to be a record.
+    type: str
+    choices: [present, absent]
+    default: present
+  content:
+    description: The fence marker, as text. Needed by O(state=present), which takes one node.
+    type: str
+  config:
+    description: pgBackRest's configuration on this host.
+    type: path
+    default: /etc/pgbackrest/pgbackrest.conf
+"""
+
+EXAMPLES = r"""
+- name: Withdraw the record of a node that is a standby again
+  relevo.postgres.fence_record:
+    nodes: [db1]
+    state: absent
+  delegate_to: backup1
+"""
+
+RETURN = r"""
+directory:
+  description: The repository's directory, below which the records stand.
+  returned: success
+  type: str
+  sample: /var/lib/pgbackrest
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.fence_record import FenceRecord
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import repository_directory
+
+
+def configured_directory(config: Path) -> Path:
+    try:
+        return repository_directory(config.read_text())
+    except OSError as error:
+        raise RelevoError(f"{config} cannot be read ({error.strerror}). Run site.yml, which writes it.") from error
+    except RelevoError as error:
+        raise RelevoError(f"No record of a fence can be kept here: {error.message}") from error
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    wanted = module.params["content"] if module.params["state"] == "present" else None
+    directory = configured_directory(Path(module.params["config"]))
+    records = [FenceRecord(node) for node in module.params["nodes"]]
+    if wanted is not None and len(records) != 1:
+        raise RelevoError("state=present takes one node, since a marker is that of one node.")
+    before = {record.name: record.text_in(directory) for record in records}
+    changing = [record for record in records if before[record.name] != wanted]
+    for record in [] if module.check_mode else changing:
+        if wanted is None:
+            record.withdraw(directory)
+        else:
+            record.write(directory, wanted)
+    diff = [
+        {"before": before[record.name] or "", "after": wanted or "", "before_header": record.name}
+        for record in changing
+    ]
+    return {"changed": bool(changing), "directory": str(directory), "diff": diff}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "nodes": {"type": "list", "elements": "str", "required": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "content": {"type": "str"},
+            "config": {"type": "path", "default": "/etc/pgbackrest/pgbackrest.conf"},
+        },
+        required_if=[("state", "present", ["content"])],
+        supports_check_mode=True,
+    )
+    run_module(module, work)
+
+
+if __name__ == "__main__":
+    main()

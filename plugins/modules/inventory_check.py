@@ -1,0 +1,83 @@
+#!/usr/bin/python
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation of the action plugin of the same name."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: inventory_check
+short_description: Refuse an inventory that does not describe clusters, and choose those that the play is about
+version_added: 0.1.0
+description:
+  - Looks for empty groups, for clusters without exactly one preferred primary or without a repository host, for nodes
+    without a service manager, and for the former variable C(cluster_name).
+  - A play whose groups are empty would otherwise succeed over "no hosts matched".
+  - Runs on the controller, asks no host and changes nothing.
+author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.info_module
+  - relevo.postgres.attributes.action
+options:
+  groups:
+    description: Groups that must have at least one host.
+    type: list
+    elements: str
+    default: [postgres, pgbackrest]
+  cluster:
+    description: The cluster that was named, or several with commas between them. Empty when none was.
+    type: str
+    default: ''
+  choice:
+    description:
+      - With one cluster in the inventory nobody has to name it. With several and none named, V(all) takes all of them,
+        V(named) and V(one) refuse and list them.
+      - V(one) takes no more than one.
+    type: str
+    choices: [all, named, one]
+    default: all
+"""
+
+EXAMPLES = r"""
+- name: The inventory describes clusters
+  relevo.postgres.inventory_check:
+    cluster: "{{ cluster | default('') }}"
+    choice: one
+  register: found
+"""
+
+RETURN = r"""
+clusters:
+  description: The names of the clusters that the play is about, in the order of the inventory.
+  returned: success
+  type: list
+  elements: str
+  sample: [main]
+hosts:
+  description: All that these clusters need; the nodes, their repository hosts and the hosts of their Redis.
+  returned: success
+  type: list
+  elements: str
+only_theirs:
+  description: Those of RV(hosts) that no other cluster needs.
+  returned: success
+  type: list
+  elements: str
+repositories:
+  description: The repository hosts of the chosen clusters, each with the names of those that it serves.
+  returned: success
+  type: dict
+  sample: {pgbackrest: [main]}
+all_clusters:
+  description: The names of all clusters of the inventory.
+  returned: success
+  type: list
+  elements: str
+faults:
+  description: What is wrong with the inventory, one sentence or two each.
+  returned: failure
+  type: list
+  elements: str
+"""

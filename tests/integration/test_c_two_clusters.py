@@ -1,0 +1,138 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Two clusters in one inventory, with one repository host and one Redis: what is done to one leaves the other alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cluster import FAILOVER, FIRST_PORT, NETWORK, ROOT, STATUS, docker, play, psql, shell
+
+TWO = f"{NETWORK}_two"
+NORTH, SOUTH = (f"{TWO}_n1", f"{TWO}_n2"), (f"{TWO}_s1", f"{TWO}_s2")
+CLUSTERS = {"north": NORTH, "south": SOUTH}
+REPOSITORY, REDIS = f"{TWO}_pgbackrest", f"{TWO}_redis"
+SHARED_VARIABLES = yaml.safe_load((ROOT / "molecule" / "inventory.yml").read_text())["all"]["vars"]
+
+
+def write_inventory() -> Path:
+    """Two pairs of servers; the repository host and Redis name no cluster, so they serve both."""
+    servers: dict[str, Any] = {
+        node: {"node_cluster": name, "node_preferred_primary": node == nodes[0]}
+        for name, nodes in CLUSTERS.items()
+        for node in nodes
+    }
+    groups = {"postgres": servers, "pgbackrest": {REPOSITORY: {}}, "redis": {REDIS: {"node_published_port": PORT}}}
+    variables = SHARED_VARIABLES | {"docker_nodes_network": TWO, "postgresql_seed_files": []}
+    inventory = {"all": {"children": {name: {"hosts": hosts} for name, hosts in groups.items()}, "vars": variables}}
+    path = ROOT / ".cache" / "clusters" / TWO / "inventory.yml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(inventory, sort_keys=False))
+    return path
+
+
+PORT = FIRST_PORT + 30
+INVENTORY = write_inventory()
+BOTH = ("-e", "cluster=north,south", "-e", "down_data=true")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def removed() -> Iterator[None]:
+    play("playbooks/down.yml", *BOTH, inventory=INVENTORY)
+    yield
+    play("playbooks/down.yml", *BOTH, inventory=INVENTORY)
+
+
+def answer(node: str, sql: str) -> str:
+    return psql(node, sql, "postgres")
+
+
+def identifier(node: str) -> str:
+    return answer(node, "SELECT system_identifier FROM pg_control_system()")
+
+
+def is_primary(node: str) -> bool:
+    return answer(node, "SELECT pg_is_in_recovery()") == "f"
+
+
+def lives(*nodes: str) -> dict[str, str]:
+    """What changes when a server is restarted, a role moves or a container is made anew."""
+    asked = "SELECT pg_postmaster_start_time(), pg_is_in_recovery(), system_identifier FROM pg_control_system()"
+    return {node: answer(node, asked) + docker("inspect", "-f", "{{.Id}} {{.State.StartedAt}}", node) for node in nodes}
+
+
+def backups(stanza: str) -> list[str]:
+    output = shell(REPOSITORY, "pgbackrest", f"--stanza={stanza}", "--output=json", "info", user="postgres")
+    return [backup["label"] for backup in json.loads(output)[0].get("backup", [])]
+
+
+def two_separate_clusters() -> None:
+    for primary, standby in CLUSTERS.values():
+        assert is_primary(primary)
+        assert not is_primary(standby)
+        assert identifier(primary) == identifier(standby)
+        assert answer(primary, "SELECT application_name FROM pg_stat_replication") == standby
+    assert identifier(NORTH[0]) != identifier(SOUTH[0])
+
+
+def test_both_at_once_and_one_handed_over() -> None:
+    play("site.yml", inventory=INVENTORY)
+    two_separate_clusters()
+
+    play("backup.yml", inventory=INVENTORY)
+    assert {name: len(backups(name)) for name in CLUSTERS} == {"north": 1, "south": 1}
+    # A server sees its own stanza only.
+    foreign = ["pgbackrest", "--stanza=south", "--log-level-console=off", "repo-ls", "backup/south"]
+    tried = ["docker", "exec", "-u", "postgres", NORTH[0], *foreign]
+    assert subprocess.run(tried, check=False, capture_output=True).returncode != 0
+    catalog = play("playbooks/catalog.yml", inventory=INVENTORY).output
+    assert all(label in catalog for name in CLUSTERS for label in backups(name))
+
+    output = play(STATUS, "-e", "format=json", "-e", "require=healthy", inventory=INVENTORY).output
+    found = json.loads(output[output.index("\n{\n") : output.rindex("\n}\n") + 2])
+    assert [(one["cluster"], one["primary"]) for one in found["clusters"]] == [("north", NORTH[0]), ("south", SOUTH[0])]
+
+    everything = lives(*NORTH, *SOUTH)
+    refused = play(FAILOVER, inventory=INVENTORY, expect=2)
+    assert "The inventory has north, south, and this play does not guess which one is meant." in refused.text
+    assert "There is no cluster east. The inventory has north, south." in (
+        play("backup.yml", "-e", "cluster=east", inventory=INVENTORY, expect=2).text
+    )
+    assert lives(*NORTH, *SOUTH) == everything
+
+    south = lives(*SOUTH)
+    play(FAILOVER, "-e", "cluster=north", inventory=INVENTORY)
+    assert is_primary(NORTH[1])
+    assert not is_primary(NORTH[0])
+    assert lives(*SOUTH) == south
+
+    north = lives(*NORTH)
+    assert play("site.yml", inventory=INVENTORY).changed == 0, "site.yml on two finished clusters must change nothing"
+    play("backup.yml", "-e", "cluster=south", "-e", "day=2", inventory=INVENTORY)
+    assert {name: len(backups(name)) for name in CLUSTERS} == {"north": 1, "south": 2}
+    assert lives(*NORTH, *SOUTH) == north | south
+
+
+@pytest.mark.long
+def test_one_after_the_other_and_one_removed() -> None:
+    play("playbooks/down.yml", *BOTH, inventory=INVENTORY)
+    play("site.yml", "-e", "cluster=north", inventory=INVENTORY)
+    north = lives(*NORTH)
+    assert docker("ps", "-aq", "--filter", f"name={TWO}_s").strip() == "", "the other cluster was not asked for"
+
+    play("site.yml", "-e", "cluster=south", inventory=INVENTORY)
+    two_separate_clusters()
+    assert lives(*NORTH) == north
+    assert play("site.yml", inventory=INVENTORY).changed == 0
+
+    said = play("playbooks/down.yml", "-e", "cluster=south", "-e", "down_data=true", inventory=INVENTORY).text
+    assert f"Kept, since other clusters need them: {REPOSITORY}, {REDIS}, and the secrets." in said
+    assert lives(*NORTH) == north
+    assert play("site.yml", "-e", "cluster=north", inventory=INVENTORY).changed == 0

@@ -1,0 +1,5 @@
+class PlayContext:
+    remote_addr: str
+    timeout: int
+    password: str
+    def copy(self) -> PlayContext: ...

@@ -1,0 +1,6 @@
+from typing import Any
+
+class PluginLoader:
+    def get(self, name: str, *args: Any, **kwargs: Any) -> Any: ...
+
+connection_loader: PluginLoader

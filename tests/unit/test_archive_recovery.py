@@ -1,0 +1,124 @@
+"""The recovery of an old primary from the archive: what its server is told, and when it counts as recovered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._handover import archive_recovery
+from ansible_collections.relevo.postgres.plugins.module_utils._handover.archive_recovery import ArchiveRecovery
+from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.methods import standby_settings
+from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.plan import Request
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import Archive
+from ansible_collections.relevo.postgres.plugins.module_utils._server import marker
+from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
+from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
+
+
+class Recorder:
+    """A service manager that notes what is asked of it."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def dont_restart(self) -> None:
+        self.calls.append("dont_restart")
+
+    def start(self) -> None:
+        self.calls.append("start")
+
+    def stop(self, timeout: float) -> None:
+        self.calls.append("stop")
+
+    def wanted(self) -> bool:
+        return True
+
+
+class LocalSession:
+    """A standby of this node that has replayed up to ``replayed``."""
+
+    replayed = "0/3000000"
+
+    @classmethod
+    def local(cls, **_options: object) -> LocalSession:
+        return cls()
+
+    def __enter__(self) -> LocalSession:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        return None
+
+    def value(self, _sql: str) -> str:
+        return self.replayed
+
+
+@pytest.fixture
+def recovery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_account: None) -> ArchiveRecovery:
+    monkeypatch.setattr(_names, "MARKER_DIR", tmp_path / "relevo")
+    monkeypatch.setattr(archive_recovery, "Session", LocalSession)
+    monkeypatch.setattr(Archive, "newest", lambda _pgbackrest: None)
+    monkeypatch.setattr(Server, "wait_ready", lambda *_arguments, **_named: None)
+    (tmp_path / "data").mkdir()
+    return ArchiveRecovery("a", "main", Recorder(), 0.3, Server(tmp_path / "data", tmp_path / "90-replication.conf"))
+
+
+def settings(server: Server) -> dict[str, str]:
+    lines = [line for line in server.replication_conf.read_text().splitlines() if not line.startswith("#")]
+    return {name: value.strip("'") for name, _equals, value in (line.partition(" = ") for line in lines)}
+
+
+def test_the_server_starts_as_a_standby_that_restores_without_the_race(recovery: ArchiveRecovery) -> None:
+    """It always crosses a switch of timelines, where asynchronous archive-get has a race (pgBackRest issue 2423)."""
+    marker.write(marker.Marker.now("fence", node="a", by="alice"))
+    found = recovery.run()
+    assert found == {"recovery_target_timeline": "latest", "replayed": "0/3000000"}
+    command = settings(recovery.server)["restore_command"]
+    assert "--no-archive-async" in command
+    assert recovery.server.is_standby_configured
+    assert marker.read("fence") is None
+    assert recovery.service.calls == ["stop", "start"]  # type: ignore[attr-defined]
+
+
+def test_a_rejoin_restores_by_the_same_command(recovery: ArchiveRecovery) -> None:
+    recovery.run()
+    wanted = standby_settings(Request("a", Peer("b", "b")), restore=True)
+    assert settings(recovery.server)["restore_command"] == wanted[2]
+
+
+def test_a_server_that_left_the_successors_history_follows_its_own(
+    recovery: ArchiveRecovery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[object] = [RelevoError("it ended"), None]
+
+    def wait_ready(*_arguments: object, **_named: object) -> None:
+        if error := answers.pop(0):
+            raise error  # type: ignore[misc]
+
+    monkeypatch.setattr(Server, "wait_ready", wait_ready)
+    assert recovery.run()["recovery_target_timeline"] == "current"
+    assert settings(recovery.server)["recovery_target_timeline"] == "current"
+    assert recovery.service.calls == ["stop", "start", "stop", "start"]  # type: ignore[attr-defined]
+
+
+def test_it_waits_for_the_last_segment_of_the_archive(
+    recovery: ArchiveRecovery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = SimpleNamespace(newest_timeline=lambda: 1, segments=lambda _timeline: ["000000010000000000000002"])
+    monkeypatch.setattr(Archive, "newest", lambda _pgbackrest: archive)
+    assert recovery.run()["recovery_target_timeline"] == "latest", "0/3000000 is the end of that segment"
+
+    archive.segments = lambda _timeline: ["000000010000000000000003"]
+    with pytest.raises(RelevoError, match="a to replay the archive up to 0/4000000"):
+        recovery._wait_for_archive("latest")
+
+
+def test_data_that_was_being_overwritten_is_not_recovered(recovery: ArchiveRecovery) -> None:
+    marker.write(marker.Marker.now("rejoin", node="a", by="pg_rejoin"))
+    with pytest.raises(RelevoError, match="was being overwritten"):
+        recovery.run()
+    assert recovery.service.calls == []  # type: ignore[attr-defined]

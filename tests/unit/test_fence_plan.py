@@ -1,0 +1,148 @@
+"""Whether anybody may be promoted after a primary has gone: a test for each row of what is decided."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ansible_collections.relevo.postgres.plugins.module_utils._handover.fence_plan import (
+    Fenced,
+    FenceRequest,
+    Means,
+    means_of,
+    needs_record,
+    obstacle,
+    refusal,
+)
+
+CONTAINERS = FenceRequest(
+    primary="a",
+    candidate="b",
+    timeline=3,
+    requested_by="alice",
+    means={"a": "engine", "c": "engine"},
+    repository="backup",
+    record_possible=True,
+)
+MACHINES = replace(CONTAINERS, means={"a": "command", "c": "command"})
+HELPLESS = replace(CONTAINERS, means={"a": "none", "c": "none"})
+MARKED = Fenced("a", proved=True, evidence="the engine says so", marked=True)
+STOPPED = replace(MARKED, marked=False)
+UNPROVED = Fenced("a", proved=False, evidence="status 1")
+GONE = Fenced("c", proved=True, evidence="the engine says so", marked=True)
+NO_MARK = "Neither the disk of a nor the repository on backup can be written to"
+
+
+@pytest.mark.parametrize(
+    ("kind", "command", "means"),
+    [("docker", [], "engine"), ("docker", ["off"], "engine"), ("ssh", ["off"], "command"), ("ssh", [], "none")],
+)
+def test_a_node_is_fenced_by_what_can_reach_it(kind: str, command: list[str], means: Means) -> None:
+    assert means_of(kind, command) == means
+
+
+# --- before anything is touched --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        CONTAINERS,
+        # A marker on the old primary's disk is enough.
+        replace(CONTAINERS, record_possible=False),
+        replace(CONTAINERS, unreachable=("c",)),
+        replace(CONTAINERS, lost=("a",)),
+        MACHINES,
+        replace(MACHINES, unreachable=("c",)),
+    ],
+)
+def test_nothing_is_in_the_way_of_a_fence_that_can_be_proved_and_marked(wanted: FenceRequest) -> None:
+    assert obstacle(wanted) == ""
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        (HELPLESS, "a could not be proved to be stopped: it is not a container, and failover_fence_command is empty"),
+        (replace(MACHINES, record_possible=False), NO_MARK),
+        (replace(CONTAINERS, lost=("a",), record_possible=False), NO_MARK),
+        (
+            replace(CONTAINERS, means={"a": "engine", "c": "none"}, unreachable=("c",)),
+            "c does not answer and could not be proved to be stopped: failover_fence_command is empty",
+        ),
+    ],
+)
+def test_what_must_fail_is_refused_before_anything_is_touched(wanted: FenceRequest, words: str) -> None:
+    assert obstacle(wanted).startswith(words)
+    assert "Nobody was promoted" in obstacle(wanted)
+    assert "othing was touched." in obstacle(wanted)
+    assert "force=true" in obstacle(wanted)
+    assert obstacle(replace(wanted, force=True)) == ""
+
+
+def test_a_node_that_nobody_can_fence_matters_only_when_it_does_not_answer() -> None:
+    assert obstacle(replace(CONTAINERS, means={"a": "engine", "c": "none"})) == ""
+
+
+# --- after the fences ------------------------------------------------------------------------------------------------
+
+
+def test_the_record_is_for_a_disk_that_does_not_show_the_fence() -> None:
+    assert not needs_record(MARKED)
+    assert needs_record(STOPPED)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "primary", "others"),
+    [
+        (CONTAINERS, MARKED, []),
+        (replace(CONTAINERS, record_possible=False), MARKED, []),
+        # Stopped, and the record was left.
+        (MACHINES, STOPPED, []),
+        (CONTAINERS, MARKED, [GONE]),
+        # A machine has no marker; a standby starts in spite of one.
+        (MACHINES, STOPPED, [replace(GONE, marked=False)]),
+    ],
+)
+def test_somebody_may_be_promoted(wanted: FenceRequest, primary: Fenced, others: list[Fenced]) -> None:
+    assert refusal(wanted, primary, others) == ""
+
+
+@pytest.mark.parametrize(
+    ("primary", "others", "no_record", "words"),
+    [
+        (UNPROVED, [], "", "a could not be proved to be stopped (status 1)"),
+        # A marker is no proof.
+        (replace(UNPROVED, marked=True), [], "", "a could not be proved to be stopped (status 1)"),
+        (STOPPED, [], "The disk is full.", f"{NO_MARK} (The disk is full)"),
+        (MARKED, [replace(GONE, proved=False)], "", "c does not answer and could not be proved to be stopped (the"),
+        (MARKED, [replace(GONE, newer_timeline=4)], "", "c does not answer and was promoted to timeline 4, which b"),
+        (MARKED, [GONE, replace(GONE, node="d", proved=False)], "", "d does not answer and could not be proved"),
+    ],
+)
+def test_nobody_may_be_promoted(primary: Fenced, others: list[Fenced], no_record: str, words: str) -> None:
+    said = refusal(CONTAINERS, primary, others, no_record)
+    assert said.startswith(words)
+    assert "Nobody was promoted" in said
+    assert "force=true" in said
+    assert refusal(replace(CONTAINERS, force=True), primary, others, no_record) == ""
+
+
+def test_a_repository_host_that_does_not_answer_leaves_no_record() -> None:
+    assert refusal(replace(CONTAINERS, record_possible=False), STOPPED, []).startswith(NO_MARK)
+
+
+# --- the marker ------------------------------------------------------------------------------------------------------
+
+
+def test_the_marker_holds_up_to_the_timeline_that_ends() -> None:
+    marker = CONTAINERS.marker("c")
+    assert (marker.kind, marker.node, marker.successor, marker.by) == ("fence", "c", "b", "alice")
+    assert marker.in_force(3)
+    assert not marker.in_force(4)
+
+
+def test_forced_it_holds_for_each_timeline() -> None:
+    """The fenced node may be on a newer timeline than the candidate."""
+    assert replace(CONTAINERS, force=True).marker("a").in_force(9)

@@ -1,0 +1,94 @@
+"""The record of a fence: written where the nodes read it, and removed when it is void."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._repository import fence_record
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.fence_record import (
+    FenceRecord,
+    RepositoryReader,
+)
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import repository_directory
+from ansible_collections.relevo.postgres.plugins.module_utils._server import marker
+from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker
+
+RECORD = FenceRecord("a")
+MARKER = Marker.now("fence", node="a", by="alice", successor="b", timeline=2)
+
+
+@pytest.fixture(autouse=True)
+def no_other_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no user postgres where the unit tests run, and they may run as root."""
+
+    def write(path: Path, content: str, mode: int = 0o600) -> None:
+        path.write_text(content)
+        path.chmod(mode)
+
+    monkeypatch.setattr(fence_record, "write_file", write)
+    monkeypatch.setattr(marker, "ensure_directory", lambda path: path.mkdir(exist_ok=True))
+
+
+def test_what_was_written_is_where_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert RECORD.write(tmp_path, MARKER.to_json())
+    assert not RECORD.write(tmp_path, MARKER.to_json())
+
+    def repo_get(command: list[str], timeout: float) -> subprocess.CompletedProcess[str]:
+        del timeout
+        path = tmp_path / command[-1]
+        return subprocess.CompletedProcess(command, not path.exists(), path.read_text() if path.exists() else "", "")
+
+    monkeypatch.setattr("ansible_collections.relevo.postgres.plugins.module_utils._process.run", repo_get)
+    reader = RepositoryReader("main")
+    assert RECORD.read(reader) == MARKER
+    assert FenceRecord("b").read(reader) is None
+
+    assert RECORD.withdraw(tmp_path)
+    assert not RECORD.withdraw(tmp_path)
+    assert RECORD.read(reader) is None
+
+
+def test_one_that_0_1_0_emptied_is_withdrawn_and_a_garbled_one_forbids() -> None:
+    class Reader(RepositoryReader):
+        def get(self, path: str, timeout: float = 1, raw: bool = False) -> str | None:
+            assert raw, "an encrypted repository has no passphrase for it"
+            return {"relevo/fence/a.json": "\n", "relevo/fence/b.json": "{"}[path]
+
+    assert RECORD.read(Reader("main")) is None
+    garbled = FenceRecord("b").read(Reader("main"))
+    assert garbled is not None
+    assert garbled.in_force(99)
+
+
+def test_a_directory_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(RelevoError, match="does not exist"):
+        RECORD.write(tmp_path / "unmounted", MARKER.to_json())
+
+
+@pytest.mark.parametrize(
+    ("text", "directory"),
+    [
+        ("[global]\nrepo1-path=/backup/pg\n", "/backup/pg"),
+        ("[global]\nrepo1-type=cifs\nrepo1-path=/mnt/share\n", "/mnt/share"),
+        ("[global]\ntls-server-auth=a=main\ntls-server-auth=b=main\n", "/var/lib/pgbackrest"),
+    ],
+)
+def test_the_directory_is_the_configured_one(text: str, directory: str) -> None:
+    assert repository_directory(text) == Path(directory)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[global]\nrepo1-type=s3\nrepo1-path=/pg\n", "not a directory of this host (repo1-type=s3)"),
+        ("[global]\nrepo1-host=backup1\n", "is on backup1"),
+    ],
+)
+def test_a_bucket_and_a_node_have_none(text: str, words: str) -> None:
+    with pytest.raises(RelevoError) as refused:
+        repository_directory(text)
+    assert words in refused.value.message

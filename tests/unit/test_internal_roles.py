@@ -1,0 +1,93 @@
+"""The collection's own roles: what is missing is made, and what is there is left alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
+from ansible_collections.relevo.postgres.plugins.module_utils._server import internal_roles
+from ansible_collections.relevo.postgres.plugins.module_utils._server.internal_roles import (
+    INTERNAL_ROLES,
+    databases,
+    missing_functions,
+    missing_roles,
+)
+from ansible_collections.relevo.postgres.plugins.module_utils._server.scram import make_verifier
+
+PASSWORDS = {role.name: f"secret of {role.name}" for role in INTERNAL_ROLES}
+
+
+class Server:
+    """Answers as a server does in which all is made, or nothing."""
+
+    def __init__(self, made: bool, passwords: dict[str, str] = PASSWORDS) -> None:
+        self.made = made
+        self.passwords = passwords
+
+    def query(self, _sql: str, parameters: tuple[str, ...]) -> list[dict[str, Any]]:
+        (name,) = parameters
+        role = next(role for role in INTERNAL_ROLES if role.name == name)
+        verifier = make_verifier(self.passwords[name])
+        return [{"rolreplication": "t" if role.replication else "f", "rolpassword": verifier}] if self.made else []
+
+    def value(self, _sql: str, _parameters: tuple[str, ...]) -> str | None:
+        return "t" if self.made else None
+
+    def flag(self, sql: str, _parameters: tuple[str, ...]) -> bool:
+        # Whether the public may connect to our database; everything else is a right that we want.
+        return self.made and "datacl IS NULL" not in sql
+
+
+def missing(server: Server, passwords: dict[str, str] = PASSWORDS) -> list[str]:
+    return missing_roles(server, passwords)  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True)
+def quick_verifiers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(internal_roles, "make_verifier", lambda password: f"SCRAM of {len(password)}")
+
+
+def test_nothing_is_done_where_all_is_made() -> None:
+    assert missing(Server(made=True)) == []
+    assert missing_functions(Server(made=True), "postgres") == []  # type: ignore[arg-type]
+
+
+def test_every_role_is_made_without_more_than_it_needs() -> None:
+    statements = missing(Server(made=False))
+    made = {statement.split()[2]: statement for statement in statements if statement.startswith("CREATE ROLE")}
+    assert set(made) == set(PASSWORDS)
+    assert all("NOSUPERUSER" in statement for statement in made.values())
+    assert {name for name, statement in made.items() if " REPLICATION" in statement} == {
+        _names.REPLICATION_ROLE,
+        _names.HANDOVER_ROLE,
+    }
+
+
+def test_no_password_is_sent() -> None:
+    assert not [statement for statement in missing(Server(made=False)) if "secret" in statement]
+
+
+def test_nobody_else_may_connect_to_the_database_of_the_lock() -> None:
+    statements = missing(Server(made=False))
+    revoked = statements.index("REVOKE ALL ON DATABASE relevo FROM PUBLIC")
+    assert statements[revoked - 1] == "CREATE DATABASE relevo"
+    assert statements[revoked + 1 :] == [
+        f"GRANT CONNECT ON DATABASE relevo TO {role}" for role in (_names.MONITOR_ROLE, _names.HANDOVER_ROLE)
+    ]
+
+
+def test_only_a_password_that_changed_is_set() -> None:
+    changed = PASSWORDS | {_names.MONITOR_ROLE: "another"}
+    (statement,) = missing(Server(made=True), changed)
+    assert statement.startswith(f"ALTER ROLE {_names.MONITOR_ROLE} LOGIN NOREPLICATION NOSUPERUSER PASSWORD")
+
+
+def test_rights_on_functions_belong_to_the_database_in_which_they_are_called() -> None:
+    assert databases() == ["postgres", "relevo"]
+    in_postgres = missing_functions(Server(made=False), "postgres")  # type: ignore[arg-type]
+    assert in_postgres
+    assert all(statement.endswith(f"TO {_names.REWIND_ROLE}") for statement in in_postgres)
+    in_ours = missing_functions(Server(made=False), _names.OWN_DATABASE)  # type: ignore[arg-type]
+    assert [statement for statement in in_ours if "pg_promote" in statement]

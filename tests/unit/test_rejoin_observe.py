@@ -1,0 +1,143 @@
+"""What a rejoin sees: who may be followed, whether WAL flows, and what this node's disk and server say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._rejoin import observe
+from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.methods import standby_settings
+from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.observe import (
+    Observer,
+    last_complaint,
+    receives,
+    require_primary,
+    sends,
+)
+from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.plan import Request, Situation
+from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.rejoin import Rejoin
+from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import Fork
+from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker, write
+from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
+from ansible_collections.relevo.postgres.plugins.module_utils._server.server import ControlData, Server
+from ansible_collections.relevo.postgres.plugins.module_utils._server.service import Runit
+
+pytestmark = pytest.mark.usefixtures("own_account")
+
+REQUEST = Request("a", Peer("b", "b.example"))
+RECEIVER = {"status": "streaming", "host": "b.example", "port": 5432, "slot": _names.slot_name("a")}
+SENDER = {"name": "a", "state": "streaming"}
+
+
+def test_only_a_primary_that_answers_can_be_followed() -> None:
+    require_primary(NodeState(REQUEST.primary, {"in_recovery": False}))
+    with pytest.raises(RelevoError, match="cannot be asked .*no answer.*start b"):
+        require_primary(NodeState(REQUEST.primary, error="b: no answer"))
+    with pytest.raises(RelevoError, match="b is a standby"):
+        require_primary(NodeState(REQUEST.primary, {"in_recovery": True}))
+
+
+@pytest.mark.parametrize(
+    "change", [{"status": "waiting"}, {"host": "c"}, {"port": 5433}, {"slot": None}, {"slot": "relevo_c"}]
+)
+def test_a_receiver_of_something_else_does_not_count(change: dict[str, Any]) -> None:
+    assert receives(REQUEST, {"receiver": RECEIVER})
+    assert not receives(REQUEST, {"receiver": RECEIVER | change})
+    assert not receives(REQUEST, {"receiver": None})
+
+
+def test_only_a_sender_to_this_node_that_streams_counts() -> None:
+    assert sends(REQUEST, {"senders": [{"name": "c", "state": "catchup"}, SENDER]})
+    assert not sends(REQUEST, {"senders": [SENDER | {"state": "catchup"}, SENDER | {"name": "c"}]})
+    assert not sends(REQUEST, {})
+
+
+def test_the_last_complaint_of_a_log() -> None:
+    assert last_complaint("LOG:  ready\nFATAL:  one\nERROR:  two\nHINT:  x\n") == " (ERROR:  two)."
+    assert last_complaint("LOG:  no ERROR here\n") == "."
+
+
+# --- this node -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def observer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Observer:
+    """A stopped server that was promoted to timeline 3 and has made no checkpoint since."""
+    server = Server(tmp_path / "data", tmp_path / "90-replication.conf")
+    (server.pgdata / "pg_wal").mkdir(parents=True)
+    (server.pgdata / "PG_VERSION").write_text("17\n")
+    (server.pgdata / "pg_wal" / "00000003.history").write_text("2\t0/5000000\tx\n")
+    control = ControlData("7", "shut down", "0/4000000", 2, "0/5000100", 3)
+    monkeypatch.setattr(Server, "control_data", lambda _self: control)
+    monkeypatch.setattr(_names, "MARKER_DIR", tmp_path / "relevo")
+    return Observer(REQUEST, server)
+
+
+def test_a_stopped_node_is_what_its_disk_says(observer: Observer) -> None:
+    assert observer.situation() == Situation(
+        system_identifier="7", state="shut down", timeline=3, end=0x5000100, forks=(Fork(2, 0x5000000),)
+    )
+    observer.server.write_replication_conf(*standby_settings(REQUEST))
+    assert observer.situation().configured
+
+
+def test_a_node_without_data(observer: Observer) -> None:
+    (observer.server.pgdata / "PG_VERSION").unlink()
+    assert observer.situation() == Situation(initialised=False)
+
+
+def test_a_restore_that_was_cut_off_has_no_control_file(observer: Observer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(_self: Server) -> ControlData:
+        raise RelevoError("pg_controldata failed")
+
+    monkeypatch.setattr(Server, "control_data", unreadable)
+    with pytest.raises(RelevoError, match="pg_controldata failed"):
+        observer.situation()
+    write(Marker.now("rejoin", node="a", by="pg_rejoin", reason="restore"))
+    assert observer.situation() == Situation(cut_off="restore")
+
+
+def running(monkeypatch: pytest.MonkeyPatch, data: dict[str, Any] | None) -> None:
+    monkeypatch.setattr(Server, "postmaster_pid", lambda _self: 1)
+    monkeypatch.setattr(Observer, "ask_local", lambda *_arguments, **_named: data)
+
+
+STANDBY = {"in_recovery": True, "timeline": 3, "receive_lsn": "0/6000000", "replay_lsn": "0/5F00000"}
+
+
+@pytest.mark.parametrize("senders", [[SENDER], []])
+def test_a_running_standby_streams_when_both_ends_say_so(
+    observer: Observer, monkeypatch: pytest.MonkeyPatch, senders: list[dict[str, str]]
+) -> None:
+    running(monkeypatch, STANDBY | {"receiver": RECEIVER})
+    primary = NodeState(REQUEST.primary, {"in_recovery": False, "senders": senders})
+    monkeypatch.setattr(observe, "probe", lambda *_arguments: [primary])
+    found = observer.situation()
+    assert (found.role, found.end, found.streams) == ("standby", 0x6000000, bool(senders))
+
+
+def test_one_that_takes_no_connections_yet(observer: Observer, monkeypatch: pytest.MonkeyPatch) -> None:
+    running(monkeypatch, None)
+    assert observer.situation().role == "primary", "it may be one: nothing says that it is a standby"
+    (observer.server.pgdata / "standby.signal").touch()
+    assert observer.situation().role == "starting"
+
+
+# --- whose slots it has no use for -----------------------------------------------------------------------------------
+
+
+def test_only_unused_slots_of_siblings_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slot(node: str, **changes: Any) -> dict[str, Any]:
+        return {"name": _names.slot_name(node), "type": "physical", "active": False} | changes
+
+    slots = [slot("a"), slot("b"), slot("c", active=True), slot("d"), slot("foreign"), slot("d", type="logical")]
+    monkeypatch.setattr(Observer, "ask_local", lambda *_arguments, **_named: {"slots": slots})
+    request = replace(REQUEST, siblings=("a", "b", "c", "d"))
+    assert Rejoin(request, Runit("postgresql"))._left_slots() == [_names.slot_name("b"), _names.slot_name("d")]
+    assert Rejoin(REQUEST, Runit("postgresql"))._left_slots() == [_names.slot_name("b")]
