@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.relevo.postgres.plugins.filter.postgresql_paths import default_version
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import choose, clusters_of, faults_of
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
@@ -26,7 +27,7 @@ class ActionModule(ControllerAction):
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
         variables = self._task_vars or {}
         groups, hostvars = variables["groups"], variables["hostvars"]
-        faults = faults_of(groups, hostvars, options["groups"])
+        faults = faults_of(groups, hostvars, options["groups"], default_version())
         if faults:
             raise RelevoError(f"{' '.join(faults)} Nothing was touched.", faults=faults)
         known = clusters_of(groups, hostvars)

@@ -40,7 +40,6 @@ _value:
   elements: dict
 """
 
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

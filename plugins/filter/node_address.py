@@ -41,9 +41,9 @@ from typing import Any
 def node_address(name: str, hostvars: Mapping[str, Mapping[str, Any]]) -> str:
     """See DOCUMENTATION."""
     # Here, since Ansible loads all filters in each worker that uses one: at the top it costs every task time.
-    from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import peer_of
+    from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import address_of
 
-    return peer_of(name, hostvars[name]).host
+    return address_of(name, hostvars[name])
 
 
 class FilterModule:

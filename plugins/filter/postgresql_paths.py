@@ -39,9 +39,9 @@ import yaml
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
-from ansible_collections.relevo.postgres.plugins.module_utils._server.installation import version_fault
 
 ROLE_DEFAULTS = Path(__file__).resolve().parents[2] / "roles" / "postgresql" / "defaults" / "main.yml"
+#: The first with initdb's built-in locale provider, and with pg_replication_slots.failover.
 
 
 @functools.cache
@@ -53,7 +53,7 @@ def default_version() -> str:
 def postgresql_paths(version: object = None) -> dict[str, str]:
     """See DOCUMENTATION."""
     wanted = default_version() if version is None else str(version)
-    if fault := version_fault(wanted):
+    if fault := _names.version_fault(wanted):
         raise AnsibleFilterError(fault)
     return {
         "version": wanted,

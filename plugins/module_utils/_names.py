@@ -8,6 +8,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+#: The first major version with what new clusters use.
+OLDEST_VERSION = 17
+
 #: The home of postgres, the data volume of a container; below it a directory for each major version, as Debian has it.
 DATA_ROOT = Path("/var/lib/postgresql")
 SOCKET_DIR = Path("/var/run/postgresql")
@@ -17,6 +20,8 @@ REPLICATION_CONF = CONFIG_DIR / "conf.d" / "90-replication.conf"
 PASSFILE = CONFIG_DIR / "pgpass"
 CA_FILE = CONFIG_DIR / "tls" / "ca.crt"
 MARKER_DIR = DATA_ROOT / "relevo"
+#: On the repository host, wherever its repository is. What is below /run does not outlive a machine's restart.
+OPERATION_LOCK_DIR = Path("/run/relevo/operation-lock")
 
 OWN_DATABASE = "relevo"
 REPLICATION_ROLE = "relevo_replication"
@@ -34,6 +39,13 @@ HANDOVER_LOCK = (0x52454C45, 1)
 MAX_SLOT_NAME = 63
 
 
+def version_fault(version: object) -> str:
+    """Why a value cannot be ``postgresql_version``; empty when it can."""
+    if re.fullmatch(r"[0-9]+", str(version)) and int(str(version)) >= OLDEST_VERSION:
+        return ""
+    return f"postgresql_version is {version}. Give a major version alone, {OLDEST_VERSION} or newer."
+
+
 def data_directory(version: str) -> Path:
     """Where the data of a major version are, on every kind of node."""
     return DATA_ROOT / version / "main"
@@ -48,6 +60,6 @@ def slot_name(node: str) -> str:
     """The physical slot of a standby: its inventory name with what a slot's name may not hold replaced.
 
     PostgreSQL allows ``a`` to ``z``, digits and underscores (ReplicationSlotValidateName in slot.c). Two names may come
-    to the same slot: ``inventory_faults`` refuses such a cluster.
+    to the same slot: ``inventory_check`` refuses such a cluster.
     """
     return re.sub(r"[^a-z0-9_]", "_", node.lower())

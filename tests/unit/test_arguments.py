@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NoReturn
 
 import pytest
@@ -40,8 +39,12 @@ def test_a_node_is_found_by_its_name() -> None:
     assert find_node(nodes, "b") is nodes[1]
 
 
-@pytest.mark.parametrize("work", [lambda module: promote(module.params, module.check_mode), pg_switchover.work])
-def test_an_unknown_node_is_named(work: Callable[[Any], object]) -> None:
+@pytest.mark.parametrize(
+    "work",
+    [pg_switchover.work, lambda module: promote(module.params, module.check_mode)],
+    ids=["switchover", "promote"],
+)
+def test_an_unknown_node_is_named(work: Any) -> None:
     given = FakeModule(nodes=NODES, node="c", candidate="c", salvage=None)
     with pytest.raises(RelevoError, match=r"c is not among the nodes. Nothing was changed"):
         work(given)

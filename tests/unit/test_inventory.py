@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.relevo.postgres.plugins.filter.postgresql_paths import default_version
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import (
     choose,
     clusters_of,
@@ -53,11 +54,11 @@ def test_a_good_inventory_has_no_fault() -> None:
     groups = {"postgres": ["a", "b"], "pgbackrest": ["r"]}
     hostvars: dict[str, dict[str, Any]] = {name: {"node_service_manager": "runit"} for name in "abr"}
     hostvars["a"]["node_preferred_primary"] = True
-    assert faults_of(groups, hostvars, ["postgres", "pgbackrest"]) == []
+    assert faults_of(groups, hostvars, ["postgres", "pgbackrest"], "17") == []
 
 
 def test_each_fault_of_an_inventory_is_named() -> None:
-    faults = faults_of({"postgres": ["a", "b"]}, {"a": {"node_service_manager": "cron"}, "b": {}}, ["pgbackrest"])
+    faults = faults_of({"postgres": ["a", "b"]}, {"a": {"node_service_manager": "cron"}, "b": {}}, ["pgbackrest"], "17")
     assert [fault.split(". ")[0] for fault in faults] == [
         'The inventory has no host in the group "pgbackrest"',
         'The cluster "main" has 0 preferred primaries',
@@ -66,58 +67,9 @@ def test_each_fault_of_an_inventory_is_named() -> None:
     ]
 
 
-def faults_of_names(*names: str, **variables: dict[str, Any]) -> list[str]:
-    hostvars = {name: {"node_service_manager": "systemd", **variables.get(name, {})} for name in names}
-    hostvars[names[0]]["node_preferred_primary"] = True
-    return faults_of({"postgres": list(names)}, hostvars, ["postgres"])
-
-
-def test_names_of_one_slot_are_refused() -> None:
-    assert faults_of_names("db-1", "db_1", "db-2") == [
-        "The replication slots of db-1 and db_1 would have the same name, db_1. Rename all but one of them: "
-        "in a slot's name every character but a-z, 0-9 and _ becomes _."
-    ]
-    # PostgreSQL takes no letter beyond ASCII, so these are one slot too.
-    assert "cañón and ca_ón" in faults_of_names("cañón", "ca_ón")[0]
-    assert faults_of_names("db1", "db2", "DB3") == []
-
-
-def test_a_name_too_long_for_a_slot_is_refused() -> None:
-    assert faults_of_names("a" * 63, "b") == []
-    assert "too long for a replication slot" in faults_of_names("a" * 64, "b")[0]
-
-
-def test_two_clusters_may_have_the_same_slots() -> None:
-    """Each has servers of its own."""
-    hostvars = {
-        "db-1": {"node_preferred_primary": True, **RUNIT},
-        "db_1": {"node_preferred_primary": True, "node_cluster": "other", **RUNIT},
-    }
-    assert faults_of({"postgres": ["db-1", "db_1"]}, hostvars, ["postgres"]) == []
-
-
-@pytest.mark.parametrize(
-    ("node", "slot"), [("postgres_slave", "postgres_slave"), ("DB-1.example", "db_1_example"), ("señal", "se_al")]
-)
-def test_the_slot_of_a_node(node: str, slot: str) -> None:
-    assert slot_name(node) == slot
-
-
-def test_the_versions_of_a_cluster() -> None:
-    """As numbers or as text, but major versions, new enough, and one for all nodes."""
-    assert faults_of_names("a", "b", a={"postgresql_version": 18}, b={"postgresql_version": "18"}) == []
-    assert faults_of_names("a", a={"postgresql_version": "17.2"}) == [
-        "a: postgresql_version is 17.2. Give a major version alone, 17 or newer."
-    ]
-    assert "a: postgresql_version is 16." in faults_of_names("a", a={"postgresql_version": "16"})[0]
-    assert faults_of_names("a", "b", a={"postgresql_version": "19"}) == [
-        'The nodes of the cluster "main" differ in postgresql_version: 19 on a, the default on b. Give all of them one.'
-    ]
-
-
 def test_a_cluster_without_a_repository_host_is_a_fault() -> None:
     hosts = HOSTS | {"r": RUNIT | {"node_cluster": "a"}}
-    (fault,) = faults_of(GROUPS, hosts, ["postgres"])
+    (fault,) = faults_of(GROUPS, hosts, ["postgres"], "17")
     assert fault.startswith('No host of the group "pgbackrest" serves the cluster "b".')
 
 
@@ -125,7 +77,7 @@ def test_a_cluster_without_a_repository_host_is_a_fault() -> None:
 def test_the_former_name_of_the_variable_is_refused_with_the_new_one(where: str) -> None:
     """Ignored, it would found a new stanza that knows none of the backups."""
     hosts = HOSTS | {where: HOSTS[where] | {"cluster_name": "shop"}}
-    (fault,) = faults_of(GROUPS, hosts, ["postgres"])
+    (fault,) = faults_of(GROUPS, hosts, ["postgres"], "17")
     assert f"cluster_name is set ({where}). It is called node_cluster now" in fault
     assert "-e cluster=NAME" in fault
 
@@ -152,3 +104,53 @@ def test_several_are_named_with_commas_where_several_may_be() -> None:
 def test_an_unknown_name_is_refused_with_the_list() -> None:
     with pytest.raises(RelevoError, match="There is no cluster x. The inventory has a, b. Nothing was touched."):
         choose(["a", "b"], "x", "all")
+
+
+def faults_of_names(*names: str, **variables: dict[str, str]) -> list[str]:
+    hostvars = {name: {"node_service_manager": "systemd", **variables.get(name, {})} for name in names}
+    hostvars[names[0]]["node_preferred_primary"] = "true"
+    return faults_of({"postgres": list(names)}, hostvars, ["postgres"], default_version())
+
+
+def test_names_of_one_slot_are_refused() -> None:
+    assert faults_of_names("db-1", "db_1", "db-2") == [
+        "The replication slots of db-1 and db_1 would have the same name, db_1. Rename all but one of them: "
+        "in a slot's name every character but a-z, 0-9 and _ becomes _."
+    ]
+    # PostgreSQL takes no letter beyond ASCII, so these are one slot too.
+    assert "cañón and ca_ón" in faults_of_names("cañón", "ca_ón")[0]
+    assert faults_of_names("db1", "db2", "DB3") == []
+
+
+def test_a_name_too_long_for_a_slot_is_refused() -> None:
+    assert faults_of_names("a" * 63, "b") == []
+    assert "too long for a replication slot" in faults_of_names("a" * 64, "b")[0]
+
+
+def test_two_clusters_may_have_the_same_slots() -> None:
+    """Each has servers of its own."""
+    hostvars = {
+        "db-1": {"node_service_manager": "runit", "node_preferred_primary": True},
+        "db_1": {"node_service_manager": "runit", "node_preferred_primary": True, "node_cluster": "other"},
+    }
+    assert faults_of({"postgres": ["db-1", "db_1"]}, hostvars, ["postgres"], default_version()) == []
+
+
+@pytest.mark.parametrize(
+    ("node", "slot"), [("postgres_slave", "postgres_slave"), ("DB-1.example", "db_1_example"), ("señal", "se_al")]
+)
+def test_the_slot_of_a_node(node: str, slot: str) -> None:
+    assert slot_name(node) == slot
+
+
+def test_the_versions_of_a_cluster() -> None:
+    """As numbers or as text, but major versions, new enough, and one for all nodes."""
+    assert faults_of_names("a", "b", a={"postgresql_version": 18}, b={"postgresql_version": "18"}) == []  # type: ignore[dict-item]
+    assert faults_of_names("a", "b", a={"postgresql_version": default_version()}) == []
+    assert faults_of_names("a", a={"postgresql_version": "17.2"}) == [
+        "a: postgresql_version is 17.2. Give a major version alone, 17 or newer."
+    ]
+    assert "a: postgresql_version is 16." in faults_of_names("a", a={"postgresql_version": "16"})[0]
+    assert faults_of_names("a", "b", a={"postgresql_version": "19"}, b={"postgresql_version": "18"}) == [
+        'The nodes of the cluster "main" have several postgresql_versions: 19 on a, 18 on b. Give all of them one.'
+    ]

@@ -9,13 +9,12 @@ serves the cluster that it names too; one that names none serves all that have n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from .._errors import RelevoError
-from .._names import MAX_SLOT_NAME, slot_name
-from .._server.installation import version_fault
+from .._names import MAX_SLOT_NAME, slot_name, version_fault
 from .._server.peer import Peer
 
 DEFAULT = "main"
@@ -58,8 +57,13 @@ def serving(cluster: str, names: Sequence[str], hostvars: HostVars) -> str:
     return ""
 
 
+def address_of(name: str, host: Mapping[str, Any]) -> str:
+    """How the other nodes reach a host."""
+    return str(host.get("node_address") or name)
+
+
 def peer_of(name: str, host: Mapping[str, Any]) -> Peer:
-    return Peer(name, str(host.get("node_address") or name), int(host.get("node_port") or 5432))
+    return Peer(name, address_of(name, host), int(host.get("node_port") or 5432))
 
 
 def clusters_of(groups: Groups, hostvars: HostVars) -> dict[str, Cluster]:
@@ -81,8 +85,39 @@ def clusters_of(groups: Groups, hostvars: HostVars) -> dict[str, Cluster]:
     }
 
 
-def faults_of(groups: Groups, hostvars: HostVars, required: Sequence[str]) -> list[str]:
-    """What is wrong with an inventory, a sentence or two for each fault; empty when nothing is."""
+def version_faults(cluster: str, versions: Mapping[str, str]) -> list[str]:
+    """What is wrong with the major versions of the nodes of one cluster, by node."""
+    faults = [f"{name}: {fault}" for name, version in versions.items() if (fault := version_fault(version))]
+    if not faults and len(set(versions.values())) > 1:
+        given = ", ".join(f"{version} on {name}" for name, version in versions.items())
+        faults.append(f'The nodes of the cluster "{cluster}" have several {VERSION}s: {given}. Give all of them one.')
+    return faults
+
+
+def slot_faults(names: Iterable[str]) -> list[str]:
+    """What keeps the nodes of one cluster from having a replication slot each."""
+    by_slot: dict[str, list[str]] = {}
+    for name in names:
+        by_slot.setdefault(slot_name(name), []).append(name)
+    faults = [
+        f"The replication slots of {' and '.join(owners)} would have the same name, {slot}. Rename all but one of "
+        "them: in a slot's name every character but a-z, 0-9 and _ becomes _."
+        for slot, owners in by_slot.items()
+        if len(owners) > 1
+    ]
+    faults += [
+        f"The name {owners[0]} is too long for a replication slot. Give it at most {MAX_SLOT_NAME} characters."
+        for slot, owners in by_slot.items()
+        if len(slot) > MAX_SLOT_NAME
+    ]
+    return faults
+
+
+def faults_of(groups: Groups, hostvars: HostVars, required: Sequence[str], default_version: str) -> list[str]:
+    """What is wrong with an inventory, a sentence or two for each fault; empty when nothing is.
+
+    ``default_version`` is that of PostgreSQL where a host names none.
+    """
     nodes = groups.get("postgres", [])
     servers = [*nodes, *groups.get("pgbackrest", [])]
     faults = [
@@ -112,44 +147,14 @@ def faults_of(groups: Groups, hostvars: HostVars, required: Sequence[str]) -> li
             )
         names = [node.name for node in cluster.nodes]
         faults += slot_faults(names)
-        faults += version_faults(cluster.name, {name: hostvars[name].get(VERSION) for name in names})
+        faults += version_faults(
+            cluster.name, {name: str(hostvars[name].get(VERSION, default_version)) for name in names}
+        )
     faults += [
         f"{name} has no node_service_manager. Set it to runit (our container image) or systemd."
         for name in servers
         if hostvars[name].get("node_service_manager") not in SERVICE_MANAGERS
     ]
-    return faults
-
-
-def slot_faults(names: Sequence[str]) -> list[str]:
-    """What keeps the nodes of one cluster from having a replication slot each."""
-    by_slot: dict[str, list[str]] = {}
-    for name in names:
-        by_slot.setdefault(slot_name(name), []).append(name)
-    faults = [
-        f"The replication slots of {' and '.join(owners)} would have the same name, {slot}. Rename all but one of "
-        "them: in a slot's name every character but a-z, 0-9 and _ becomes _."
-        for slot, owners in by_slot.items()
-        if len(owners) > 1
-    ]
-    faults += [
-        f"The name {owners[0]} is too long for a replication slot. Give it at most {MAX_SLOT_NAME} characters."
-        for slot, owners in by_slot.items()
-        if len(slot) > MAX_SLOT_NAME
-    ]
-    return faults
-
-
-def version_faults(cluster: str, versions: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the major versions of the nodes of one cluster; None for a node that has the default."""
-    faults = [
-        f"{name}: {fault}"
-        for name, version in versions.items()
-        if version is not None and (fault := version_fault(version))
-    ]
-    if not faults and len({str(version) for version in versions.values()}) > 1:
-        given = ", ".join(f"{version or 'the default'} on {name}" for name, version in versions.items())
-        faults.append(f'The nodes of the cluster "{cluster}" differ in {VERSION}: {given}. Give all of them one.')
     return faults
 
 

@@ -14,17 +14,6 @@ from .._errors import RelevoError
 _DATA_DIRECTORY = re.compile(r"^data_directory = '(.*)'$", re.MULTILINE)
 
 
-#: The first with initdb's built-in locale provider, and with pg_replication_slots.failover.
-OLDEST = 17
-
-
-def version_fault(version: object) -> str:
-    """Why a value cannot be ``postgresql_version``, as a sentence; empty when it can."""
-    if re.fullmatch(r"[0-9]+", str(version)) and int(str(version)) >= OLDEST:
-        return ""
-    return f"postgresql_version is {version}. Give a major version alone, {OLDEST} or newer."
-
-
 def configured_version(config_file: Path = _names.CONFIG_FILE) -> str:
     """The major version for which ``site.yml`` configured this node.
 
