@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-#: The first major version with what new clusters use.
+#: The first major version with initdb's built-in locale provider, and with pg_replication_slots.failover.
 OLDEST_VERSION = 17
 
 #: The home of postgres, the data volume of a container; below it a directory for each major version, as Debian has it.
@@ -20,6 +20,8 @@ REPLICATION_CONF = CONFIG_DIR / "conf.d" / "90-replication.conf"
 PASSFILE = CONFIG_DIR / "pgpass"
 CA_FILE = CONFIG_DIR / "tls" / "ca.crt"
 MARKER_DIR = DATA_ROOT / "relevo"
+#: On the repository host, wherever its repository is. What is below /run does not outlive a machine's restart.
+OPERATION_LOCK_DIR = Path("/run/relevo/operation-lock")
 
 OWN_DATABASE = "relevo"
 REPLICATION_ROLE = "relevo_replication"

@@ -48,7 +48,7 @@ options:
     elements: str
     default: []
   fence_timeout:
-    description: Seconds after which the fence command is given up.
+    description: Seconds after which the fence command is ended.
     type: int
     default: 60
 """

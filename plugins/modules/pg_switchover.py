@@ -39,7 +39,7 @@ options:
     type: str
     default: ansible
   window:
-    description: Seconds after which the hand-over is given up and the old primary takes writes again.
+    description: Seconds after which the hand-over is aborted and the old primary accepts writes again.
     type: float
     default: 3
   catch_up:

@@ -75,7 +75,7 @@ def wait_inside(node: str, condition: str, what: str, timeout: int = 60) -> None
     done = subprocess.run(
         ["docker", "exec", node, "timeout", str(timeout), "sh", "-c", script], capture_output=True, timeout=timeout + 30
     )
-    assert done.returncode == 0, f"waited {timeout} s in vain for {what} on {node}"
+    assert done.returncode == 0, f"timed out after {timeout} s waiting for {what} on {node}"
 
 
 def start(node: str) -> None:
@@ -96,18 +96,18 @@ def connect(node: str) -> None:
 # --- whole, and made whole again -------------------------------------------------------------------------------------
 
 
-def ruler() -> str | None:
+def current_primary() -> str | None:
     """The one node that takes writes."""
     found = [node for node in (PRIMARY, STANDBY) if takes_writes(node)]
     return found[0] if len(found) == 1 else None
 
 
 def demand_whole() -> str:
-    """Everything runs, one node rules, the other streams, nothing is fenced. Returns the ruler."""
+    """Everything runs, one node is primary, the other streams, nothing is fenced. Returns the primary."""
     for node in NODES:
         if status(node) != "running" or not connected(node):
             raise Broken(f"{node} is {status(node)}")
-    found = ruler()
+    found = current_primary()
     if found is None:
         raise Broken("there is not exactly one primary")
     if psql(found, "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") != "1":
@@ -163,7 +163,7 @@ def repair() -> str:
 
 
 def ensure(wanted: str) -> str:
-    """The cluster is whole and ``wanted`` rules. Returns what had to be repaired, which is no part of a case."""
+    """The cluster is whole and ``wanted`` is primary. Returns what had to be repaired, which is no part of a case."""
     repaired = ""
     try:
         found = demand_whole()
@@ -196,11 +196,11 @@ def cut(scene: Scene, node: str) -> None:
     docker("network", "disconnect", NETWORK, node)
     scene.watch.inside.add(node)
 
-    def mend() -> None:
+    def repair() -> None:
         connect(node)
         scene.watch.inside.discard(node)
 
-    scene.undo.callback(mend)
+    scene.undo.callback(repair)
 
 
 def old_primary_down(scene: Scene) -> None:
@@ -223,7 +223,7 @@ def standby_lost(scene: Scene) -> None:
     more(scene.writer)
 
 
-#: The state's name as the table shows it; who rules before, and what is done then.
+#: The state's name as the table shows it; who is primary before, and what is done then.
 STATES: dict[str, tuple[str, Callable[[Scene], None]]] = {
     "": (PRIMARY, nothing),
     "after a failover": (STANDBY, nothing),

@@ -15,7 +15,7 @@ START = "start"
 class Case:
     """``at``: START, a moment inside a module (see moments.py), or the name of a task, before or after it (``when``).
 
-    ``fault``: who, and what happens to them (see injections.py); primary and standby are those at the begin of the
+    ``fault``: who, and what happens to them (see injections.py); primary and standby are those at the start of the
     play, in an emergency the dead one and the candidate. ``reruns``: how often the play may have to be run again.
     ``rejoin``: the play leaves the old primary down on purpose, so that rejoin.yml belongs to the way back.
     """

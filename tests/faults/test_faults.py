@@ -12,7 +12,7 @@ from controller import LOG, Controller, Ended, run
 from injections import FAULTS
 from moments import MOMENTS
 from result import Result, record, save
-from scene import STATES, Scene, ensure, must, ruler
+from scene import STATES, Scene, current_primary, ensure, must
 from table import CASES, START, Case
 from wal_chain import archive_hole, backups
 
@@ -127,7 +127,7 @@ def prove(case: Case) -> Ended:
 
 def demand(rules: str, writer: Writer) -> None:
     """One node takes writes, the right one, and the other follows it."""
-    assert ruler() == rules, f"{ruler() or 'not exactly one node'} takes writes, not {rules}"
+    assert current_primary() == rules, f"{current_primary() or 'not exactly one node'} takes writes, not {rules}"
     wait_until_streaming(rules)
     more(writer, 5)
 

@@ -20,6 +20,7 @@ from cluster import (
     wait_until,
 )
 from holding import FENCE, controller, exists, frozen, send, wait_for_lock
+from operation_lock import holder_named, kill_keepers, wait_until_free
 
 WINDOW = 3.0
 LIVES = "SELECT pg_postmaster_start_time(), pg_is_in_recovery()"
@@ -33,6 +34,11 @@ def test_two_hand_overs_started_at_once() -> None:
             holder = wait_for_lock(PRIMARY)
             assert f"relevo switchover to {STANDBY} by" in holder
             before = [psql(node, LIVES) for node in (PRIMARY, STANDBY)]
+            told = play(FAILOVER, expect=2)
+            assert holder_named(told.text, "failover.yml")
+            # Without its operation lock, as on a controller that the network has left, the servers guard the role.
+            kill_keepers(FAILOVER)
+            wait_until_free(15)
             with controller(FAILOVER) as late:
                 wait_until(lambda: not late.running(), "the second hand-over to be refused", 120)
                 second = late.wait()

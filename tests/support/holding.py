@@ -76,6 +76,16 @@ class Controller:
             text=True,
             start_new_session=True,
         )
+        self._read = ""
+
+    def read_until(self, pattern: str) -> None:
+        """Wait until it prints a line that matches; fails the test when it ends without one."""
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._read += line
+            if re.search(pattern, line):
+                return
+        raise AssertionError(f"{self.name} ended and never printed {pattern}: {self._read[-4000:]}")
 
     def running(self) -> bool:
         return self._process.poll() is None
@@ -87,7 +97,7 @@ class Controller:
 
     def wait(self) -> Play:
         output, _nothing = self._process.communicate(timeout=300)
-        result = Play(self._process.returncode, output, time.monotonic() - self._started)
+        result = Play(self._process.returncode, self._read + output, time.monotonic() - self._started)
         print(f"\n$ ansible-playbook {self.name} &   [{result.seconds:.1f} s, status {result.code}]")
         return result
 

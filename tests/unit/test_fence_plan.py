@@ -69,7 +69,7 @@ def test_nothing_is_in_the_way_of_a_fence_that_can_be_proved_and_marked(wanted: 
         (replace(CONTAINERS, lost=("a",), record_possible=False), NO_MARK),
         (
             replace(CONTAINERS, means={"a": "engine", "c": "none"}, unreachable=("c",)),
-            "c does not answer and could not be proved to be stopped: failover_fence_command is empty",
+            "c does not answer, and could not be proved to be stopped: failover_fence_command is empty",
         ),
     ],
 )
@@ -116,9 +116,9 @@ def test_somebody_may_be_promoted(wanted: FenceRequest, primary: Fenced, others:
         # A marker is no proof.
         (replace(UNPROVED, marked=True), [], "", "a could not be proved to be stopped (status 1)"),
         (STOPPED, [], "The disk is full.", f"{NO_MARK} (The disk is full)"),
-        (MARKED, [replace(GONE, proved=False)], "", "c does not answer and could not be proved to be stopped (the"),
-        (MARKED, [replace(GONE, newer_timeline=4)], "", "c does not answer and was promoted to timeline 4, which b"),
-        (MARKED, [GONE, replace(GONE, node="d", proved=False)], "", "d does not answer and could not be proved"),
+        (MARKED, [replace(GONE, proved=False)], "", "c does not answer, and could not be proved to be stopped (the"),
+        (MARKED, [replace(GONE, newer_timeline=4)], "", "c does not answer, and was promoted to timeline 4, which b"),
+        (MARKED, [GONE, replace(GONE, node="d", proved=False)], "", "d does not answer, and could not be proved"),
     ],
 )
 def test_nobody_may_be_promoted(primary: Fenced, others: list[Fenced], no_record: str, words: str) -> None:

@@ -97,7 +97,7 @@ def obstacle(request: FenceRequest) -> str:
     helpless = [name for name in request.unreachable if request.means[name] == "none"]
     if helpless:
         return (
-            f"{helpless[0]} does not answer and could not be proved to be stopped: failover_fence_command is empty. "
+            f"{helpless[0]} does not answer, and could not be proved to be stopped: failover_fence_command is empty. "
             f"It may have been promoted unseen. Nobody was promoted; nothing was touched. Start {helpless[0]} and run "
             "this again; or stop it, and lose what only it has with -e force=true."
         )
@@ -126,12 +126,12 @@ def refusal(request: FenceRequest, primary: Fenced, others: Sequence[Fenced], no
     for other in others:
         if not other.proved:
             return (
-                f"{other.node} does not answer and could not be proved to be stopped ({other.evidence}). Nobody was "
+                f"{other.node} does not answer, and could not be proved to be stopped ({other.evidence}). Nobody was "
                 f"promoted. {_restart_or_lose(other)}"
             )
         if other.newer_timeline:
             return (
-                f"{other.node} does not answer and was promoted to timeline {other.newer_timeline}, which "
+                f"{other.node} does not answer, and was promoted to timeline {other.newer_timeline}, which "
                 f"{request.candidate} does not know. Nobody was promoted. {_restart_or_lose(other)}"
             )
     return ""

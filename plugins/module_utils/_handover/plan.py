@@ -122,7 +122,7 @@ def _plan_emergency(topology: Topology, preferred: str, candidate: str, force: b
         lost,
         f"Promote {chosen.name}.",
         chosen.timeline,
-        # The segment of the last byte that the candidate has replayed: from there on the dead primary may know more.
+        # The segment of the last byte that the candidate has replayed: from there on the dead primary may be ahead.
         # The byte after it may be the first of a segment that nobody has begun.
         segment_name(chosen.timeline, max(0, parse_lsn(chosen.replay_lsn or "0/0") - 1)),
         _unread(topology, chosen, lost),
@@ -149,7 +149,7 @@ def _unread(topology: Topology, chosen: NodeState, lost: str) -> str:
 
 
 def _lost_primary(topology: Topology, preferred: str, besides: str = "") -> str:
-    """Who had the role last: the standbys' settings say whom they followed; else the node that does not answer."""
+    """Who had the role last: the standbys' settings say whom they followed; otherwise the node that does not answer."""
     unreachable = [state for state in topology.unreachable if state.name != besides]
     for standby in topology.standbys:
         for state in unreachable:

@@ -247,7 +247,7 @@ class Promotion:
     def _record_stands(self) -> bool:
         """Whether the repository still has a record that this node was fenced, which is void now.
 
-        Only a forced promotion can be that of a fenced node. A repository that does not answer is no failure here.
+        Only a forced promotion can be that of a fenced node. A repository that does not answer is not a failure here.
         """
         if not self.request.force or self.request.stanza is None:
             return False

@@ -315,7 +315,7 @@ class ContainerNode:
             if stream is None:
                 return None
             if stream.size > _MARKER_LIMIT:
-                raise RelevoError(f"{MARKER_PATH} of {self.name} is no marker: it has {stream.size} bytes.")
+                raise RelevoError(f"{MARKER_PATH} of {self.name} is not a marker: it has {stream.size} bytes.")
             return b"".join(stream.chunks).decode(errors="replace")
 
     def write_marker(self, text: str) -> None:

@@ -6,3 +6,4 @@ class _Config:
 
 config: _Config
 DEFAULT_TRANSPORT: str
+DEFAULT_LOCAL_TMP: str

@@ -1,0 +1,174 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hold the operation lock of a cluster until the play ends."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ansible import constants
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.utils.display import Display
+
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster import operation_lock
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.operation_lock_holder import BEAT, END
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.plugin_utils import _lock_keeper
+from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
+
+display = Display()
+
+#: The pipe's name comes by standard input, since the list of processes shows everybody the arguments of a command.
+#: A pipe that nobody reads would block for ever.
+SEND = 'read -r PIPE && export PIPE && test -p "$PIPE" && timeout 5 sh -c \'printf {word} > "$PIPE"\''
+
+
+def who(answer: dict[str, Any]) -> str:
+    return ". ".join(holder["sentence"] for holder in answer["holders"])
+
+
+def user() -> str:
+    """The login's name; its number in a container that has no name for it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+class ActionModule(ControllerAction):
+    """The decision is in module_utils/_cluster, the process that holds the lock in plugin_utils/_lock_keeper."""
+
+    _requires_connection = True
+
+    SPEC = {  # noqa: RUF012
+        "argument_spec": {
+            "state": {"type": "str", "choices": ["taken", "kept"], "default": "taken"},
+            "operation": {"type": "str", "choices": list(operation_lock.NEEDS), "required": True},
+            "clusters": {"type": "list", "elements": "str", "required": True},
+            "wait": {"type": "int", "default": 0},
+            "required": {"type": "bool", "default": True},
+            "unreachable": {"type": "str", "choices": ["fail", "proceed"], "default": "fail"},
+        }
+    }
+
+    def work(self, options: dict[str, Any]) -> dict[str, Any]:
+        if self._task.check_mode:
+            return {"changed": False, "held": False}
+        # Ansible's directory for this run, and for no other.
+        host = self._task.delegate_to or (self._task_vars or {})["inventory_hostname"]
+        note = Path(constants.DEFAULT_LOCAL_TMP) / f"relevo-operation-lock-{host}"
+        lost = _lock_keeper.kept(note)
+        if options["state"] == "kept" and not lost:
+            return {"changed": False, "held": lost is not None}
+        record = self._record(options, Path(constants.DEFAULT_LOCAL_TMP).name)
+        answer = self._take(record, note, prove=options["required"])
+        if answer.get("refused") and options["wait"] > 0:
+            display.display(f"Waiting up to {options['wait']} s: {who(answer)}.")
+            answer = self._take(record, note, wait=options["wait"])
+        return self._result(options, answer, lost or "")
+
+    def _result(self, options: dict[str, Any], answer: dict[str, Any], lost: str) -> dict[str, Any]:
+        if "msg" not in answer:
+            return {"changed": False, "held": True}
+        details: dict[str, Any] = {name: answer[name] for name in ("refused", "holders") if name in answer}
+        if answer.get("refused") and not options["required"]:
+            return {
+                "changed": False,
+                "held": False,
+                "warnings": [f"This does not wait for others: {who(answer)}."],
+                **details,
+            }
+        if answer.get("unreachable") and options["unreachable"] == "proceed":
+            return {"changed": False, "held": False}
+        if lost:
+            raise RelevoError(
+                f"This play lost the operation lock on its way: {lost}. What it did stands, but another operation may "
+                "have worked on the cluster at the same time. See status.yml, then run this again.",
+                **details,
+            )
+        raise RelevoError(answer["msg"], **details)
+
+    def _record(self, options: dict[str, Any], play: str) -> operation_lock.Record:
+        controller = platform.node()
+        requested_by, job = operation_lock.requester(self._task_vars or {}, user(), controller)
+        return operation_lock.Record(
+            play=f"{controller}/{play}",
+            operation=options["operation"],
+            clusters=tuple(options["clusters"]),
+            requested_by=requested_by,
+            job=job,
+            controller=controller,
+            # Ansible runs a task in a child of its own.
+            process=os.getppid(),
+        )
+
+    def _take(self, record: operation_lock.Record, note: Path, wait: int = 0, prove: bool = True) -> dict[str, Any]:
+        """The answer of the module, ``msg`` being there when the lock was not taken."""
+        play = _lock_keeper.PlayProcess(record.process)
+        link = _Link(self, record, {"wait": wait, "prove": prove})
+
+        def work(report: Callable[[dict[str, Any]], None]) -> None:
+            # Nobody reads this process's messages, and the play's queue must not be left half written.
+            display.set_queue(None)
+            display.verbosity = 0
+            try:
+                answer = link.take()
+            except RelevoError as error:
+                unreachable = isinstance(error, _lock_keeper.UnreachableError)
+                report({"msg": error.message, "unreachable": unreachable, **error.details})
+                return
+            own = _lock_keeper.Note(note)
+            report(answer)
+            _lock_keeper.keep(play, link, own, str(answer["pipe"]))
+
+        return _lock_keeper.start(work, set() if play.handle is None else {play.handle})
+
+
+class _Link:
+    """The way to the repository host: the connection, and the privileges, that the task has."""
+
+    def __init__(self, action: ActionModule, record: operation_lock.Record, patience: dict[str, Any]) -> None:
+        self.action = action
+        self.arguments = {name: value for name, value in record.as_dict().items() if name != "since"}
+        self.patience = patience
+
+    def take(self) -> dict[str, Any]:
+        arguments, self.patience = {**self.arguments, **self.patience}, {}
+        try:
+            answer: dict[str, Any] = self.action._execute_module(
+                module_name="relevo.postgres.operation_lock_holder",
+                module_args=arguments,
+                task_vars=self.action._task_vars,
+            )
+        except AnsibleConnectionFailure as error:
+            raise _lock_keeper.UnreachableError(
+                "The repository host does not answer, so nobody knows who else works on the cluster "
+                f"({str(error).rstrip('.')}). Nothing was changed. Start it, then run this again."
+            ) from error
+        except AnsibleError as error:
+            raise RelevoError(str(error)) from error
+        if answer.get("failed"):
+            details = {name: answer[name] for name in ("refused", "holders") if name in answer}
+            raise RelevoError(str(answer.get("msg", answer)), **details)
+        return {name: answer[name] for name in ("pipe", "started")}
+
+    def beat(self, pipe: str) -> None:
+        if self._send(BEAT, pipe) != 0:
+            raise _lock_keeper.LockLostError
+
+    def end(self, pipe: str) -> None:
+        self._send(END, pipe)
+
+    def _send(self, word: bytes, pipe: str) -> int:
+        command = SEND.format(word=word.decode())
+        try:
+            done = self.action._low_level_execute_command(command, sudoable=False, in_data=f"{pipe}\n".encode())
+        except AnsibleConnectionFailure as error:
+            raise _lock_keeper.UnreachableError(str(error)) from error
+        return int(done["rc"])

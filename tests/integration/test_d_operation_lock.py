@@ -1,0 +1,207 @@
+"""One operation at a time changes a cluster; its lock dies with its play, and an emergency waits for nobody.
+
+A backup is held in its work: the checkpoint that it asks for is not made while the checkpointer stands still.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+from clients import takes_writes, wait_until_streaming
+from cluster import FAILBACK, FAILOVER, PRIMARY, REJOIN, REPOSITORY, STANDBY, docker, labels, play, shell, wait_until
+from holding import Controller, controller, frozen, processes
+from operation_lock import (
+    DIRECTORY,
+    holder_named,
+    holder_process,
+    keepers,
+    kill_keepers,
+    killed_with_all,
+    operations,
+    stop_play,
+    wait_for_operation,
+    wait_until_free,
+)
+
+from ansible_collections.relevo.postgres.plugins.action.operation_lock import SEND
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.operation_lock_holder import BEAT
+
+# A holder ends 12 s after the last beat.
+PATIENCE = 12
+BACKUP = "backup.yml"
+
+
+@contextmanager
+def backup_under_way() -> Iterator[Controller]:
+    """A backup.yml that holds the lock, and cannot end before the block does."""
+    with frozen(PRIMARY, "postgres: checkpointer"), controller(BACKUP, "-e", "day=2") as running:
+        wait_for_operation("backup")
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def free(backed_up: None) -> Iterator[None]:
+    """Whatever a test started has ended, and left nothing."""
+    yield
+    wait_until_free(PATIENCE + 3)
+    # pgBackRest goes on without its play.
+    wait_until(lambda: processes(REPOSITORY, "pgbackrest .*backup$") == [], "the backup to end", 120)
+
+
+def test_a_backup_keeps_off_what_would_break_it_and_lets_a_site_pass() -> None:
+    with backup_under_way() as backup:
+        before = labels()
+        for name, arguments in (
+            (BACKUP, ()),
+            (FAILOVER, ()),
+            (FAILBACK, ()),
+            (REJOIN, ()),
+            ("site.yml", ("-e", "restart=true")),
+        ):
+            refused = play(name, *arguments, expect=2)
+            assert holder_named(refused.text, BACKUP), f"{name} {arguments}"
+            assert refused.changed == 0
+        site = play("site.yml", "--check")
+        assert operations() == ["backup"]
+        assert backup.running()
+        assert labels() == before
+        assert "has been working" not in site.text
+    # The backup was ended with the block, and let its lock go.
+
+
+def test_a_site_and_a_backup_at_once() -> None:
+    before = labels()
+    with controller("site.yml") as site:
+        wait_for_operation("site")
+        with controller(BACKUP, "-e", "day=2") as backup:
+            wait_until(lambda: operations() == ["backup", "site"], "both to hold their locks", 60)
+            failover = play(FAILOVER, expect=2)
+            assert holder_named(failover.text, "site.yml") or holder_named(failover.text, BACKUP)
+            assert backup.wait().code == 0
+        done = site.wait()
+        assert (done.code, done.changed) == (0, 0)
+    assert len(labels()) == len(before) + 1
+
+
+def test_two_started_at_once_are_one() -> None:
+    """Of two sites, which exclude one another, one does it and the other is told so."""
+    with controller("site.yml") as one, controller("site.yml") as other:
+        ended = [one.wait(), other.wait()]
+    assert sorted(play.code for play in ended) == [0, 2]
+    refused = next(play for play in ended if play.code == 2)
+    assert holder_named(refused.text, "site.yml")
+    assert refused.changed == 0
+
+
+def test_who_waits_gets_it() -> None:
+    with ExitStack() as stack:
+        with backup_under_way():
+            rejoin = stack.enter_context(controller(REJOIN, "-e", "wait_for_lock=120"))
+            rejoin.read_until("Waiting up to 120 s: backup.yml by")
+            assert operations() == ["backup"]
+        assert rejoin.wait().code == 0
+
+
+def test_a_controller_that_is_killed() -> None:
+    """Its keeper lives on for a moment, and gives the lock back."""
+    with backup_under_way():
+        record = wait_for_operation("backup")
+        started = time.monotonic()
+        stop_play(record, signal.SIGKILL)
+        wait_until_free(PATIENCE)
+        print(f"free {time.monotonic() - started:.1f} s after the play was killed")
+        assert time.monotonic() - started < PATIENCE / 2
+
+
+def test_a_controller_that_loses_its_power() -> None:
+    with backup_under_way() as backup:
+        started = time.monotonic()
+        killed_with_all(backup, BACKUP)
+        assert operations() == ["backup"]
+    with controller(REJOIN) as rejoin:
+        wait_for_operation("rejoin")
+        print(f"taken {time.monotonic() - started:.1f} s after the power cut")
+        assert time.monotonic() - started < PATIENCE + 3
+        assert rejoin.wait().code == 0
+
+
+def test_a_play_whose_keeper_was_killed_takes_the_lock_again() -> None:
+    with controller("site.yml") as site:
+        wait_for_operation("site")
+        kill_keepers("site.yml")
+        assert site.wait().code == 0
+    assert keepers("site.yml") == []
+
+
+def test_a_repository_host_that_restarts_is_told_again() -> None:
+    """The play lost its lock, and takes it again when the host answers."""
+    with controller("site.yml") as site:
+        record = wait_for_operation("site")
+        stop_play(record, signal.SIGSTOP)
+        docker("restart", "--time", "5", REPOSITORY)
+        again = wait_for_operation("site")
+        assert again["process"] == record["process"]
+        assert site.running()
+        stop_play(record, signal.SIGCONT)
+        # It may have met the host while that was down.
+        site.wait()
+    play("site.yml")
+
+
+def test_a_holder_that_was_killed_is_replaced() -> None:
+    with backup_under_way() as backup:
+        first = holder_process()
+        shell(REPOSITORY, "kill", "-KILL", first)
+        assert wait_for_operation("backup")["requested_by"]
+        assert holder_process() != first
+        assert backup.running()
+
+
+def test_a_login_without_privileges_sends_the_beats_and_finds_nothing() -> None:
+    """On machines the beats come without become. Whoever was not told of the pipe can neither list nor read."""
+    with backup_under_way():
+        pipe = shell(REPOSITORY, "sh", "-c", f"ls {DIRECTORY}/*.beat").strip()
+        beat = SEND.format(word=BEAT.decode())
+        shell(REPOSITORY, "sh", "-c", beat, user="postgres", stdin=f"{pipe}\n")
+        for command in (f"ls {DIRECTORY}", f"cat {pipe.replace('.beat', '.json')}"):
+            denied = shell(REPOSITORY, "sh", "-c", f"{command} 2>&1 || echo denied", user="postgres")
+            assert denied.endswith("Permission denied\ndenied\n")
+        shell(REPOSITORY, "kill", "-KILL", holder_process())
+        gone = shell(REPOSITORY, "sh", "-c", f"{beat} || echo gone", user="postgres", stdin=f"{pipe}\n")
+        assert gone.endswith("gone\n")
+
+
+def test_an_emergency_waits_for_no_play() -> None:
+    """site.yml hangs, with its lock; the primary is killed, and a standby promoted as fast as ever."""
+    with controller("site.yml") as site:
+        record = wait_for_operation("site")
+        stop_play(record, signal.SIGSTOP)
+        docker("kill", PRIMARY)
+        emergency = play(FAILOVER)
+        assert operations() == ["site"]
+        stop_play(record, signal.SIGCONT)
+        site.kill()
+    assert takes_writes(STANDBY)
+    assert "This does not wait for others: site.yml by" in emergency.text
+    assert "Archiving from" in emergency.text
+    wait_until_free(PATIENCE + 3)
+    play(FAILBACK)
+    wait_until_streaming(PRIMARY)
+
+
+def test_an_emergency_needs_no_repository_host() -> None:
+    docker("pause", REPOSITORY)
+    docker("kill", PRIMARY)
+    try:
+        promoted = play(FAILOVER, expect=2)
+        assert "The repository host" in promoted.text
+        assert takes_writes(STANDBY)
+    finally:
+        docker("unpause", REPOSITORY)
+    play(FAILOVER)
+    play(FAILBACK)
+    wait_until_streaming(PRIMARY)
