@@ -8,7 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import Topology
-from ansible_collections.relevo.postgres.plugins.module_utils._handover.plan import plan_failback, plan_failover
+from ansible_collections.relevo.postgres.plugins.module_utils._handover.describe import (
+    describe_failback,
+    describe_failover,
+)
+from ansible_collections.relevo.postgres.plugins.module_utils._handover.plan import Plan, plan_failback, plan_failover
 from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments import nodes_spec
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
@@ -30,21 +34,44 @@ class ActionModule(ControllerAction):
             "operation": {"type": "str", "choices": ["failover", "failback"], "required": True},
             "candidate": {"type": "str", "default": ""},
             "force": {"type": "bool", "default": False},
+            "cluster": {"type": "str", "default": "main"},
+            "describe": {"type": "bool", "default": False},
         }
     }
 
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
-        topology = self._topology(options)
-        preferred = options["preferred"]
-        if options["operation"] == "failback":
-            plan = plan_failback(topology, preferred)
-        else:
-            plan = plan_failover(topology, preferred, options["candidate"], options["force"])
-        return {"changed": False, "plan": plan.as_dict()}
+        if options["describe"]:
+            question = self._question(options) | {"require": "nothing"}
+            return self._describe(
+                options, Topology.from_result(self.module("relevo.postgres.pg_primary_facts", question))
+            )
+        return {"changed": False, "plan": self._plan(options, self._topology(options)).as_dict()}
+
+    def _question(self, options: dict[str, Any]) -> dict[str, Any]:
+        return {name: options[name] for name in ("nodes", "unreachable", "timeout")}
 
     def _topology(self, options: dict[str, Any]) -> Topology:
-        question = {name: options[name] for name in ("nodes", "unreachable", "timeout")}
+        question = self._question(options)
         answer = self.ask("_cluster.ask", question | PATHS)
         if answer is None:
             answer = self.module("relevo.postgres.pg_primary_facts", question | {"require": "any"})
         return Topology.from_result(answer)
+
+    def _plan(self, options: dict[str, Any], topology: Topology) -> Plan:
+        if options["operation"] == "failback":
+            return plan_failback(topology, options["preferred"])
+        return plan_failover(topology, options["preferred"], options["candidate"], options["force"])
+
+    def _describe(self, options: dict[str, Any], topology: Topology) -> dict[str, Any]:
+        preferred, cluster = options["preferred"], options["cluster"]
+        if options["operation"] == "failback":
+            shown = describe_failback(topology, cluster, preferred)
+        else:
+            shown = describe_failover(topology, cluster, preferred, options["candidate"], options["force"])
+        result: dict[str, Any] = {"changed": False, "operation_plan": shown.as_dict()}
+        target = topology.find(preferred)
+        comes_back_first = options["operation"] == "failback" and not (target and target.reachable)
+        if shown.action == "switchover" and not comes_back_first:
+            # What a switchover is checked for is asked for next.
+            result["plan"] = self._plan(options, topology).as_dict()
+        return result

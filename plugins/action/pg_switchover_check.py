@@ -14,6 +14,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._handover.switchov
     refusal,
     reserves_timelines,
 )
+from ansible_collections.relevo.postgres.plugins.module_utils._operation_plan import OperationPlan
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
 
@@ -32,6 +33,7 @@ class ActionModule(ControllerAction):
             "repository_answers": {"type": "bool", "required": True},
             "stanza": {"type": "str", "required": True},
             "force": {"type": "bool", "default": False},
+            "operation_plan": {"type": "dict"},
         }
     }
 
@@ -44,6 +46,10 @@ class ActionModule(ControllerAction):
             found = self.module("relevo.postgres.pgbackrest_info", asked)
             state = RepositoryState(found["running"], found["newest_timeline"])
         why_not = refusal(request, state)
+        result = {"changed": False, "reserve_timelines": reserves_timelines(request, state)}
+        if options["operation_plan"]:
+            plan = OperationPlan.from_dict(options["operation_plan"])
+            return result | {"operation_plan": (plan.refused(why_not) if why_not else plan).as_dict()}
         if why_not:
             raise RelevoError(why_not)
-        return {"changed": False, "reserve_timelines": reserves_timelines(request, state)}
+        return result

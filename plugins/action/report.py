@@ -12,6 +12,7 @@ from ansible.constants import config
 from ansible.utils.display import Display
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._operation_plan import OperationPlan
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
 display = Display()
@@ -29,16 +30,22 @@ class ActionModule(ControllerAction):
         "argument_spec": {
             "text": {"type": "str"},
             "data": {"type": "dict"},
+            "plan": {"type": "dict"},
+            "format": {"type": "str", "choices": ["text", "json"], "default": "text"},
             "verbosity": {"type": "int", "default": 0},
         },
-        "required_one_of": [("text", "data")],
-        "mutually_exclusive": [("text", "data")],
+        "required_one_of": [("text", "data", "plan")],
+        "mutually_exclusive": [("text", "data", "plan")],
     }
 
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
         """Print ``text``, or ``data`` as JSON; the result carries it."""
-        data = options["data"]
-        text = options["text"] if data is None else json.dumps(data, indent=2, ensure_ascii=False)
+        data, text = options["data"], options["text"]
+        if options["plan"]:
+            data = options["plan"]
+            text = OperationPlan.from_dict(data).text
+        if data is not None and (not options["plan"] or options["format"] == "json"):
+            text = json.dumps(data, indent=2, ensure_ascii=False)
         if options["verbosity"] < 0:
             raise RelevoError("'verbosity' counts the -v on the command line: 0 or more.")
         if options["verbosity"] <= display.verbosity and not speaks_json():

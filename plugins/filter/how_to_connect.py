@@ -15,7 +15,7 @@ description:
   - Takes the first user of C(postgresql_users) that may log in over the network, and the first of
     C(postgresql_databases) that it owns, or otherwise the first of all.
 author: The Relevo authors (@relevo)
-positional: hostvars, secrets_dir
+positional: hostvars
 options:
   _input:
     description: Names of hosts, usually those of the group C(postgres).
@@ -26,16 +26,12 @@ options:
     description: The variable of that name.
     type: dict
     required: true
-  secrets_dir:
-    description: The folder of secrets on the controller.
-    type: path
-    required: true
 """
 
 EXAMPLES = r"""
 - name: Say how to connect
   relevo.postgres.report:
-    text: "{{ groups['postgres'] | relevo.postgres.how_to_connect(hostvars, '/srv/inventory/.secrets') }}"
+    text: "{{ groups['postgres'] | relevo.postgres.how_to_connect(hostvars) }}"
 """
 
 RETURN = r"""
@@ -47,20 +43,20 @@ _value:
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.relevo.postgres.plugins.filter.cluster_nodes import cluster_nodes
-from ansible_collections.relevo.postgres.plugins.filter.preferred_primaries import preferred_primaries
-
 Variables = Mapping[str, Any]
 EVERYWHERE = ("0.0.0.0", "::")
 
 
-def entrances(nodes: Sequence[Mapping[str, Any]], hosts: Mapping[str, Variables]) -> list[tuple[str, int]]:
+def entrances(hosts: Mapping[str, Variables]) -> list[tuple[str, int]]:
     """Address and port of each node from the outside; a container without a published port has none."""
+    # Here, since Ansible loads all filters in each worker that uses one: at the top it costs every task time.
+    from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import peer_of
+
     found = []
-    for node in nodes:
-        host = hosts[node["name"]]
+    for name, host in hosts.items():
         if host.get("node_kind", "ssh") != "docker":
-            found.append((node["host"], node["port"]))
+            peer = peer_of(name, host)
+            found.append((peer.host, peer.port))
         elif host.get("node_published_port"):
             address = host.get("docker_nodes_published_address", "127.0.0.1")
             found.append(("127.0.0.1" if address in EVERYWHERE else address, int(host["node_published_port"])))
@@ -73,8 +69,9 @@ def database_of(user: str, databases: Sequence[Variables]) -> str:
     return str([*own, *(database["name"] for database in databases), "postgres"][0])
 
 
-def from_outside(variables: Variables, where: Sequence[tuple[str, int]], secrets_dir: str) -> list[str]:
+def from_outside(variables: Variables, where: Sequence[tuple[str, int]]) -> list[str]:
     """The lines about a login over the network."""
+    secrets_dir = variables.get("relevo_secrets_dir") or f"{variables.get('inventory_dir', '.')}/.secrets"
     users = [user for user in variables.get("postgresql_users", []) if not user.get("peer_only")]
     users = [user for user in users if user.get("password_secret") or user.get("password")]
     if not users:
@@ -109,18 +106,21 @@ def on_a_node(node: str, variables: Variables) -> str:
     return f"As a superuser, on a node: docker exec -it -u postgres {node} psql{target}"
 
 
-def how_to_connect(names: Sequence[str], hostvars: Mapping[str, Variables], secrets_dir: str) -> str:
+def how_to_connect(names: Sequence[str], hostvars: Mapping[str, Variables]) -> str:
     """See DOCUMENTATION."""
-    hosts = {name: hostvars[name] for name in names}
-    clusters = list(preferred_primaries(names, hosts))
+    from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import cluster_of
+
+    clusters: dict[str, dict[str, Variables]] = {}
+    for name in names:
+        host = hostvars[name]
+        clusters.setdefault(cluster_of(host), {})[name] = host
     lines: list[str] = []
-    for cluster in clusters:
-        nodes = cluster_nodes(names, hosts, cluster)
-        variables = hosts[nodes[0]["name"]]
+    for cluster, hosts in clusters.items():
+        first, variables = next(iter(hosts.items()))
         if len(clusters) > 1:
             lines += [f"Cluster {cluster}", ""]
-        lines += from_outside(variables, entrances(nodes, hosts), secrets_dir)
-        lines += [on_a_node(nodes[0]["name"], variables), ""]
+        lines += from_outside(variables, entrances(hosts))
+        lines += [on_a_node(first, variables), ""]
     return "\n".join(lines).rstrip()
 
 

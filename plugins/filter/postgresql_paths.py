@@ -41,7 +41,6 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
 
 ROLE_DEFAULTS = Path(__file__).resolve().parents[2] / "roles" / "postgresql" / "defaults" / "main.yml"
-#: The first with initdb's built-in locale provider, and with pg_replication_slots.failover.
 
 
 @functools.cache

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-#: The first major version with what new clusters use.
+#: The first major version with initdb's built-in locale provider, and with pg_replication_slots.failover.
 OLDEST_VERSION = 17
 
 #: The home of postgres, the data volume of a container; below it a directory for each major version, as Debian has it.

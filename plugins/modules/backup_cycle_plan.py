@@ -55,6 +55,13 @@ options:
   by:
     description: Who asked, for the annotation C(relevo-by).
     type: str
+  cluster:
+    description: The cluster's name, for RV(operation_plan).
+    type: str
+    default: main
+  running:
+    description: How far a backup is that runs now, as M(relevo.postgres.pgbackrest_info) says, for RV(operation_plan).
+    type: str
 seealso:
   - module: relevo.postgres.pgbackrest_backup
   - module: relevo.postgres.pgbackrest_info
@@ -70,6 +77,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+operation_plan:
+  description: The same for people and programs, in the shape that docs/reference/plan.md describes.
+  returned: success
+  type: dict
 day:
   description: The day whose steps are to be made; the last one when there is nothing to do.
   returned: success
@@ -122,6 +133,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.cycle 
     BY,
     PRIMARY,
     CycleRequest,
+    describe,
     parse_days,
     plan,
 )
@@ -139,7 +151,10 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         rest=datetime.timedelta(hours=params["rest_hours"]),
     )
     decided = plan(params["backups"], request, datetime.datetime.now().astimezone())
-    return {"changed": False, **decided.as_dict()}
+    shown = describe(decided, params["backups"], params["cluster"], params["primary"] or "")
+    if params["running"] and not decided.nothing_to_do:
+        shown = shown.refused(f"A backup is running ({params['running']}). Run this again when it has ended.")
+    return {"changed": False, **decided.as_dict(), "operation_plan": shown.as_dict()}
 
 
 def main() -> None:
@@ -153,6 +168,8 @@ def main() -> None:
             "rest_hours": {"type": "float", "default": 6},
             "primary": {"type": "str"},
             "by": {"type": "str"},
+            "cluster": {"type": "str", "default": "main"},
+            "running": {"type": "str"},
         },
         supports_check_mode=True,
     )

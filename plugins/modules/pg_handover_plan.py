@@ -50,6 +50,14 @@ options:
     description: Allow a candidate that another standby is ahead of.
     type: bool
     default: false
+  cluster:
+    description: The cluster's name, for RV(operation_plan).
+    type: str
+    default: main
+  describe:
+    description: Return RV(operation_plan), in which a refusal is an answer. Otherwise a refusal fails.
+    type: bool
+    default: false
 seealso:
   - module: relevo.postgres.pg_switchover
   - module: relevo.postgres.pg_promote
@@ -68,13 +76,17 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+operation_plan:
+  description: The plan for people and programs, in the shape that docs/reference/plan.md describes.
+  returned: when O(describe=true)
+  type: dict
 plan:
   description:
     - C(action) is V(switchover) (C(primary) lives and hands over), V(promote) (C(primary) is dead), V(recover)
       (C(primary) is lost for good and C(candidate), which was primary before, returns from the archive) or V(finish)
       (C(candidate) is primary already). C(message) says it in words, C(timeline) is the one that ends, and
       C(unreachable) names the other nodes that do not answer.
-  returned: success
+  returned: success; with O(describe=true) for a switchover only
   type: dict
   sample: {action: switchover, primary: postgres_master, candidate: postgres_slave, message: Hand over.}
 """

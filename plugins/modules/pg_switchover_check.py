@@ -53,6 +53,9 @@ options:
     description: Hand over all the same.
     type: bool
     default: false
+  operation_plan:
+    description: The plan of M(relevo.postgres.pg_handover_plan). A refusal is then added to it, and does not fail.
+    type: dict
 """
 
 EXAMPLES = r"""
@@ -68,6 +71,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+operation_plan:
+  description: The plan with its refusals.
+  returned: when O(operation_plan) was given
+  type: dict
 reserve_timelines:
   description: Whether the candidate must reserve the numbers of abandoned timelines before it is promoted.
   returned: success

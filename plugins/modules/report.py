@@ -29,11 +29,19 @@ attributes:
     support: none
 options:
   text:
-    description: The text. Either this or O(data) must be given.
+    description: The text. One of this, O(data) and O(plan) must be given.
     type: str
   data:
     description: A value that is printed as JSON.
     type: dict
+  plan:
+    description: A plan as docs/reference/plan.md describes it, which is printed as O(format) says.
+    type: dict
+  format:
+    description: How O(plan) is printed.
+    type: str
+    choices: [text, json]
+    default: text
   verbosity:
     description: Print only when at least this many C(-v) are given.
     type: int
@@ -48,9 +56,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 data:
-  description: The value of O(data).
+  description: The value of O(data), or of O(plan).
   type: dict
-  returned: when O(data) was given
+  returned: when one of them was given
 text:
   description: The text, whether or not it was printed.
   type: str

@@ -20,8 +20,9 @@ CONTAINER = {"node_kind": "docker", "node_published_port": 5432}
 
 
 def said(*hosts: dict[str, Any], **shared: Any) -> str:
-    hostvars = {f"n{number}": {**shared, **host} for number, host in enumerate(hosts, 1)}
-    return how_to_connect(list(hostvars), hostvars, "/secrets")
+    common = {"inventory_dir": "/inventory", "relevo_secrets_dir": "/secrets", **shared}
+    hostvars = {f"n{number}": {**common, **host} for number, host in enumerate(hosts, 1)}
+    return how_to_connect(list(hostvars), hostvars)
 
 
 def test_containers_are_reached_through_their_published_ports() -> None:
@@ -35,6 +36,10 @@ def test_containers_are_reached_through_their_published_ports() -> None:
         "",
         "As a superuser, on a node: docker exec -it -u postgres n1 psql -d audit",
     ]
+
+
+def test_secrets_are_beside_the_inventory_where_nothing_else_is_said() -> None:
+    assert "sslrootcert=/inventory/.secrets/tls/ca.crt" in said(CONTAINER, **SHOP, relevo_secrets_dir="")
 
 
 def test_machines_are_reached_at_their_addresses() -> None:

@@ -19,13 +19,14 @@ MODULE_UTILS = PLUGINS / "module_utils"
 FULL_NAME = "ansible_collections.relevo.postgres.plugins.module_utils."
 
 #: What everybody may use: flat files that know nothing of PostgreSQL.
-TOOLS = {"_errors", "_names", "_wait", "_tables", "_durable", "_process"}
+TOOLS = {"_errors", "_names", "_wait", "_tables", "_durable", "_process", "_operation_plan"}
 #: What stands on a cluster as a whole.
 CLUSTER = TOOLS | {"_server", "_repository", "_cluster"}
 ALLOWED: dict[str, set[str]] = {
     "_errors": set(),
     "_names": set(),
     "_tables": {"_errors"},
+    "_operation_plan": set(),
     "_wait": {"_errors"},
     "_durable": {"_errors"},
     "_process": {"_errors", "_names", "_wait"},

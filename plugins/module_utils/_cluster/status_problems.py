@@ -136,7 +136,8 @@ def _down(status: ClusterStatus, node: NodeStatus) -> Found:
     if node.state in _DOWN and not node.fence:
         code, look = _DOWN[node.state]
         action = "Run rejoin.yml." if status.primary else "Start it."
-        message = f"{node.name} does not answer ({node.error}): {node.reason}."
+        said = node.error.removeprefix(f"{node.name}: ")
+        message = f"{node.name} does not answer: {node.reason} ({said})."
         yield problem(code, message, f"{look} {action}".strip(), node.name)
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._errors import RelevoError
+from .._operation_plan import Effect, OperationPlan
 from .._tables import Column, format_bytes, format_duration, format_table, plural
 
 PRIMARY, CYCLE, DAY, STEP = "relevo-primary", "relevo-cycle", "relevo-day", "relevo-step"
@@ -311,3 +312,33 @@ def report_text(plan: Mapping[str, Any], made: Sequence[Mapping[str, Any]], stan
     lines += [f"  {label}" for label in expired]
     lines.append(f"The next is day {plan['next_day']} of stanza {stanza}.")
     return "\n".join(lines)
+
+
+def describe(plan: Plan, backups: Sequence[Mapping[str, Any]], cluster: str, primary: str = "") -> OperationPlan:
+    """What a run is about to do, for people and programs."""
+    if plan.nothing_to_do:
+        message = f"Nothing to do: {plan.reason}. The next is day {plan.next_day}."
+        return OperationPlan("backup", cluster, "none", message)
+    source = f" of {primary}" if primary else ""
+    affects = [
+        Effect("the repository", f"gets a {step.type} backup{source} (day {step.day}, step {step.number}/{step.count})")
+        for step in plan.steps
+    ]
+    expected = [one for step in plan.steps if (one := _as_last_time(step.type, backups))]
+    if any(step.type == "full" for step in plan.steps):
+        expected.append("Full backups beyond pgbackrest_retention_full, and what depends on them, expire.")
+    risks = ["A hand-over is refused while a backup runs."]
+    message = f"Day {plan.day} of the cycle: {plan.reason}."
+    return OperationPlan("backup", cluster, "backup", message, affects, expected, risks)
+
+
+def _as_last_time(kind: str, backups: Sequence[Mapping[str, Any]]) -> str:
+    """How long the newest backup of a type took, and what it put into the repository; empty where there is none."""
+    same = [backup for backup in backups if backup.get("type") == kind]
+    if not same:
+        return ""
+    newest = max(same, key=lambda entry: int(entry["timestamp"]["stop"]))
+    stamps = newest["timestamp"]
+    took = format_duration(int(stamps["stop"]) - int(stamps.get("start", stamps["stop"])))
+    size = format_bytes(((newest.get("info") or {}).get("repository") or {}).get("delta"))
+    return f"The last {kind} backup took {took} and {size} in the repository."
