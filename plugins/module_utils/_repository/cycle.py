@@ -322,7 +322,10 @@ def describe(plan: Plan, backups: Sequence[Mapping[str, Any]], cluster: str, pri
         return OperationPlan("backup", cluster, "none", message)
     source = f" of {primary}" if primary else ""
     affects = [
-        Effect("the repository", f"gets {KINDS[step.type]} backup{source} (day {step.day}, step {step.number}/{step.count})")
+        Effect(
+            "the repository",
+            f"gets {KINDS[step.type]} backup{source} (day {step.day}, step {step.number}/{step.count})",
+        )
         for step in plan.steps
     ]
     expected = [one for step in plan.steps if (one := _as_last_time(step.type, backups))]
