@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.describe_site import describe_site
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.observed import Disk, Note, Observed, Repository
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status import compose
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status_problems import with_problems
@@ -30,6 +31,8 @@ class ActionModule(ControllerAction):
             "repository_host": {"type": "str", "default": ""},
             "repository": {"type": "dict", "default": {}},
             "next_day": {"type": "int", "default": 0},
+            "restart": {"type": "bool", "default": False},
+            "recreate": {"type": "bool", "default": False},
         }
     }
 
@@ -49,4 +52,10 @@ class ActionModule(ControllerAction):
             options["next_day"],
         )
         status = with_problems(compose(observed))
-        return {"changed": False, "status": status.as_dict(), "text": status_text(status)}
+        site = describe_site(status, options["restart"], options["recreate"])
+        return {
+            "changed": False,
+            "status": status.as_dict(),
+            "text": status_text(status),
+            "site_plan": site.as_dict(),
+        }

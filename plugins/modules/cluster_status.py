@@ -61,6 +61,14 @@ options:
     description: The day of the cycle of backups that is next; 0 when that is not known.
     type: int
     default: 0
+  restart:
+    description: Whether C(site.yml) would be told to restart what waits for it, for RV(site_plan).
+    type: bool
+    default: false
+  recreate:
+    description: Whether C(site.yml) would be told to replace changed containers, for RV(site_plan).
+    type: bool
+    default: false
 seealso:
   - module: relevo.postgres.pg_primary_facts
 """
@@ -103,6 +111,10 @@ status:
       description: What needs attention, as C(code), C(severity), C(node), C(message) and C(action).
       type: list
       elements: dict
+site_plan:
+  description: What C(site.yml) would do now, in the shape that docs/reference/plan.md describes.
+  returned: success
+  type: dict
 text:
   description: The same for people.
   returned: success

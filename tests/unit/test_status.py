@@ -13,6 +13,7 @@ import pytest
 from answers import primary, standby, unreachable
 
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster import status_problems
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.describe_site import describe_site
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.observed import (
     Backup,
     Disk,
@@ -24,6 +25,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status im
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status_problems import CODES, with_problems
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status_text import status_text
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState, Topology
+from ansible_collections.relevo.postgres.plugins.module_utils._operation_plan import OperationPlan
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 11, 24, 13, 0, 0, tzinfo=UTC)
@@ -285,6 +287,49 @@ def test_the_newest_backup_is_the_last_in_time() -> None:
     given = {"backups": [], "newest_timeline": 2}
     assert Repository.of(given).backups == []
     assert status(repository=Repository(backups=[BACKUP, later])).as_dict()["backups"]["last"]["label"] == "later"
+
+
+def plan(*states: NodeState, **more: Any) -> tuple[dict[str, str], OperationPlan]:
+    options = {name: more.pop(name) for name in ("restart", "recreate") if name in more}
+    found = describe_site(status(*states, **more), **options)
+    return {effect.name: effect.change for effect in found.affects}, found
+
+
+def test_a_finished_cluster_has_nothing_to_provision() -> None:
+    changes, found = plan()
+    assert (changes, found.action, found.refusals) == ({}, "converge", [])
+    assert "No server that runs is restarted." in found.expected
+
+
+def test_a_new_cluster_is_founded_on_its_preferred_primary() -> None:
+    missing = {"a": "missing", "b": "missing"}
+    changes, found = plan(gone("a"), gone("b"), disks={}, containers=missing, preferred="b", repository=None)
+    assert found.action == "found"
+    assert "becomes a standby" in changes["a"]
+    assert "becomes the primary of a new cluster" in changes["b"]
+    assert found.refusals == []
+
+
+def test_a_container_that_is_down_is_started_unless_it_is_fenced() -> None:
+    changes, _found = plan(a(), gone(), disks={}, containers={"b": "stopped"})
+    assert changes == {"b": "is started"}
+    changes, found = plan(a(), gone(), disks={}, containers={"b": "stopped"}, markers={"b": FENCE})
+    assert changes == {}
+    assert "b stays down: only rejoin.yml brings it back." in found.expected
+
+
+def test_a_restart_is_a_plan_only_when_it_was_asked_for() -> None:
+    waiting = a(pending_restart=["shared_buffers"])
+    assert plan(waiting, b())[0] == {}
+    changes, found = plan(waiting, b(), restart=True, recreate=True)
+    assert changes == {"a": "is restarted for shared_buffers"}
+    assert found.risks[0] == "Connections to a end while it is restarted."
+    assert "replaced" in found.risks[1]
+
+
+def test_what_site_would_refuse_is_said() -> None:
+    assert "No primary answers" in plan(b())[1].refusals[0]
+    assert "Two primaries: a and c" in plan(a(), primary("c"))[1].refusals[0]
 
 
 # --- the codes are an interface --------------------------------------------------------------------------------------

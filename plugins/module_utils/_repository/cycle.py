@@ -22,6 +22,7 @@ from .._tables import Column, format_bytes, format_duration, format_table, plura
 PRIMARY, CYCLE, DAY, STEP = "relevo-primary", "relevo-cycle", "relevo-day", "relevo-step"
 REQUESTED, BY, SKIPPED = "relevo-requested", "relevo-by", "relevo-skipped"
 TYPES = ("full", "diff", "incr")
+KINDS = {"full": "a full", "diff": "a differential", "incr": "an incremental"}
 AUTO = "auto"
 
 # "3:1/2@20261124T120000Z": step 1 of the two of day 3 was skipped then. Several stand in one annotation, in order.
@@ -321,7 +322,7 @@ def describe(plan: Plan, backups: Sequence[Mapping[str, Any]], cluster: str, pri
         return OperationPlan("backup", cluster, "none", message)
     source = f" of {primary}" if primary else ""
     affects = [
-        Effect("the repository", f"gets a {step.type} backup{source} (day {step.day}, step {step.number}/{step.count})")
+        Effect("the repository", f"gets {KINDS[step.type]} backup{source} (day {step.day}, step {step.number}/{step.count})")
         for step in plan.steps
     ]
     expected = [one for step in plan.steps if (one := _as_last_time(step.type, backups))]
