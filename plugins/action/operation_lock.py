@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import platform
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from ansible import constants
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.utils.display import Display
 
+from ansible_collections.relevo.postgres.plugins.lookup.requested_by import person_and_job
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster import operation_lock
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.operation_lock_holder import BEAT, END
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
@@ -31,14 +31,6 @@ SEND = 'read -r PIPE && export PIPE && test -p "$PIPE" && timeout 5 sh -c \'prin
 
 def who(answer: dict[str, Any]) -> str:
     return ". ".join(holder["sentence"] for holder in answer["holders"])
-
-
-def user() -> str:
-    """The login's name; its number in a container that has no name for it."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
 
 
 class ActionModule(ControllerAction):
@@ -96,7 +88,7 @@ class ActionModule(ControllerAction):
 
     def _record(self, options: dict[str, Any], play: str) -> operation_lock.Record:
         controller = platform.node()
-        requested_by, job = operation_lock.requester(self._task_vars or {}, user(), controller)
+        requested_by, job = person_and_job(self._task_vars or {}, os.environ, controller)
         return operation_lock.Record(
             play=f"{controller}/{play}",
             operation=options["operation"],

@@ -36,6 +36,7 @@ _raw:
 
 # AWX sets the first, its predecessor the second.
 JOB_VARIABLES = ("awx_job_id", "tower_job_id")
+USER_VARIABLES = ("awx_user_name", "tower_user_name")
 
 
 def requested_by(variables: Mapping[str, Any], environment: Mapping[str, str], machine: str) -> str:
@@ -44,6 +45,15 @@ def requested_by(variables: Mapping[str, Any], environment: Mapping[str, str], m
     if jobs:
         return f"AWX job {jobs[0]}"
     return f"{environment.get('USER') or 'ansible'}@{machine}"
+
+
+def person_and_job(variables: Mapping[str, Any], environment: Mapping[str, str], machine: str) -> tuple[str, str]:
+    """Who asked, and the number of the AWX job: empty where there is none, or nobody is named as its starter."""
+    people = [variables[name] for name in USER_VARIABLES if variables.get(name)]
+    jobs = [variables[name] for name in JOB_VARIABLES if variables.get(name)]
+    if people and jobs:
+        return str(people[0]), str(jobs[0])
+    return requested_by(variables, environment, machine), ""
 
 
 class LookupModule(LookupBase):

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.relevo.postgres.plugins.lookup.requested_by import person_and_job
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster import operation_lock
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.operation_lock import Record
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.operation_lock_holder import Holders
@@ -121,14 +122,14 @@ def test_a_refusal_says_what_to_do() -> None:
     ("variables", "expected"),
     [
         ({}, ("alice@ctl", "")),
-        ({"awx_job_id": 17}, ("alice@ctl", "17")),
+        ({"awx_job_id": 17}, ("AWX job 17", "")),
         ({"awx_job_id": 17, "awx_user_name": "bob"}, ("bob", "17")),
         ({"tower_job_id": 17, "tower_user_name": "bob"}, ("bob", "17")),
     ],
     ids=["by hand", "a job", "a job and who started it", "the older names"],
 )
 def test_who_asks(variables: dict[str, object], expected: tuple[str, str]) -> None:
-    assert operation_lock.requester(variables, "alice", "ctl") == expected
+    assert person_and_job(variables, {"USER": "alice"}, "ctl") == expected
 
 
 def test_a_record_survives_its_file() -> None:

@@ -8,7 +8,7 @@ Pure rules; who holds the lock is kept by ``operation_lock_holder``. Why it is s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -65,13 +65,6 @@ class Record:
 
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "clusters": list(self.clusters)}
-
-
-def requester(variables: Mapping[str, Any], user: str, controller: str) -> tuple[str, str]:
-    """Who asks, and the number of the AWX job (empty without one), from the variables that AWX gives its jobs."""
-    job = variables.get("awx_job_id", variables.get("tower_job_id", ""))
-    name = variables.get("awx_user_name", variables.get("tower_user_name", ""))
-    return str(name or f"{user}@{controller}"), str(job)
 
 
 def excludes(one: str, other: str) -> bool:
