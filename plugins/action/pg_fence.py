@@ -78,15 +78,16 @@ class ActionModule(ControllerAction):
         with ThreadPoolExecutor() as pool:
             asked = [pool.submit(self._fence, request, name) for name in request.unreachable]
             wal = self._take_wal(request, primary)
-            others = [answer.result() for answer in asked]
-        refuse(fence_plan.refusal(request, primary, [other for other, _ in others], no_record))
+            answers = [answer.result() for answer in asked]
+        others = [other for other, dummy in answers]
+        refuse(fence_plan.refusal(request, primary, others, no_record))
         return {
-            "changed": changed or any(other_changed for _, other_changed in others),
+            "changed": changed or any(other_changed for dummy, other_changed in answers),
             "proved": primary.proved,
             "evidence": primary.evidence,
             "marked": primary.marked,
             "recorded": fence_plan.needs_record(primary) and not no_record,
-            "stopped": {node.node: node.evidence for node in [primary, *(other for other, _ in others)] if node.proved},
+            "stopped": {node.node: node.evidence for node in [primary, *others] if node.proved},
             "seconds": seconds,
             "wal": wal,
         }

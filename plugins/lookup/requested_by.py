@@ -5,13 +5,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
-from collections.abc import Mapping
-from typing import Any
-
-from ansible.plugins.lookup import LookupBase
-
 DOCUMENTATION = r"""
 name: requested_by
 short_description: Who asked for what a play does
@@ -33,6 +26,13 @@ _raw:
   type: list
   elements: str
 """
+
+import os
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.plugins.lookup import LookupBase
 
 # AWX sets the first, its predecessor the second.
 JOB_VARIABLES = ("awx_job_id", "tower_job_id")

@@ -23,7 +23,7 @@ NOTE = '"""Installed by relevo.postgres.pg_start_guard: edits are lost."""\n'
 VERSION_PREFIX = "guard_"
 
 #: The text of a module by its dotted name below ``module_utils``; None when there is no such file.
-Reader = Callable[[str], str | None]
+Reader = Callable[[str], "str | None"]
 
 
 def read_source(module: str) -> str | None:

@@ -89,8 +89,12 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-# _start_guard is imported so that Ansible packs it, and all that it imports, with this module.
-from ansible_collections.relevo.postgres.plugins.module_utils import _guard_files, _names, _start_guard  # noqa: F401
+# Imported so that Ansible packs it, and all that it imports, with this module.
+from ansible_collections.relevo.postgres.plugins.module_utils import (  # pylint: disable=unused-import
+    _guard_files,
+    _names,
+    _start_guard,  # noqa: F401
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._files import Entry
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments import NODE_OPTIONS
