@@ -70,12 +70,9 @@ class ActionModule(ControllerAction):
             return {"changed": False, "held": True}
         details: dict[str, Any] = {name: answer[name] for name in ("refused", "holders") if name in answer}
         if answer.get("refused") and not options["required"]:
-            return {
-                "changed": False,
-                "held": False,
-                "warnings": [f"This does not wait for others: {who(answer)}."],
-                **details,
-            }
+            # The warning of a task is shown with its result, and our ansible.cfg hides the results of what went well.
+            display.display(f"\nWarning: this does not wait for others: {who(answer)}.")
+            return {"changed": False, "held": False, **details}
         if answer.get("unreachable") and options["unreachable"] == "proceed":
             return {"changed": False, "held": False}
         if lost:

@@ -12,12 +12,26 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 from clients import takes_writes, wait_until_streaming
-from cluster import FAILBACK, FAILOVER, PRIMARY, REJOIN, REPOSITORY, STANDBY, docker, labels, play, shell, wait_until
+from cluster import (
+    FAILBACK,
+    FAILOVER,
+    PRIMARY,
+    REJOIN,
+    REPOSITORY,
+    STANDBY,
+    STATUS,
+    docker,
+    labels,
+    play,
+    shell,
+    wait_until,
+)
 from holding import Controller, controller, frozen, processes
 from operation_lock import (
     DIRECTORY,
     holder_named,
     holder_process,
+    holders,
     keepers,
     kill_keepers,
     killed_with_all,
@@ -65,12 +79,9 @@ def test_a_backup_keeps_off_what_would_break_it_and_lets_a_site_pass() -> None:
             refused = play(name, *arguments, expect=2)
             assert holder_named(refused.text, BACKUP), f"{name} {arguments}"
             assert refused.changed == 0
-        site = play("site.yml", "--check")
         assert operations() == ["backup"]
         assert backup.running()
         assert labels() == before
-        assert "has been working" not in site.text
-    # The backup was ended with the block, and let its lock go.
 
 
 def test_a_site_and_a_backup_at_once() -> None:
@@ -95,6 +106,17 @@ def test_two_started_at_once_are_one() -> None:
     refused = next(play for play in ended if play.code == 2)
     assert holder_named(refused.text, "site.yml")
     assert refused.changed == 0
+
+
+def test_who_only_looks_is_refused_by_nobody() -> None:
+    with controller("site.yml") as site:
+        record = wait_for_operation("site")
+        stop_play(record, signal.SIGSTOP)
+        for name, arguments in ((STATUS, ()), ("site.yml", ("--check",)), (FAILOVER, ("-e", "plan=json"))):
+            assert "has been working" not in play(name, *arguments).text
+        assert holders() == [record]
+        stop_play(record, signal.SIGCONT)
+        site.kill()
 
 
 def test_who_waits_gets_it() -> None:
@@ -130,7 +152,7 @@ def test_a_controller_that_loses_its_power() -> None:
 
 def test_a_play_whose_keeper_was_killed_takes_the_lock_again() -> None:
     with controller("site.yml") as site:
-        wait_for_operation("site")
+        site.read_until(r"PLAY \[Container nodes")
         kill_keepers("site.yml")
         assert site.wait().code == 0
     assert keepers("site.yml") == []
@@ -185,7 +207,7 @@ def test_an_emergency_waits_for_no_play() -> None:
         stop_play(record, signal.SIGCONT)
         site.kill()
     assert takes_writes(STANDBY)
-    assert "This does not wait for others: site.yml by" in emergency.text
+    assert "Warning: this does not wait for others: site.yml by" in emergency.text
     assert "Archiving from" in emergency.text
     wait_until_free(PATIENCE + 3)
     play(FAILBACK)
