@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from cluster import REPOSITORY, shell, wait_until
+from cluster import INVENTORY, REPOSITORY, shell, wait_until
 from holding import Controller
 
 DIRECTORY = "/run/relevo/operation-lock"
@@ -52,7 +52,9 @@ def keepers(playbook: str) -> list[int]:
     for entry in Path("/proc").iterdir():
         try:
             arguments = (entry / "cmdline").read_bytes().decode().split("\0")
-            if (entry / "comm").read_text().strip() == TITLE and playbook in arguments:
+            # A play of another cluster on this machine has the same name.
+            ours = playbook in arguments and str(INVENTORY) in arguments
+            if ours and (entry / "comm").read_text().strip() == TITLE:
                 found.append(int(entry.name))
         except (FileNotFoundError, NotADirectoryError, ProcessLookupError):
             continue
