@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.relevo.postgres.plugins.module_utils._handover.promote import spec
+from ansible_collections.relevo.postgres.plugins.module_utils._handover.promote_arguments import spec
 from ansible_collections.relevo.postgres.plugins.plugin_utils import _node_program
 from ansible_collections.relevo.postgres.plugins.plugin_utils._node_action import NodeAction
 

@@ -135,7 +135,8 @@ not_locked:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils._handover.promote import promote, spec
+from ansible_collections.relevo.postgres.plugins.module_utils._handover.promote import promote
+from ansible_collections.relevo.postgres.plugins.module_utils._handover.promote_arguments import spec
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
 

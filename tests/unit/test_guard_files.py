@@ -178,3 +178,11 @@ def test_of_the_versions_before_only_the_newest_stays(upgraded: Path) -> None:
     stale = stale_paths(upgraded, versions[1])
     assert upgraded / version_of(TREE) in stale
     assert not {upgraded / version_of(sources) for sources in versions} & set(stale)
+
+
+@pytest.mark.parametrize("path", sorted(MODULE_UTILS.rglob("*.py")), ids=lambda path: path.stem)
+def test_the_imports_of_a_source_are_found_without_parsing_all_of_it(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    parsed = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom) and node.level]
+    found = [node for text in _guard_files.RELATIVE_IMPORT.findall(source) for node in ast.parse(text).body]
+    assert sorted(map(ast.dump, found)) == sorted(map(ast.dump, parsed))

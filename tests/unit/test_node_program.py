@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.relevo.postgres.plugins.module_utils._handover.promote import spec
+from ansible_collections.relevo.postgres.plugins.module_utils._handover.promote_arguments import spec
 from ansible_collections.relevo.postgres.plugins.plugin_utils._node_program import MARK, answer_in, program
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from .. import _names
 from .._errors import RelevoError
+from .._server.credentials import Credentials
 from .._server.peer import Peer
-from .._server.session import Credentials, Session, SessionError
+from .._server.session import Session, SessionError
 
 
 def holder_of(condition: str) -> str:

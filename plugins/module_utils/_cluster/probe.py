@@ -14,9 +14,10 @@ import time
 from collections.abc import Mapping
 
 from .. import _names
+from .._server.credentials import Credentials
 from .._server.lsn import CURRENT_TIMELINE
 from .._server.peer import Peer
-from .._server.session import Credentials, Session, SessionError
+from .._server.session import Session, SessionError
 from .lock import holder_of
 from .topology import NodeState
 

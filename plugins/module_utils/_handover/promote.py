@@ -10,25 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from .._errors import RelevoError
-from .._server.arguments import credentials_of, find_node, nodes_of, nodes_spec
+from .._server.arguments import credentials_of, find_node, nodes_of
 from .._server.session import PSYCOPG_IMPORT_ERROR, Session
 from .promotion import Promotion, PromotionRequest
-
-
-def spec() -> dict[str, Any]:
-    """The arguments."""
-    return {
-        **nodes_spec(),
-        "node": {"type": "str", "required": True},
-        "old_primary": {"type": "str", "default": ""},
-        "salvage": {"type": "path"},
-        "stanza": {"type": "str"},
-        "archived_from": {"type": "str", "default": ""},
-        "newer_timeline": {"type": "int", "default": 0},
-        "stopped": {"type": "dict", "default": {}},
-        "force": {"type": "bool", "default": False},
-        "requested_by": {"type": "str", "default": "ansible"},
-    }
 
 
 def promote(given: dict[str, Any], check_mode: bool) -> dict[str, Any]:

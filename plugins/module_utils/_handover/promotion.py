@@ -26,14 +26,15 @@ from .._repository.archive import newest_archived_timeline
 from .._repository.fence_record import FenceRecord, RepositoryReader
 from .._repository.pgbackrest import PgBackRest
 from .._server import abandoned_timelines, marker
+from .._server.credentials import Credentials
 from .._server.lsn import SEGMENT, format_lsn, parse_lsn, segment_start
 from .._server.peer import Peer
+from .._server.replication import ensure_slot, look_for_wal_as_usual, look_for_wal_often
 from .._server.server import Server
-from .._server.session import Credentials, Session
+from .._server.session import Session
 from .._wait import wait_until
 from .archive_salvage import DIRECTORY as ARCHIVED
 from .archive_salvage import fetch_segments
-from .switchover import ensure_slot, look_for_wal_as_usual, look_for_wal_often
 
 RECORD = re.compile(r"lsn: ([0-9A-F]+/[0-9A-F]+), prev")
 

@@ -20,11 +20,13 @@ from .._cluster import synchronous
 from .._cluster.lock import HandoverLock
 from .._errors import RelevoError
 from .._server import marker
+from .._server.credentials import Credentials
 from .._server.lsn import CURRENT_TIMELINE, format_lsn, parse_lsn
 from .._server.peer import Peer
+from .._server.replication import ensure_slot, look_for_wal_as_usual, look_for_wal_often
 from .._server.server import DB_SHUTDOWNED, Server
 from .._server.service import Service
-from .._server.session import Credentials, Session, SessionError
+from .._server.session import Session, SessionError
 from .._wait import wait_until
 
 POLL = 0.002
@@ -343,23 +345,3 @@ class Switchover:
                 )
                 deadline += 10
             time.sleep(0.05)
-
-
-def look_for_wal_often(candidate: Session) -> None:
-    """Otherwise a candidate whose sender has just ended may sleep before it notices the request to promote."""
-    candidate.query("ALTER SYSTEM SET wal_retrieve_retry_interval = '5ms'")
-    candidate.query("SELECT pg_reload_conf()")
-
-
-def look_for_wal_as_usual(candidate: Session, timeout: float | None = None) -> None:
-    """Undo ``look_for_wal_often``, after the promotion or instead of it."""
-    candidate.query("ALTER SYSTEM RESET wal_retrieve_retry_interval", timeout=timeout)
-    candidate.query("SELECT pg_reload_conf()", timeout=timeout)
-
-
-def ensure_slot(session: Session, name: str) -> bool:
-    """Make a physical slot where it is missing, also on a standby; it keeps WAL from now on."""
-    if session.value("SELECT true FROM pg_replication_slots WHERE slot_name = $1", (name,)):
-        return False
-    session.query("SELECT pg_create_physical_replication_slot($1, true)", (name,))
-    return True

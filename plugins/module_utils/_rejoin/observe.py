@@ -17,9 +17,10 @@ from .._cluster.probe import PROBE, probe
 from .._cluster.topology import NodeState
 from .._errors import RelevoError
 from .._server import marker
+from .._server.credentials import Credentials
 from .._server.lsn import history_name, parse_history, parse_lsn
 from .._server.server import Server
-from .._server.session import Credentials, Session, SessionError
+from .._server.session import Session, SessionError
 from .methods import standby_settings
 from .plan import Request, Role, Situation, Source
 

@@ -23,9 +23,11 @@ from .._cluster.topology import NodeState
 from .._errors import RelevoError
 from .._repository.fence_record import FenceRecord, RepositoryReader
 from .._server import marker
+from .._server.credentials import Credentials
+from .._server.replication import ensure_slot
 from .._server.server import Server
 from .._server.service import Service
-from .._server.session import Credentials, Session, SessionError
+from .._server.session import Session, SessionError
 from .._wait import wait_until
 from .lock import alone
 from .methods import Copier, push_unarchived
@@ -127,7 +129,7 @@ class Rejoin:
         return plan.first
 
     def _act(self, session: Session, copier: Copier, situation: Situation, plan: Plan) -> str:
-        self._ensure_slot(session)
+        self.actions += ensure_slot(session, _names.slot_name(self.request.node))
         method = plan.first
         if plan.follow:
             method = "follow" if self._follow(copier) else ""
@@ -138,17 +140,6 @@ class Rejoin:
             method = self._rebuild(copier)
         self._finish(copier)
         return method
-
-    def _ensure_slot(self, session: Session) -> None:
-        name = _names.slot_name(self.request.node)
-        found = session.query("SELECT wal_status FROM pg_replication_slots WHERE slot_name = $1", (name,))
-        if found and found[0]["wal_status"] == "lost":
-            session.query("SELECT pg_drop_replication_slot($1)", (name,))
-            self.actions.append(f"dropped the slot {name}, which had lost WAL")
-        elif found:
-            return
-        session.query("SELECT pg_create_physical_replication_slot($1, true)", (name,))
-        self.actions.append(f"made the slot {name}")
 
     def _follow(self, copier: Copier) -> bool:
         """Point the running standby at the primary; False when it cannot follow as it is."""

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from .._errors import RelevoError
+from .credentials import Credentials
 from .peer import Peer
-from .session import Credentials
 
 NODE_OPTIONS: dict[str, Any] = {
     "name": {"type": "str", "required": True},

@@ -16,12 +16,11 @@ import socket
 import threading
 import time
 import traceback
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from .. import _names
 from .._errors import RelevoError
+from .credentials import Credentials
 from .peer import Peer
 
 PSYCOPG_IMPORT_ERROR: str | None = None
@@ -41,14 +40,6 @@ class SessionError(RelevoError):
     def __init__(self, message: str, sqlstate: str | None = None) -> None:
         super().__init__(message)
         self.sqlstate = sqlstate
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """What a node needs to log in at its peers: a passfile and the authority that signed their certificates."""
-
-    passfile: Path = _names.PASSFILE
-    ca_file: Path = _names.CA_FILE
 
 
 def resolve(host: str, timeout: float) -> str:
