@@ -16,7 +16,7 @@ author: The Relevo authors (@relevo)
 positional: before, after
 options:
   _input:
-    description: The backup as it stands in the output of C(pgbackrest info --output=json).
+    description: The backup as it appears in the output of C(pgbackrest info --output=json).
     type: dict
     required: true
   before:

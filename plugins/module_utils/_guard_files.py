@@ -94,7 +94,7 @@ def guard_entries(package: Path, sources: dict[str, str]) -> list[Entry]:
 def stale_paths(package: Path, sources: dict[str, str]) -> list[Path]:
     """What older versions left, apart from the newest of them.
 
-    The first versions had no folder: their files stand in the package itself, and are the oldest.
+    The first versions had no folder: their files are in the package itself, and are the oldest.
     """
     current = package / version_of(sources)
     versions = sorted(package.glob(f"{VERSION_PREFIX}*"), key=lambda path: path.stat().st_mtime, reverse=True)

@@ -115,7 +115,7 @@ def run_to_end(command: Sequence[str], timeout: float | None, grace: float = 2.0
 def run_with_lock(command: Sequence[str], timeout: float, lock: int) -> Finished:
     """Run a program and all that it starts with the open file ``lock``, by which one that was left can be found.
 
-    Its messages are part of ``stdout``. Raises ``RelevoError`` after ``timeout`` seconds; nothing of it is left then.
+    Its messages are part of ``stdout``. Raises ``RelevoError`` after ``timeout`` seconds; none of it is left then.
     """
     started = time.monotonic()
     with subprocess.Popen(

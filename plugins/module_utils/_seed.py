@@ -318,7 +318,7 @@ def failure_message(seed: Seed, failure: Failure) -> str:
     """Turn psql's error into the sentence for the user."""
     subject = f"The seed file {seed.name} was not loaded into the database {seed.database}"
     where = f" in line {failure.line}" if failure.line else ""
-    nothing = "Nothing of it is there."
+    nothing = "None of it was loaded."
     if failure.sqlstate == ON_A_STANDBY:
         return standby_message()
     if failure.sqlstate == EARLY_COMMIT:
@@ -344,7 +344,7 @@ def unfinished_message(seed: Seed, text: str) -> str:
     return (
         f"The seed file {seed.name} was not loaded into the database {seed.database}, since it ends inside a "
         f"statement, a quote or a COPY block, or leaves psql by \\q ({text}). "
-        "Nothing of it is there. Check that it is complete."
+        "None of it was loaded. Check that it is complete."
     )
 
 
@@ -474,7 +474,7 @@ def _feed_psql(
     if done is None:
         raise RelevoError(
             f"The seed file {seed.name} was not loaded into the database {seed.database} within {timeout:g} s, "
-            "which counts the wait for another load. Nothing of it is there; raise the timeout or end the other load."
+            "which counts the wait for another load. None of it was loaded; raise the timeout or end the other load."
         )
     return done
 

@@ -33,8 +33,8 @@ options:
   day:
     description:
       - A day of the cycle. When it was half done last, only its remaining steps are made.
-      - V(auto) is a half-done day, else the day after the last one; nothing on the date on which a day was begun and
-        finished, nor within O(rest_hours) after one was finished.
+      - V(auto) is a half-done day, otherwise the day after the last one; nothing on the date on which a day was begun
+        and finished, nor within O(rest_hours) after one was finished.
     type: str
     default: auto
   force:

@@ -10,7 +10,7 @@ module: fence_record
 short_description: Keep the record that a node was fenced, where its start guard reads it
 version_added: 0.1.0
 description:
-  - Runs on the repository host. For a node whose own disk cannot be written to, the fence marker stands in the
+  - Runs on the repository host. For a node whose own disk cannot be written to, the fence marker is stored in the
     pgBackRest repository, as C(relevo/fence/NODE.json) below C(repo1-path) of this host's configuration.
   - Only a repository that is a directory of the repository host can hold it (C(repo1-type) V(posix) or V(cifs)). With
     any other the module fails.

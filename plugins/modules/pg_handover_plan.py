@@ -43,7 +43,7 @@ options:
     choices: [failover, failback]
     required: true
   candidate:
-    description: The node that shall be primary after a failover.
+    description: The node that should be primary after a failover.
     type: str
     default: ''
   force:

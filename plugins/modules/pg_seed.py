@@ -149,7 +149,7 @@ files:
       description: The role as given.
       type: str
     sha256:
-      description: Digest of what was loaded, now or earlier; else the digest as given or found.
+      description: Digest of what was loaded, now or earlier; otherwise the digest as given or found.
       type: str
     present:
       description: Whether the database holds it at the end of the task. Not with O(state=digest).

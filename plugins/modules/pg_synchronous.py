@@ -33,7 +33,7 @@ options:
     elements: str
     required: true
   wanted:
-    description: Whether a synchronous standby shall be required. As it was chosen the last time when omitted.
+    description: Whether a synchronous standby is required. As it was chosen the last time when omitted.
     type: bool
 """
 

@@ -104,7 +104,7 @@ type:
   type: str
   sample: full
 backup:
-  description: The backup as it stands in the output of C(pgbackrest info --output=json).
+  description: The backup as it appears in the output of C(pgbackrest info --output=json).
   returned: when a backup was made
   type: dict
 skipped_step:

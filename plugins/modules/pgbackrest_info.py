@@ -55,7 +55,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 backups:
-  description: The backups, the oldest first, each as it stands in the output of C(pgbackrest info).
+  description: The backups, the oldest first, each as it appears in the output of C(pgbackrest info).
   returned: success
   type: list
   elements: dict

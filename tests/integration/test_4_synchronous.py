@@ -37,8 +37,8 @@ def requires(primary: str, standby: str) -> bool:
 
 def lose_the_primary(found: list[Writer]) -> tuple[str, str, float]:
     """One kill under load and the failover after it; returns the dead node, the new primary, and the play's seconds."""
-    dead, heir = (PRIMARY, STANDBY) if takes_writes(PRIMARY) else (STANDBY, PRIMARY)
-    assert requires(dead, heir)
+    dead, successor = (PRIMARY, STANDBY) if takes_writes(PRIMARY) else (STANDBY, PRIMARY)
+    assert requires(dead, successor)
     for writer in found:
         more(writer)
     lose(dead)
@@ -46,21 +46,21 @@ def lose_the_primary(found: list[Writer]) -> tuple[str, str, float]:
     failover = play("playbooks/failover.yml")
     assert "could not be read to its end" in failover.text, "the rows were salvaged: this proves nothing"
     assert "so those that clients saw acknowledged are on" in failover.text
-    assert f"{heir} {WITHOUT}" in failover.text
-    assert missing(rows_of(heir), seen) == []
+    assert f"{successor} {WITHOUT}" in failover.text
+    assert missing(rows_of(successor), seen) == []
     for writer in found:
         more(writer)
-    return dead, heir, failover.seconds
+    return dead, successor, failover.seconds
 
 
 def test_a_lost_primary_costs_no_row_and_the_requirement_returns() -> None:
     play("site.yml", *ON)
     with writers() as found:
-        dead, heir, _seconds = lose_the_primary(found)
-        assert psql(heir, "SHOW synchronous_standby_names") == "", "writes must go on without the old node"
+        dead, successor, _seconds = lose_the_primary(found)
+        assert psql(successor, "SHOW synchronous_standby_names") == "", "writes must go on without the old node"
 
-        assert f"From now on each commit on {heir} waits" in play("playbooks/rejoin.yml").text
-        assert requires(heir, dead)
+        assert f"From now on each commit on {successor} waits" in play("playbooks/rejoin.yml").text
+        assert requires(successor, dead)
         play("playbooks/failback.yml")
         assert requires(PRIMARY, STANDBY)
     assert missing(rows_of(PRIMARY), acknowledged(found)) == []
@@ -94,15 +94,15 @@ def test_fifty_kills_lose_no_acknowledged_row() -> None:
     failovers, rejoins = [], []
     with writers() as found:
         for _kill in range(50):
-            dead, heir, seconds = lose_the_primary(found)
+            dead, successor, seconds = lose_the_primary(found)
             failovers.append(seconds)
             rejoins.append(play("playbooks/rejoin.yml").seconds)
-            assert requires(heir, dead)
-    lost = missing(rows_of(heir), acknowledged(found))
+            assert requires(successor, dead)
+    lost = missing(rows_of(successor), acknowledged(found))
     print(f"{len(failovers)} kills, {len(acknowledged(found))} rows acknowledged, {len(lost)} lost")
     for name, times in (("failover.yml", failovers), ("rejoin.yml", rejoins)):
         print(f"{name}: {min(times):.1f} s at least, {median(times):.1f} s median, {max(times):.1f} s at most")
     assert lost == []
-    if heir == STANDBY:
+    if successor == STANDBY:
         play("playbooks/failback.yml")
     play("site.yml")

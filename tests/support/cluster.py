@@ -188,7 +188,7 @@ def records() -> list[dict[str, str]]:
 
 
 def nothing_needs_attention(said: str | None = None) -> None:
-    """``status.yml`` (or ``said``, what it printed) complains of nothing; else the test fails with its complaints."""
+    """``status.yml`` (or ``said``, what it printed) complains of nothing; what it complains of fails the test."""
     output = play(STATUS).output if said is None else said
     complaints = [line.strip() for line in output.splitlines() if line.startswith("!")]
     assert "Nothing needs attention." in output, f"status.yml says: {' '.join(complaints)}"

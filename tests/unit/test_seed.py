@@ -192,7 +192,7 @@ def test_parse_failure(stderr: str, expected: _seed.Failure) -> None:
 @pytest.mark.parametrize(
     ("failure", "parts"),
     [
-        (_seed.Failure(3, "22012", "division by zero"), ["error in line 3: division by zero. Nothing of it is there."]),
+        (_seed.Failure(3, "22012", "division by zero"), ["error in line 3: division by zero. None of it was loaded."]),
         (_seed.Failure(3, "RV003", "x"), ["ends the transaction itself in line 3", "Remove its BEGIN and COMMIT"]),
         (_seed.Failure(None, "RV004", "x"), ["left the transaction", "\\connect from it"]),
         (_seed.Failure(None, "RV002", "x"), ["is a standby"]),

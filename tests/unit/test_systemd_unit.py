@@ -11,7 +11,7 @@ from ansible_collections.relevo.postgres.plugins.filter.postgresql_paths import 
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import Systemd
 
-# Not the default, so that nothing of it can be written down.
+# Not the default, so that it cannot be hard-coded.
 VERSION = "23"
 TEMPLATES = Path(__file__).resolve().parents[2] / "roles" / "postgresql" / "templates"
 

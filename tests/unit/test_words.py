@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Where the phrases are looked for: files, or folders with all their texts. The code joins when it has been swept.
+# Where the phrases are looked for: files, or folders with all their texts.
 ROOTS = (
     "ARCHITECTURE.md",
     "CODE_OF_CONDUCT.md",
@@ -23,7 +23,10 @@ ROOTS = (
     "changelogs/fragments",
     "docs",
     "examples",
-    "roles/*/README.md",
+    "playbooks",
+    "plugins",
+    "roles",
+    "tests",
 )
 SUFFIXES = {".j2", ".md", ".py", ".sh", ".sql", ".txt", ".yaml", ".yml"}
 # This list, and the table of it for people.
@@ -34,9 +37,9 @@ RECORDED = {"docs/explanation/faults.md": r"^\|.*$"}
 # A phrase as a regular expression, and what to write. A line may end where a space is.
 PHRASES = {
     r"in vain\b": "timed out after 10 s waiting for X",
-    r"\bis no (standby|primary|container|witness|node|replica|answer)\b": "is not a standby",
+    r"(?<!there\s)\bis no (standby|primary|container|witness|node|replica|answer)\b": "is not a standby",
     r"\bare no (standbys|containers|answers|nodes)\b": "are not standbys",
-    r"\bwhich is none\b|\bthat is none\b|\bwhere it is none\b": "that does not exist, that is not one",
+    r"\bwhich is none\b|\bthat is (?-i:none)\b|\bwhere it is none\b": "that does not exist, that is not one",
     r"\bnone were taken\b": "accepts writes (write outage 0.158 s)",
     r"\bmend(s|ed|ing)?\b": "fix",
     r"\bknow(s)? (more|most|less) than\b|\bknows most\b|\bknows more\b": "is ahead of, is furthest ahead",

@@ -129,7 +129,7 @@ def parse_key(key: str) -> Key | None:
 
 
 def score_for(key: str) -> int:
-    """Return the score of a key in an index: the seconds of its time, 0 for a key that is none of ours."""
+    """Return the score of a key in an index: the seconds of its time, 0 for one that is not ours."""
     parsed = parse_key(key)
     return 0 if parsed is None else parsed.epoch
 

@@ -36,7 +36,7 @@ class Note:
 
 @dataclass(frozen=True)
 class GuardNote:
-    """The last word of a node's start guard."""
+    """The latest verdict of a node's start guard."""
 
     verdict: str = ""
     reason: str = ""

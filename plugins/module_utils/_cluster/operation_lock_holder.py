@@ -149,7 +149,7 @@ class Holders:
                 since = own.record.since if same else _now()
                 own.path.write_text(json.dumps(replace(wanted, since=since).as_dict()))
                 return Taken(own.pipe, started=False)
-        # Nobody else on this host shall end or prolong the lock, so nobody can guess the pipe's name.
+        # Nobody else on this host may end or prolong the lock, so nobody can guess the pipe's name.
         holder = Holder(self.directory / f"{secrets.token_hex(16)}.json", replace(wanted, since=wanted.since or _now()))
         record = os.open(holder.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         fcntl.flock(record, fcntl.LOCK_EX)

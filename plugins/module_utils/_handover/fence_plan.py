@@ -105,7 +105,7 @@ def obstacle(request: FenceRequest) -> str:
 
 
 def needs_record(primary: Fenced) -> bool:
-    """Whether the fence has to stand in the repository, because the old primary's own disk does not show it."""
+    """Whether the fence has to be recorded in the repository, because the old primary's own disk does not show it."""
     return not primary.marked
 
 

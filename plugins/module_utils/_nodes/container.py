@@ -53,7 +53,7 @@ def connect(timeout: float = 60) -> Any:
     return client
 
 
-#: One client for all that a task does: each new one asks the engine for a sign of life.
+#: One client for all that a task does: each new one pings the engine.
 engine = functools.cache(connect)
 
 

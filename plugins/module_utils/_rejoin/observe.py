@@ -74,7 +74,7 @@ class Observer:
     # --- the primary ---------------------------------------------------------------------------------------------
 
     def source(self) -> Source:
-        """The primary and its history; raises ``RelevoError`` where it is none, or cannot be asked."""
+        """The primary and its history; raises ``RelevoError`` where that node is not primary, or cannot be asked."""
         state = self._primary()
         require_primary(state)
         history = self.history_text(state.timeline) if state.timeline > 1 else None

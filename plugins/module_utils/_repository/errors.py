@@ -48,7 +48,7 @@ RULES = (
         r"no space left on device",
         "The disk is full on {host}{path}. Free space there (on the repository host, 'pgbackrest expire "
         "--stanza={stanza} --repo1-retention-full=1' removes all but the newest full backup), then run this again; it "
-        "goes on with what was left half done.",
+        "resumes the interrupted backup.",
     ),
     Rule(
         r"read-only file system",

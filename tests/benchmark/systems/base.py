@@ -149,5 +149,5 @@ def wait_until(condition: Callable[[], bool], what: str, timeout: float, interva
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
-            raise BenchmarkError(f"Waited {timeout:g} s in vain for {what}.")
+            raise BenchmarkError(f"Timed out after {timeout:g} s waiting for {what}.")
         time.sleep(interval)

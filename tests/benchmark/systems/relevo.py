@@ -233,7 +233,7 @@ class Relevo:
         }
 
     def heal(self) -> None:
-        """``rejoin.yml``, after what kept the node away has been mended."""
+        """``rejoin.yml``, after what kept the node away has been fixed."""
         for node in NODES:
             if cluster.NETWORK not in json.loads(docker("inspect", "-f", "{{json .NetworkSettings.Networks}}", node)):
                 docker("network", "connect", cluster.NETWORK, node)

@@ -51,7 +51,7 @@ def accepts(node: str) -> bool:
 
 
 class Rival:
-    """Two PostgreSQL containers under a rival's care; each rival says how it makes, moves and mends them."""
+    """Two PostgreSQL containers under a rival's care; each rival says how it makes, moves and repairs them."""
 
     name: str
     #: Whether it promotes the standby by itself when the primary is dead.
@@ -154,7 +154,7 @@ class Rival:
     def heal(self) -> None:
         dead = [node for node in self.nodes if not running(node)]
         if len(dead) == 1:
-            # Else the old primary could come back before anybody has taken its place.
+            # Otherwise the old primary could come back before anybody has taken its place.
             survivor = self._other(dead[0])
             wait_until(lambda: self._writable(survivor), f"{survivor} to take writes", 180)
         for node in dead:
