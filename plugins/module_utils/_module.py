@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import missing_required_lib
+from ansible.module_utils.common.parameters import remove_values
 
 from ._errors import RelevoError, foreseen
 
@@ -22,9 +23,18 @@ def run_module(module: AnsibleModule, work: Callable[[AnsibleModule], dict[str, 
     ``work`` returns the arguments of ``exit_json``. A ``RelevoError`` becomes
     ``fail_json`` here and nowhere else, and so does a disk that takes nothing more. Anything else is a bug and shows
     its traceback.
+
+    Ansible replaces the values of ``no_log`` arguments wherever they occur in a result. Where one is a word that the
+    result has anyway, the rest of a play would work with the replacement, so that is a failure.
     """
     try:
         result = work(module)
+        if remove_values(result, module.no_log_values) != result:
+            raise RelevoError(
+                "A password that this task was given is a word that occurs in its result (a label, a name, a date), "
+                "where Ansible would hide it. What was done stays; give another password (secrets_given) and run "
+                "site.yml."
+            )
     except (RelevoError, OSError) as error:
         failure = foreseen(error)
         if failure is None:

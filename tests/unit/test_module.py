@@ -18,8 +18,17 @@ class Failed(Exception):
     pass
 
 
+class Ended(Exception):
+    pass
+
+
 class Module:
     """What ``run_module`` uses of an ``AnsibleModule``."""
+
+    no_log_values = frozenset({"secret", "main"})
+
+    def exit_json(self, **result: Any) -> None:
+        raise Ended(result)
 
     def fail_json(self, msg: str, **_details: Any) -> None:
         raise Failed(msg)
@@ -42,3 +51,14 @@ def test_a_full_disk_says_where_and_what_to_do() -> None:
 def test_any_other_error_of_the_system_is_a_bug() -> None:
     with pytest.raises(PermissionError):
         run(PermissionError(errno.EACCES, "Permission denied"))
+
+
+@pytest.mark.parametrize("result", [{"key": "backup:main:1"}, {"records": [{"stanza": "main"}]}])
+def test_a_password_that_is_a_word_of_the_result_is_refused_instead_of_hidden(result: dict[str, Any]) -> None:
+    with pytest.raises(Failed, match=r"give another password \(secrets_given\) and run site\.yml"):
+        run_module(Module(), lambda _module: result)  # type: ignore[arg-type]
+
+
+def test_any_other_result_is_passed_on() -> None:
+    with pytest.raises(Ended):
+        run_module(Module(), lambda _module: {"key": "backup:other:1"})  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ class AnsibleModule:
     params: dict[str, Any]
     check_mode: bool
     tmpdir: str
+    no_log_values: set[str]
     def __init__(
         self,
         argument_spec: Mapping[str, Any],
