@@ -43,9 +43,10 @@ def read_source(module: str) -> str | None:
 def imported(module: str, source: str, read: Reader = read_source) -> Iterator[str]:
     """The modules below ``module_utils`` that a module imports, wherever in its code it does so."""
     # To parse all of a source takes ten times as long, and a promotion waits for it.
-    for statement in RELATIVE_IMPORT.findall(source):
-        node = ast.parse(statement).body[0]
-        assert isinstance(node, ast.ImportFrom)
+    statements = (ast.parse(statement).body[0] for statement in RELATIVE_IMPORT.findall(source))
+    for node in statements:
+        if not isinstance(node, ast.ImportFrom):
+            continue
         base = [*module.split(".")[: -node.level], *(node.module.split(".") if node.module else [])]
         # A folder has no code of its own: what is imported from it are its modules.
         if base and read(".".join(base)) is not None:
