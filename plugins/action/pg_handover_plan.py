@@ -5,19 +5,32 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import Topology
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState, Topology
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.describe import (
     describe_failback,
     describe_failover,
 )
-from ansible_collections.relevo.postgres.plugins.module_utils._handover.plan import Plan, plan_failback, plan_failover
+from ansible_collections.relevo.postgres.plugins.module_utils._handover.plan import (
+    LivingPrimary,
+    Plan,
+    plan_failback,
+    plan_failover,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments import nodes_spec
+from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
+from ansible_collections.relevo.postgres.plugins.plugin_utils import _witnesses
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
+from ansible_collections.relevo.postgres.plugins.plugin_utils._witnesses import Witness
 
 #: Where every node has what it logs in with at its peers.
 PATHS = {name: option["default"] for name, option in nodes_spec().items() if name in ("passfile", "ca_file")}
+
+#: Seconds between two questions to a server that is starting.
+POLL = 1
 
 
 class ActionModule(ControllerAction):
@@ -34,6 +47,8 @@ class ActionModule(ControllerAction):
             "operation": {"type": "str", "choices": ["failover", "failback"], "required": True},
             "candidate": {"type": "str", "default": ""},
             "force": {"type": "bool", "default": False},
+            "fence_living": {"type": "bool", "default": False},
+            "starting_timeout": {"type": "int", "default": 60},
             "cluster": {"type": "str", "default": "main"},
             "describe": {"type": "bool", "default": False},
         }
@@ -42,10 +57,20 @@ class ActionModule(ControllerAction):
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
         if options["describe"]:
             question = self._question(options) | {"require": "nothing"}
-            return self._describe(
-                options, Topology.from_result(self.module("relevo.postgres.pg_primary_facts", question))
-            )
-        return {"changed": False, "plan": self._plan(options, self._topology(options)).as_dict()}
+            found = Topology.from_result(self.module("relevo.postgres.pg_primary_facts", question))
+            return self._describe(options, self._heard(options, found))
+        return {"changed": False, "plan": self._wait_and_plan(options).as_dict()}
+
+    def _wait_and_plan(self, options: dict[str, Any]) -> Plan:
+        """The plan; a primary that is starting or recovering is waited for."""
+        deadline = time.monotonic() + options["starting_timeout"]
+        while True:
+            try:
+                return self._plan(options, self._heard(options, self._topology(options)))
+            except LivingPrimary as living:
+                if not living.starting or time.monotonic() > deadline:
+                    raise
+                time.sleep(POLL)
 
     def _question(self, options: dict[str, Any]) -> dict[str, Any]:
         return {name: options[name] for name in ("nodes", "unreachable", "timeout")}
@@ -60,14 +85,46 @@ class ActionModule(ControllerAction):
     def _plan(self, options: dict[str, Any], topology: Topology) -> Plan:
         if options["operation"] == "failback":
             return plan_failback(topology, options["preferred"])
-        return plan_failover(topology, options["preferred"], options["candidate"], options["force"])
+        return plan_failover(topology, *self._failover(options))
+
+    def _failover(self, options: dict[str, Any]) -> tuple[str, str, bool, bool]:
+        return options["preferred"], options["candidate"], options["force"], options["fence_living"]
+
+    def _heard(self, options: dict[str, Any], topology: Topology) -> Topology:
+        """The topology, in which a dead primary lives that somebody else gets an answer of.
+
+        Nobody is promoted because of one observer's network.
+        """
+        if options["operation"] == "failback":
+            return topology
+        try:
+            plan = plan_failover(topology, *self._failover(options))
+        except RelevoError:
+            # It is refused, whoever lives.
+            return topology
+        last = topology.find(plan.primary)
+        if plan.action == "promote" and last and not last.lives and last.name not in options["unreachable"]:
+            witness = self._witness(last, [state.name for state in topology.standbys])
+            if witness:
+                last.life = witness.answer
+                last.error = f"{witness.name} reaches it; {self._task.delegate_to} does not: {last.error}"
+        return topology
+
+    def _witness(self, last: NodeState, standbys: list[str]) -> Witness | None:
+        """Who else gets an answer of this server: the standbys, and the controller."""
+        hostvars = self._task_vars["hostvars"]
+        asks = {name: _witnesses.on_node(name, hostvars[name], self._play_context, last.node) for name in standbys}
+        seen_from_here = Peer(last.name, hostvars[last.name].get("ansible_host") or last.node.host, last.node.port)
+        return _witnesses.first(asks | {"the controller": _witnesses.on_controller(seen_from_here)})
 
     def _describe(self, options: dict[str, Any], topology: Topology) -> dict[str, Any]:
         preferred, cluster = options["preferred"], options["cluster"]
         if options["operation"] == "failback":
             shown = describe_failback(topology, cluster, preferred)
         else:
-            shown = describe_failover(topology, cluster, preferred, options["candidate"], options["force"])
+            shown = describe_failover(
+                topology, cluster, preferred, options["candidate"], options["force"], options["fence_living"]
+            )
         result: dict[str, Any] = {"changed": False, "operation_plan": shown.as_dict()}
         target = topology.find(preferred)
         comes_back_first = options["operation"] == "failback" and not (target and target.reachable)

@@ -26,7 +26,7 @@ path: "{{ (postgresql_version | default(none) | relevo.postgres.postgresql_paths
 
 RETURN = r"""
 _value:
-  description: C(version), C(data_directory), C(bin_directory) and C(package).
+  description: C(version), C(data_directory), C(bin_directory), C(package), and the C(parameters) that not all have.
   type: dict
 """
 
@@ -49,7 +49,17 @@ def default_version() -> str:
     return str(yaml.safe_load(ROLE_DEFAULTS.read_text(encoding="utf-8"))["postgresql_version"])
 
 
-def postgresql_paths(version: object = None) -> dict[str, str]:
+#: So that status, hand-overs and their locks get in while applications use all connections. PostgreSQL 16 brought it.
+RESERVED_CONNECTIONS = 5
+RESERVED_SINCE = 16
+
+
+def parameters_of(version: str) -> dict[str, int]:
+    """The server parameters of ours that not every major version has."""
+    return {"reserved_connections": RESERVED_CONNECTIONS} if int(version) >= RESERVED_SINCE else {}
+
+
+def postgresql_paths(version: object = None) -> dict[str, Any]:
     """See DOCUMENTATION."""
     wanted = default_version() if version is None else str(version)
     if fault := _names.version_fault(wanted):
@@ -59,6 +69,7 @@ def postgresql_paths(version: object = None) -> dict[str, str]:
         "data_directory": str(_names.data_directory(wanted)),
         "bin_directory": str(_names.bin_directory(wanted)),
         "package": f"postgresql-{wanted}",
+        "parameters": parameters_of(wanted),
     }
 
 

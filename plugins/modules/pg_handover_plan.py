@@ -13,7 +13,9 @@ version_added: 0.1.0
 description:
   - Asks all servers as M(relevo.postgres.pg_primary_facts) does, on the node that the task is delegated to, and says
     which hand-over is needed, if any.
-  - Refuses when two servers take writes, and a candidate that is not a standby. Touches nothing.
+  - Refuses when two servers take writes, a candidate that is not a standby, and a promotion beside a primary that
+    lives. Any answer of a server is a proof of life, be it an error, whoever gets it (this node, a standby, the
+    controller). Touches nothing.
 author: The Relevo authors (@relevo)
 extends_documentation_fragment:
   - relevo.postgres.attributes
@@ -50,6 +52,16 @@ options:
     description: Allow a candidate that another standby is ahead of.
     type: bool
     default: false
+  fence_living:
+    description:
+      - Plan to take the role from a primary that lives and gives us no session, too. Otherwise that is refused, also
+        with O(force=true), since it may go on taking writes.
+    type: bool
+    default: false
+  starting_timeout:
+    description: Seconds to wait for a primary that is starting, stopping or recovering.
+    type: int
+    default: 60
   cluster:
     description: The cluster's name, for RV(operation_plan).
     type: str

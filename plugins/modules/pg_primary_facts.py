@@ -95,10 +95,11 @@ unreachable_nodes:
   elements: dict
 nodes:
   description:
-    - Every server by name, with C(role), C(timeline), C(system_identifier), positions, C(senders), C(receiver),
-      C(slots), C(archiver), C(pending_restart), C(synchronous) (what is C(wanted), the C(names) that are required now,
-      how many sessions are C(waiting) for a standby, and for how many seconds at most) and C(handover_lock) (who holds
-      the lock of a hand-over, or null).
+    - Every server by name, with C(role), C(answer) (V(full), V(none); V(starting) or V(refused) of one that lives and
+      gives us no session; its words are in C(error)), C(timeline), C(system_identifier), positions, C(senders),
+      C(receiver), C(slots), C(archiver), C(pending_restart), C(synchronous) (what is C(wanted), the C(names) that are
+      required now, how many sessions are C(waiting) for a standby, and for how many seconds at most) and
+      C(handover_lock) (who holds the lock of a hand-over, or null).
   returned: success
   type: dict
 system_identifier:

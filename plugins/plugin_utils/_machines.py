@@ -51,7 +51,8 @@ def connect(name: str, variables: Mapping[str, Any], context: PlayContext) -> An
     kind = variables.get("ansible_connection") or constants.DEFAULT_TRANSPORT
     own = context.copy()
     own.remote_addr = variables.get("ansible_host") or name
-    connection = connection_loader.get(kind, own)
+    # The second is the standard input of a worker, which some plugins still demand and none reads.
+    connection = connection_loader.get(kind, own, None)
     if connection is None:
         raise AnsibleError(f"there is no connection plugin {kind}")
     wanted = constants.config.get_plugin_vars("connection", connection._load_name)

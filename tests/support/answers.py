@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState
-from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
+from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Life, Peer
 
 
 def primary(name: str, lsn: str = "0/5000000", timeline: int = 1, **more: Any) -> NodeState:
@@ -16,5 +16,5 @@ def standby(name: str, lsn: str = "0/5000000", timeline: int = 1, **more: Any) -
     return NodeState(Peer(name, name), {"in_recovery": True, "timeline": timeline, "replay_lsn": lsn, **more})
 
 
-def unreachable(name: str, error: str = "no answer") -> NodeState:
-    return NodeState(Peer(name, name), error=error)
+def unreachable(name: str, error: str = "no answer", life: Life = "none") -> NodeState:
+    return NodeState(Peer(name, name), error=error, life=life)

@@ -32,8 +32,8 @@ class Server:
         verifier = make_verifier(self.passwords[name])
         return [{"rolreplication": "t" if role.replication else "f", "rolpassword": verifier}] if self.made else []
 
-    def value(self, _sql: str, _parameters: tuple[str, ...]) -> str | None:
-        return "t" if self.made else None
+    def value(self, _sql: str, parameters: tuple[str, ...]) -> str | None:
+        return "t" if self.made or parameters == ("pg_use_reserved_connections",) else None
 
     def flag(self, sql: str, _parameters: tuple[str, ...]) -> bool:
         # Whether the public may connect to our database; everything else is a right that we want.
@@ -63,6 +63,12 @@ def test_every_role_is_made_without_more_than_it_needs() -> None:
         _names.REPLICATION_ROLE,
         _names.HANDOVER_ROLE,
     }
+
+
+def test_who_looks_after_a_server_gets_in_when_its_connections_are_used_up() -> None:
+    """But for the role of the replication, which max_wal_senders counts."""
+    granted = {text.split()[-1] for text in missing(Server(made=False)) if "pg_use_reserved_connections" in text}
+    assert granted == {_names.MONITOR_ROLE, _names.HANDOVER_ROLE, _names.REWIND_ROLE}
 
 
 def test_no_password_is_sent() -> None:

@@ -9,7 +9,11 @@ from answers import primary, standby, unreachable
 
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState, Topology
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.module_utils._handover.plan import plan_failback, plan_failover
+from ansible_collections.relevo.postgres.plugins.module_utils._handover.plan import (
+    LivingPrimary,
+    plan_failback,
+    plan_failover,
+)
 
 
 def topology(*states: NodeState) -> Topology:
@@ -125,3 +129,56 @@ def test_failback_twice_moves_nothing() -> None:
 def test_failback_without_a_primary_says_what_to_do() -> None:
     with pytest.raises(RelevoError, match=r"failover.yml -e candidate=a"):
         plan_failback(topology(standby("a"), unreachable("b")), "a")
+
+
+# --- a primary that lives and gives us no session --------------------------------------------------------------------
+
+FULL = 'connection to server at "10.0.0.1", port 5432 failed: FATAL:  sorry, too many clients already'
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_nobody_is_promoted_beside_a_primary_that_lives(force: bool) -> None:
+    seen = topology(unreachable("a", f"a: {FULL}", life="refused"), standby("b", follows="a"))
+    with pytest.raises(LivingPrimary, match="too many clients already") as caught:
+        plan_failover(seen, "a", force=force)
+    assert "End sessions there, or raise max_connections" in caught.value.message
+    assert "-e fence_living=true" in caught.value.message
+    assert not caught.value.starting
+
+
+def test_the_role_of_a_living_primary_is_taken_when_that_was_asked_for() -> None:
+    seen = topology(unreachable("a", FULL, life="refused"), standby("b", follows="a"))
+    plan = plan_failover(seen, "a", fence_living=True)
+    assert (plan.action, plan.primary, plan.candidate) == ("promote", "a", "b")
+    assert plan_failover(seen, "a", fence_living=True, force=True).primary == "a"
+
+
+def test_a_starting_primary_is_worth_waiting_for() -> None:
+    seen = topology(unreachable("a", "the database system is starting up", life="starting"), standby("b", follows="a"))
+    with pytest.raises(LivingPrimary, match="starting, stopping or recovering") as caught:
+        plan_failover(seen, "a")
+    assert caught.value.starting
+
+
+def test_a_living_standby_that_does_not_let_us_in_saves_no_dead_primary() -> None:
+    """It is fenced and its disk is read, as that of any other that does not answer."""
+    seen = topology(unreachable("a"), standby("b", follows="a"), unreachable("c", life="refused"))
+    plan = plan_failover(seen, "a")
+    assert (plan.action, plan.primary, plan.unreachable) == ("promote", "a", ["c"])
+
+
+def test_where_no_standby_says_whom_it_followed_each_living_server_may_be_primary() -> None:
+    seen = topology(unreachable("a"), standby("b"), unreachable("c", life="refused"))
+    with pytest.raises(LivingPrimary, match="c lives"):
+        plan_failover(seen, "a")
+
+
+def test_one_that_is_to_return_from_the_archive_must_be_down() -> None:
+    seen = topology(unreachable("a", life="starting"), standby("b", follows="c"), unreachable("c"))
+    with pytest.raises(LivingPrimary, match="a lives"):
+        plan_failover(seen, "a", "a", force=True)
+
+
+def test_a_failback_says_what_hinders_it() -> None:
+    with pytest.raises(RelevoError, match="a lives and answers, but not to us"):
+        plan_failback(topology(unreachable("a", life="refused"), standby("b")), "b")

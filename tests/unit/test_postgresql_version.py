@@ -56,6 +56,7 @@ def test_what_follows_from_a_version() -> None:
         "data_directory": "/var/lib/postgresql/23/main",
         "bin_directory": "/usr/lib/postgresql/23/bin",
         "package": "postgresql-23",
+        "parameters": {"reserved_connections": 5},
     }
     # YAML makes a number of it.
     assert postgresql_paths(23) == postgresql_paths("23")

@@ -26,6 +26,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status_pr
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status_text import status_text
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState, Topology
 from ansible_collections.relevo.postgres.plugins.module_utils._operation_plan import OperationPlan
+from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Life
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 11, 24, 13, 0, 0, tzinfo=UTC)
@@ -318,6 +319,23 @@ def test_a_container_that_is_down_is_started_unless_it_is_fenced() -> None:
     assert "b stays down: only rejoin.yml brings it back." in found.expected
 
 
+@pytest.mark.parametrize(
+    ("life", "said", "code", "action"),
+    [
+        ("refused", "FATAL:  sorry, too many clients already", "server-refuses-us", "End sessions there, or raise"),
+        ("refused", "FATAL:  qualcosa", "server-refuses-us", "See its log."),
+        ("starting", "the database system is starting up", "server-starting", "Wait until it has finished"),
+    ],
+)
+def test_a_primary_that_does_not_let_us_in_is_not_called_dead(life: Life, said: str, code: str, action: str) -> None:
+    found = status(unreachable("a", f"a: {said}", life=life), b())
+    assert codes(found) == ["no-primary", code]
+    assert found.problems[0].sentence == "No primary lets us in. Promote nobody before it is clear what a is."
+    assert said in found.problems[1].message
+    assert found.problems[1].action.startswith(action)
+    assert "run failover.yml" not in status_text(found)
+
+
 def test_a_restart_is_a_plan_only_when_it_was_asked_for() -> None:
     waiting = a(pending_restart=["shared_buffers"])
     assert plan(waiting, b())[0] == {}
@@ -337,9 +355,11 @@ def test_what_site_would_refuse_is_said() -> None:
 
 def test_every_code_is_given_by_a_check() -> None:
     source = Path(status_problems.__file__).read_text(encoding="utf-8")
-    given = set(re.findall(r"problem\(\s*\"([a-z-]+)\"", source)) | {
-        code for code, _look in status_problems._DOWN.values()
-    }
+    given = (
+        set(re.findall(r"problem\(\s*\"([a-z-]+)\"", source))
+        | {code for code, _look in status_problems._DOWN.values()}
+        | set(status_problems._LIVES.values())
+    )
     assert given == set(CODES)
 
 

@@ -14,7 +14,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology 
     Topology,
     TopologyError,
 )
-from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
+from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Life, Peer
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import SessionError, resolve
 
 
@@ -125,3 +125,24 @@ def test_the_most_advanced_standby_is_the_furthest_on_the_newest_timeline() -> N
     assert Topology([further, newer, answer("a", False, timeline=3)]).most_advanced is newer
     assert Topology([newer, answer("d", True, timeline=2, replay_lsn="0/30")]).most_advanced is newer, "a tie"
     assert Topology([unreachable("a")]).most_advanced is None
+
+
+def test_no_primary_names_a_server_that_lives_and_the_cure() -> None:
+    state = NodeState(Peer("a", "a"), error='a: FATAL:  no pg_hba.conf entry for host "10.0.0.9"', life="refused")
+    with pytest.raises(TopologyError, match="a lives and answers, but not to us .*no pg_hba") as caught:
+        Topology([state, answer("b", True)]).require_primary()
+    assert caught.value.kind == "living_primary"
+    assert "has changed pg_hba.conf" in caught.value.message
+
+
+@pytest.mark.parametrize("life", ["none", "starting", "refused"])
+def test_whether_a_server_lives_survives_the_way_to_the_controller(life: Life) -> None:
+    given = Topology([NodeState(Peer("a", "a"), error="x", life=life)]).as_dict()
+    assert given["nodes"]["a"]["answer"] == life
+    assert Topology.from_result(json.loads(json.dumps(given))).states[0].life == life
+
+
+def test_a_full_answer_is_one() -> None:
+    given = Topology([answer("a", False)]).as_dict()
+    assert given["nodes"]["a"]["answer"] == "full"
+    assert Topology.from_result(given).states[0].reachable

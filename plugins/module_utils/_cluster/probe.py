@@ -17,7 +17,7 @@ from .. import _names
 from .._server.credentials import Credentials
 from .._server.lsn import CURRENT_TIMELINE
 from .._server.peer import Peer
-from .._server.session import Session, SessionError
+from .._server.session import NotConnected, Session, SessionError, answer_of
 from .lock import holder_of
 from .topology import NodeState
 
@@ -111,8 +111,13 @@ def probe(
             ) as session:
                 state.data = json.loads(session.value(PROBE, timeout=timeout))
                 state.error = None
+        except NotConnected as error:
+            state.error = error.message
+            state.life = answer_of(state.node)
         except SessionError as error:
             state.error = error.message
+            # What has an SQLSTATE was said by the server.
+            state.life = "refused" if error.sqlstate else "none"
         state.seconds = time.monotonic() - started
 
     threads = [

@@ -31,6 +31,8 @@ State = Literal[
     "stopped",
     "crashed",
     "hung",
+    "starting",
+    "refuses-us",
     "container-down",
     "unreachable",
 ]
@@ -251,6 +253,10 @@ def why(
         return ("streaming" if state.receiver and state.receiver.streams else "not-streaming"), ""
     if container and container != "running":
         return "container-down", f"its container is {container}" + (f", and {marker.sentence}" if marker else "")
+    if state.life == "starting":
+        return "starting", state.hindrance
+    if state.life == "refused":
+        return "refuses-us", state.hindrance
     if disk is None:
         return "unreachable", f"its host does not answer ({unreachable})" if unreachable else "its host does not answer"
     if disk.rejoin:

@@ -27,6 +27,8 @@ CODES: dict[str, Severity] = {
     "rejoin-interrupted": "error",
     "node-unreachable": "error",
     "server-hung": "error",
+    "server-starting": "error",
+    "server-refuses-us": "error",
     "server-stopped": "error",
     "server-crashed": "error",
     "start-guard": "error",
@@ -69,9 +71,13 @@ def _rejoin(status: ClusterStatus) -> str:
 
 def _no_primary(status: ClusterStatus) -> Found:
     if not status.primaries:
-        yield problem(
-            "no-primary", "No primary takes writes.", "Start the old one, or run failover.yml to promote a standby."
-        )
+        # One that lives may well be primary, and take writes of all but us.
+        living = [node.name for node in status.nodes if node.state in _LIVES]
+        if living:
+            message, action = "No primary lets us in.", f"Promote nobody before it is clear what {living[0]} is."
+        else:
+            message, action = "No primary takes writes.", "Start the old one, or run failover.yml to promote a standby."
+        yield problem("no-primary", message, action)
 
 
 def _two_primaries(status: ClusterStatus) -> Found:
@@ -130,6 +136,17 @@ _DOWN = {
     "refused": ("start-guard", ""),
     "waiting": ("start-guard", ""),
 }
+
+
+#: By state: the code of a server that answers, but not to us.
+_LIVES = {"starting": "server-starting", "refuses-us": "server-refuses-us"}
+
+
+def _lives(_status: ClusterStatus, node: NodeStatus) -> Found:
+    if node.state in _LIVES:
+        # The reason is what the server said, and the cure.
+        message, _stop, action = node.reason.rpartition("). ")
+        yield problem(_LIVES[node.state], f"{message}).", action, node.name)
 
 
 def _down(status: ClusterStatus, node: NodeStatus) -> Found:
@@ -258,6 +275,7 @@ NODE_CHECKS: tuple[Callable[[ClusterStatus, NodeStatus], Found], ...] = (
     _container_down,
     _rejoin_interrupted,
     _fenced,
+    _lives,
     _down,
     _not_streaming,
     _replay_paused,

@@ -42,6 +42,8 @@ def _row(node: NodeStatus) -> list[object]:
 _DOWN = {
     "unreachable": "does not answer",
     "hung": "runs, does not answer",
+    "starting": "is starting",
+    "refuses-us": "does not let us in",
     "stopped": "stopped",
     "crashed": "does not run",
     "refused": "kept down by its guard",

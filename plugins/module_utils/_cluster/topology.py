@@ -9,16 +9,30 @@ on dictionaries.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from .._errors import RelevoError
 from .._server.lsn import parse_lsn
-from .._server.peer import Peer
+from .._server.peer import Life, Peer
 from .answer import Archiver, Receiver, Sender, Slot, SynchronousState, read
 
 Role = Literal["primary", "standby", "unreachable"]
+
+#: What to do about a server that refuses us, by what it or libpq says in English.
+CURES = {
+    r" reaches it; ": "Look at the network, and at the names, between the two that do not agree.",
+    r"too many clients|too many connections|connection slots": (
+        "End sessions there, or raise max_connections (postgresql_parameters)."
+    ),
+    r"pg_hba|password|role \"|database \"|log in|permission denied|authentication": (
+        "Something else than site.yml has changed pg_hba.conf, or the role or the database relevo, there: undo it, or "
+        "run site.yml when the server lets us in again."
+    ),
+    r"SSL|certificate": "Look at its certificate in /etc/relevo/tls, which site.yml writes.",
+}
 
 
 class TopologyError(RelevoError):
@@ -43,12 +57,16 @@ class Lag:
 
 @dataclass
 class NodeState:
-    """What one server answered. ``data`` is the probe's object; ``error`` says why there is none."""
+    """What one server answered.
+
+    ``data`` is the probe's object; ``error`` says why there is none, and ``life`` whether the server lives.
+    """
 
     node: Peer
     data: dict[str, Any] | None = None
     error: str | None = None
     seconds: float = 0.0
+    life: Life = "none"
 
     @property
     def name(self) -> str:
@@ -57,6 +75,23 @@ class NodeState:
     @property
     def reachable(self) -> bool:
         return self.data is not None
+
+    @property
+    def lives(self) -> bool:
+        """Whether the server gave any answer at all, be it an error."""
+        return self.reachable or self.life != "none"
+
+    @property
+    def hindrance(self) -> str:
+        """A sentence on a server that lives and gives us no session: what it said, and the cure."""
+        said = (self.error or "no reason given").removeprefix(f"{self.name}: ").rstrip(".")
+        if self.life == "starting":
+            return (
+                f"{self.name} lives: it is starting, stopping or recovering ({said}). Wait until it has finished; its "
+                "log says how far it is."
+            )
+        cure = next((cure for pattern, cure in CURES.items() if re.search(pattern, said)), "See its log.")
+        return f"{self.name} lives and answers, but not to us ({said}). {cure}"
 
     @property
     def is_primary(self) -> bool:
@@ -168,6 +203,7 @@ class NodeState:
             "port": self.node.port,
             "reachable": self.reachable,
             "error": self.error,
+            "answer": "full" if self.reachable else self.life,
             "role": self.role,
             **(self.data or {}),
         }
@@ -177,7 +213,9 @@ class NodeState:
         """The reverse of ``as_dict``."""
         own = cls(Peer.from_dict(given)).as_dict().keys() | asdict(Lag()).keys()
         data = {key: value for key, value in given.items() if key not in own}
-        return cls(Peer.from_dict(given), data if given["reachable"] else None, given["error"])
+        if given["reachable"]:
+            return cls(Peer.from_dict(given), data)
+        return cls(Peer.from_dict(given), None, given["error"], life=given.get("answer", "none"))
 
 
 @dataclass
@@ -201,6 +239,11 @@ class Topology:
     @property
     def unreachable(self) -> list[NodeState]:
         return [state for state in self.states if not state.reachable]
+
+    @property
+    def living(self) -> list[NodeState]:
+        """The servers that answer, but not to us."""
+        return [state for state in self.unreachable if state.lives]
 
     def find(self, name: str) -> NodeState | None:
         return next((state for state in self.states if state.name == name), None)
@@ -231,6 +274,10 @@ class Topology:
                 "No host of the inventory belongs to this cluster. Nothing was touched. Check the cluster's name "
                 "(node_cluster of the hosts in the group postgres).",
                 "no_nodes",
+            )
+        if not self.primaries and self.living:
+            raise TopologyError(
+                f"No primary lets us in. {' '.join(state.hindrance for state in self.living)}", "living_primary"
             )
         if not self.primaries:
             reasons = "; ".join(state.error or f"{state.name} is a standby" for state in self.states)

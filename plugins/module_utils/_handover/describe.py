@@ -13,12 +13,19 @@ from .plan import Plan, plan_failback, plan_failover
 
 
 def describe_failover(
-    topology: Topology, cluster: str, preferred: str, candidate: str = "", force: bool = False
+    topology: Topology,
+    cluster: str,
+    preferred: str,
+    candidate: str = "",
+    force: bool = False,
+    fence_living: bool = False,
 ) -> OperationPlan:
     try:
         if len(topology.primaries) > 1:
             topology.require_primary()
-        return describe(plan_failover(topology, preferred, candidate, force), "failover", cluster, topology)
+        return describe(
+            plan_failover(topology, preferred, candidate, force, fence_living), "failover", cluster, topology
+        )
     except RelevoError as error:
         return refusal("failover", cluster, error.message)
 
@@ -102,7 +109,9 @@ def _promote(plan: Plan, topology: Topology) -> Words:
         "The gap that it left in the archive is closed.",
         PROOF,
     ]
-    return affects, expected, [f"If the WAL of {plan.primary} cannot be read: {plan.unread}"]
+    last = topology.find(plan.primary)
+    living = [f"{plan.primary} lives and may take writes: they end with its fence."] if last and last.lives else []
+    return affects, expected, [*living, f"If the WAL of {plan.primary} cannot be read: {plan.unread}"]
 
 
 def _recover(plan: Plan, _topology: Topology) -> Words:

@@ -40,14 +40,30 @@ class Plan:
         return asdict(self)
 
 
-def plan_failover(topology: Topology, preferred: str, candidate: str = "", force: bool = False) -> Plan:
-    """Move the role away from the preferred primary, or to ``candidate``."""
+class LivingPrimary(RelevoError):
+    """The last primary gives us no session, but lives: nobody is promoted beside it. ``starting``: that may pass."""
+
+    def __init__(self, state: NodeState) -> None:
+        super().__init__(
+            f"{state.hindrance} Nobody was promoted; nothing was touched. To take the role from it all the same, "
+            "fenced and with every check, add -e fence_living=true."
+        )
+        self.starting = state.life == "starting"
+
+
+def plan_failover(
+    topology: Topology, preferred: str, candidate: str = "", force: bool = False, fence_living: bool = False
+) -> Plan:
+    """Move the role away from the preferred primary, or to ``candidate``.
+
+    ``fence_living``: also from a primary that lives and gives us no session. ``force`` does not do that.
+    """
     if candidate and topology.find(candidate) is None:
         names = ", ".join(state.name for state in topology.states)
         raise RelevoError(f"There is no node {candidate} in this cluster. Nothing was touched; its nodes are {names}.")
     current = topology.primary
     if current is None:
-        return _plan_emergency(topology, preferred, candidate, force)
+        return _plan_emergency(topology, preferred, candidate, force, fence_living)
     if candidate:
         return _plan_move(topology, current, candidate)
     if current.name != preferred:
@@ -90,7 +106,9 @@ def _unreachable(topology: Topology, besides: str = "") -> list[str]:
     return [state.name for state in topology.unreachable if state.name != besides]
 
 
-def _plan_emergency(topology: Topology, preferred: str, candidate: str, force: bool) -> Plan:
+def _plan_emergency(topology: Topology, preferred: str, candidate: str, force: bool, fence_living: bool) -> Plan:
+    if not fence_living:
+        _refuse_beside_the_living(topology, candidate)
     best = topology.most_advanced
     chosen = topology.find(candidate) if candidate else best
     if candidate and force and chosen and not chosen.is_standby:
@@ -148,13 +166,34 @@ def _unread(topology: Topology, chosen: NodeState, lost: str) -> str:
     )
 
 
-def _lost_primary(topology: Topology, preferred: str, besides: str = "") -> str:
-    """Who had the role last: the standbys' settings say whom they followed; otherwise the node that does not answer."""
-    unreachable = [state for state in topology.unreachable if state.name != besides]
+def _refuse_beside_the_living(topology: Topology, candidate: str) -> None:
+    """Raise for a server that may be primary, lives, and gives us no session.
+
+    Where the standbys say whom they followed, no other can be meant. One that is to return from the archive must be
+    down, too.
+    """
+    followed = _followed(topology, topology.unreachable)
+    suspects = [state for state in topology.unreachable if not followed or state.name in (followed, candidate)]
+    for state in suspects:
+        if state.lives:
+            raise LivingPrimary(state)
+
+
+def _followed(topology: Topology, unreachable: list[NodeState]) -> str:
+    """Whom of these the standbys were told to follow; empty where they do not say."""
     for standby in topology.standbys:
         for state in unreachable:
             if standby.follows in (state.node.host, state.name):
                 return state.name
+    return ""
+
+
+def _lost_primary(topology: Topology, preferred: str, besides: str = "") -> str:
+    """Who had the role last: the standbys' settings say whom they followed; otherwise the node that does not answer."""
+    unreachable = [state for state in topology.unreachable if state.name != besides]
+    followed = _followed(topology, unreachable)
+    if followed:
+        return followed
     names = [state.name for state in unreachable]
     return preferred if preferred in names or not names else names[0]
 
@@ -162,6 +201,9 @@ def _lost_primary(topology: Topology, preferred: str, besides: str = "") -> str:
 def plan_failback(topology: Topology, preferred: str) -> Plan:
     """Return the role to the preferred primary, which must be a standby by now."""
     current = topology.primary
+    if current is None and topology.living:
+        hindrances = " ".join(state.hindrance for state in topology.living)
+        raise RelevoError(f"{hindrances} Nothing was touched.")
     if current is None:
         raise RelevoError(
             "No primary answers, so there is nothing to hand back. Nothing was touched; run failover.yml "

@@ -25,6 +25,8 @@ class InternalRole:
     parameters: tuple[str, ...] = ()
 
 
+RESERVED = "pg_use_reserved_connections"
+
 # Sources: PostgreSQL's documentation of pg_rewind ("When executing pg_rewind using an online cluster as source"),
 # of predefined roles, and of pg_promote ("can be granted").
 INTERNAL_ROLES = (
@@ -86,7 +88,7 @@ def _role_statements(session: Session, role: InternalRole, password: str) -> lis
         needed.append(f"CREATE ROLE {role.name} {attributes} PASSWORD '{make_verifier(password)}'")
     elif (found[0]["rolreplication"] == "t") != role.replication or not matches(password, found[0]["rolpassword"]):
         needed.append(f"ALTER ROLE {role.name} {attributes} PASSWORD '{make_verifier(password)}'")
-    for parent in role.member_of:
+    for parent in (*role.member_of, *_optional_parents(session, role)):
         if not exists or not session.flag("SELECT pg_has_role($1, $2, 'MEMBER')", (role.name, parent)):
             needed.append(f"GRANT {parent} TO {role.name}")
     for parameter in role.parameters:
@@ -95,6 +97,15 @@ def _role_statements(session: Session, role: InternalRole, password: str) -> lis
         ):
             needed.append(f"GRANT ALTER SYSTEM ON PARAMETER {parameter} TO {role.name}")
     return needed
+
+
+def _optional_parents(session: Session, role: InternalRole) -> tuple[str, ...]:
+    """Roles that not every major version has: the connections that are kept back for those who look after a server."""
+    # A replication connection counts against max_wal_senders instead.
+    if role.replication and not role.member_of:
+        return ()
+    found = session.value("SELECT true FROM pg_roles WHERE rolname = $1", (RESERVED,))
+    return (RESERVED,) if found else ()
 
 
 def _database_statements(session: Session) -> list[str]:

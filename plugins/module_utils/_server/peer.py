@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+#: What a server says that gives us no session: nothing; that it is starting, stopping or recovering; anything else.
+Life = Literal["none", "starting", "refused"]
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from typing import Any
 from .. import _names
 from .._errors import RelevoError
 from .credentials import Credentials
-from .peer import Peer
+from .peer import Life, Peer
 
 PSYCOPG_IMPORT_ERROR: str | None = None
 try:
@@ -40,6 +40,10 @@ class SessionError(RelevoError):
     def __init__(self, message: str, sqlstate: str | None = None) -> None:
         super().__init__(message)
         self.sqlstate = sqlstate
+
+
+class NotConnected(SessionError):
+    """The server, or the system for it, refused the connection: libpq has its words."""
 
 
 def resolve(host: str, timeout: float) -> str:
@@ -130,7 +134,7 @@ class Session:
             pgconn.finish()
             raise
         pgconn.finish()
-        raise SessionError(f"{self.label}: {reason}")
+        raise NotConnected(f"{self.label}: {reason}")
 
     def _wait(self, pgconn: pq.abc.PGconn, deadline: float, what: str, writing: bool = False) -> None:
         remaining = deadline - time.monotonic()
@@ -203,3 +207,31 @@ class Session:
 
     def __exit__(self, *_exception: object) -> None:
         self.close()
+
+
+def answer_of(node: Peer, timeout: int = 2) -> Life:
+    """What a server says that gives us no session, in whatever language: any answer is a proof of life.
+
+    ``none``; ``starting``, which also is stopping or recovering; or ``refused``, which is any other answer: too many
+    connections, a refused login. ``timeout``: whole seconds, at least 2.
+    """
+    try:
+        address = resolve(node.host, timeout)
+    except SessionError:
+        return "none"
+    conninfo = make_conninfo(
+        host=node.host,
+        hostaddr=address,
+        port=node.port,
+        user=_names.MONITOR_ROLE,
+        dbname=_names.OWN_DATABASE,
+        # Nobody logs in: what was wrong with the certificate must not hide that the server lives.
+        sslmode="prefer",
+        gssencmode="disable",
+        connect_timeout=timeout,
+        application_name="relevo ping",
+    )
+    said = pq.Ping(pq.PGconn.ping(conninfo.encode()))
+    if said == pq.Ping.REJECT:
+        return "starting"
+    return "refused" if said == pq.Ping.OK else "none"

@@ -1,0 +1,90 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who else gets an answer of a server that the observer does not reach: its peers, and the controller.
+
+A primary is fenced when it is silent for everybody. That one observer's network is broken is no reason.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ansible.errors import AnsibleError
+from ansible.playbook.play_context import PlayContext
+
+from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Life, Peer
+from ansible_collections.relevo.postgres.plugins.plugin_utils import _machines, _node_program
+
+#: A server that is silent is asked for 2 s; the rest is for the connection to the witness.
+DEADLINE = 6.0
+
+Ask = Callable[[], Life]
+
+
+@dataclass(frozen=True)
+class Witness:
+    """Who reaches the server, and what it answered."""
+
+    name: str
+    answer: Life
+
+
+def life(answer: Mapping[str, Any]) -> Life:
+    """What the program of ``_server/liveness`` answered."""
+    found: Life = answer.get("answer", "none")
+    return found
+
+
+def on_node(name: str, variables: Mapping[str, Any], context: PlayContext, server: Peer) -> Ask:
+    """What has a node ask ``server``. A node that cannot do that has seen nothing."""
+
+    def ask() -> Life:
+        interpreter = str(variables.get("ansible_python_interpreter") or "python3")
+        interpreter = "python3" if interpreter.startswith("auto") else interpreter
+        program = _node_program.program("_server.liveness", {"node": asdict(server)})
+        try:
+            connection = _machines.connect(name, variables, context)
+            try:
+                _code, output, _said = connection.exec_command(
+                    f"{shlex.quote(interpreter)} -", in_data=program.encode(), sudoable=False
+                )
+            finally:
+                connection.close()
+        except AnsibleError:
+            return "none"
+        return life(_node_program.answer_in(output.decode(errors="replace")) or {})
+
+    return ask
+
+
+def on_controller(server: Peer) -> Ask:
+    """What asks from here, where psycopg is installed."""
+
+    def ask() -> Life:
+        # Loaded only now: no other emergency needs it on the controller.
+        from ansible_collections.relevo.postgres.plugins.module_utils._server import liveness
+
+        return life(liveness.answer({"node": asdict(server)}))
+
+    return ask
+
+
+def first(asks: Mapping[str, Ask], deadline: float = DEADLINE) -> Witness | None:
+    """The first of these that gets an answer; None when none does within ``deadline`` seconds. All ask at once."""
+    pool = ThreadPoolExecutor(max_workers=max(1, len(asks)))
+    names = {pool.submit(ask): name for name, ask in asks.items()}
+    try:
+        for asked in as_completed(names, timeout=deadline):
+            if asked.result() != "none":
+                return Witness(names[asked], asked.result())
+    except TimeoutError:
+        # Who takes so long has seen nothing.
+        return None
+    finally:
+        pool.shutdown(wait=False)
+    return None

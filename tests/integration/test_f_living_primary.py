@@ -1,0 +1,181 @@
+"""A primary that answers with an error lives: nobody is promoted beside it, and everybody is told what hinders us."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from clients import NeverTwo, Writer, more, takes_writes, wait_until_streaming
+from cluster import (
+    FAILBACK,
+    FAILOVER,
+    PRIMARY,
+    REPOSITORY,
+    STANDBY,
+    STATUS,
+    labels,
+    missing,
+    nothing_needs_attention,
+    play,
+    psql,
+    rows_of,
+    shell,
+)
+
+pytestmark = pytest.mark.usefixtures("backed_up")
+
+#: Opens sessions of a user on this node until the server refuses, says how many, and holds them until its input ends.
+HOG = """
+import sys, psycopg
+held = []
+try:
+    while True:
+        held.append(psycopg.connect(host="/var/run/postgresql", user=sys.argv[1], dbname="postgres"))
+except psycopg.OperationalError as error:
+    print(len(held), error, flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def connections_used_up(node: str, user: str) -> Iterator[None]:
+    """Every connection that ``user`` may have is in use."""
+    command = ["docker", "exec", "-i", "-u", "postgres", node, "python3", "-c", HOG, user]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as hog:
+        assert hog.stdout is not None
+        said = hog.stdout.readline()
+        assert "slots" in said or "too many clients" in said, said
+        try:
+            yield
+        finally:
+            assert hog.stdin is not None
+            hog.stdin.close()
+
+
+@contextmanager
+def refusing(statement: str, undo: str) -> Iterator[None]:
+    """The primary refuses our role."""
+    psql(PRIMARY, statement)
+    try:
+        yield
+    finally:
+        if takes_writes(PRIMARY):
+            psql(PRIMARY, undo)
+
+
+def started(node: str) -> str:
+    return psql(node, "SELECT pg_postmaster_start_time()")
+
+
+def test_our_roles_get_in_when_applications_use_all_other_connections() -> None:
+    psql(PRIMARY, "CREATE ROLE crowd LOGIN")
+    shell(PRIMARY, "sh", "-c", "echo 'local all crowd trust' | cat - /etc/relevo/pg_hba.conf > /tmp/hba")
+    shell(PRIMARY, "sh", "-c", "cp -p /etc/relevo/pg_hba.conf /tmp/kept; cat /tmp/hba > /etc/relevo/pg_hba.conf")
+    psql(PRIMARY, "SELECT pg_reload_conf()")
+    try:
+        with connections_used_up(PRIMARY, "crowd"):
+            nothing_needs_attention()
+            before = labels()
+            play("backup.yml", "-e", "day=2")
+            assert len(labels()) > len(before)
+            play(FAILOVER)
+            assert takes_writes(STANDBY)
+    finally:
+        shell(PRIMARY, "sh", "-c", "cat /tmp/kept > /etc/relevo/pg_hba.conf")
+    play(FAILBACK)
+    psql(PRIMARY, "DROP ROLE crowd")
+    wait_until_streaming(PRIMARY)
+
+
+@pytest.mark.parametrize(
+    ("statement", "undo", "words", "cure"),
+    [
+        (
+            "ALTER ROLE relevo_monitor CONNECTION LIMIT 0",
+            "ALTER ROLE relevo_monitor CONNECTION LIMIT -1",
+            "too many connections for role",
+            "End sessions there",
+        ),
+        (
+            "ALTER ROLE relevo_monitor NOLOGIN",
+            "ALTER ROLE relevo_monitor LOGIN",
+            "is not permitted to log in",
+            "undo it",
+        ),
+        (
+            "REVOKE pg_monitor FROM relevo_monitor",
+            "GRANT pg_monitor TO relevo_monitor",
+            "permission denied",
+            "undo it",
+        ),
+    ],
+    ids=["connections", "login", "rights"],
+)
+def test_a_primary_that_refuses_us_is_left_alone(statement: str, undo: str, words: str, cure: str) -> None:
+    with Writer() as writer, NeverTwo():
+        more(writer)
+        since = [started(node) for node in (PRIMARY, STANDBY)]
+        with refusing(statement, undo):
+            status = play(STATUS).text
+            assert f"{PRIMARY} lives and answers, but not to us" in status
+            assert words in status
+            assert cure in status
+            assert "No primary lets us in." in status
+            assert "run failover.yml" not in status
+            for arguments in ((), ("-e", "force=true")):
+                refused = play(FAILOVER, *arguments, expect=2)
+                assert words in refused.text
+                assert "Nobody was promoted; nothing was touched." in refused.text
+                assert refused.changed == 0
+            backup = play("backup.yml", expect=2)
+            assert f"{PRIMARY} lives and answers, but not to us" in backup.text
+            more(writer)
+        assert [started(node) for node in (PRIMARY, STANDBY)] == since
+        nothing_needs_attention()
+    assert missing(rows_of(PRIMARY), writer.acknowledged) == []
+
+
+def test_with_all_connections_in_use_the_role_can_be_taken_on_demand() -> None:
+    """Also those that are kept back: a superuser's sessions use them all."""
+    with Writer() as writer, NeverTwo():
+        more(writer)
+        with connections_used_up(PRIMARY, "postgres"):
+            assert "too many clients" in play(STATUS).text
+            refused = play(FAILOVER, expect=2)
+            assert "-e fence_living=true" in refused.text
+            assert takes_writes_for(writer)
+            taken = play(FAILOVER, "-e", "fence_living=true")
+            assert f"{PRIMARY} is fenced" in taken.text
+            assert "none were lost" in taken.text
+        assert takes_writes(STANDBY)
+        more(writer)
+        play(FAILBACK)
+        wait_until_streaming(PRIMARY)
+    assert missing(rows_of(PRIMARY), writer.acknowledged) == []
+
+
+def takes_writes_for(writer: Writer) -> bool:
+    """Whether the server goes on taking the writes of a client that is connected."""
+    before = len(writer.acknowledged)
+    time.sleep(1)
+    return len(writer.acknowledged) > before
+
+
+def test_a_primary_that_only_the_repository_host_does_not_reach_is_left_alone() -> None:
+    """One observer's network is no reason to promote: the standby is asked, too."""
+    with Writer() as writer, NeverTwo():
+        more(writer)
+        shell(REPOSITORY, "sh", "-c", f"cp /etc/hosts /tmp/hosts; echo 127.0.0.1 {PRIMARY} >> /etc/hosts")
+        try:
+            refused = play(FAILOVER, expect=2)
+            assert f"{STANDBY} reaches it; {REPOSITORY} does not" in refused.text
+            assert refused.changed == 0
+            more(writer)
+        finally:
+            # The engine has mounted that file: it can be written, and not replaced.
+            shell(REPOSITORY, "sh", "-c", "cat /tmp/hosts > /etc/hosts")
+    assert takes_writes(PRIMARY)
+    assert missing(rows_of(PRIMARY), writer.acknowledged) == []

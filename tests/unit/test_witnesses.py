@@ -1,0 +1,103 @@
+"""Who else gets an answer of a server that the observer does not reach."""
+
+from __future__ import annotations
+
+import multiprocessing
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Life, Peer
+from ansible_collections.relevo.postgres.plugins.module_utils._server.session import answer_of
+from ansible_collections.relevo.postgres.plugins.plugin_utils._witnesses import Ask, Witness, first
+
+
+def says(answer: Life, after: float = 0.0) -> Ask:
+    def ask() -> Life:
+        time.sleep(after)
+        return answer
+
+    return ask
+
+
+def test_the_first_who_gets_an_answer_is_believed_at_once() -> None:
+    started = time.monotonic()
+    assert first({"b": says("refused"), "c": says("none", after=2)}) == Witness("b", "refused")
+    assert time.monotonic() - started < 1.5
+
+
+def test_silence_for_all_is_silence() -> None:
+    assert first({"b": says("none"), "c": says("none")}) is None
+    assert first({}) is None
+
+
+def test_who_takes_too_long_has_seen_nothing() -> None:
+    assert first({"b": says("refused", after=2)}, deadline=0.1) is None
+
+
+def test_a_bug_does_not_pass_for_silence() -> None:
+    def ask() -> Life:
+        raise TypeError
+
+    with pytest.raises(TypeError):
+        first({"b": ask, "c": says("none")})
+
+
+def message(kind: bytes, severity: bytes, sqlstate: bytes, text: bytes) -> bytes:
+    """A message of PostgreSQL's protocol, version 3."""
+    fields = b"S" + severity + b"\0V" + b"FATAL\0C" + sqlstate + b"\0M" + text + b"\0\0"
+    return kind + (len(fields) + 4).to_bytes(4, "big") + fields
+
+
+def serve(listener: socket.socket, reply: bytes) -> None:
+    kept = []
+    while True:
+        client, _address = listener.accept()
+        kept.append(client)
+        if reply:
+            client.recv(8)
+            client.sendall(b"N")
+            client.recv(1024)
+            client.sendall(reply)
+            client.close()
+
+
+@contextmanager
+def server(reply: bytes) -> Iterator[Peer]:
+    """What listens and, to any client, refuses TLS and says ``reply``; nothing at all when that is empty.
+
+    A process of its own: libpq may be called with Python's lock held.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        process = multiprocessing.get_context("fork").Process(target=serve, args=(listener, reply), daemon=True)
+        process.start()
+        try:
+            yield Peer("a", "127.0.0.1", listener.getsockname()[1])
+        finally:
+            process.kill()
+            process.join()
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer"),
+    [
+        (message(b"E", b"FATAL", b"53300", b"sorry, too many clients already"), "refused"),
+        (message(b"E", b"FATAL", b"28000", b"no pg_hba.conf entry"), "refused"),
+        # Nothing is read from the words: a server speaks its administrator's language.
+        (message(b"E", b"FATALE", b"57P03", b"il sistema si sta avviando"), "starting"),
+        (b"", "none"),
+    ],
+)
+def test_any_answer_of_the_server_is_a_proof_of_life(reply: bytes, answer: Life) -> None:
+    with server(reply) as peer:
+        assert answer_of(peer) == answer
+
+
+def test_a_port_without_a_server_is_none() -> None:
+    with server(b"") as peer:
+        pass
+    assert answer_of(peer) == "none"
+    assert answer_of(Peer("a", "no-such-host.invalid")) == "none"
