@@ -26,7 +26,8 @@ path: "{{ (postgresql_version | default(none) | relevo.postgres.postgresql_paths
 
 RETURN = r"""
 _value:
-  description: C(version), C(data_directory), C(bin_directory), C(package), and the C(parameters) that not all have.
+  description: C(version), C(data_directory), C(bin_directory), C(package), the C(parameters) that not all
+    have, and C(unlimited), the options of a session of ours.
   type: dict
 """
 
@@ -70,6 +71,7 @@ def postgresql_paths(version: object = None) -> dict[str, Any]:
         "bin_directory": str(_names.bin_directory(wanted)),
         "package": f"postgresql-{wanted}",
         "parameters": parameters_of(wanted),
+        "unlimited": _names.UNLIMITED,
     }
 
 

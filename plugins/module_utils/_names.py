@@ -63,3 +63,17 @@ def slot_name(node: str) -> str:
     to the same slot: ``inventory_check`` refuses such a cluster.
     """
     return re.sub(r"[^a-z0-9_]", "_", node.lower())
+
+
+#: Options of every session of ours: what a server, a database or a role limits is meant for applications, and our own
+#: waits have deadlines.
+UNLIMITED = " ".join(
+    f"-c {name}=0"
+    for name in (
+        "statement_timeout",
+        "lock_timeout",
+        "idle_session_timeout",
+        "idle_in_transaction_session_timeout",
+        "transaction_timeout",
+    )
+)

@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from . import _process
+from . import _names, _process
 from ._errors import RelevoError
 
 CHUNK = 1 << 18
@@ -38,7 +38,7 @@ ENVIRONMENT = {
     "PGCLIENTENCODING": "UTF8",
     "PGCONNECT_TIMEOUT": "10",
     # A server process whose client was killed would finish its statement, holding its locks, first.
-    "PGOPTIONS": "-c client_min_messages=warning -c client_connection_check_interval=2000",
+    "PGOPTIONS": f"-c client_min_messages=warning -c client_connection_check_interval=2000 {_names.UNLIMITED}",
 }
 #: Stands for the owner of the database, as the predefined role of that name does in PostgreSQL.
 DATABASE_OWNER = "pg_database_owner"

@@ -46,6 +46,12 @@ options:
     type: list
     elements: str
     default: []
+  upgrade:
+    description:
+      - Go on with another cluster than the stanza has had. What the repository holds of the old one expires like any
+        other backup, and cannot be restored to the new one.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -86,6 +92,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         # It wants the lock of a backup, so for as long as one runs it would fail. The check tells as much of a stanza.
         if params["state"] == "present" or status not in (STATUS_OK, STATUS_NO_BACKUP):
             pgbackrest.run("stanza-create", *options)
+        if params["upgrade"] and status != STATUS_NO_STANZA:
+            pgbackrest.run("stanza-upgrade", *options)
         if params["state"] == "checked":
             pgbackrest.prove_archiving(options, params["timeout"])
     return {"changed": status == STATUS_NO_STANZA, "unreachable_nodes": unreachable}
@@ -100,6 +108,7 @@ def main() -> None:
             "timeout": {"type": "float", "default": 60},
             "connect_timeout": {"type": "float", "default": 5},
             "unreachable": {"type": "list", "elements": "str", "default": []},
+            "upgrade": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )

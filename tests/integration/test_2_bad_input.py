@@ -113,6 +113,7 @@ def test_a_candidate_that_is_no_standby() -> None:
     wait_until_streaming()
 
 
+@pytest.mark.long
 def test_a_standby_that_is_cut_off_is_not_believed() -> None:
     """It sees nobody but itself; the nodes that see the others say who is primary, and nobody is promoted."""
     docker("network", "disconnect", NETWORK, STANDBY)
@@ -172,6 +173,7 @@ def backups_on_a_full_disk() -> Iterator[str]:
         shell(REPOSITORY, "sh", "-ec", f"rm -f {filler} && rm {BACKUPS} && cp -a {small} {BACKUPS} && rm -r {small}")
 
 
+@pytest.mark.long
 def test_a_full_disk_on_the_repository() -> None:
     with backups_on_a_full_disk() as filler:
         before = labels()

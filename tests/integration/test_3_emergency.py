@@ -58,6 +58,7 @@ def test_a_killed_primary_costs_no_row_and_never_comes_back_as_a_second_one() ->
     assert play("site.yml").changed == 0, "site.yml after a failback must change nothing"
 
 
+@pytest.mark.long
 def test_a_power_cut_needs_no_help() -> None:
     with Writer() as writer:
         more(writer)
@@ -72,6 +73,7 @@ def test_a_power_cut_needs_no_help() -> None:
     assert missing(rows_of(PRIMARY), writer.acknowledged) == []
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("backed_up")
 def test_the_hole_in_the_archive_is_closed_by_a_run_that_was_killed_and_by_the_next() -> None:
     """The primary dies before it archived four segments, and the controller while it promotes the standby."""
@@ -92,6 +94,7 @@ def test_the_hole_in_the_archive_is_closed_by_a_run_that_was_killed_and_by_the_n
     assert missing(restored, acknowledged) == [], "a restore to the latest point must not end at the hole"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("backed_up")
 def test_a_killed_controller_is_finished_by_the_next_run() -> None:
     with Writer() as writer, NeverTwo():
@@ -116,6 +119,7 @@ def test_a_killed_controller_is_finished_by_the_next_run() -> None:
     nothing_needs_attention()
 
 
+@pytest.mark.long
 def test_an_old_primary_returns_from_the_archive_when_its_successor_is_lost_for_good() -> None:
     with Writer() as writer, NeverTwo():
         more(writer)

@@ -67,6 +67,7 @@ def test_a_lost_primary_costs_no_row_and_the_requirement_returns() -> None:
     assert play("site.yml", *ON).changed == 0, "site.yml after a failback must change nothing"
 
 
+@pytest.mark.long
 def test_a_primary_without_its_standby_waits_until_it_is_told_not_to() -> None:
     docker("network", "disconnect", NETWORK, STANDBY)
     try:

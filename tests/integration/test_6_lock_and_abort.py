@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
+import pytest
 from clients import NeverTwo, Writer, more, takes_writes, wait_until_streaming
 from cluster import (
     FAILBACK,
@@ -59,6 +60,7 @@ def test_two_hand_overs_started_at_once() -> None:
     assert missing(rows_of(PRIMARY), writer.acknowledged) == []
 
 
+@pytest.mark.long
 def test_a_hand_over_that_the_candidate_cannot_follow_is_aborted() -> None:
     """It stops receiving: the old primary takes writes again, soon after the window's end, and the play fails."""
     with Writer() as writer, NeverTwo():
@@ -77,6 +79,7 @@ def test_a_hand_over_that_the_candidate_cannot_follow_is_aborted() -> None:
     assert missing(rows_of(PRIMARY), writer.acknowledged) == []
 
 
+@pytest.mark.long
 def test_a_backup_that_a_forced_hand_over_breaks() -> None:
     """It is frozen at its work, so that it runs for certain; the repository forgets it, and the next one succeeds."""
     play("backup.yml")

@@ -23,6 +23,7 @@ def three() -> Iterator[Path]:
     play("playbooks/down.yml", "-e", "down_data=true", inventory=path)
 
 
+@pytest.mark.long
 def test_a_silent_node_that_was_promoted_unseen_is_not_promoted_beside(three: Path) -> None:
     """The archive never learns of the promotion, and the last standby knows only of the first primary."""
     docker("stop", REPOSITORY)

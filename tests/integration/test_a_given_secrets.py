@@ -81,6 +81,7 @@ def set_public_word() -> None:
     assert may_log_in(STANDBY, "relevo_monitor", PUBLIC_WORD)
 
 
+@pytest.mark.long
 def test_a_public_word_is_refused_and_replaced(given: Path, backed_up: None) -> None:
     set_public_word()
     refused = play("site.yml", "-e", f"@{given}", expect=2)

@@ -84,6 +84,7 @@ def test_a_backup_keeps_off_what_would_break_it_and_lets_a_site_pass() -> None:
         assert labels() == before
 
 
+@pytest.mark.long
 def test_a_site_and_a_backup_at_once() -> None:
     before = labels()
     with controller("site.yml") as site:
@@ -108,6 +109,7 @@ def test_two_started_at_once_are_one() -> None:
     assert refused.changed == 0
 
 
+@pytest.mark.long
 def test_who_only_looks_is_refused_by_nobody() -> None:
     with controller("site.yml") as site:
         record = wait_for_operation("site")
@@ -119,6 +121,7 @@ def test_who_only_looks_is_refused_by_nobody() -> None:
         site.kill()
 
 
+@pytest.mark.long
 def test_who_waits_gets_it() -> None:
     with ExitStack() as stack:
         with backup_under_way():
@@ -138,6 +141,7 @@ def test_a_controller_that_is_killed() -> None:
         print(f"free {time.monotonic() - started:.1f} s after the play was killed")
 
 
+@pytest.mark.long
 def test_a_controller_that_loses_its_power() -> None:
     with backup_under_way() as backup:
         started = time.monotonic()
@@ -150,6 +154,7 @@ def test_a_controller_that_loses_its_power() -> None:
         assert rejoin.wait().code == 0
 
 
+@pytest.mark.long
 def test_a_play_whose_keeper_was_killed_takes_the_lock_again() -> None:
     with controller("site.yml") as site:
         site.read_until(r"PLAY \[Container nodes")
@@ -159,6 +164,7 @@ def test_a_play_whose_keeper_was_killed_takes_the_lock_again() -> None:
     wait_until(lambda: keepers("site.yml") == [], "the new keeper to end with its play", 15)
 
 
+@pytest.mark.long
 def test_a_repository_host_that_restarts_is_told_again() -> None:
     """The play lost its lock, and takes it again when the host answers."""
     with controller("site.yml") as site:
@@ -174,6 +180,7 @@ def test_a_repository_host_that_restarts_is_told_again() -> None:
     play("site.yml")
 
 
+@pytest.mark.long
 def test_a_holder_that_was_killed_is_replaced() -> None:
     with backup_under_way() as backup:
         first = holder_process()
@@ -183,6 +190,7 @@ def test_a_holder_that_was_killed_is_replaced() -> None:
         assert backup.running()
 
 
+@pytest.mark.long
 def test_a_login_without_privileges_sends_the_beats_and_finds_nothing() -> None:
     """On machines the beats come without become. Whoever was not told of the pipe can neither list nor read."""
     with backup_under_way():
@@ -215,6 +223,7 @@ def test_an_emergency_waits_for_no_play() -> None:
     wait_until_streaming(PRIMARY)
 
 
+@pytest.mark.long
 def test_an_emergency_needs_no_repository_host() -> None:
     docker("pause", REPOSITORY)
     docker("kill", PRIMARY)

@@ -70,6 +70,7 @@ def started(node: str) -> str:
     return psql(node, "SELECT pg_postmaster_start_time()")
 
 
+@pytest.mark.long
 def test_our_roles_get_in_when_applications_use_all_other_connections() -> None:
     psql(PRIMARY, "CREATE ROLE crowd LOGIN")
     shell(PRIMARY, "sh", "-c", "echo 'local all crowd trust' | cat - /etc/relevo/pg_hba.conf > /tmp/hba")

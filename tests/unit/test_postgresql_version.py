@@ -57,6 +57,7 @@ def test_what_follows_from_a_version() -> None:
         "bin_directory": "/usr/lib/postgresql/23/bin",
         "package": "postgresql-23",
         "parameters": {"reserved_connections": 5},
+        "unlimited": _names.UNLIMITED,
     }
     # YAML makes a number of it.
     assert postgresql_paths(23) == postgresql_paths("23")

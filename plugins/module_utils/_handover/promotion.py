@@ -29,7 +29,7 @@ from .._server import abandoned_timelines, marker
 from .._server.credentials import Credentials
 from .._server.lsn import SEGMENT, format_lsn, parse_lsn, segment_start
 from .._server.peer import Peer
-from .._server.replication import ensure_slot, look_for_wal_as_usual, look_for_wal_often
+from .._server.replication import ensure_slot, let_replay_go_on, look_for_wal_as_usual, look_for_wal_often
 from .._server.server import Server
 from .._server.session import Session
 from .._wait import wait_until
@@ -176,6 +176,7 @@ class Promotion:
         # What it required when it was primary itself would keep it from taking writes now.
         synchronous.drop_requirement()
         look_for_wal_often(session)
+        let_replay_go_on(session)
         wait_until(
             lambda: not session.value("SELECT true FROM pg_stat_wal_receiver"), "the WAL receiver to end", timeout=15
         )
@@ -224,6 +225,9 @@ class Promotion:
             temporary = self.server.pgdata / "pg_wal" / f"xlogtemp.{os.getpid()}"
             segment.rename(temporary)
             temporary.rename(self.server.pgdata / "pg_wal" / segment.name)
+        if session.value("SELECT setting FROM pg_settings WHERE name = 'recovery_min_apply_delay'") != "0":
+            # A standby that lags on purpose replays all at once only when it is promoted.
+            return end - start, True
         wait_until(
             lambda: parse_lsn(session.value("SELECT pg_last_wal_replay_lsn()")) > end,
             f"the salvaged WAL to be replayed up to {format_lsn(end)}",

@@ -5,19 +5,37 @@
 
 from __future__ import annotations
 
-from .session import Session
+from .session import Session, SessionError
 
 
 def look_for_wal_often(candidate: Session) -> None:
-    """Otherwise a candidate whose sender has just ended may sleep before it notices the request to promote."""
-    candidate.query("ALTER SYSTEM SET wal_retrieve_retry_interval = '5ms'")
-    candidate.query("SELECT pg_reload_conf()")
+    """Otherwise a candidate whose sender has just ended may sleep before it notices the request to promote.
+
+    A server that forbids it (``allow_alter_system``) is promoted some seconds later: this is only for speed.
+    """
+    _alter_system(candidate, "ALTER SYSTEM SET wal_retrieve_retry_interval = '5ms'")
 
 
 def look_for_wal_as_usual(candidate: Session, timeout: float | None = None) -> None:
     """Undo ``look_for_wal_often``, after the promotion or instead of it."""
-    candidate.query("ALTER SYSTEM RESET wal_retrieve_retry_interval", timeout=timeout)
-    candidate.query("SELECT pg_reload_conf()", timeout=timeout)
+    _alter_system(candidate, "ALTER SYSTEM RESET wal_retrieve_retry_interval", timeout)
+
+
+def _alter_system(session: Session, statement: str, timeout: float | None = None) -> None:
+    try:
+        session.query(statement, timeout=timeout)
+    except SessionError as error:
+        # With an SQLSTATE the server said no; without one it is gone.
+        if error.sqlstate is None:
+            raise
+        return
+    session.query("SELECT pg_reload_conf()", timeout=timeout)
+
+
+def let_replay_go_on(standby: Session) -> None:
+    """Replay that somebody paused is no reason to wait, nor to lose what was received."""
+    if standby.flag("SELECT pg_is_wal_replay_paused()"):
+        standby.query("SELECT pg_wal_replay_resume()")
 
 
 def ensure_slot(session: Session, name: str) -> list[str]:

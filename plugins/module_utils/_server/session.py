@@ -86,7 +86,7 @@ class Session:
             user="postgres",
             dbname=dbname,
             application_name=application_name,
-            options="-c synchronous_commit=local",
+            options=f"-c synchronous_commit=local {_names.UNLIMITED}",
         )
         return cls(conninfo, "the server of this node", timeout)
 
@@ -115,6 +115,7 @@ class Session:
             passfile=str(credentials.passfile),
             sslmode="verify-full",
             sslrootcert=str(credentials.ca_file),
+            options=_names.UNLIMITED,
         )
         return cls(conninfo, node.name, max(0.1, timeout - (time.monotonic() - started)))
 

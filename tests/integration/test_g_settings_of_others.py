@@ -1,0 +1,103 @@
+"""What an owner has set on his servers for his applications hinders neither a hand-over nor an emergency."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from clients import NeverTwo, Writer, more, takes_writes, wait_until_streaming
+from cluster import (
+    FAILBACK,
+    FAILOVER,
+    PRIMARY,
+    REJOIN,
+    STANDBY,
+    docker,
+    labels,
+    missing,
+    nothing_needs_attention,
+    play,
+    psql,
+    rows_of,
+    running,
+    shell,
+    wait_until,
+)
+
+pytestmark = pytest.mark.usefixtures("backed_up")
+
+OWN = "/etc/relevo/conf.d/95-owner.conf"
+
+
+@contextmanager
+def settings(lines: str, *nodes: str) -> Iterator[None]:
+    """The owner's own settings on the nodes, in force."""
+    nodes = nodes or (PRIMARY, STANDBY)
+    for node in nodes:
+        shell(node, "sh", "-c", f"cat > {OWN}; chmod 644 {OWN}", stdin=f"{lines}\n")
+        psql(node, "SELECT pg_reload_conf()")
+    names = [line.partition("=")[0].strip() for line in lines.splitlines()]
+    listed = ", ".join(f"'{name}'" for name in names)
+    in_force = f"SELECT count(*) FROM pg_settings WHERE name IN ({listed}) AND sourcefile = '{OWN}'"
+    try:
+        for node in nodes:
+            wait_until(lambda: psql(node, in_force) == str(len(names)), f"{lines} on {node}", 20)  # noqa: B023
+        yield
+    finally:
+        for node in nodes:
+            if running(node):
+                shell(node, "rm", "-f", OWN)
+                psql(node, "SELECT pg_reload_conf()")
+
+
+def test_time_limits_for_applications_do_not_hold_for_us() -> None:
+    limits = "statement_timeout = 50ms\nlock_timeout = 50ms\nidle_in_transaction_session_timeout = 50ms"
+    with NeverTwo(), settings(f"{limits}\ntransaction_timeout = 90ms"):
+        assert play("site.yml").changed == 0
+        before = labels()
+        play("backup.yml", "-e", "day=3")
+        assert len(labels()) > len(before)
+        play(FAILOVER)
+        play(FAILBACK)
+        docker("kill", PRIMARY)
+        play(FAILOVER)
+        play(REJOIN)
+        play(FAILBACK)
+    nothing_needs_attention()
+
+
+@pytest.mark.long
+def test_a_server_that_forbids_alter_system() -> None:
+    """Its only use is speed: it must not keep anybody from being promoted, after the old primary was fenced."""
+    with Writer() as writer, NeverTwo(), settings("allow_alter_system = off"):
+        more(writer)
+        play(FAILOVER)
+        play(FAILBACK)
+        more(writer)
+        docker("kill", PRIMARY)
+        play(FAILOVER)
+        more(writer)
+        play(REJOIN)
+        play(FAILBACK)
+    assert missing(rows_of(PRIMARY), writer.acknowledged) == []
+    nothing_needs_attention()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("held", ["paused", "delayed"])
+def test_a_standby_whose_replay_is_held_back_is_promoted_with_all_that_it_has(held: str) -> None:
+    delay = settings("recovery_min_apply_delay = 30min" if held == "delayed" else "work_mem = 5MB", STANDBY)
+    with Writer() as writer, NeverTwo():
+        with delay:
+            if held == "paused":
+                psql(STANDBY, "SELECT pg_wal_replay_pause()")
+            more(writer)
+            docker("kill", PRIMARY)
+            taken = play(FAILOVER)
+            assert taken.seconds < 120
+            assert takes_writes(STANDBY)
+            more(writer)
+        play(FAILBACK)
+        wait_until_streaming(PRIMARY)
+    assert missing(rows_of(PRIMARY), writer.acknowledged) == []
