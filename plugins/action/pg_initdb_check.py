@@ -19,7 +19,7 @@ from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action
 
 
 class ActionModule(ControllerAction):
-    """``pgbackrest_info`` asks, on the repository host, which the task is delegated to; ``_cluster/founding`` decides."""
+    """``pgbackrest_info`` asks on the repository host, ``_cluster/founding`` decides here."""
 
     _requires_connection = True
 

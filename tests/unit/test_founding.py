@@ -65,7 +65,7 @@ def test_who_holds_what_is_said() -> None:
 @pytest.mark.parametrize(
     ("repository", "words"),
     [
-        (FULL, "the repository holds 1 backups of it, the newest 20261126-004613F"),
+        (FULL, "the repository holds backups of it (1, the newest 20261126-004613F)"),
         (RepositoryHolding(archives=True, exists=True), "the repository holds WAL of it"),
         (RepositoryHolding(exists=True), "the repository has its stanza"),
     ],

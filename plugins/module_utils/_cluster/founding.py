@@ -81,7 +81,7 @@ class RepositoryHolding:
     @property
     def words(self) -> str:
         if self.backups:
-            return f"the repository holds {len(self.backups)} backups of it, the newest {self.backups[-1]}"
+            return f"the repository holds backups of it ({len(self.backups)}, the newest {self.backups[-1]})"
         if self.archives:
             return "the repository holds WAL of it"
         return "the repository has its stanza" if self.exists else "the repository holds nothing"
