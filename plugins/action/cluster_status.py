@@ -31,6 +31,7 @@ class ActionModule(ControllerAction):
             "repository_host": {"type": "str", "default": ""},
             "repository": {"type": "dict", "default": {}},
             "next_day": {"type": "int", "default": 0},
+            "operations": {"type": "dict", "default": {}},
             "restart": {"type": "bool", "default": False},
             "recreate": {"type": "bool", "default": False},
         }
@@ -50,6 +51,7 @@ class ActionModule(ControllerAction):
             # Without an answer the task was skipped, and nobody knows; that is not the same as that there are none.
             Repository.of(repository) if "backups" in repository else None,
             options["next_day"],
+            options["operations"].get("holders"),
         )
         status = with_problems(compose(observed))
         site = describe_site(status, options["restart"], options["recreate"])

@@ -61,6 +61,10 @@ options:
     description: The day of the cycle of backups that is next; 0 when that is not known.
     type: int
     default: 0
+  operations:
+    description: The result of M(relevo.postgres.operation_lock_info); without C(holders) when the host does not answer.
+    type: dict
+    default: {}
   restart:
     description: Whether C(site.yml) would be told to restart what waits for it, for RV(site_plan).
     type: bool

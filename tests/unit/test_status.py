@@ -319,6 +319,15 @@ def test_a_container_that_is_down_is_started_unless_it_is_fenced() -> None:
     assert "b stays down: only rejoin.yml brings it back." in found.expected
 
 
+def test_who_is_at_work_is_said() -> None:
+    working = [{"operation": "backup", "sentence": "backup.yml by alice@ctl has been working on cluster main"}]
+    found = status(operations=working)
+    assert "At work: backup.yml by alice@ctl has been working on cluster main." in status_text(found)
+    assert found.as_dict()["operations"] == working
+    assert status(operations=[]).as_dict()["operations"] == []
+    assert status().as_dict()["operations"] is None
+
+
 @pytest.mark.parametrize(
     ("life", "said", "code", "action"),
     [

@@ -8,7 +8,7 @@ The shape of the JSON is documented in docs/reference/status.md; ``VERSION`` cou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -102,6 +102,7 @@ class ClusterStatus:
     backups: Sequence[Backup] | None
     backup_running: str | None
     next_day: int
+    operations: Sequence[Mapping[str, Any]] | None = None
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -167,6 +168,7 @@ class ClusterStatus:
                 "recovery_window": {"from": iso(window[0]), "until": iso(window[1])} if window else None,
                 "next_day": self.next_day or None,
             },
+            "operations": None if self.operations is None else [dict(holder) for holder in self.operations],
             "problems": [asdict(problem) for problem in self.problems],
         }
 
@@ -208,6 +210,7 @@ def compose(observed: Observed) -> ClusterStatus:
         repository.backups if repository else None,
         repository.running if repository else None,
         observed.next_day,
+        observed.operations,
     )
 
 

@@ -22,9 +22,20 @@ COLUMNS = [
 def status_text(status: ClusterStatus) -> str:
     """The report of ``status.yml``."""
     lines = [format_table(COLUMNS, [_row(node) for node in status.nodes], title=f"CLUSTER {status.cluster}"), ""]
-    lines += [*_synchronous(status), *_archiving(status), _last_backup(status), *_backups(status), ""]
+    lines += [
+        *_synchronous(status),
+        *_archiving(status),
+        _last_backup(status),
+        *_backups(status),
+        *_operations(status),
+        "",
+    ]
     lines += [f"! {problem.sentence}" for problem in status.problems] or ["Nothing needs attention."]
     return "\n".join(lines)
+
+
+def _operations(status: ClusterStatus) -> list[str]:
+    return [f"At work: {holder['sentence']}." for holder in status.operations or []]
 
 
 def _row(node: NodeStatus) -> list[object]:
