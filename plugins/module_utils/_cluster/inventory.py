@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ansible.module_utils.parsing.convert_bool import boolean
+
 from .._errors import RelevoError
 from .._names import MAX_SLOT_NAME, slot_name, version_fault
 from .._server.peer import Peer
@@ -66,6 +68,11 @@ def peer_of(name: str, host: Mapping[str, Any]) -> Peer:
     return Peer(name, address_of(name, host), int(host.get("node_port") or 5432))
 
 
+def is_preferred(host: Mapping[str, Any]) -> bool:
+    """An INI inventory, and ``-e``, give texts: ``false`` is false there, too."""
+    return boolean(host.get("node_preferred_primary", False), strict=False)
+
+
 def clusters_of(groups: Groups, hostvars: HostVars) -> dict[str, Cluster]:
     """The clusters by name, in the order in which the inventory names them."""
     # Ansible puts a host's variables together anew each time that it is asked for them.
@@ -77,7 +84,7 @@ def clusters_of(groups: Groups, hostvars: HostVars) -> dict[str, Cluster]:
         cluster: Cluster(
             cluster,
             [peer_of(name, hosts[name]) for name in names],
-            [name for name in names if hosts[name].get("node_preferred_primary", False)],
+            [name for name in names if is_preferred(hosts[name])],
             serving(cluster, groups.get("pgbackrest", []), hostvars),
             serving(cluster, groups.get("redis", []), hostvars),
         )
