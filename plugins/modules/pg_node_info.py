@@ -39,7 +39,8 @@ node:
     - C(initialised) (there is a data directory), C(state) and C(timeline) of its control file, C(standby) (it starts as
       a standby), C(running) (a postmaster lives), C(wanted) (the service manager means it to run), C(booted) (when
       the machine or container was started; the guard's word may be older), C(fence) and C(rejoin) (the markers, or
-      null), C(guard) (the latest verdict of the start guard, or null).
+      null), C(guard) (the latest verdict of the start guard, or null),
+      C(certificate_days) (until the node's certificate expires, or null where nobody can tell).
   returned: success
   type: dict
   sample: {initialised: true, state: in production, timeline: 1, standby: false, running: true, wanted: true}

@@ -319,6 +319,14 @@ def test_a_container_that_is_down_is_started_unless_it_is_fenced() -> None:
     assert "b stays down: only rejoin.yml brings it back." in found.expected
 
 
+@pytest.mark.parametrize(
+    ("days", "found"),
+    [(None, []), (400.0, []), (12.4, ["certificate-expires"]), (-1.0, ["certificate-expired"])],
+)
+def test_a_certificate_that_ends_is_named_in_time(days: float | None, found: list[str]) -> None:
+    assert codes(status(disks={"a": Disk(True, certificate_days=days), "b": Disk(True)})) == found
+
+
 def test_who_is_at_work_is_said() -> None:
     working = [{"operation": "backup", "sentence": "backup.yml by alice@ctl has been working on cluster main"}]
     found = status(operations=working)

@@ -53,6 +53,7 @@ class Disk:
     fence: Note | None = None
     rejoin: Note | None = None
     guard: GuardNote | None = None
+    certificate_days: float | None = None
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Disk:
@@ -64,6 +65,7 @@ class Disk:
             Note.of(given.get("fence")),
             Note.of(given.get("rejoin")),
             read(GuardNote, guard) if guard else None,
+            given.get("certificate_days"),
         )
 
     @property

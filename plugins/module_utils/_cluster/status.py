@@ -80,6 +80,7 @@ class NodeStatus:
     fence: Note | None = None
     rejoin: Note | None = None
     guard: GuardNote | None = None
+    certificate_days: float | None = None
 
     @property
     def answers(self) -> bool:
@@ -243,6 +244,7 @@ def _node_status(observed: Observed, state: NodeState) -> NodeStatus:
         marker,
         disk.rejoin if disk else None,
         disk.guard if disk else None,
+        disk.certificate_days if disk else None,
     )
 
 

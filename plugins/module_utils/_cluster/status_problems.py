@@ -17,6 +17,8 @@ from .status import ClusterStatus, NodeStatus, Problem, Severity
 
 #: A standby that streams confirms a commit within milliseconds.
 STALLED_S = 5
+#: When site.yml has had time to renew it, and has not been run.
+EXPIRES_DAYS = 25
 
 CODES: dict[str, Severity] = {
     "no-primary": "error",
@@ -45,6 +47,8 @@ CODES: dict[str, Severity] = {
     "replay-paused": "warning",
     "slot-keeps-wal": "warning",
     "restart-pending": "warning",
+    "certificate-expired": "error",
+    "certificate-expires": "warning",
 }
 
 Found = Iterator[Problem]
@@ -233,6 +237,17 @@ def _restart(_status: ClusterStatus, node: NodeStatus) -> Found:
         )
 
 
+def _certificate(_status: ClusterStatus, node: NodeStatus) -> Found:
+    days = node.certificate_days
+    if days is not None and days < EXPIRES_DAYS:
+        cure = "Run site.yml, which renews it."
+        if days > 0:
+            message = f"The certificate of {node.name} expires in {days:.0f} days."
+            yield problem("certificate-expires", message, cure, node.name)
+        else:
+            yield problem("certificate-expired", f"The certificate of {node.name} has expired.", cure, node.name)
+
+
 # --- the repository --------------------------------------------------------------------------------------------------
 
 
@@ -283,5 +298,6 @@ NODE_CHECKS: tuple[Callable[[ClusterStatus, NodeStatus], Found], ...] = (
     _archiving,
     _slots,
     _restart,
+    _certificate,
 )
 REPOSITORY_CHECKS: tuple[Callable[[ClusterStatus], Found], ...] = (_newer_timeline, _repository)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import _names
-from . import marker
+from . import certificate, marker
 from .server import Server
 from .service import Service
 
@@ -48,5 +48,6 @@ def node_info(service: Service, server: Server | None = None) -> dict[str, Any]:
         # A marker that a later promotion of this node made void is not news.
         "fence": asdict(fence) if fence and fence.in_force(timeline) else None,
         "rejoin": asdict(rejoin) if rejoin else None,
+        "certificate_days": certificate.days_left(),
         "guard": json.loads(guard.read_text()) if guard.exists() else None,
     }
