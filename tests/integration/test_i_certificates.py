@@ -1,0 +1,49 @@
+"""Certificates are renewed before they end, and every process that uses one serves the new one at once."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from cluster import PRIMARY, REPOSITORY, STANDBY, STATUS, labels, nothing_needs_attention, play, shell
+
+pytestmark = [pytest.mark.usefixtures("backed_up"), pytest.mark.long]
+
+#: By node: how to ask for the certificates that its processes serve.
+POSTGRESQL = "openssl s_client -starttls postgres -connect localhost:5432"
+PGBACKREST = "openssl s_client -connect localhost:8432"
+SERVED = [(PRIMARY, POSTGRESQL), (STANDBY, POSTGRESQL), (PRIMARY, PGBACKREST), (REPOSITORY, PGBACKREST)]
+
+
+def served(node: str, client: str) -> str:
+    """The serial number of the certificate that a process of this node serves."""
+    said = shell(node, "sh", "-c", f"{client} </dev/null 2>/dev/null | openssl x509 -noout -serial")
+    found = re.fullmatch(r"serial=([0-9A-F]+)\s*", said)
+    assert found, said
+    return found[1]
+
+
+def all_served() -> list[str]:
+    return [served(node, client) for node, client in SERVED]
+
+
+def test_certificates_are_renewed_in_time_and_used_at_once() -> None:
+    first = all_served()
+    assert play("site.yml").changed == 0
+    # All that is valid for less than a century is renewed, with certificates that end soon.
+    play("site.yml", "-e", "secrets_renew_days=36500", "-e", "secrets_certificate_days=20")
+    short = all_served()
+    assert not set(first) & set(short)
+    said = play(STATUS).text
+    for node in (PRIMARY, STANDBY):
+        assert f"The certificate of {node} expires in 20 days. Run site.yml, which renews it." in said
+
+    play("site.yml")
+    renewed = all_served()
+    assert not set(short) & set(renewed)
+    nothing_needs_attention()
+    assert play("site.yml").changed == 0
+    # Over TLS between the repository host and the servers.
+    before = labels()
+    play("backup.yml", "-e", "day=2")
+    assert len(labels()) > len(before)
