@@ -1,0 +1,36 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""pgBackRest's configuration with the options that an owner gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+GLOBAL = "[global]"
+
+
+def with_options(text: str, options: Mapping[str, Any]) -> str:
+    """The configuration in which each given option stands once, in the section ``[global]``, and ours nowhere.
+
+    pgBackRest refuses an option that stands twice where it may have one value ([031]), and one of ours in a narrower
+    section would win over the one that was given.
+    """
+    kept = [line for line in text.splitlines() if _key(line) not in options]
+    given = [line for key in sorted(options) for line in _lines(key, options[key])]
+    end = next((number for number, line in enumerate(kept) if line.startswith("[") and line != GLOBAL), len(kept))
+    # Before the empty line that ends the section.
+    while end and not kept[end - 1].strip():
+        end -= 1
+    return "\n".join([*kept[:end], *given, *kept[end:]]) + "\n"
+
+
+def _key(line: str) -> str:
+    return line.partition("=")[0].strip() if "=" in line and not line.startswith("#") else ""
+
+
+def _lines(key: str, value: Any) -> Iterator[str]:
+    """In pgBackRest's own form: ``y`` and ``n``, and a line for each of several values."""
+    for one in value if isinstance(value, list) else [value]:
+        yield f"{key}={('y' if one else 'n') if isinstance(one, bool) else one}"
