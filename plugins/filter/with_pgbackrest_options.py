@@ -24,7 +24,7 @@ options:
 """
 
 EXAMPLES = r"""
-content: "{{ lookup('ansible.builtin.template', 'pgbackrest.conf.j2') | relevo.postgres.with_pgbackrest_options({'compress-type': 'lz4'}) }}"
+content: "{{ configuration | relevo.postgres.with_pgbackrest_options({'compress-type': 'lz4'}) }}"
 """
 
 RETURN = r"""
