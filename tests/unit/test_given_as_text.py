@@ -1,4 +1,4 @@
-"""False is false in every variable that is a boolean, however it is given: -e and INI inventories give texts."""
+"""-e and INI inventories give texts: false is false all the same, and 7 is 7."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ TEMPLATES = sorted(
 )
 
 
-def booleans() -> Iterator[str]:
-    """The variables that a role's specification calls a boolean."""
+def variables(*types: str) -> Iterator[str]:
+    """The variables of the roles' specifications that have one of these types."""
     for path in ROOT.glob("roles/*/meta/argument_specs.yml"):
         for entry in yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"].values():
             options = entry.get("options") or {}
-            yield from (name for name, option in options.items() if option.get("type") == "bool")
+            yield from (name for name, option in options.items() if option.get("type") in types)
 
 
-BOOLEANS = sorted(set(booleans()))
+BOOLEANS = sorted(set(variables("bool")))
+NUMBERS = sorted(set(variables("int", "float")))
 
 
 def undecided(text: str, name: str) -> list[str]:
@@ -70,3 +71,27 @@ def test_the_check_can_pass(line: str) -> None:
 def test_the_preferred_primary(given: object, meant: bool) -> None:
     assert is_preferred({"node_preferred_primary": given}) is meant
     assert not is_preferred({})
+
+
+def compared(text: str, name: str) -> list[str]:
+    """The lines in which an expression compares a number with what it was given as."""
+    use = re.compile(
+        rf"\b{name}( \| (?!int\b|float\b)\w+)* *(==|!=|[<>])|(==|!=|[<>]=?) *{name}\b(?! \| (int|float)\b)"
+    )
+    return [line for line in text.splitlines() if use.search(line)]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_comparison_converts_it(name: str) -> None:
+    found = {str(path.relative_to(ROOT)): compared(path.read_text(encoding="utf-8"), name) for path in TEMPLATES}
+    assert {path: lines for path, lines in found.items() if lines} == {}
+
+
+@pytest.mark.parametrize("line", ["when: x_y == 7", "{{ 'a' if 30 < x_y else 'b' }}", "x_y | default(3) > 2"])
+def test_the_check_of_numbers_can_fail(line: str) -> None:
+    assert compared(line.replace("default(3)", "default"), "x_y")
+
+
+@pytest.mark.parametrize("line", ["when: x_y | int == 7", "{{ 'a' if 30 < x_y | int else 'b' }}", "x_y: 7"])
+def test_the_check_of_numbers_can_pass(line: str) -> None:
+    assert compared(line, "x_y") == []
