@@ -52,8 +52,8 @@ def settings(lines: str, *nodes: str) -> Iterator[None]:
 
 
 def test_time_limits_for_applications_do_not_hold_for_us() -> None:
-    limits = "statement_timeout = 50ms\nlock_timeout = 50ms\nidle_in_transaction_session_timeout = 50ms"
-    with NeverTwo(), settings(f"{limits}\ntransaction_timeout = 90ms"):
+    limits = "statement_timeout = 200ms\nlock_timeout = 200ms\nidle_in_transaction_session_timeout = 200ms"
+    with NeverTwo(), settings(f"{limits}\ntransaction_timeout = 1s"):
         assert play("site.yml").changed == 0
         before = labels()
         play("backup.yml", "-e", "day=3")
