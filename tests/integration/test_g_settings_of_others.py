@@ -51,6 +51,7 @@ def settings(lines: str, *nodes: str) -> Iterator[None]:
                 psql(node, "SELECT pg_reload_conf()")
 
 
+@pytest.mark.long
 def test_time_limits_for_applications_do_not_hold_for_us() -> None:
     limits = "statement_timeout = 200ms\nlock_timeout = 200ms\nidle_in_transaction_session_timeout = 200ms"
     with NeverTwo(), settings(f"{limits}\ntransaction_timeout = 1s"):
