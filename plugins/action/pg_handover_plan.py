@@ -122,9 +122,7 @@ class ActionModule(ControllerAction):
         if options["operation"] == "failback":
             shown = describe_failback(topology, cluster, preferred)
         else:
-            shown = describe_failover(
-                topology, cluster, preferred, options["candidate"], options["force"], options["fence_living"]
-            )
+            shown = describe_failover(topology, cluster, *self._failover(options))
         result: dict[str, Any] = {"changed": False, "operation_plan": shown.as_dict()}
         target = topology.find(preferred)
         comes_back_first = options["operation"] == "failback" and not (target and target.reachable)

@@ -19,6 +19,7 @@ CONFIG_FILE = CONFIG_DIR / "postgresql.conf"
 REPLICATION_CONF = CONFIG_DIR / "conf.d" / "90-replication.conf"
 PASSFILE = CONFIG_DIR / "pgpass"
 CA_FILE = CONFIG_DIR / "tls" / "ca.crt"
+CERTIFICATE = CONFIG_DIR / "tls" / "node.crt"
 MARKER_DIR = DATA_ROOT / "relevo"
 #: On the repository host, wherever its repository is. What is below /run does not outlive a machine's restart.
 OPERATION_LOCK_DIR = Path("/run/relevo/operation-lock")

@@ -19,6 +19,7 @@ from cluster import (
     shell,
     wait_until,
 )
+from holding import exists
 
 pytestmark = pytest.mark.usefixtures("backed_up")
 
@@ -42,7 +43,7 @@ def kept(node: str) -> set[str]:
 
 
 def has_data(node: str) -> bool:
-    return shell(node, "sh", "-c", f"test -e {PGDATA}/PG_VERSION && echo yes || echo no").strip() == "yes"
+    return exists(node, f"{PGDATA}/PG_VERSION")
 
 
 def test_a_lost_primary_is_not_replaced_by_an_empty_cluster_beside_its_standby() -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ansible_collections.relevo.postgres.plugins.filter.with_pgbackrest_options import with_pgbackrest_options
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
+
+ROOT = Path(__file__).resolve().parents[2]
 
 OURS = """# Written by us
 [global]
@@ -48,3 +53,11 @@ pg1-path=/data
 def test_lists_and_booleans_are_in_pgbackrests_form() -> None:
     text = with_pgbackrest_options("[global]\nstart-fast=y\n", {"start-fast": False, "db-exclude": ["x", "y"]})
     assert text == "[global]\ndb-exclude=x\ndb-exclude=y\nstart-fast=n\n"
+
+
+def test_what_starts_the_tls_server_has_the_options_of_our_sessions() -> None:
+    """The image's script cannot be a template, so it is held to their owner here."""
+    script = ROOT / "roles" / "docker_nodes" / "files" / "image" / "service" / "pgbackrest" / "run"
+    assert f'export PGOPTIONS="{_names.UNLIMITED}"' in script.read_text(encoding="utf-8").splitlines()
+    unit = ROOT / "roles" / "pgbackrest" / "templates" / "relevo-pgbackrest.service.j2"
+    assert ".unlimited }}" in unit.read_text(encoding="utf-8")

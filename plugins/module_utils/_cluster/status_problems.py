@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from .._server.peer import Life
 from .._tables import format_bytes, format_duration
 from .answer import WAY_OUT
 from .status import ClusterStatus, NodeStatus, Problem, Severity
+from .topology import cure_of
 
 #: A standby that streams confirms a commit within milliseconds.
 STALLED_S = 5
@@ -144,13 +146,13 @@ _DOWN = {
 
 #: By state: the code of a server that answers, but not to us.
 _LIVES = {"starting": "server-starting", "refuses-us": "server-refuses-us"}
+_LIFE: dict[str, Life] = {"starting": "starting", "refuses-us": "refused"}
 
 
 def _lives(_status: ClusterStatus, node: NodeStatus) -> Found:
     if node.state in _LIVES:
-        # The reason is what the server said, and the cure.
-        message, _stop, action = node.reason.rpartition("). ")
-        yield problem(_LIVES[node.state], f"{message}).", action, node.name)
+        cure = cure_of(_LIFE[node.state], node.error.removeprefix(f"{node.name}: "))
+        yield problem(_LIVES[node.state], node.reason.removesuffix(f" {cure}"), cure, node.name)
 
 
 def _down(status: ClusterStatus, node: NodeStatus) -> Found:

@@ -35,6 +35,13 @@ CURES = {
 }
 
 
+def cure_of(life: Life, said: str) -> str:
+    """What to do about a server that lives and gives us no session; ``said``: what it, or libpq, said."""
+    if life == "starting":
+        return "Wait until it has finished; its log says how far it is."
+    return next((cure for pattern, cure in CURES.items() if re.search(pattern, said)), "See its log.")
+
+
 class TopologyError(RelevoError):
     """The answers of the servers do not allow what was asked for; ``kind`` tells them apart."""
 
@@ -86,12 +93,10 @@ class NodeState:
         """A sentence on a server that lives and gives us no session: what it said, and the cure."""
         said = (self.error or "no reason given").removeprefix(f"{self.name}: ").rstrip(".")
         if self.life == "starting":
-            return (
-                f"{self.name} lives: it is starting, stopping or recovering ({said}). Wait until it has finished; its "
-                "log says how far it is."
-            )
-        cure = next((cure for pattern, cure in CURES.items() if re.search(pattern, said)), "See its log.")
-        return f"{self.name} lives and answers, but not to us ({said}). {cure}"
+            what = "lives: it is starting, stopping or recovering"
+        else:
+            what = "lives and answers, but not to us"
+        return f"{self.name} {what} ({said}). {cure_of(self.life, said)}"
 
     @property
     def is_primary(self) -> bool:
@@ -245,6 +250,11 @@ class Topology:
         """The servers that answer, but not to us."""
         return [state for state in self.unreachable if state.lives]
 
+    @property
+    def hindrances(self) -> str:
+        """What keeps each of them from answering us, and the cures; empty when there is none."""
+        return " ".join(state.hindrance for state in self.living)
+
     def find(self, name: str) -> NodeState | None:
         return next((state for state in self.states if state.name == name), None)
 
@@ -276,9 +286,7 @@ class Topology:
                 "no_nodes",
             )
         if not self.primaries and self.living:
-            raise TopologyError(
-                f"No primary lets us in. {' '.join(state.hindrance for state in self.living)}", "living_primary"
-            )
+            raise TopologyError(f"No primary lets us in. {self.hindrances}", "living_primary")
         if not self.primaries:
             reasons = "; ".join(state.error or f"{state.name} is a standby" for state in self.states)
             raise TopologyError(

@@ -202,8 +202,7 @@ def plan_failback(topology: Topology, preferred: str) -> Plan:
     """Return the role to the preferred primary, which must be a standby by now."""
     current = topology.primary
     if current is None and topology.living:
-        hindrances = " ".join(state.hindrance for state in topology.living)
-        raise RelevoError(f"{hindrances} Nothing was touched.")
+        raise RelevoError(f"{topology.hindrances} Nothing was touched.")
     if current is None:
         raise RelevoError(
             "No primary answers, so there is nothing to hand back. Nothing was touched; run failover.yml "

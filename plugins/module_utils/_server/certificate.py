@@ -8,12 +8,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .. import _process
-
-CERTIFICATE = Path("/etc/relevo/tls/node.crt")
+from .. import _names, _process
 
 
-def days_left(path: Path = CERTIFICATE, now: datetime | None = None) -> float | None:
+def days_left(path: Path = _names.CERTIFICATE, now: datetime | None = None) -> float | None:
     """Days until it expires, negative afterwards; None where there is none, or no ``openssl`` that can read it."""
     try:
         command = ["openssl", "x509", "-noout", "-enddate", "-in", str(path)]
