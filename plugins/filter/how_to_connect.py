@@ -99,8 +99,12 @@ def from_outside(variables: Variables, where: Sequence[tuple[str, int]]) -> list
 
 def on_a_node(node: str, variables: Variables) -> str:
     """The line about a login over a node's own socket, which needs no password."""
+    from ansible_collections.relevo.postgres.plugins.module_utils._names import PORT
+
     database = database_of("", variables.get("postgresql_databases", []))
     target = "" if database == "postgres" else f" -d {database}"
+    if int(variables.get("postgresql_port") or PORT) != PORT:
+        target += f" -p {variables['postgresql_port']}"
     if variables.get("node_kind", "ssh") != "docker":
         return f"As a superuser, on {node}: sudo -u postgres psql{target}"
     return f"As a superuser, on a node: docker exec -it -u postgres {node} psql{target}"

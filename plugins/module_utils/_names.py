@@ -13,6 +13,8 @@ OLDEST_VERSION = 17
 
 #: The home of postgres, the data volume of a container; below it a directory for each major version, as Debian has it.
 DATA_ROOT = Path("/var/lib/postgresql")
+#: Where a container's data volume is mounted, by the kind of node.
+VOLUMES = {"postgres": DATA_ROOT, "pgbackrest": Path("/var/lib/pgbackrest"), "redis": Path("/var/lib/redis")}
 SOCKET_DIR = Path("/var/run/postgresql")
 CONFIG_DIR = Path("/etc/relevo")
 CONFIG_FILE = CONFIG_DIR / "postgresql.conf"
@@ -25,6 +27,8 @@ MARKER_DIR = DATA_ROOT / "relevo"
 OPERATION_LOCK_DIR = Path("/run/relevo/operation-lock")
 
 OWN_DATABASE = "relevo"
+#: PostgreSQL's own, where the inventory gives no ``postgresql_port``.
+PORT = 5432
 REPLICATION_ROLE = "relevo_replication"
 REWIND_ROLE = "relevo_rewind"
 MONITOR_ROLE = "relevo_monitor"

@@ -14,7 +14,7 @@ from ._errors import RelevoError
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T], what: str, timeout: float, interval: float = 0.05) -> T:
+def wait_until(condition: Callable[[], T | None], what: str, timeout: float, interval: float = 0.05) -> T:
     """Return the first true answer of ``condition``, asked every ``interval`` seconds.
 
     Raises ``RelevoError`` after ``timeout`` seconds, saying ``what`` was waited for.

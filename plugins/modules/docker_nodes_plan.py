@@ -50,6 +50,9 @@ options:
       version:
         description: The major version of PostgreSQL. Needed for O(nodes[].kind=postgres) with O(state=present).
         type: str
+      ports:
+        description: What the services listen on, by O(nodes[].kind), where it is not the usual port.
+        type: dict
   state:
     description: Whether the nodes are to be there, or to be removed.
     type: str
@@ -216,6 +219,7 @@ def main() -> None:
                     "cluster": {"type": "str", "required": True},
                     "published_port": {"type": "int"},
                     "version": {"type": "str"},
+                    "ports": {"type": "dict"},
                 },
             },
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

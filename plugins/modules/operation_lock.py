@@ -34,7 +34,7 @@ options:
     description: What is going to be done. It decides who is in the way.
     type: str
     required: true
-    choices: [site, site_restart, backup, failover, failback, rejoin, restore, restore_beside, drill, cleanup]
+    choices: [site, site_restart, backup, failover, failback, rejoin, restore, restore_beside, drill, cleanup, down]
   clusters:
     description: The clusters that it is done to.
     type: list

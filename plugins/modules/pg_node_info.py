@@ -24,6 +24,9 @@ options:
       - The major version that the node is meant to hold. By default the one for which it is configured.
       - Given, the module also runs on a node that is not configured yet.
     type: str
+  port:
+    description: The port on which the node's server is meant to listen, where that is to be checked.
+    type: int
 """
 
 EXAMPLES = r"""
@@ -45,7 +48,9 @@ node:
   type: dict
   sample: {initialised: true, state: in production, timeline: 1, standby: false, running: true, wanted: true}
 refusal:
-  description: Why the node cannot be set up for O(version), since its data are of another one. Empty otherwise.
+  description:
+    - Why the node cannot be set up for O(version) or O(port), since its data are of another version, or its server
+      listens on another port. Empty otherwise.
   returned: success
   type: str
 """
@@ -56,7 +61,12 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._names import data_directory
-from ansible_collections.relevo.postgres.plugins.module_utils._server.installation import refusal, versions_with_data
+from ansible_collections.relevo.postgres.plugins.module_utils._server.installation import (
+    local_port,
+    port_refusal,
+    refusal,
+    versions_with_data,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._server.node_info import node_info
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import service_for
@@ -65,10 +75,13 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.service im
 def work(module: AnsibleModule) -> dict[str, Any]:
     version = module.params["version"]
     server = Server(data_directory(version)) if version else Server()
+    # Only a server that runs is asked for at its port.
+    listening = local_port() if server.postmaster_pid() is not None else None
     return {
         "changed": False,
         "node": node_info(service_for(module.params["service_manager"]), server),
-        "refusal": refusal(version, versions_with_data()) if version else "",
+        "refusal": (refusal(version, versions_with_data()) if version else "")
+        or port_refusal(module.params["port"], listening),
     }
 
 
@@ -77,6 +90,7 @@ def main() -> None:
         argument_spec={
             "service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True},
             "version": {"type": "str"},
+            "port": {"type": "int"},
         },
         supports_check_mode=True,
     )

@@ -34,7 +34,7 @@ options:
     choices: [present, checked]
     default: present
   timeout:
-    description: Seconds that a WAL segment may take to arrive.
+    description: Seconds that a WAL segment may take to arrive, and another pgBackRest command to give its lock back.
     type: float
     default: 60
   connect_timeout:
@@ -91,9 +91,9 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     if not module.check_mode:
         # It wants the lock of a backup, so for as long as one runs it would fail. The check tells as much of a stanza.
         if params["state"] == "present" or status not in (STATUS_OK, STATUS_NO_BACKUP):
-            pgbackrest.run("stanza-create", *options)
+            pgbackrest.run_when_free("stanza-create", *options, timeout=params["timeout"])
         if params["upgrade"] and status != STATUS_NO_STANZA:
-            pgbackrest.run("stanza-upgrade", *options)
+            pgbackrest.run_when_free("stanza-upgrade", *options, timeout=params["timeout"])
         if params["state"] == "checked":
             pgbackrest.prove_archiving(options, params["timeout"])
     return {"changed": status == STATUS_NO_STANZA, "unreachable_nodes": unreachable}

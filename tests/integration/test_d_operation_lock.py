@@ -75,6 +75,7 @@ def test_a_backup_keeps_off_what_would_break_it_and_lets_a_site_pass() -> None:
             (FAILBACK, ()),
             (REJOIN, ()),
             ("site.yml", ("-e", "restart=true")),
+            ("playbooks/down.yml", ("-e", "down_data=true")),
         ):
             refused = play(name, *arguments, expect=2)
             assert holder_named(refused.text, BACKUP), f"{name} {arguments}"

@@ -13,7 +13,7 @@ from ansible_collections.relevo.postgres.plugins.filter.whole_play import whole_
 
 HOSTVARS: dict[str, dict[str, Any]] = {
     "a": {"node_preferred_primary": True},
-    "b": {"node_address": "10.0.0.2", "node_port": "6432"},
+    "b": {"node_address": "10.0.0.2", "postgresql_port": "6432"},
     "c": {"node_cluster": "other", "node_preferred_primary": True},
 }
 

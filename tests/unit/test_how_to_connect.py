@@ -43,7 +43,7 @@ def test_secrets_are_beside_the_inventory_where_nothing_else_is_said() -> None:
 
 
 def test_machines_are_reached_at_their_addresses() -> None:
-    text = said({"node_address": "192.0.2.11"}, {"node_port": 6432}, **SHOP)
+    text = said({"node_address": "192.0.2.11"}, {"postgresql_port": 6432}, **SHOP)
     assert "host=192.0.2.11,n2 port=5432,6432" in text
     assert "As a superuser, on n1: sudo -u postgres psql -d audit" in text
 

@@ -15,6 +15,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory
     clusters_of,
     faults_of,
     serving,
+    volume_faults,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._names import slot_name
@@ -23,7 +24,7 @@ RUNIT = {"node_service_manager": "runit"}
 GROUPS = {"postgres": ["a1", "a2", "b1"], "pgbackrest": ["r"], "redis": ["c"]}
 HOSTS: dict[str, dict[str, Any]] = {
     "a1": {"node_cluster": "a", "node_preferred_primary": True, **RUNIT},
-    "a2": {"node_cluster": "a", "node_address": "10.0.0.2", "node_port": "6432", **RUNIT},
+    "a2": {"node_cluster": "a", "node_address": "10.0.0.2", "postgresql_port": "6432", **RUNIT},
     "b1": {"node_cluster": "b", "node_preferred_primary": True, **RUNIT},
     "r": RUNIT,
     "c": RUNIT,
@@ -55,6 +56,24 @@ def test_a_good_inventory_has_no_fault() -> None:
     hostvars: dict[str, dict[str, Any]] = {name: {"node_service_manager": "runit"} for name in "abr"}
     hostvars["a"]["node_preferred_primary"] = True
     assert faults_of(groups, hostvars, ["postgres", "pgbackrest"], "17") == []
+
+
+@pytest.mark.parametrize(
+    ("group", "variables", "refused"),
+    [
+        ("pgbackrest", {"pgbackrest_repo_path": "/var/lib/pgbackrest/shop"}, False),
+        ("pgbackrest", {"pgbackrest_repo_path": "/srv/backup"}, True),
+        ("pgbackrest", {"pgbackrest_repo_path": "/var/lib/pgbackrest/../backup"}, True),
+        ("pgbackrest", {"pgbackrest_repo_path": "/var/lib/pgbackrest2"}, True),
+        ("pgbackrest", {}, False),
+        ("redis", {"redis_data_dir": "/data"}, True),
+        ("redis", {"redis_data_dir": "/var/lib/redis/"}, False),
+    ],
+)
+def test_the_data_of_a_container_are_on_its_volume(group: str, variables: dict[str, str], refused: bool) -> None:
+    assert bool(volume_faults(group, "n", {"node_kind": "docker", **variables})) == refused
+    # A machine has its own disks.
+    assert volume_faults(group, "n", {"node_kind": "ssh", **variables}) == []
 
 
 def test_each_fault_of_an_inventory_is_named() -> None:

@@ -21,6 +21,8 @@ from ansible_collections.relevo.postgres.plugins.module_utils._nodes.container i
 from ansible_collections.relevo.postgres.plugins.module_utils._server import server as servers
 from ansible_collections.relevo.postgres.plugins.module_utils._server.installation import (
     configured_version,
+    local_port,
+    port_refusal,
     refusal,
     versions_with_data,
 )
@@ -146,6 +148,33 @@ def test_data_of_another_version_are_refused(wanted: str, present: list[str], re
     if refused:
         assert f"of PostgreSQL {present[-1]}, but postgresql_version is {wanted}" in sentence
         assert sentence.endswith(f"set postgresql_version to {present[-1]}.")
+
+
+# --- the port --------------------------------------------------------------------------------------------------------
+
+
+def test_the_port_of_this_node(tmp_path: Path) -> None:
+    conf = tmp_path / "postgresql.conf"
+    assert local_port(conf) == 5432
+    conf.write_text(f"data_directory = '{tmp_path}'\nport = '6432'\n")
+    assert local_port(conf) == 6432
+    # The server has not been restarted since the configuration was written.
+    (tmp_path / "postmaster.pid").write_text(f"71\n{tmp_path}\n1764132401\n5433\n/var/run/postgresql\n*\n")
+    assert local_port(conf) == 5433
+    # It is being written.
+    (tmp_path / "postmaster.pid").write_text("71\n")
+    assert local_port(conf) == 6432
+
+
+@pytest.mark.parametrize(
+    ("wanted", "listening", "refused"),
+    [(5432, None, False), (5432, 5432, False), (None, 5433, False), (6432, 5432, True)],
+)
+def test_another_port_is_refused_while_the_server_runs(wanted: int, listening: int, refused: bool) -> None:
+    sentence = port_refusal(wanted, listening)
+    assert bool(sentence) == refused
+    if refused:
+        assert sentence.startswith("The server listens on port 5432, but postgresql_port is 6432. ")
 
 
 # --- a container that may be down ------------------------------------------------------------------------------------

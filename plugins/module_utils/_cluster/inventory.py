@@ -9,14 +9,16 @@ serves the cluster that it names too; one that names none serves all that have n
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
 from .._errors import RelevoError
-from .._names import MAX_SLOT_NAME, slot_name, version_fault
+from .._names import MAX_SLOT_NAME, PORT, VOLUMES, slot_name, version_fault
 from .._server.peer import Peer
 
 DEFAULT = "main"
@@ -65,7 +67,7 @@ def address_of(name: str, host: Mapping[str, Any]) -> str:
 
 
 def peer_of(name: str, host: Mapping[str, Any]) -> Peer:
-    return Peer(name, address_of(name, host), int(host.get("node_port") or 5432))
+    return Peer(name, address_of(name, host), int(host.get("postgresql_port") or PORT))
 
 
 def is_preferred(host: Mapping[str, Any]) -> bool:
@@ -120,6 +122,25 @@ def slot_faults(names: Iterable[str]) -> list[str]:
     return faults
 
 
+#: Variables that name a directory of a container's data, by the group that has it.
+DIRECTORIES = {"pgbackrest": "pgbackrest_repo_path", "redis": "redis_data_dir"}
+
+
+def volume_faults(group: str, name: str, host: Mapping[str, Any]) -> list[str]:
+    """Why the data of a container would go with it, since they are not on its volume."""
+    variable = DIRECTORIES.get(group, "")
+    given = host.get(variable)
+    if not given or host.get("node_kind") != "docker":
+        return []
+    volume, path = VOLUMES[group], PurePosixPath(posixpath.normpath(str(given)))
+    if path.is_relative_to(volume):
+        return []
+    return [
+        f"{name} is a container whose volume is {volume}, and {variable} is {given}: its data would go with the "
+        f"container. Set {variable} to a directory below {volume}."
+    ]
+
+
 def faults_of(groups: Groups, hostvars: HostVars, required: Sequence[str], default_version: str) -> list[str]:
     """What is wrong with an inventory, a sentence or two for each fault; empty when nothing is.
 
@@ -133,7 +154,9 @@ def faults_of(groups: Groups, hostvars: HostVars, required: Sequence[str], defau
         for group in required
         if not groups.get(group)
     ]
-    outdated = [name for name in [*servers, *groups.get("redis", [])] if "cluster_name" in hostvars[name]]
+    # Ansible puts a host's variables together anew each time that it is asked for them.
+    hosts = {name: hostvars[name] for name in dict.fromkeys([*servers, *groups.get("redis", [])])}
+    outdated = [name for name, host in hosts.items() if "cluster_name" in host]
     if outdated:
         # Ignored, it would put the hosts into the cluster main, with a new stanza that knows none of their backups.
         faults.append(
@@ -141,7 +164,7 @@ def faults_of(groups: Groups, hostvars: HostVars, required: Sequence[str], defau
             "the inventory. On the command line it is -e cluster=NAME."
         )
         return faults
-    for cluster in clusters_of(groups, hostvars).values():
+    for cluster in clusters_of(groups, hosts).values():
         if len(cluster.preferred) != 1:
             faults.append(
                 f'The cluster "{cluster.name}" has {len(cluster.preferred)} preferred primaries. '
@@ -154,14 +177,15 @@ def faults_of(groups: Groups, hostvars: HostVars, required: Sequence[str], defau
             )
         names = [node.name for node in cluster.nodes]
         faults += slot_faults(names)
-        faults += version_faults(
-            cluster.name, {name: str(hostvars[name].get(VERSION, default_version)) for name in names}
-        )
+        faults += version_faults(cluster.name, {name: str(hosts[name].get(VERSION, default_version)) for name in names})
     faults += [
         f"{name} has no node_service_manager. Set it to runit (our container image) or systemd."
         for name in servers
-        if hostvars[name].get("node_service_manager") not in SERVICE_MANAGERS
+        if hosts[name].get("node_service_manager") not in SERVICE_MANAGERS
     ]
+    for group in DIRECTORIES:
+        for name in groups.get(group, []):
+            faults += volume_faults(group, name, hosts[name])
     return faults
 
 

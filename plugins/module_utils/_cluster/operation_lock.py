@@ -31,6 +31,8 @@ NEEDS: dict[str, dict[str, Need]] = {
     "restore_beside": {"backups": "alone"},
     "drill": {"backups": "alone"},
     "cleanup": {"role": "shared", "configuration": "shared", "backups": "alone"},
+    # Removes it all.
+    "down": {"role": "alone", "configuration": "alone", "backups": "alone"},
 }
 #: What an operation needs that another version of the collection knows and this one does not.
 EVERYTHING: dict[str, Need] = {"role": "alone", "configuration": "alone", "backups": "alone"}

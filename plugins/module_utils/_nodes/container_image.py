@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import queue
 import shutil
 import subprocess
-import time
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -61,13 +62,20 @@ def find(client: Any, wanted: BaseImage) -> str | None:
 
 def pull(client: Any, name: str, timeout: float) -> str:
     """Pull an image; returns why it did not work, or nothing."""
-    deadline = time.monotonic() + timeout
+    # The engine waits for ever for a registry that takes the connection and says nothing, and so does its client.
+    answer: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=lambda: answer.put(_pull(client, name)), daemon=True).start()
+    try:
+        return answer.get(timeout=timeout)
+    except queue.Empty:
+        return f"not finished after {timeout:g} s"
+
+
+def _pull(client: Any, name: str) -> str:
     try:
         for event in client.api.pull(name, stream=True, decode=True):
             if "error" in event:
                 return str(event["error"])
-            if time.monotonic() > deadline:
-                return f"not finished after {timeout:g} s"
         client.api.inspect_image(name)
     except docker.errors.APIError as error:
         return str(error.explanation or error)

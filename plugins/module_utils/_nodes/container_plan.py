@@ -21,13 +21,8 @@ LABEL_CONFIG = "relevo.config"
 
 Action = Literal["none", "start", "create", "recreate"]
 
-#: Where the data volume is mounted, and the port that can be published, by kind of node.
-DATA_PATHS = {
-    "postgres": str(_names.DATA_ROOT),
-    "pgbackrest": "/var/lib/pgbackrest",
-    "redis": "/var/lib/redis",
-}
-PORTS = {"postgres": 5432, "pgbackrest": 8432, "redis": 6379}
+#: The port that can be published, by kind of node.
+PORTS = {"postgres": _names.PORT, "pgbackrest": 8432, "redis": 6379}
 CONFIG_PATH = str(_names.CONFIG_DIR)
 
 
@@ -41,11 +36,21 @@ class Wanted:
     published_port: int | None = None
     #: The major version of PostgreSQL, of a node of the kind ``postgres``.
     version: str = ""
+    #: What it listens on; that of its kind when not given.
+    port: int | None = None
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Wanted:
         version = given.get("version") if given["kind"] == "postgres" else ""
-        return cls(given["name"], given["kind"], given["cluster"], given.get("published_port"), version or "")
+        port = (given.get("ports") or {}).get(given["kind"])
+        return cls(
+            given["name"],
+            given["kind"],
+            given["cluster"],
+            given.get("published_port"),
+            version or "",
+            int(port) if port else None,
+        )
 
     def build_arguments(self) -> dict[str, str]:
         """What its image is built with, beside the base image."""
@@ -57,7 +62,7 @@ class Wanted:
 
     def volumes(self) -> dict[str, str]:
         """Its volumes and where they are mounted."""
-        return {f"{self.name}_data": DATA_PATHS[self.kind], f"{self.name}_etc": CONFIG_PATH}
+        return {f"{self.name}_data": str(_names.VOLUMES[self.kind]), f"{self.name}_etc": CONFIG_PATH}
 
     def mounts(self) -> list[str]:
         """Its volumes as Docker takes them."""
@@ -65,7 +70,7 @@ class Wanted:
 
     def published_ports(self, address: str) -> list[str]:
         """Its published port as Docker takes it; none when it has none."""
-        return [f"{address}:{self.published_port}:{PORTS[self.kind]}"] if self.published_port else []
+        return [f"{address}:{self.published_port}:{self.port or PORTS[self.kind]}"] if self.published_port else []
 
 
 @dataclass(frozen=True)
@@ -177,6 +182,9 @@ def image_tag(kind: str, context: Path, base: str, arguments: Mapping[str, str] 
 def fingerprint(node: Wanted, image: str, settings: Settings) -> str:
     """A digest of everything that the node's container is made with."""
     parts = [image, node.cluster, node.published_port, node.volumes(), settings.network, settings.address]
+    # The usual port adds nothing: containers that were made before it could be another one are not to be replaced.
+    if node.published_port and node.port not in (None, PORTS[node.kind]):
+        parts.append(node.port)
     text = json.dumps([*parts, settings.options], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

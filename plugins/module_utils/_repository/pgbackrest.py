@@ -18,8 +18,9 @@ from typing import Any
 from .. import _process
 from .._errors import RelevoError
 from .._server.lsn import SEGMENT_SIZE
+from .._wait import wait_until
 from .command import CONFIG, RepositoryFiles, command_line
-from .errors import ARCHIVE_TIMEOUT, NOTHING_CHANGED, explain
+from .errors import ARCHIVE_TIMEOUT, LOCK_HELD, NOTHING_CHANGED, explain
 
 # Codes of the status of a stanza in the output of info (documentation, command info).
 STATUS_OK, STATUS_NO_STANZA, STATUS_NO_BACKUP = 0, 1, 2
@@ -159,6 +160,23 @@ class PgBackRest(RepositoryFiles):
     ) -> Finished:
         """Run a command that must succeed."""
         finished = self.try_run(command, *options, words=words, timeout=timeout, level=level, grace=grace)
+        if finished.returncode:
+            raise self.failure(command, finished)
+        return finished
+
+    def run_when_free(self, command: str, *options: str, timeout: float) -> Finished:
+        """``run``, after a wait for whoever holds the stanza's lock.
+
+        Asynchronous archive-push takes it for each of its attempts, and makes one after the other until there is a
+        stanza.
+        """
+
+        def attempt() -> Finished | None:
+            finished = self.try_run(command, *options)
+            return None if finished.returncode == LOCK_HELD else finished
+
+        what = f"the lock of stanza {self.stanza}, which another pgBackRest command holds"
+        finished = wait_until(attempt, what, timeout, interval=0.2)
         if finished.returncode:
             raise self.failure(command, finished)
         return finished

@@ -12,6 +12,7 @@ from .. import _names
 from .._errors import RelevoError
 
 _DATA_DIRECTORY = re.compile(r"^data_directory = '(.*)'$", re.MULTILINE)
+_PORT = re.compile(r"^port = '([0-9]+)'$", re.MULTILINE)
 
 
 def configured_version(config_file: Path = _names.CONFIG_FILE) -> str:
@@ -32,6 +33,35 @@ def configured_version(config_file: Path = _names.CONFIG_FILE) -> str:
             "Take data_directory out of postgresql_parameters, then run site.yml."
         )
     return version
+
+
+def local_port(config_file: Path = _names.CONFIG_FILE) -> int:
+    """The port in the name of this node's socket: of the server that runs, or else of its configuration.
+
+    A port that was changed in the configuration is another one until the server has been restarted.
+    """
+    if not config_file.exists():
+        return _names.PORT
+    text = config_file.read_text()
+    pid_file = Path(_DATA_DIRECTORY.findall(text)[-1]) / "postmaster.pid"
+    # Its lines: pid, data directory, time of the start, port (LOCK_FILE_LINE_PORT in pidfile.h).
+    lines = pid_file.read_text().splitlines() if pid_file.exists() else []
+    configured = _PORT.findall(text)
+    found = lines[3] if len(lines) > 3 else configured[-1] if configured else str(_names.PORT)
+    return int(found)
+
+
+def port_refusal(wanted: int | None, listening: int | None) -> str:
+    """Why a node cannot be set up for a port while its server runs, as a sentence; empty where it can.
+
+    ``listening`` is the port of the server that runs, None where none does: its peers would ask at the wrong one.
+    """
+    if wanted is None or listening in (None, wanted):
+        return ""
+    return (
+        f"The server listens on port {listening}, but postgresql_port is {wanted}. Set it back; or, to move, stop the "
+        "cluster's servers, the standbys first, and run site.yml, which starts them there."
+    )
 
 
 def versions_with_data(root: Path = _names.DATA_ROOT) -> list[str]:

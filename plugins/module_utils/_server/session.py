@@ -21,6 +21,7 @@ from typing import Any
 from .. import _names
 from .._errors import RelevoError
 from .credentials import Credentials
+from .installation import local_port
 from .peer import Life, Peer
 
 PSYCOPG_IMPORT_ERROR: str | None = None
@@ -83,6 +84,7 @@ class Session:
         """
         conninfo = make_conninfo(
             host=str(_names.SOCKET_DIR),
+            port=local_port(),
             user="postgres",
             dbname=dbname,
             application_name=application_name,

@@ -1,0 +1,142 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every public variable is set to something else than its default by a test on a real cluster, which looks for it.
+
+What a test names here is what it says of itself: the table EFFECTS and the marks ``variables`` under tests/variables,
+and the texts below.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+TESTS = ROOT / "tests"
+EFFECTS = TESTS / "variables" / "test_effects.py"
+
+#: Set by another test on real containers: where, and the text that sets it.
+ELSEWHERE = {
+    "catalog_search": ("integration/test_e_catalog.py", "catalog_search"),
+    "docker_nodes_remove_data": ("integration/conftest.py", "down_data=true"),
+    "failover_fence_living": ("integration/test_f_living_primary.py", "fence_living=true"),
+    "failover_force": ("integration/test_3_emergency.py", "force=true"),
+    "inventory_check_cluster": ("integration/test_c_two_clusters.py", "cluster="),
+    "operation_lock_wait": ("integration/test_d_operation_lock.py", "wait_for_lock="),
+    "pgbackrest_new_cluster": ("integration/test_h_founding.py", "new_cluster="),
+    "postgresql_new_cluster": ("integration/test_h_founding.py", "new_cluster="),
+    "postgresql_restart": ("integration/test_j_configuration.py", "restart=true"),
+    "postgresql_seed_files": ("integration/test_c_two_clusters.py", "postgresql_seed_files"),
+    "postgresql_secrets_dir": ("support/nondefault.py", "relevo_secrets_dir"),
+    "postgresql_secrets_given": ("integration/test_a_given_secrets.py", "secrets_given"),
+    "postgresql_version": ("integration/test_2_bad_input.py", "postgresql_version"),
+    "secrets_given": ("integration/test_a_given_secrets.py", "secrets_given"),
+    "secrets_renew_days": ("integration/test_i_certificates.py", "secrets_renew_days"),
+    "secrets_replace_public": ("integration/test_a_given_secrets.py", "secrets_replace_public=true"),
+}
+
+#: Set by a role or a playbook of ours only, from what people set: nobody else has a reason to.
+PASSED_ON = {
+    "backup_cycle_backups": "the repository's answer",
+    "backup_cycle_clusters": "the clusters of the inventory",
+    "backup_cycle_stanza": "node_cluster",
+    "cluster_topology_cluster": "node_cluster",
+    "cluster_topology_require": "the playbook",
+    "cluster_topology_unreachable": "who does not answer",
+    "failback_cluster": "cluster",
+    "failover_cluster": "cluster",
+    "handover_candidate": "failover_candidate",
+    "handover_cluster": "cluster",
+    "handover_fence_command": "failover_fence_command",
+    "handover_fence_living": "failover_fence_living",
+    "handover_force": "failover_force",
+    "handover_show_plan": "failover_show_plan, failback_show_plan",
+    "inventory_check_choice": "the playbook",
+    "inventory_check_groups": "the playbook",
+    "operation_lock_operation": "the playbook",
+    "operation_lock_repositories": "the clusters of the inventory",
+    "operation_lock_required": "the playbook",
+    "operation_lock_unreachable": "the playbook",
+    "pgbackrest_repository": "node_cluster",
+    "pgbackrest_stanzas": "node_cluster",
+    "rejoin_cluster": "cluster",
+    "seed_files": "postgresql_seed_files",
+    "seed_port": "postgresql_port",
+    "status_clusters": "cluster",
+    "status_recreate": "docker_nodes_recreate",
+    "status_restart": "restart",
+}
+
+#: Looked for by no test yet. This only gets shorter.
+NOT_YET = {
+    "backup_cycle_rest_hours",
+    "cluster_topology_observer",
+    "cluster_topology_timeout",
+    "docker_nodes_adopt",
+    "docker_nodes_build_timeout",
+    "failover_fence_command",
+    "handover_timeout",
+    "packages_cache_valid_time",
+    "packages_extra",
+    "packages_install",
+    "pgbackrest_check_timeout",
+    "pgbackrest_ready_timeout",
+    "pgbackrest_service_manager",
+    "redis_ready_timeout",
+    "redis_service_manager",
+}
+
+
+def public() -> set[str]:
+    """The variables of all roles, as their specs name them."""
+    found: set[str] = set()
+    for spec in (ROOT / "roles").glob("*/meta/argument_specs.yml"):
+        for entry in yaml.safe_load(spec.read_text(encoding="utf-8"))["argument_specs"].values():
+            found |= set(entry.get("options") or {})
+    return found
+
+
+def strings(node: ast.AST) -> Iterator[str]:
+    for part in ast.walk(node):
+        if isinstance(part, ast.Constant) and isinstance(part.value, str):
+            yield part.value
+
+
+def in_table() -> set[str]:
+    """The first column of EFFECTS."""
+    for statement in ast.parse(EFFECTS.read_text(encoding="utf-8")).body:
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.value, ast.List):
+            return {next(strings(row)) for row in statement.value.elts}
+    raise AssertionError("test_effects.py has no table")
+
+
+def marked() -> set[str]:
+    """What the marks of the tests name."""
+    found: set[str] = set()
+    for path in (TESTS / "variables").glob("test_*.py"):
+        for part in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute) and part.func.attr == "variables":
+                found |= set(strings(part))
+    return found
+
+
+def test_what_is_said_to_be_tested_is_a_variable() -> None:
+    said = in_table() | marked() | set(ELSEWHERE) | set(PASSED_ON) | NOT_YET
+    assert said - public() == set()
+
+
+@pytest.mark.parametrize("variable", sorted(ELSEWHERE))
+def test_the_other_test_sets_it(variable: str) -> None:
+    where, text = ELSEWHERE[variable]
+    assert text in (TESTS / where).read_text(encoding="utf-8")
+
+
+def test_every_variable_is_looked_for() -> None:
+    unseen = public() - in_table() - marked() - set(ELSEWHERE) - set(PASSED_ON)
+    assert unseen - NOT_YET == set(), "set it to something else than its default in tests/variables, and look for it"
+    assert NOT_YET - unseen == set(), "no longer missing: take it out of NOT_YET"
