@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,10 @@ from nondefault import ran
 
 @pytest.fixture(scope="session", autouse=True)
 def provisioned() -> Iterator[None]:
+    """RELEVO_VARIABLES_KEEP=yes uses the cluster that is there, and leaves it there."""
+    if os.environ.get("RELEVO_VARIABLES_KEEP") == "yes":
+        yield
+        return
     ran("playbooks/down.yml", "-e", "down_data=true")
     ran("site.yml")
     ran("backup.yml", "-e", "day=1")
