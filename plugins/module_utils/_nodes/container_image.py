@@ -106,7 +106,8 @@ def bootstrap(client: Any, wanted: BaseImage, pull_error: str) -> None:
         raise RelevoError(f"{reason}, and mmdebstrap has not ended within {timeout:g} s. Look at the network.")
     if done.returncode != 0:
         raise RelevoError(
-            f"{reason}, and mmdebstrap of {wanted.suite} failed with status {done.returncode}. Its last lines are below.",
+            f"{reason}, and mmdebstrap of {wanted.suite} failed with status {done.returncode}. Its last lines are "
+            "below.",
             stderr=done.stderr[-2000:],
         )
     repository, tag = docker.utils.parse_repository_tag(wanted.fallback)
