@@ -50,7 +50,9 @@ class Authority:
                 "that is not "
                 "the cluster's."
             )
-        found = cls(certificate.strip() + "\n", key.strip() + "\n", True) if certificate else cls(held[0], held[1], False)
+        found = (
+            cls(certificate.strip() + "\n", key.strip() + "\n", True) if certificate else cls(held[0], held[1], False)
+        )
         if found.certificate and found.key:
             where = "secrets_authority_certificate" if found.given else str(files[0])
             _certificates.check_authority(found.certificate, found.key, where)
