@@ -403,6 +403,13 @@ def test_waiting_for_a_running_backup() -> None:
             "The versions of pgBackRest differ",
         ),
         (
+            29,
+            "ERROR: [029]: new backup label '20261124-120000F' is not later than latest backup label '20261124-18F'\n"
+            "       HINT: has the timezone changed?\n"
+            "       HINT: is there clock skew?",
+            "time zone or its clock was set back.*Nothing was backed up",
+        ),
+        (
             25,
             "ERROR: [025]: something new\nmore",
             r"pgbackrest backup of stanza main failed with \[025\]: something new.",

@@ -95,6 +95,15 @@ RULES = (
         "WAL of stanza {stanza} does not arrive in the repository in time. Look at archive_command's error in the "
         "primary's log and at the repository's disk, then run this again.",
     ),
+    # Labels are local times of the repository host, and must ascend.
+    Rule(
+        r"new backup label '[^']*' is not later than latest backup label",
+        "The newest backup of stanza {stanza} is named after a later time than the clock of the repository host "
+        "shows: its "
+        "time zone or its clock was set back, and pgBackRest wants names that ascend. Nothing was backed up. Set "
+        "the time "
+        "zone back (timedatectl set-timezone), or run this again when the clock has passed that time.",
+    ),
     Rule(
         r"do not match the database|do not match stanza version|stanza-upgrade",
         "The repository's stanza {stanza} belongs to another database cluster than the one that answers. Check the "
