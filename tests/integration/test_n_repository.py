@@ -20,6 +20,7 @@ from cluster import (
     shell,
     wait_until,
 )
+from holding import exists
 
 pytestmark = [pytest.mark.usefixtures("backed_up"), pytest.mark.long]
 
@@ -132,9 +133,9 @@ def test_wal_that_was_dropped_is_told() -> None:
     shell(REPOSITORY, "sv", "-w", "30", "down", "/etc/service/pgbackrest")
     try:
         segment = switch(5)
-        status = f"{PGDATA}/pg_wal/archive_status/{segment}.done"
-        wait_until(lambda: shell(PRIMARY, "sh", "-c", f"ls {status} 2>/dev/null || true") != "", "WAL to be dropped",
-        120) assert not archived(segment)
+        done = f"{PGDATA}/pg_wal/archive_status/{segment}.done"
+        wait_until(lambda: exists(PRIMARY, done), "WAL to be dropped", 120)
+        assert not archived(segment)
     finally:
         shell(REPOSITORY, "sv", "-w", "30", "up", "/etc/service/pgbackrest")
     wait_until(lambda: "run" in shell(REPOSITORY, "sv", "status", "/etc/service/pgbackrest"), "the service", 30)
