@@ -24,8 +24,9 @@ NOTHING_CHANGED = "no files have changed since the last backup"
 _RAISED = re.compile(r"raised from [\w-]+ (?:tls|ssh) protocol on '(?P<host>[^']+)': ")
 _CONNECT = re.compile(
     r"unable to get address for '(?P<unknown>[^']+)'"
-    r"|unable to connect to '(?P<refused>[^':]+):\d+"
-    r"|waiting for read from '(?P<unreachable>[^':]+)(?::\d+)?'"
+    # An IPv6 address has colons of its own; behind a name pgBackRest adds its address: 'repo:8432 (172.19.0.4)'.
+    r"|unable to connect to '(?P<refused>[^' ]+):\d+(?: \([^)]*\))?'"
+    r"|waiting for read from '(?P<unreachable>[^':]+|[^' ]+?)(?::\d+)?(?: \([^)]*\))?'"
 )
 _PATH = re.compile(r"'(/[^']+)'")
 
