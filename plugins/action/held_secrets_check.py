@@ -23,7 +23,7 @@ from ansible_collections.relevo.postgres.plugins.plugin_utils import _certificat
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
 #: Asks a node that is not in the play whether it is part of a cluster. Only what anybody may look at.
-BELONGS = f"if test -e {_names.CA_FILE} || ls -d {_names.DATA_ROOT}/*/main; then echo yes; else echo no; fi"
+BELONGS = f"if test -e {_names.PASSFILE} || ls -d {_names.DATA_ROOT}/*/main; then echo yes; else echo no; fi"
 
 
 @dataclass(frozen=True)
