@@ -119,7 +119,12 @@ class ActionModule(ControllerAction):
         asked: Mapping[str, Mapping[str, Any]] = options["held"]
         trusted = {name: _certificates.certificates(held["authority"]) for name, held in asked.items()}
         nodes: dict[str, Held | None] = {
-            name: Held(bool(held["belongs"]), _certificates.public_keys(trusted[name]), tuple(held["differing"]))
+            name: Held(
+                bool(held["belongs"]),
+                _certificates.public_keys(trusted[name]),
+                _certificates.public_keys(_certificates.signers(held["certificate"], trusted[name])),
+                tuple(held["differing"]),
+            )
             for name, held in asked.items()
         }
         if missing:
@@ -136,7 +141,7 @@ class ActionModule(ControllerAction):
             "replaces_passwords": verdict.replaces_passwords,
             # So that nobody is locked out between the first node that gets the new one and the last.
             "also_trusted": _certificates.to_pem(one for key, one in old.items() if key not in authority.keys)
-            if verdict.replaces_authority
+            if verdict.trusts_both
             else "",
             "chain": authority.chain,
             "warnings": authority.warnings(options["renew_days"]),

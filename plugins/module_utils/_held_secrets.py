@@ -22,21 +22,25 @@ class Held:
     """What a node has of a cluster.
 
     ``belongs``: it was a node of a cluster before this play. ``keys``: the public keys of the authorities that it
-    trusts.
-    ``differing``: our roles that have another password there than here.
+    trusts. ``signed_by``: those of them that signed its own certificate. ``differing``: our roles that have another
+    password there than here.
     """
 
     belongs: bool = False
     keys: frozenset[str] = frozenset()
+    signed_by: frozenset[str] = frozenset()
     differing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the play has to do beside writing what it has: only where its owner has said so."""
+    """What the play has to do beside writing what it has.
+
+    ``trusts_both``: nodes serve certificates of another authority until all have ours, so that one is trusted as well.
+    """
 
     replaces_passwords: bool = False
-    replaces_authority: bool = False
+    trusts_both: bool = False
 
 
 def decide(
@@ -55,8 +59,9 @@ def decide(
     members = [name for name, held in nodes.items() if held and held.belongs]
     passwords = {name: held.differing for name, held in nodes.items() if held and held.differing}
     strangers = [name for name, held in nodes.items() if held and held.keys and keys and not held.keys & set(keys)]
+    trusts_both = any(held.signed_by and not held.signed_by & set(keys) for held in nodes.values() if held)
     if replace:
-        return Verdict(bool(passwords) or bool(members and missing), bool(strangers) or bool(members and not keys))
+        return Verdict(bool(passwords) or bool(members and missing), trusts_both)
     if members and missing:
         raise RelevoError(
             f"{_and(members)} {_be(members)} part of a cluster that exists, but {', '.join(missing)} cannot be "
@@ -73,7 +78,7 @@ def decide(
         found = [f"{name} trusts another authority than {directory}/tls/ca.crt" for name in strangers]
         found += [f"{name} has another password for {', '.join(roles)}" for name, roles in passwords.items()]
         raise RelevoError(f"These secrets are not those of the cluster: {'; '.join(found)}. {_way_out(directory)}")
-    return Verdict()
+    return Verdict(trusts_both=trusts_both)
 
 
 def _way_out(directory: str) -> str:

@@ -70,6 +70,12 @@ def issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> boo
     return True
 
 
+def signers(pem: str, known: Iterable[x509.Certificate]) -> list[x509.Certificate]:
+    """Those of ``known`` that signed the first certificate of a text."""
+    found = certificates(pem)
+    return [one for one in known if issued_by(found[0], one)] if found else []
+
+
 def names_of(certificate: x509.Certificate) -> set[str]:
     """Its alternative names in the form of ``subject_alt_name``: ``DNS:localhost``, ``IP:127.0.0.1``."""
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from clients import Writer, more, wait_until_streaming
+from clients import Writer, more
 from cluster import (
     FAILBACK,
     FAILOVER,
@@ -23,14 +23,18 @@ from cluster import (
     missing,
     nothing_needs_attention,
     play,
+    psql,
     rows_of,
     shell,
+    wait_until,
 )
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
+#: Over the primary's socket: the other clients trust the authority that is replaced.
+STREAMING = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
 NODES = (PRIMARY, STANDBY, REPOSITORY)
 PASSWORDS = ("relevo_replication", "relevo_rewind", "relevo_monitor", "relevo_handover", "redis", "user_imdb")
 
@@ -186,7 +190,7 @@ def test_lost_secrets_are_replaced_on_purpose_with_an_authority_of_ones_own(else
         more(writer)
         play("site.yml", *given, "-e", "secrets_replace=true", inventory=elsewhere)
         more(writer)
-        wait_until_streaming(PRIMARY)
+        wait_until(lambda: psql(PRIMARY, STREAMING) == "1", f"the standby of {PRIMARY} to stream", 90)
         play("site.yml", *given, inventory=elsewhere)
         assert play("site.yml", *given, inventory=elsewhere).changed == 0
         more(writer)

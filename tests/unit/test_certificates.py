@@ -142,6 +142,12 @@ def test_without_an_authority_one_is_made(tmp_path: Path) -> None:
     assert Authority.of(tmp_path, "", "").keys == {_certificates.public_key(OURS.found)}
 
 
+def test_who_signed_a_certificate() -> None:
+    node = make("db1", BELOW, ca=False)
+    assert _certificates.signers(node.certificate, [ROOT.found, BELOW.found, OURS.found]) == [BELOW.found]
+    assert _certificates.signers("", [ROOT.found]) == []
+
+
 @pytest.mark.parametrize(
     ("wanted", "fits"),
     [

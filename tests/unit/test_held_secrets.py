@@ -14,8 +14,10 @@ from ansible_collections.relevo.postgres.plugins.module_utils._secrets import ot
 from ansible_collections.relevo.postgres.plugins.module_utils._server.scram import make_verifier, matches
 
 OURS, OTHER = frozenset({"ours"}), frozenset({"other"})
-NEW, MEMBER, STRANGER = Held(), Held(True, OURS), Held(True, OTHER)
-DIFFERENT = Held(True, OURS, ("relevo_monitor",))
+NEW, MEMBER, STRANGER = Held(), Held(True, OURS, OURS), Held(True, OTHER, OTHER)
+DIFFERENT = Held(True, OURS, OURS, ("relevo_monitor",))
+#: A replacement has come as far as this node, or as the first of its two runs.
+ON_THE_WAY, BACK_AGAIN = Held(True, OURS | OTHER, OURS), Held(True, OURS | OTHER, OTHER)
 ALL = ["relevo_monitor", "redis", "tls/ca.key"]
 
 
@@ -33,7 +35,7 @@ def verdict(nodes: dict[str, Held | None], missing: list[str] = [], replace: boo
         # A node that joins a cluster.
         ({"a": MEMBER, "b": NEW}, []),
         # The new authority beside the old one, or below it: they have one in common.
-        ({"a": Held(True, OURS | OTHER), "b": MEMBER}, []),
+        ({"a": ON_THE_WAY, "b": MEMBER}, []),
         # Data of a cluster whose configuration was lost: nothing there says that the secrets are others.
         ({"a": Held(True), "b": MEMBER}, []),
         # Who does not answer is not asked where nothing has to be made.
@@ -79,10 +81,18 @@ def test_other_secrets_are_refused(nodes: dict[str, Held | None], missing: list[
         # The same run again, when all of it is done, and a new cluster.
         ({"a": MEMBER}, [], Verdict()),
         ({"a": NEW}, ALL, Verdict()),
+        # Whoever goes back after the first of the two runs, or was cut off in it.
+        ({"a": BACK_AGAIN}, [], Verdict(False, True)),
+        ({"a": ON_THE_WAY, "b": STRANGER}, [], Verdict(False, True)),
+        ({"a": ON_THE_WAY}, [], Verdict()),
     ],
 )
 def test_the_owner_may_give_them_up(nodes: dict[str, Held | None], missing: list[str], expected: Verdict) -> None:
     assert verdict(nodes, missing, replace=True) == expected
+
+
+def test_certificates_of_another_authority_are_trusted_until_all_are_replaced() -> None:
+    assert verdict({"a": BACK_AGAIN, "b": MEMBER}) == Verdict(trusts_both=True)
 
 
 def test_passwords_of_a_passfile_are_compared_unescaped() -> None:
