@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.relevo.postgres.plugins.module_utils._secrets import SecretStore
+from ansible_collections.relevo.postgres.plugins.module_utils._server.scram import make_verifier
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
 
@@ -24,6 +25,7 @@ class ActionModule(ControllerAction):
             "directory": {"type": "path", "required": True},
             "names": {"type": "list", "elements": "str", "required": True},
             "given": {"type": "dict", "default": {}, "no_log": True},
+            "verifiers": {"type": "list", "elements": "str", "default": []},
             "generate": {"type": "bool", "default": False},
         }
     }
@@ -36,9 +38,11 @@ class ActionModule(ControllerAction):
         if not self._task.check_mode:
             for name in generated:
                 store.generate(name)
+        known = {name: store.read(name) for name in names}
         return {
             "changed": bool(generated),
-            "secrets": {name: store.read(name) for name in names},
+            "secrets": known,
+            "verifiers": {name: make_verifier(value) for name in options["verifiers"] if (value := known.get(name))},
             "missing": [name for name in missing if name not in generated],
             "generated": generated,
         }

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
@@ -47,6 +47,11 @@ options:
   usage:
     description: The result of M(relevo.postgres.repository_usage), for V(info) and V(size).
     type: dict
+  holes:
+    description: What M(relevo.postgres.pgbackrest_info) returned as C(holes).
+    type: list
+    elements: dict
+    default: []
   limit:
     description: How many of the newest backups to show; 0 means all.
     type: int
@@ -80,13 +85,15 @@ def catalog_text(
     usage: Mapping[str, Any] | None = None,
     limit: int = 0,
     language: str = "es",
+    holes: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """Return the text of ``view``."""
     # Here, since Ansible loads all filters in each worker that uses one: at the top it costs every task 0.15 s.
     from ansible_collections.relevo.postgres.plugins.module_utils._catalog.views import catalog_of, render
 
     try:
-        return render(view, catalog_of(catalog, information or {}, stanza, repo_path, int(limit), language), usage)
+        joined = catalog_of(catalog, information or {}, stanza, repo_path, int(limit), language, holes)
+        return render(view, joined, usage)
     except RelevoError as error:
         raise AnsibleFilterError(error.message) from error
 

@@ -70,6 +70,11 @@ def slot_name(node: str) -> str:
     return re.sub(r"[^a-z0-9_]", "_", node.lower())
 
 
+def with_port(address: str, port: int | str) -> str:
+    """Both in one word: an IPv6 address has colons of its own, and stands in brackets."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
 #: Options of every session of ours: what a server, a database or a role limits is meant for applications, and our own
 #: waits have deadlines.
 UNLIMITED = " ".join(

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import string
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,22 @@ def _usable(name: str, value: object) -> str:
 def public_roles(pgpass: str) -> list[str]:
     """The roles to which a passfile, ``host:port:database:role:password`` per line, gives the public word."""
     return [line.split(":")[3] for line in pgpass.splitlines() if line.endswith(f":{PUBLIC_WORD}")]
+
+
+def passwords_of(pgpass: str) -> dict[str, str]:
+    """The passwords by role of a passfile that we wrote: ``*:*:*:role:password``, with ``\\:`` and ``\\\\`` escaped."""
+    found = {}
+    for line in pgpass.splitlines():
+        fields = line.split(":", 4)
+        if len(fields) == len(("host", "port", "database", "role", "password")):
+            found[fields[3]] = re.sub(r"\\(.)", r"\1", fields[4])
+    return found
+
+
+def other_passwords(pgpass: str, verifiers: Mapping[str, str], matches: Callable[[str, str], bool]) -> list[str]:
+    """The roles for which a passfile has another password than the one of the verifier."""
+    held = passwords_of(pgpass)
+    return [role for role, verifier in verifiers.items() if role in held and not matches(held[role], verifier)]
 
 
 class SecretStore:

@@ -13,6 +13,7 @@ are there or neither. Two things would break that, and are ruled out here:
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import gzip
 import hashlib
@@ -56,6 +57,11 @@ FORMATS = {
     b"\xfd7zXZ": "compressed with xz: use gzip",
     b"\x28\xb5\x2f\xfd": "compressed with zstd: use gzip",
 }
+
+#: What a file begins with that ansible-vault has encrypted.
+VAULT = b"$ANSIBLE_VAULT;"
+#: Every other byte of ASCII in UTF-16, where it says by no mark what it is.
+NULS = bytes(4)
 
 # The lock is per database: two loads into one database run one after the other, so that
 # the second sees the record (and the schema) of the first.
@@ -251,10 +257,34 @@ def _opened(name: str, path: str) -> Iterator[tuple[_Hashing, io.BufferedReader[
         start = reader.peek(8)
         if not start:
             raise RelevoError(f"The seed file {name} ({path}) is empty. Remove it from the list or make it again.")
+        fault = _text_fault(_unpacked(start, reader))
+        if fault:
+            raise RelevoError(f"The seed file {name} ({path}) {fault}.")
         for magic, advice in FORMATS.items():
             if start.startswith(magic):
                 raise RelevoError(f"The seed file {name} ({path}) must be plain or gzipped SQL, but it is {advice}.")
         yield hashing, reader
+
+
+def _unpacked(start: bytes, reader: io.BufferedReader[_Hashing]) -> bytes:
+    """The first bytes of the text, also of one that is gzipped. Whether that is whole is seen when it is read."""
+    if not start.startswith(b"\x1f\x8b"):
+        return start
+    with contextlib.suppress(zlib.error):
+        return zlib.decompressobj(wbits=31).decompress(reader.peek(CHUNK), 64)
+    return b""
+
+
+def _text_fault(start: bytes) -> str:
+    """Why a text that begins so is not SQL that psql reads; empty where it may be."""
+    if start.startswith(VAULT):
+        return "is encrypted by ansible-vault, which only the controller can decrypt. Have the role seed load it"
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or NULS in (start[0:8:2], start[1:8:2]):
+        return (
+            "is in UTF-16, as PowerShell's > writes it, and psql reads UTF-8. Dump again with pg_dump --file, since > "
+            "may have changed letters, too; or convert it with iconv -f UTF-16 -t UTF-8"
+        )
+    return ""
 
 
 def _chunks(name: str, path: str, stream: io.BufferedIOBase) -> Iterator[bytes]:

@@ -41,6 +41,11 @@ options:
       - The word C(VALUE_SPECIFIED_IN_NO_LOG_PARAMETER) is refused, since it is public.
     type: dict
     default: {}
+  verifiers:
+    description: Of which secrets a verifier is returned, with which a node can compare a password that it has.
+    type: list
+    elements: str
+    default: []
   generate:
     description: Whether missing secrets may be made. False for a cluster that exists already.
     type: bool
@@ -59,6 +64,10 @@ EXAMPLES = r"""
 RETURN = r"""
 secrets:
   description: The secrets by name.
+  returned: success
+  type: dict
+verifiers:
+  description: Verifiers by name, in the form in which PostgreSQL stores them (SCRAM-SHA-256).
   returned: success
   type: dict
 missing:

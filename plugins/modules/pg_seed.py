@@ -14,6 +14,7 @@ author:
   - The Relevo authors (@relevo)
 extends_documentation_fragment:
   - relevo.postgres.attributes
+  - relevo.postgres.attributes.action
 attributes:
   check_mode:
     support: full
@@ -64,7 +65,8 @@ options:
       - V(loaded) loads what is not loaded yet.
       - V(facts) only asks the databases what is loaded, and changes nothing.
       - V(digest) only reads the files, asks no database, and so can run on the controller. It fails for a file that
-        is missing, empty, or of a format that cannot be loaded.
+        is missing, empty, or of a format that cannot be loaded. One that C(ansible-vault) has encrypted is decrypted on
+        the controller, and the digest is that of its text.
     type: str
     choices: [loaded, facts, digest]
     default: loaded

@@ -36,6 +36,12 @@ options:
     description: Whether to look which timelines the archive knows, too.
     type: bool
     default: false
+  holes:
+    description:
+      - Whether to look for WAL that is missing in the archive after the beginning of the oldest backup. pgBackRest
+        itself does not look for it, and drops WAL on purpose with C(archive-push-queue-max).
+    type: bool
+    default: false
   timeout:
     description: Seconds for each question.
     type: float
@@ -73,6 +79,13 @@ newest_timeline:
   description: The newest timeline of which the archive has a segment or a history file; 0 when it has none.
   returned: when O(timelines=true)
   type: int
+holes:
+  description: The segments that are missing, each time from the first to the last, in their order.
+  returned: when O(holes=true)
+  type: list
+  elements: dict
+  sample:
+    - {first: 000000010000000000000006, last: 000000010000000000000008, count: 3}
 exists:
   description: Whether the stanza exists.
   returned: success
@@ -93,12 +106,17 @@ raw:
   type: dict
 """
 
+from dataclasses import asdict
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import newest_archived_timeline
+from ansible_collections.relevo.postgres.plugins.module_utils._recovery_window import of_newest_system
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import (
+    archive_holes,
+    newest_archived_timeline,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.backup import wait_for_idle
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import (
     STATUS_NO_STANZA,
@@ -128,6 +146,10 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         "running": running_backup(entry),
         "raw": entry,
     }
+    if params["holes"]:
+        backups = of_newest_system(entry.get("backup") or [], entry.get("db") or [])
+        starts = [str((backup.get("archive") or {}).get("start") or "") for backup in backups]
+        result["holes"] = [asdict(hole) for hole in archive_holes(pgbackrest, starts, params["timeout"])]
     if params["timelines"]:
         # archive tells the newest segment only, and a history is archived before the first of them.
         result["newest_timeline"] = newest_archived_timeline(pgbackrest, params["timeout"])
@@ -142,6 +164,7 @@ def main() -> None:
             "require": {"type": "str", "choices": ["stanza", "nothing"], "default": "stanza"},
             "wait": {"type": "float"},
             "timelines": {"type": "bool", "default": False},
+            "holes": {"type": "bool", "default": False},
             "timeout": {"type": "float", "default": 30},
         },
         supports_check_mode=True,

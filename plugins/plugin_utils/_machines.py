@@ -32,18 +32,27 @@ def asker(name: str, variables: Mapping[str, Any], context: PlayContext) -> Ask:
 
     def ask() -> str | None:
         try:
-            connection = connect(name, variables, context)
-            try:
-                code, _output, said = connection.exec_command("exit 0", sudoable=False)
-            finally:
-                connection.close()
+            code, _output, said = execute(name, variables, context, "exit 0")
         except AnsibleConnectionFailure as error:
             return one_line(error.message)
         except AnsibleError as error:
             return one_line(str(error))
-        return None if code == 0 else one_line(said.decode(errors="replace")) or f"a command ended with {code}"
+        return None if code == 0 else one_line(said) or f"a command ended with {code}"
 
     return ask
+
+
+def execute(
+    name: str, variables: Mapping[str, Any], context: PlayContext, command: str, stdin: str | None = None
+) -> tuple[int, str, str]:
+    """Run a command on a machine; its status, output and errors. Raises ``AnsibleError`` where it cannot be entered."""
+    connection = connect(name, variables, context)
+    try:
+        given = {} if stdin is None else {"in_data": stdin.encode()}
+        code, output, said = connection.exec_command(command, sudoable=False, **given)
+    finally:
+        connection.close()
+    return code, output.decode(errors="replace"), said.decode(errors="replace")
 
 
 def connect(name: str, variables: Mapping[str, Any], context: PlayContext) -> Any:

@@ -14,6 +14,7 @@ import base64
 import json
 import shlex
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 from ansible.plugins.action import ActionBase
@@ -58,6 +59,12 @@ def program(entry: str, question: dict[str, Any]) -> str:
     return PROGRAM.format(payload=payload, mark=MARK)
 
 
+def interpreter(variables: Mapping[str, Any]) -> str | None:
+    """The Python of a host that its variables name; None where it would have to be found."""
+    named = str(variables.get("ansible_python_interpreter") or "")
+    return None if not named or named.startswith("auto") else named
+
+
 def run(action: ActionBase, entry: str, question: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any] | None:
     """Run the program on the node of an action's task; its ``rc``, ``stdout`` and ``stderr``.
 
@@ -65,11 +72,11 @@ def run(action: ActionBase, entry: str, question: dict[str, Any], variables: dic
     """
     if action._task.delegate_to:
         variables = variables["ansible_delegated_vars"][action._task.delegate_to]
-    interpreter = variables.get("ansible_python_interpreter")
-    if not interpreter or interpreter.startswith("auto"):
+    python = interpreter(variables)
+    if python is None:
         return None
     text = program(entry, question)
-    return action._low_level_execute_command(f"{shlex.quote(interpreter)} -", in_data=text.encode())
+    return action._low_level_execute_command(f"{shlex.quote(python)} -", in_data=text.encode())
 
 
 def answer_in(output: str) -> dict[str, Any] | None:

@@ -44,20 +44,13 @@ def on_node(name: str, variables: Mapping[str, Any], context: PlayContext, serve
     """What has a node ask ``server``. A node that cannot do that has seen nothing."""
 
     def ask() -> Life:
-        interpreter = str(variables.get("ansible_python_interpreter") or "python3")
-        interpreter = "python3" if interpreter.startswith("auto") else interpreter
         program = _node_program.program("_server.liveness", {"node": asdict(server)})
         try:
-            connection = _machines.connect(name, variables, context)
-            try:
-                _code, output, _said = connection.exec_command(
-                    f"{shlex.quote(interpreter)} -", in_data=program.encode(), sudoable=False
-                )
-            finally:
-                connection.close()
+            command = f"{shlex.quote(_node_program.interpreter(variables) or 'python3')} -"
+            _code, output, _said = _machines.execute(name, variables, context, command, program)
         except AnsibleError:
             return "none"
-        return life(_node_program.answer_in(output.decode(errors="replace")) or {})
+        return life(_node_program.answer_in(output) or {})
 
     return ask
 

@@ -10,12 +10,10 @@ from ansible_collections.relevo.postgres.plugins.module_utils import _process
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.archive_gap import (
     ArchiveGap,
-    Span,
     oldest_needed,
-    spans,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._process import Finished
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import Archive
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import Archive, Span, spans
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
 from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import SEGMENT_SIZE, Fork
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server

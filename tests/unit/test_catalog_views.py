@@ -83,7 +83,7 @@ def test_spanish_is_the_default_and_says_what_the_old_scripts_said() -> None:
     assert text("table") == text("table", language="es")
     shown = text("table", limit=2)
     assert "Total: 5 backups (1 completo, 3 incrementales, 1 diferencial), 3.4 MiB en el repositorio" in shown
-    assert "Ventana de recuperación: cualquier momento desde 2026-11-24 12:10:14" in shown
+    assert "Ventana de recuperación: cualquier momento desde 2026-11-24 12:10:14 UTC," in shown
     assert "Mostrados: 2 de 5, primero el más reciente" in shown
     assert "Tamaño de la copia: 2.9 MiB (3033941 bytes)" in text("detail")
     assert "BACKUPS DEL REPOSITORIO (SIN REDIS)" in text("table", AWAY)
@@ -151,7 +151,7 @@ def test_the_table_shows_every_backup_its_primary_and_the_window() -> None:
     assert "BACKUPS REGISTRADOS EN REDIS" in text("table")
     assert "Note" not in shown
     assert "Total: 5 backups (1 full, 3 incremental, 1 differential), 3.4 MiB in the repository" in shown
-    assert "any moment since 2026-11-24 12:10:14" in shown
+    assert "any moment since 2026-11-24 12:10:14 UTC," in shown
     assert shown.index("121018I") < shown.index("121017D")
 
 
@@ -218,3 +218,44 @@ def test_a_backup_that_is_not_consistent_does_not_open_the_window() -> None:
     backup = {**INFORMATION["backup"][0], "annotation": {"relevo-consistent": "false"}}
     assert "Recovery window: none" in text("table", AWAY, {"backup": [backup]}, language="en")
     assert "Ventana de recuperación: ninguna" in text("table", AWAY, {"backup": [backup]})
+
+
+def in_another_zone(hours: int) -> dict[str, Any]:
+    """The same backups at the same moments, the last one named by a clock that was set forward by some hours."""
+    moved = json.loads(json.dumps(INFORMATION))
+    first, last = moved["backup"][0]["label"], moved["backup"][-1]
+    clock = int(last["label"][-7:-5]) + hours
+    last["label"] = f"{first}_{last['label'].split('_')[1][:9]}{clock:02}{last['label'][-5:]}"
+    return dict(moved)
+
+
+@pytest.mark.parametrize("hours", [-9, 9])
+def test_another_time_zone_moves_neither_the_window_nor_the_order(hours: int) -> None:
+    moved = in_another_zone(hours)
+    records = desired_records(moved["backup"], "main", REPO, moved["db"])
+    listed = [{"key": key, "status": "recorded", "record": record} for key, record in records.items()]
+    shown = text("table", {"reachable": True, "records": listed}, moved, language="en")
+    same = text("table", language="en")
+    assert shown[shown.index("Recovery window") :].split("║")[0] == same[same.index("Recovery window") :].split("║")[0]
+    labels = [backup["label"] for backup in moved["backup"]]
+    assert sorted(labels, key=lambda label: shown.index(f" {label} ")) == labels[::-1]
+
+
+HOLES = [{"first": "000000010000000000000003", "last": "000000010000000000000004", "count": 2}]
+
+
+def test_a_hole_in_the_archive_is_no_part_of_the_window() -> None:
+    information = json.loads(json.dumps(INFORMATION))
+    for backup, segment in zip(information["backup"], (2, 6, 7, 8, 9), strict=True):
+        backup["archive"] = dict.fromkeys(("start", "stop"), f"0000000100000000000000{segment:02}")
+    shown = text("table", None, information, language="en", holes=HOLES)
+    second = information["backup"][1]
+    assert f"(oldest: {second['label']})" in shown
+    assert "WAL is missing in the archive (2 segments, 000000010000000000000003 to 000000010000000000000004)" in shown
+    assert "from 2026-11-24 12:10:14 UTC to 2026-11-24 12:1" in shown
+    assert "Falta WAL en el archivo (2 segmentos" in text("detail", None, information, holes=HOLES)
+    # Nothing after it: what there was until then.
+    information["backup"] = information["backup"][:1]
+    shown = text("table", AWAY, information, language="en", holes=HOLES)
+    assert "any moment since 2026-11-24 12:10:14 UTC until 2026-11-24 12:10:14 UTC (oldest:" in shown
+    assert "from 2026-11-24 12:10:14 UTC to the next backup can be recovered" in shown

@@ -239,3 +239,9 @@ def test_the_image_is_named_after_its_files_and_base(tmp_path: Path) -> None:
     assert len({first, *versions}) == 3
     (tmp_path / "run").write_text("")
     assert first != image_tag("redis", tmp_path, "base")
+
+
+def test_a_port_is_published_on_an_address_of_ipv6_in_brackets() -> None:
+    node = Wanted("cat", "redis", "main", 6380)
+    decided = plan([node], {"cat": "image"}, Engine(), settings(address="::1"), lambda _name: False)[0]
+    assert decided.published_ports == ["[::1]:6380:6379"]

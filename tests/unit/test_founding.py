@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.relevo.postgres.plugins.filter.node_holding import node_holding
+from ansible_collections.relevo.postgres.plugins.filter.node_holdings import node_holdings
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.founding import (
     Holding,
     RepositoryHolding,
@@ -100,6 +100,7 @@ def test_one_of_two_repositories_that_has_not_answered_has_not_said_that_it_is_e
 
 def test_what_a_play_knows_of_a_disk() -> None:
     hostvars = {"a": {"__postgresql_node": {"node": {"initialised": True}}}, "b": {}, "c": {}}
-    assert node_holding("a", hostvars, ["a", "b"], ["c"]) == {"initialised": True}
-    assert node_holding("b", hostvars, ["a"], ["c"]) == {}
-    assert Holding.of(node_holding("c", hostvars, ["a", "b"], ["c"])).holds
+    found = node_holdings(["a", "b", "c"], hostvars, ["a"], ["c"])
+    assert found["a"] == {"initialised": True}
+    assert found["b"] == {}
+    assert Holding.of(found["c"]).holds

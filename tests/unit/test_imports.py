@@ -19,7 +19,7 @@ MODULE_UTILS = PLUGINS / "module_utils"
 FULL_NAME = "ansible_collections.relevo.postgres.plugins.module_utils."
 
 #: What everybody may use: flat files that know nothing of PostgreSQL.
-TOOLS = {"_errors", "_names", "_wait", "_tables", "_durable", "_process", "_operation_plan"}
+TOOLS = {"_errors", "_names", "_wait", "_tables", "_durable", "_process", "_operation_plan", "_recovery_window"}
 #: What stands on a cluster as a whole.
 CLUSTER = TOOLS | {"_server", "_repository", "_cluster"}
 ALLOWED: dict[str, set[str]] = {
@@ -27,12 +27,14 @@ ALLOWED: dict[str, set[str]] = {
     "_names": set(),
     "_tables": {"_errors"},
     "_operation_plan": set(),
+    "_recovery_window": set(),
     "_wait": {"_errors"},
     "_durable": {"_errors"},
     "_process": {"_errors", "_names", "_wait"},
     "_module": {"_errors"},
     "_files": {"_errors", "_durable"},
     "_secrets": {"_errors", "_names", "_durable"},
+    "_held_secrets": {"_errors"},
     "_seed": {"_errors", "_names", "_process"},
     "_catalog": TOOLS,
     "_server": TOOLS,

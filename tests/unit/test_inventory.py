@@ -11,6 +11,7 @@ import pytest
 
 from ansible_collections.relevo.postgres.plugins.filter.postgresql_paths import default_version
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import (
+    address_fault,
     choose,
     clusters_of,
     faults_of,
@@ -173,3 +174,29 @@ def test_the_versions_of_a_cluster() -> None:
     assert faults_of_names("a", "b", a={"postgresql_version": "19"}, b={"postgresql_version": "18"}) == [
         'The nodes of the cluster "main" have several postgresql_versions: 19 on a, 18 on b. Give all of them one.'
     ]
+
+
+@pytest.mark.parametrize("address", ["db1", "db1.example.org", "10.0.0.5", "fd00::12", "2001:db8:0:0:0:0:0:1", "::1"])
+def test_a_name_or_an_address_of_either_family_is_one(address: str) -> None:
+    assert address_fault(address) == ""
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("[fd00::12]", "is in brackets"),
+        ("[fd00::12]:5432", "is in brackets"),
+        ("10.0.0.5:5432", "as node_port"),
+        ("db1:5432", "as node_port"),
+        ("fd00::12/64", "without a length of its network"),
+        ("10.0.0.5, 10.0.0.6", "more than an address"),
+        ("fd00::1::2", "is not an address"),
+        ("fe80::1%eth0", "valid on one link only"),
+        ("fe80::1", "valid on one link only"),
+    ],
+)
+def test_what_is_typed_instead_of_an_address_is_a_fault(address: str, said: str) -> None:
+    assert said in address_fault(address)
+    hosts = {**HOSTS, "a2": {**HOSTS["a2"], "node_address": address}}
+    found = faults_of(GROUPS, hosts, ["postgres"], "17")
+    assert any(f"a2: the node_address {address} " in fault and said in fault for fault in found)

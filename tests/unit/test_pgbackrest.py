@@ -402,6 +402,19 @@ def test_waiting_for_a_running_backup() -> None:
             "       HINT: is the same version of pgBackRest installed on the local and remote host?",
             "The versions of pgBackRest differ",
         ),
+        (42, "ERROR: [042]: timeout after 1ms waiting for read from 'fd00::12:8432'", "fd00::12 takes connections but"),
+        (
+            49,
+            "ERROR: [049]: unable to connect to 'fd00::12:8432': [111] Connection refused",
+            "server on fd00::12 takes",
+        ),
+        (
+            29,
+            "ERROR: [029]: new backup label '20261124-120000F' is not later than latest backup label '20261124-18F'\n"
+            "       HINT: has the timezone changed?\n"
+            "       HINT: is there clock skew?",
+            "time zone or its clock was set back.*Nothing was backed up",
+        ),
         (
             25,
             "ERROR: [025]: something new\nmore",

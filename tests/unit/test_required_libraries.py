@@ -14,7 +14,7 @@ SOURCES = {
     for path in (PLUGINS / "module_utils").rglob("*.py")
 }
 #: They load what they do not call: the shape of options; and on a node without PostgreSQL there is no library.
-WITHOUT = {"pg_start_guard", "public_secrets_info"}
+WITHOUT = {"pg_start_guard", "held_secrets_info"}
 MODULES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((PLUGINS / "modules").glob("*.py"))}
 
 

@@ -5,17 +5,25 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import hashlib
 import io
+import json
+import os
 import re
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _seed
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 
+ROOT = Path(__file__).resolve().parents[2]
 SEED = _seed.Seed("dump.sql", "imdb")
 SQL = b"CREATE TABLE a (x integer);\n"
 
@@ -219,3 +227,90 @@ def test_a_changed_file_is_worth_a_warning() -> None:
 def test_the_output_quotes_no_rows() -> None:
     stderr = 'ERROR:  23514: bad\nDETAIL:  Failing row contains (1, secret).\nCONTEXT:  COPY t, line 1: "1 secret"\n'
     assert _seed.excerpt(stderr) == "ERROR:  23514: bad\nDETAIL:  Failing row contains\nCONTEXT:  COPY t, line 1\n"
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzipped"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (SQL.decode().encode("utf-16"), "is in UTF-16"),
+        ("\ufeffSELECT".encode("utf-16-be"), "is in UTF-16"),
+        (SQL.decode().encode("utf-16-le"), "is in UTF-16"),
+        (SQL.decode().encode("utf-16-be"), "is in UTF-16"),
+        (b"$ANSIBLE_VAULT;1.1;AES256\n3133\n", "is encrypted by ansible-vault"),
+    ],
+)
+def test_what_psql_does_not_read_is_refused(
+    content: bytes, said: str, pack: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    (tmp_path / "a.sql").write_bytes(pack(content))
+    with pytest.raises(RelevoError, match=said):
+        _seed.described(_seed.Seed("a.sql", "imdb", str(tmp_path / "a.sql")))
+
+
+@pytest.mark.parametrize("content", [SQL, codecs.BOM_UTF8 + SQL, "-- ñandú".encode(), b"x"])
+def test_utf_8_is_read(content: bytes, tmp_path: Path) -> None:
+    for name, written in (("a.sql", content), ("a.sql.gz", gzip.compress(content))):
+        (tmp_path / name).write_bytes(written)
+        assert _seed.described(_seed.Seed(name, "imdb", str(tmp_path / name))).sha256
+
+
+def digest_of_vaulted(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Have Ansible itself read a vaulted file, and copy it as the role does."""
+    tasks = [
+        {
+            "name": "Read",
+            "relevo.postgres.pg_seed": {
+                "state": "digest",
+                "files": [{"path": "{{ folder }}/a.sql", "database": "imdb"}],
+            },
+            "register": "read",
+        },
+        {
+            "name": "Copy",
+            "ansible.builtin.copy": {
+                "src": "{{ read.described[0].path }}",
+                "dest": "{{ folder }}/copied",
+                "mode": "0600",
+            },
+        },
+        {
+            "name": "Keep",
+            "ansible.builtin.copy": {"content": "{{ read | to_json }}", "dest": "{{ folder }}/read", "mode": "0600"},
+        },
+    ]
+    play = [{"hosts": "localhost", "gather_facts": False, "connection": "local", "tasks": tasks}]
+    (folder / "play.yml").write_text(yaml.safe_dump(play))
+    return subprocess.run(
+        [
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            *("-i", "localhost,", "-e", f"folder={folder}", "-e", f"ansible_python_interpreter={sys.executable}"),
+            *options,
+            str(folder / "play.yml"),
+        ],
+        env=os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "LC_ALL": "C.UTF-8", "COLUMNS": "400"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_a_vaulted_file_is_known_by_its_text(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("secret\n")
+    (tmp_path / "a.sql").write_bytes(SQL)
+    vault = [str(Path(sys.executable).with_name("ansible-vault")), "encrypt", "--vault-password-file"]
+    subprocess.run([*vault, str(tmp_path / "password"), str(tmp_path / "a.sql")], check=True, capture_output=True)
+    done = digest_of_vaulted(tmp_path, "--vault-password-file", str(tmp_path / "password"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    # What the role copies to the node, and what the load is compared with.
+    assert (tmp_path / "copied").read_bytes() == SQL
+    read = json.loads((tmp_path / "read").read_text())
+    assert read["described"] == read["files"]
+    assert read["described"][0]["sha256"] == hashlib.sha256(SQL).hexdigest()
+    assert (read["described"][0]["path"], read["described"][0]["name"]) == (str(tmp_path / "a.sql"), "a.sql")
+
+    refused = digest_of_vaulted(tmp_path)
+    assert refused.returncode == 2
+    assert "is encrypted by ansible-vault and cannot be decrypted" in refused.stdout + refused.stderr
+    assert "--vault-password-file" in refused.stdout + refused.stderr

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from answers import primary, standby, unreachable
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster import status_problems
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.describe_site import describe_site
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.observed import (
-    Backup,
     Disk,
     Note,
     Observed,
@@ -32,14 +30,14 @@ ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 11, 24, 13, 0, 0, tzinfo=UTC)
 ARCHIVER = {"last_archived": "000000020000000000000005", "last_archived_age_s": 42, "failing": False}
 STREAMS = {"name": "b", "state": "streaming", "sync_state": "async"}
-BACKUP = Backup.of(
-    {
-        "label": "20261124-120000F",
-        "type": "full",
-        "timestamp": {"start": NOW.timestamp() - 3600, "stop": NOW.timestamp() - 3540},
-        "annotation": {"relevo-primary": "a"},
-    }
-)
+LISTED = {
+    "label": "20261124-120000F",
+    "type": "full",
+    "timestamp": {"start": NOW.timestamp() - 3600, "stop": NOW.timestamp() - 3540},
+    "annotation": {"relevo-primary": "a"},
+    "archive": {"start": "000000020000000000000002", "stop": "000000020000000000000002"},
+}
+HOLE = {"first": "000000020000000000000003", "last": "000000020000000000000004", "count": 2}
 FENCE = Note("root", "2026-11-24T12:00:00+00:00", "a")
 
 
@@ -57,8 +55,12 @@ def gone(name: str = "b") -> NodeState:
     return unreachable(name, f"{name}: refused")
 
 
+def repository(**more: Any) -> Repository:
+    return Repository.of({"backups": [LISTED], "newest_timeline": 2, **more})
+
+
 def status(*states: NodeState, **more: Any) -> ClusterStatus:
-    known = {"repository": Repository(backups=[BACKUP], newest_timeline=2), "disks": {"a": Disk(True), "b": Disk(True)}}
+    known = {"repository": repository(), "disks": {"a": Disk(True), "b": Disk(True)}}
     nodes = list(states) or [a(), b()]
     return with_problems(compose(Observed("main", Topology(nodes), now=NOW, **{**known, **more})))
 
@@ -270,7 +272,7 @@ def test_the_status_names_the_standby_that_commits_wait_for() -> None:
 
 def test_a_timeline_of_the_archive_that_nobody_follows_is_a_problem() -> None:
     assert codes(status()) == []
-    abandoned = status(repository=Repository(backups=[BACKUP], newest_timeline=3))
+    abandoned = status(repository=repository(newest_timeline=3))
     assert "The archive holds timeline 3, newer than the timeline 2 of a, and nobody follows it." in sentences(
         abandoned
     )
@@ -278,16 +280,16 @@ def test_a_timeline_of_the_archive_that_nobody_follows_is_a_problem() -> None:
 
 
 def test_a_timeline_of_the_archive_may_be_that_of_a_node_that_does_not_answer() -> None:
-    found = status(a(), gone(), repository=Repository(backups=[BACKUP], newest_timeline=3))
+    found = status(a(), gone(), repository=repository(newest_timeline=3))
     assert "b, which does not answer, may be on it" in sentences(found)
     assert "newer-timeline" in codes(found)
 
 
 def test_the_newest_backup_is_the_last_in_time() -> None:
-    later = replace(BACKUP, label="later", finished=BACKUP.finished + timedelta(minutes=5))
+    later = {**LISTED, "label": "later", "timestamp": {"stop": NOW.timestamp() - 3240}}
     given = {"backups": [], "newest_timeline": 2}
     assert Repository.of(given).backups == []
-    assert status(repository=Repository(backups=[BACKUP, later])).as_dict()["backups"]["last"]["label"] == "later"
+    assert status(repository=repository(backups=[LISTED, later])).as_dict()["backups"]["last"]["label"] == "later"
 
 
 def plan(*states: NodeState, **more: Any) -> tuple[dict[str, str], OperationPlan]:
@@ -385,3 +387,31 @@ def test_the_page_lists_exactly_the_codes_with_their_severity() -> None:
     rows = re.findall(r"^\| `([a-z-]+)` \| (error|warning) \| (\S[^|]*) \| (\S[^|]*) \|$", page, re.MULTILINE)
     assert {code: severity for code, severity, _cause, _cure in rows} == CODES
     assert len(rows) == len(CODES)
+
+
+def test_a_hole_in_the_archive_is_told_and_nothing_is_promised_beyond_it() -> None:
+    found = status(repository=repository(holes=[HOLE]))
+    assert codes(found) == ["archive-hole"]
+    assert not found.healthy
+    assert (
+        "2 segments of WAL are missing in the archive (000000020000000000000003 to 000000020000000000000004): not "
+        "every moment from 2026-11-24T12:01:00+00:00 on can be restored. Run backup.yml"
+    ) in sentences(found)
+    window = found.as_dict()["backups"]["recovery_window"]
+    assert window == {"from": "2026-11-24T12:01:00+00:00", "until": "2026-11-24T12:01:00+00:00"}
+
+    # With a backup after it every moment can be restored again, since that one.
+    again = {**LISTED, "label": "again", "timestamp": {"stop": NOW.timestamp() - 60}}
+    again["archive"] = {"start": "000000020000000000000005", "stop": "000000020000000000000005"}
+    found = status(repository=repository(backups=[LISTED, again], holes=[{**HOLE, "last": HOLE["first"], "count": 1}]))
+    assert codes(found) == ["archive-hole-past"]
+    assert found.healthy
+    assert "1 segment of WAL is missing" in sentences(found)
+    assert "from 2026-11-24T12:01:00+00:00 to 2026-11-24T12:59:00+00:00" in sentences(found)
+    assert found.as_dict()["backups"]["recovery_window"]["from"] == "2026-11-24T12:59:00+00:00"
+
+
+def test_the_backups_of_a_cluster_that_was_made_anew_open_no_window() -> None:
+    databases = [{"id": 1, "system-id": 1}, {"id": 2, "system-id": 2}]
+    old = {**LISTED, "database": {"id": 1, "repo-key": 1}}
+    assert status(repository=repository(backups=[old], databases=databases)).recovery_window is None

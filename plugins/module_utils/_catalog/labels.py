@@ -48,9 +48,14 @@ class Labels:
     total: str
     total_with_types: str
     window: str
+    window_ended: str
     window_before_newest: str
     window_oldest: str
     no_window: str
+    hole: str
+    segment: Noun
+    the_beginning: str
+    the_next_backup: str
     shown: str
     without_redis: str
     unrecorded: str
@@ -133,9 +138,15 @@ SPANISH = Labels(
     total="Total: {backups}",
     total_with_types="Total: {backups} ({types}), {size} en el repositorio",
     window="Ventana de recuperación: cualquier momento desde {since}",
+    window_ended="Ventana de recuperación: cualquier momento desde {since} hasta {until}",
     window_before_newest=", {duration} antes del backup más reciente",
     window_oldest=" (el más antiguo: {label})",
     no_window="Ventana de recuperación: ninguna, porque no hay ningún backup consistente",
+    hole="Falta WAL en el archivo ({segments}, de {first} a {last}): "
+    "no todo momento de {since} a {until} es recuperable",
+    segment=("segmento", "segmentos"),
+    the_beginning="el principio",
+    the_next_backup="el próximo backup",
     shown="Mostrados: {count} de {all}, primero el más reciente",
     without_redis="Redis no está disponible: esta lista es la del propio repositorio.",
     unrecorded="{backups} sin registrar en Redis: el próximo backup pone el catálogo al día",
@@ -234,9 +245,15 @@ ENGLISH = Labels(
     total="Total: {backups}",
     total_with_types="Total: {backups} ({types}), {size} in the repository",
     window="Recovery window: any moment since {since}",
+    window_ended="Recovery window: any moment since {since} until {until}",
     window_before_newest=", {duration} before the newest backup",
     window_oldest=" (oldest: {label})",
     no_window="Recovery window: none, because there is no consistent backup",
+    hole="WAL is missing in the archive ({segments}, {first} to {last}): "
+    "not every moment from {since} to {until} can be recovered",
+    segment=("segment", "segments"),
+    the_beginning="the beginning",
+    the_next_backup="the next backup",
     shown="Shown: the newest {count} of {all}",
     without_redis="Redis is not available: this list is the repository's own.",
     unrecorded="{backups} not in Redis yet (not recorded): the next backup brings the catalog up to date",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._errors import RelevoError
-from .._names import PUBLIC_WORD
+from .._names import PUBLIC_WORD, with_port
 from .records import (
     FOREIGN_INDEX,
     KEY_PREFIX,
@@ -104,7 +104,7 @@ def _has_public_word(params: Mapping[str, Any]) -> bool:
 @contextmanager
 def connected(params: Mapping[str, Any]) -> Iterator[Any]:
     """Lend a client that connects at its first command; what redis-py raises becomes a ``RedisError``."""
-    where = f"Redis at {params['host']}:{params['port']}"
+    where = f"Redis at {with_port(params['host'], params['port'])}"
     if not params["host"]:
         raise RedisError(
             "No Redis is named. Set catalog_redis_host, or put a node into the inventory's group redis.", "refused"
@@ -159,7 +159,8 @@ def explain(error: Exception, where: str, params: Mapping[str, Any]) -> RedisErr
     if isinstance(error, redis.exceptions.TimeoutError):
         return away(f"{where} did not answer within {params['timeout']:g} s. See whether it hangs or is cut off.")
     if isinstance(error, redis.exceptions.InvalidResponse):
-        return refused(f"What answers at {params['host']}:{params['port']} is not a Redis. Correct catalog_redis_port.")
+        address = with_port(params["host"], params["port"])
+        return refused(f"What answers at {address} is not a Redis. Correct catalog_redis_port.")
     if isinstance(error, redis.exceptions.ConnectionError):
         return _explain_connection(text, where, params, away, refused)
     if text.startswith(("MOVED ", "CROSSSLOT")):

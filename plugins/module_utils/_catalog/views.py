@@ -9,13 +9,14 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from .._errors import RelevoError
+from .._recovery_window import Hole, losses, of_newest_system, window_of
 from .._tables import Column, format_bytes, format_duration, format_pairs, format_table, plural
 from .labels import LABELS, SPANISH, Labels
-from .records import DEFAULT_STANZA, Record, desired_records, newest_first, record_label
+from .records import DEFAULT_STANZA, Record, desired_records, newest_first, record_label, score_for
 
 VIEWS = ("table", "detail", "info", "size", "json")
 # The JSON's words are those of the stored fields, whoever reads it.
@@ -63,6 +64,7 @@ class Catalog:
     reason: str
     words: Labels
     limit: int = 0
+    holes: Sequence[Hole] = ()
 
     def count(self, status: str) -> int:
         return sum(entry.status == status for entry in self.entries)
@@ -71,6 +73,11 @@ class Catalog:
     def backups(self) -> list[Entry]:
         """The entries whose backup is in the repository."""
         return [entry for entry in self.entries if entry.status in ("recorded", "unrecorded")]
+
+    @property
+    def of_newest_system(self) -> list[Mapping[str, Any]]:
+        """The backups of the cluster that lives, as pgBackRest lists them."""
+        return of_newest_system(self.information.get("backup") or [], self.information.get("db") or [])
 
     @property
     def shown(self) -> list[Entry]:
@@ -89,10 +96,12 @@ def catalog_of(
     repo_path: str,
     limit: int = 0,
     language: str = "es",
+    holes: Sequence[Mapping[str, Any]] = (),
 ) -> Catalog:
     """Join what ``redis_backup_info`` returned with the repository's information of the stanza.
 
-    A backup that is not recorded yet is shown too; without Redis all that is shown is the repository's.
+    A backup that is not recorded yet is shown too; without Redis all that is shown is the repository's. ``holes``: as
+    ``pgbackrest_info`` returns them.
     """
     if language not in LABELS:
         raise RelevoError(f"There is no language '{language}'. Choose one of: {', '.join(LABELS)}.")
@@ -106,13 +115,19 @@ def catalog_of(
     for key, record in desired.items():
         if record["etiqueta"] not in recorded:
             entries[key] = Entry(key, "unrecorded" if reachable else "recorded", record)
+    # A label is a local time, and so no order where the time zone has changed.
+    moments = {str(backup["label"]): int((backup.get("timestamp") or {}).get("start") or 0) for backup in backups}
+    ordered = sorted(
+        newest_first(entries), key=lambda key: -(moments.get(record_label(entries[key].record)) or score_for(key))
+    )
     return Catalog(
         stanza=stanza,
-        entries=[entries[key] for key in newest_first(entries)],
+        entries=[entries[key] for key in ordered],
         information=information,
         reason="" if reachable else str(result.get("reason", "Redis was not asked.")),
         words=LABELS[language],
         limit=limit,
+        holes=[Hole.of(given) for given in holes],
     )
 
 
@@ -187,7 +202,7 @@ def format_size_of(record: Mapping[str, str]) -> str:
 def summary(catalog: Catalog) -> list[str]:
     """Return the lines under a list: totals, the window that can be recovered, and what wants attention."""
     words = catalog.words
-    lines = [_total(catalog), window(catalog)]
+    lines = [_total(catalog), window(catalog), *_losses(catalog)]
     if len(catalog.shown) < len(catalog.entries):
         lines.append(words.shown.format(count=len(catalog.shown), all=len(catalog.entries)))
     if catalog.reason:
@@ -215,26 +230,33 @@ def _total(catalog: Catalog) -> str:
 def window(catalog: Catalog) -> str:
     """Say since when every moment can be recovered: since the end of the oldest consistent backup."""
     words = catalog.words
-    usable = [entry.record for entry in catalog.backups if entry.record.get("consistente", "si") == "si"]
-    moments = [(_end(record), record) for record in usable]
-    known = [(end, record) for end, record in moments if end is not None]
-    if not known:
+    found = window_of(catalog.of_newest_system, catalog.holes)
+    if found is None:
         return words.no_window
-    end, oldest = min(known, key=lambda pair: pair[0])
-    newest = max(pair[0] for pair in known)
-    text = words.window.format(since=f"{end:%Y-%m-%d %H:%M:%S}")
-    if newest > end:
-        text += words.window_before_newest.format(duration=format_duration((newest - end).total_seconds()))
-    return text + words.window_oldest.format(label=record_label(oldest))
+    text = (words.window_ended if found.ended else words.window).format(
+        since=_utc(found.since), until=_utc(found.newest)
+    )
+    if found.newest > found.since and not found.ended:
+        text += words.window_before_newest.format(
+            duration=format_duration((found.newest - found.since).total_seconds())
+        )
+    return text + words.window_oldest.format(label=found.oldest)
 
 
-def _end(record: Mapping[str, str]) -> datetime | None:
-    try:
-        start = datetime.strptime(f"{record['fecha']} {record['hora']}", "%Y-%m-%d %H:%M:%S")
-        return start + timedelta(seconds=int(record.get("duracion_s", "0")))
-    except (KeyError, ValueError):
-        # An old record that somebody edited: it cannot bound the window.
-        return None
+def _losses(catalog: Catalog) -> list[str]:
+    """What the archive lacks, and which moments are lost by it."""
+    words, lines = catalog.words, []
+    for loss in losses(catalog.of_newest_system, catalog.holes):
+        hole = loss.hole
+        since = _utc(loss.after) if loss.after else words.the_beginning
+        until = _utc(loss.before) if loss.before else words.the_next_backup
+        missing = plural(hole.count, *words.segment)
+        lines.append(words.hole.format(first=hole.first, last=hole.last, segments=missing, since=since, until=until))
+    return lines
+
+
+def _utc(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _stored(catalog: Catalog) -> int:

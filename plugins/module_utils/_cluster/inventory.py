@@ -9,7 +9,9 @@ serves the cluster that it names too; one that names none serves all that have n
 
 from __future__ import annotations
 
+import ipaddress
 import posixpath
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -64,6 +66,25 @@ def serving(cluster: str, names: Sequence[str], hostvars: HostVars) -> str:
 def address_of(name: str, host: Mapping[str, Any]) -> str:
     """How the other nodes reach a host."""
     return str(host.get("node_address") or name)
+
+
+def address_fault(address: str) -> str:
+    """Why a ``node_address`` cannot be one, and what to write; empty for a name or an address, IPv4 or IPv6."""
+    if not address or re.search(r"[\s,/]", address):
+        return "has more than an address. Give one name or address, without a length of its network"
+    if "[" in address or "]" in address:
+        return "is in brackets. Give the address alone"
+    if address.count(":") == 1:
+        return "has a port. Give the address alone, and PostgreSQL's port as postgresql_port"
+    if ":" not in address:
+        return ""
+    try:
+        found = ipaddress.IPv6Address(address)
+    except ValueError:
+        return "is not an address. Give a name, or an IPv4 or IPv6 address"
+    if found.is_link_local:
+        return "is valid on one link only, and means another machine on each. Give an address that all nodes share"
+    return ""
 
 
 def peer_of(name: str, host: Mapping[str, Any]) -> Peer:
@@ -178,6 +199,11 @@ def faults_of(groups: Groups, hostvars: HostVars, required: Sequence[str], defau
         names = [node.name for node in cluster.nodes]
         faults += slot_faults(names)
         faults += version_faults(cluster.name, {name: str(hosts[name].get(VERSION, default_version)) for name in names})
+    faults += [
+        f"{name}: the node_address {address_of(name, host)} {fault}."
+        for name, host in hosts.items()
+        if (fault := address_fault(address_of(name, host)))
+    ]
     faults += [
         f"{name} has no node_service_manager. Set it to runit (our container image) or systemd."
         for name in servers

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from .._recovery_window import Hole, Loss, Window, losses, of_newest_system, window_of
 from .answer import read
 from .topology import Topology
 
@@ -111,15 +112,21 @@ class Repository:
     backups: Sequence[Backup] = ()
     newest_timeline: int = 0
     running: str | None = None
+    window: Window | None = None
+    losses: Sequence[Loss] = ()
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Repository:
         """From the result of ``pgbackrest_info``."""
+        listed, holes = given.get("backups") or [], [Hole.of(one) for one in given.get("holes") or []]
+        living = of_newest_system(listed, given.get("databases") or [])
         return cls(
             str(given.get("problem") or ""),
-            sorted((Backup.of(backup) for backup in given.get("backups") or []), key=lambda backup: backup.finished),
+            sorted((Backup.of(backup) for backup in listed), key=lambda backup: backup.finished),
             int(given.get("newest_timeline") or 0),
             given.get("running"),
+            window_of(living, holes),
+            losses(living, holes),
         )
 
 

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from .._recovery_window import Loss, Window
 from .answer import Archiver, Sender, Slot, SynchronousState
 from .observed import Backup, Disk, GuardNote, Note, Observed
 from .topology import Lag, NodeState, Role
@@ -104,6 +105,8 @@ class ClusterStatus:
     backup_running: str | None
     next_day: int
     operations: Sequence[Mapping[str, Any]] | None = None
+    window: Window | None = None
+    losses: Sequence[Loss] = ()
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -124,15 +127,16 @@ class ClusterStatus:
     def recovery_window(self) -> tuple[datetime, datetime] | None:
         """Between which moments every one can be recovered, as far as is known.
 
-        From the end of the oldest backup to the last segment that arrived, or to the end of the newest backup.
+        From the end of the oldest backup to the last segment that arrived, or to the end of the newest backup. Where
+        WAL is missing in the archive, the newest stretch without a hole.
         """
-        if not self.backups:
+        if self.window is None:
             return None
-        until = max(backup.finished for backup in self.backups)
-        if self.archiver and self.archiver.last_archived_age_s is not None:
+        until = self.window.newest
+        if self.archiver and self.archiver.last_archived_age_s is not None and not self.window.ended:
             archived = datetime.fromtimestamp(self.at.timestamp() - self.archiver.last_archived_age_s, UTC)
             until = max(until, archived)
-        return min(backup.finished for backup in self.backups), until
+        return self.window.since, until
 
     def age_s(self, backup: Backup) -> int:
         return round((self.at - backup.finished).total_seconds())
@@ -212,6 +216,8 @@ def compose(observed: Observed) -> ClusterStatus:
         repository.running if repository else None,
         observed.next_day,
         observed.operations,
+        repository.window if repository else None,
+        repository.losses if repository else (),
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from .._server.peer import Life
 from .._tables import format_bytes, format_duration
 from .answer import WAY_OUT
-from .status import ClusterStatus, NodeStatus, Problem, Severity
+from .status import ClusterStatus, NodeStatus, Problem, Severity, iso
 from .topology import cure_of
 
 #: A standby that streams confirms a commit within milliseconds.
@@ -45,6 +45,8 @@ CODES: dict[str, Severity] = {
     "repository-unreachable": "error",
     "repository-unusable": "error",
     "no-backup": "error",
+    "archive-hole": "error",
+    "archive-hole-past": "warning",
     "no-synchronous-standby": "warning",
     "replay-paused": "warning",
     "slot-keeps-wal": "warning",
@@ -287,6 +289,28 @@ def _repository(status: ClusterStatus) -> Found:
         yield problem("no-backup", "There is no backup.", "Run backup.yml.")
 
 
+def _holes(status: ClusterStatus) -> Found:
+    """WAL that the archive lacks, which neither pgBackRest's ``check`` nor its ``verify`` tells of."""
+    for loss in status.losses:
+        hole = loss.hole
+        since = f"from {iso(loss.after)}" if loss.after else "from the beginning"
+        missing = f"{hole.count} segments of WAL are" if hole.count > 1 else "1 segment of WAL is"
+        said = f"{missing} missing in the archive ({hole.first} to {hole.last})"
+        if loss.before is None:
+            yield problem(
+                "archive-hole",
+                f"{said}: not every moment {since} on can be restored.",
+                "Run backup.yml, after which every moment can be again, and look for what dropped it "
+                "(archive-push-queue-max in pgbackrest_options).",
+            )
+        else:
+            yield problem(
+                "archive-hole-past",
+                f"{said}: not every moment {since} to {iso(loss.before)} can be restored.",
+                "It goes with the backups before it.",
+            )
+
+
 CLUSTER_CHECKS: tuple[Callable[[ClusterStatus], Found], ...] = (_no_primary, _two_primaries, _foreign_node)
 NODE_CHECKS: tuple[Callable[[ClusterStatus, NodeStatus], Found], ...] = (
     _container_down,
@@ -302,4 +326,4 @@ NODE_CHECKS: tuple[Callable[[ClusterStatus, NodeStatus], Found], ...] = (
     _restart,
     _certificate,
 )
-REPOSITORY_CHECKS: tuple[Callable[[ClusterStatus], Found], ...] = (_newer_timeline, _repository)
+REPOSITORY_CHECKS: tuple[Callable[[ClusterStatus], Found], ...] = (_newer_timeline, _repository, _holes)

@@ -17,36 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from .._errors import RelevoError
-from .._repository.archive import Archive, push
+from .._repository.archive import Archive, push, spans
 from .._repository.pgbackrest import PgBackRest
-from .._server.lsn import SEGMENT, SEGMENT_SIZE, Fork, history_name, parse_history, segment_name, segment_start
+from .._server.lsn import SEGMENT, SEGMENT_SIZE, history_name, parse_history, segment_start
 from .._server.server import Server
 from .._wait import wait_until
-
-
-@dataclass(frozen=True)
-class Span:
-    """The whole segments of one timeline, from ``first`` up to but not including the one in which it ended."""
-
-    timeline: int
-    first: int
-    end: int
-
-    def names(self) -> list[str]:
-        return [segment_name(self.timeline, number * SEGMENT_SIZE) for number in range(self.first, self.end)]
-
-
-def spans(history: list[Fork], oldest: int) -> list[Span]:
-    """What the archive must hold of the ancestors, newest first; ``oldest`` is the first segment number that matters.
-
-    The segment in which a timeline ended is not needed of it: the successor's first segment begins with the same bytes.
-    """
-    found = []
-    start = 0
-    for fork in history:
-        found.append(Span(fork.timeline, max(start // SEGMENT_SIZE, oldest), fork.end // SEGMENT_SIZE))
-        start = fork.end
-    return [span for span in reversed(found) if span.first < span.end]
 
 
 def oldest_needed(backups: Iterable[Mapping[str, Any]], archived: set[str]) -> int | None:

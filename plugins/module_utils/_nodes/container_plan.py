@@ -70,7 +70,8 @@ class Wanted:
 
     def published_ports(self, address: str) -> list[str]:
         """Its published port as Docker takes it; none when it has none."""
-        return [f"{address}:{self.published_port}:{self.port or PORTS[self.kind]}"] if self.published_port else []
+        where = _names.with_port(address, self.published_port) if self.published_port else ""
+        return [f"{where}:{self.port or PORTS[self.kind]}"] if where else []
 
 
 @dataclass(frozen=True)

@@ -6,18 +6,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from .._errors import RelevoError
-from .._server.lsn import SEGMENT, history_name
+from .._recovery_window import Hole
+from .._server.lsn import SEGMENT, SEGMENT_SIZE, Fork, history_name, parse_history, segment_name, segment_start
+from .._wait import wait_until
 from .pgbackrest import PgBackRest
 
 #: A segment, its checksum, and how it is compressed.
 _SEGMENT = re.compile(rf"^({SEGMENT.pattern})-[0-9a-f]{{40}}(?:\.\w+)?$")
 _TIMELINE_NAME = re.compile(r"^([0-9A-F]{8})(?:[0-9A-F]{8}|\.history)$")
 _ARCHIVE_ID = re.compile(r"^\d+(?:\.\d+)?-(\d+)$")
+#: Seconds within which what is on its way arrives. What has not arrived then is missing.
+ARRIVAL = 3.0
+#: More segments than are archived at a time.
+IN_FLIGHT = 32
 #: pgBackRest's exit code for "the archive holds this file with another content".
 EXIT_DUPLICATE = 45
 
@@ -60,6 +66,84 @@ class Archive:
     def history(self, timeline: int) -> str | None:
         """The text of a timeline's history file; None when it is not in the archive."""
         return self.pgbackrest.get(f"{self.path}/{history_name(timeline)}", self.timeout)
+
+
+@dataclass(frozen=True)
+class Span:
+    """The whole segments of one timeline, from ``first`` up to but not including the one in which it ended."""
+
+    timeline: int
+    first: int
+    end: int
+
+    def names(self) -> list[str]:
+        return [segment_name(self.timeline, number * SEGMENT_SIZE) for number in range(self.first, self.end)]
+
+
+def spans(history: Sequence[Fork], oldest: int) -> list[Span]:
+    """What the archive must hold of the ancestors, newest first; ``oldest`` is the first segment number that matters.
+
+    The segment in which a timeline ended is not needed of it: the successor's first segment begins with the same bytes.
+    """
+    found = []
+    start = 0
+    for fork in history:
+        found.append(Span(fork.timeline, max(start // SEGMENT_SIZE, oldest), fork.end // SEGMENT_SIZE))
+        start = fork.end
+    return [span for span in reversed(found) if span.first < span.end]
+
+
+def holes(segments: Collection[str], history: Sequence[Fork], starts: Iterable[str]) -> list[Hole]:
+    """What is missing between the first of ``starts``, the first segments of backups, and the newest segment.
+
+    ``history``: the ancestors of the newest timeline of ``segments``. A backup of another branch needs what nobody has.
+    """
+    if not segments:
+        return []
+    newest = max(segments)
+    timeline, end = int(newest[:8], 16), segment_start(newest) // SEGMENT_SIZE + 1
+    lineage = [*history, Fork(timeline, end * SEGMENT_SIZE)]
+    known = {fork.timeline for fork in lineage}
+    oldest = min((segment_start(name) // SEGMENT_SIZE for name in starts if int(name[:8], 16) in known), default=None)
+    if oldest is None:
+        return []
+    needed = [name for span in reversed(spans(lineage, oldest)) for name in span.names()]
+    found: list[Hole] = []
+    missing: list[str] = []
+    for name in [*needed, newest]:
+        if name not in segments:
+            missing.append(name)
+        elif missing:
+            found.append(Hole(missing[0], missing[-1], len(missing)))
+            missing = []
+    return found
+
+
+def archive_holes(pgbackrest: PgBackRest, starts: Iterable[str], timeout: float = 10) -> list[Hole]:
+    """The holes in the archive of the stanza's newest database; ``starts``: the first segments of its backups.
+
+    Several segments are archived at a time (``archive-async``), so the newest may be there before those before it.
+    """
+    archive = Archive.newest(pgbackrest, timeout)
+    starts = [name for name in starts if name]
+    if archive is None or not starts:
+        return []
+
+    def look() -> list[Hole]:
+        segments = archive.segments(*archive.timelines())
+        history = archive.history(int(max(segments)[:8], 16)) if segments else None
+        return holes(set(segments), parse_history(history or ""), starts)
+
+    def on_its_way() -> bool:
+        return any(hole.count < IN_FLIGHT for hole in look()[-1:])
+
+    if on_its_way():
+        try:
+            wait_until(lambda: not on_its_way(), "segments to arrive", ARRIVAL, interval=0.5)
+        except RelevoError:
+            # They have not arrived, and so they are missing.
+            return look()
+    return look()
 
 
 def push(pgbackrest: PgBackRest, path: Path, timeout: float) -> bool:

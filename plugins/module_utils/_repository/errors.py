@@ -24,8 +24,9 @@ NOTHING_CHANGED = "no files have changed since the last backup"
 _RAISED = re.compile(r"raised from [\w-]+ (?:tls|ssh) protocol on '(?P<host>[^']+)': ")
 _CONNECT = re.compile(
     r"unable to get address for '(?P<unknown>[^']+)'"
-    r"|unable to connect to '(?P<refused>[^':]+):\d+"
-    r"|waiting for read from '(?P<unreachable>[^':]+)(?::\d+)?'"
+    # An IPv6 address has colons of its own; behind a name pgBackRest adds its address: 'repo:8432 (172.19.0.4)'.
+    r"|unable to connect to '(?P<refused>[^' ]+):\d+(?: \([^)]*\))?'"
+    r"|waiting for read from '(?P<unreachable>[^':]+|[^' ]+?)(?::\d+)?(?: \([^)]*\))?'"
 )
 _PATH = re.compile(r"'(/[^']+)'")
 
@@ -94,6 +95,15 @@ RULES = (
         r"was not archived before the|archive timeout|before the \d+ms timeout",
         "WAL of stanza {stanza} does not arrive in the repository in time. Look at archive_command's error in the "
         "primary's log and at the repository's disk, then run this again.",
+    ),
+    # Labels are local times of the repository host, and must ascend.
+    Rule(
+        r"new backup label '[^']*' is not later than latest backup label",
+        "The newest backup of stanza {stanza} is named after a later time than the clock of the repository host "
+        "shows: its "
+        "time zone or its clock was set back, and pgBackRest wants names that ascend. Nothing was backed up. Set "
+        "the time "
+        "zone back (timedatectl set-timezone), or run this again when the clock has passed that time.",
     ),
     Rule(
         r"do not match the database|do not match stanza version|stanza-upgrade",

@@ -23,6 +23,8 @@ from .._server import marker
 from .command import RepositoryFiles, command_line
 
 REPOSITORY_TIMEOUT = 10.0
+#: Below the repository's path.
+FOLDER = "relevo/fence"
 
 
 @dataclass
@@ -56,7 +58,7 @@ class FenceRecord:
     @property
     def name(self) -> str:
         """Relative to the repository's path."""
-        return f"relevo/fence/{self.node}.json"
+        return f"{FOLDER}/{self.node}.json"
 
     # --- on any node, through pgBackRest -------------------------------------------------------------------------
 

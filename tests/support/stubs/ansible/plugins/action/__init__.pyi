@@ -8,6 +8,10 @@ class Task:
     args: dict[str, Any]
     check_mode: bool
 
+class Loader:
+    def get_real_file(self, file_path: str) -> str: ...
+    def cleanup_tmp_file(self, file_path: str) -> None: ...
+
 class Connection:
     transport: str
     def get_option(self, option: str) -> Any: ...
@@ -18,6 +22,7 @@ class ActionBase(ABC):
     _supports_check_mode: bool
     _supports_async: bool
     _task: Task
+    _loader: Loader
     _connection: Connection
     _play_context: PlayContext
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]: ...

@@ -1,0 +1,144 @@
+"""What would lose the repository is refused, and nothing is promised that the archive does not hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from cluster import (
+    PGDATA,
+    PRIMARY,
+    REPOSITORY,
+    STATUS,
+    docker,
+    labels,
+    nothing_needs_attention,
+    play,
+    psql,
+    shell,
+    wait_until,
+)
+from holding import exists
+
+pytestmark = [pytest.mark.usefixtures("backed_up"), pytest.mark.long]
+
+CONFIG = "/etc/pgbackrest/pgbackrest.conf"
+PATH, ELSEWHERE = "/var/lib/pgbackrest", "/var/lib/pgbackrest-elsewhere"
+CATALOG = ("playbooks/catalog.yml", "-e", "catalog_language=en")
+
+
+def switch(times: int = 1) -> str:
+    """Switch to new segments; the name of the last one that is complete."""
+    for _ in range(times):
+        psql(PRIMARY, "SELECT txid_current()")
+        name = psql(PRIMARY, "SELECT pg_walfile_name(pg_switch_wal())")
+    return name
+
+
+def archived(segment: str, path: str = PATH) -> bool:
+    return bool(shell(REPOSITORY, "find", f"{path}/archive", "-name", f"{segment}-*").strip())
+
+
+def archives() -> None:
+    segment = switch()
+    wait_until(lambda: archived(segment), f"{segment} to be archived", 60)
+
+
+def configurations() -> dict[str, str]:
+    return {node: shell(node, "cat", CONFIG) for node in (PRIMARY, REPOSITORY)}
+
+
+def test_encryption_cannot_be_switched_on_for_backups_that_are_there() -> None:
+    before = configurations()
+    options = {"repo1-cipher-type": "aes-256-cbc", "repo1-cipher-pass": "a-pass-phrase"}
+    refused = play("site.yml", "--diff", "-e", json.dumps({"pgbackrest_options": options}), expect=2)
+    assert "cannot be opened with repo1-cipher-type=aes-256-cbc in place of none" in refused.text
+    assert f"the newest {labels()[-1]}" in refused.text
+    assert "a-pass-phrase" not in refused.output
+    assert refused.changed == 0
+    assert configurations() == before
+    archives()
+
+
+def test_another_time_zone_of_the_repository_host_is_a_sentence_and_moves_no_window() -> None:
+    information = json.loads(shell(REPOSITORY, "pgbackrest", "--output=json", "info", user="postgres"))[0]["backup"]
+    since = min(datetime.fromtimestamp(backup["timestamp"]["stop"], UTC) for backup in information)
+    docker("cp", "-L", "/usr/share/zoneinfo/America/Lima", f"{REPOSITORY}:/etc/localtime")
+    try:
+        assert "-05" in shell(REPOSITORY, "date", "+%z")
+        assert f"any moment since {since:%Y-%m-%d %H:%M:%S} UTC" in play(*CATALOG).text
+        refused = play("backup.yml", "-e", "day=1", expect=2)
+        assert "its time zone or its clock was set back" in refused.text
+    finally:
+        shell(REPOSITORY, "rm", "/etc/localtime")
+    play("backup.yml", "-e", "day=2")
+    nothing_needs_attention()
+
+
+def test_backups_are_not_left_behind_unless_that_was_said_and_a_hole_is_told() -> None:
+    before, known = configurations(), labels()
+    moved = ("-e", f"pgbackrest_repo_path={ELSEWHERE}")
+    refused = play("site.yml", *moved, expect=2)
+    assert f"{PATH} holds {len(known)} backups of stanza main, the newest {known[-1]}" in refused.text
+    assert f"site.yml -e pgbackrest_left_path={PATH}" in refused.text
+    assert configurations() == before
+
+    play("site.yml", *moved, "-e", f"pgbackrest_left_path={PATH}")
+    segment = switch(3)
+    wait_until(lambda: archived(segment, ELSEWHERE), f"{segment} to be archived elsewhere", 60)
+    assert labels() == []
+
+    # And back: what was archived elsewhere is missing here.
+    play("site.yml")
+    assert labels() == known
+    archives()
+    a_hole_is_told()
+
+
+def a_hole_is_told() -> None:
+    """And nothing is promised beyond it, until there is a backup."""
+    newest = datetime.fromtimestamp(stops()[-1], UTC)
+    said = play(STATUS, "-e", "require=healthy", expect=2).text
+    assert "missing in the archive" in said
+    assert f"not every moment from {newest.isoformat()} on can be restored. Run backup.yml" in said
+    shown = play(*CATALOG).text
+    assert f"until {newest:%Y-%m-%d %H:%M:%S} UTC" in shown
+    assert "to the next backup can be recovered" in shown
+
+    play("backup.yml", "-e", "day=1")
+    again = datetime.fromtimestamp(stops()[-1], UTC)
+    said = play(STATUS, "-e", "require=healthy").text
+    assert f"not every moment from {newest.isoformat()} to {again.isoformat()} can be restored" in said
+    assert f"any moment from {again.isoformat()}" in said
+    assert f"any moment since {again:%Y-%m-%d %H:%M:%S} UTC (oldest: {labels()[-1]})" in play(*CATALOG).text
+
+
+def stops() -> list[int]:
+    information = json.loads(shell(REPOSITORY, "pgbackrest", "--output=json", "info", user="postgres"))[0]["backup"]
+    return [int(backup["timestamp"]["stop"]) for backup in information]
+
+
+@pytest.fixture
+def dropping() -> Iterator[None]:
+    """WAL is dropped rather than kept, as somebody whose disk was full once may have it."""
+    play("site.yml", "-e", json.dumps({"pgbackrest_options": {"archive-push-queue-max": "20MB"}}))
+    yield
+    play("site.yml")
+
+
+@pytest.mark.usefixtures("dropping")
+def test_wal_that_was_dropped_is_told() -> None:
+    shell(REPOSITORY, "sv", "-w", "30", "down", "/etc/service/pgbackrest")
+    try:
+        # The newest fits into what may wait.
+        segment, *_later = [switch() for _ in range(5)]
+        done = f"{PGDATA}/pg_wal/archive_status/{segment}.done"
+        wait_until(lambda: exists(PRIMARY, done), "WAL to be dropped", 120)
+        assert not archived(segment)
+    finally:
+        shell(REPOSITORY, "sv", "-w", "30", "up", "/etc/service/pgbackrest")
+    wait_until(lambda: "run" in shell(REPOSITORY, "sv", "status", "/etc/service/pgbackrest"), "the service", 30)
+    archives()
+    a_hole_is_told()

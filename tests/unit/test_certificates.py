@@ -1,0 +1,168 @@
+"""Certificates and authorities on the controller, ours and those that are given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
+
+from ansible_collections.relevo.postgres.plugins.action.held_secrets_check import Authority
+from ansible_collections.relevo.postgres.plugins.filter.certificate_days import certificate_days
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.plugin_utils import _certificates
+
+
+@dataclass
+class Pair:
+    """A key and its certificate."""
+
+    private: ec.EllipticCurvePrivateKey
+    found: x509.Certificate
+
+    @property
+    def certificate(self) -> str:
+        return self.found.public_bytes(Encoding.PEM).decode()
+
+    @property
+    def key(self) -> str:
+        return self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def make(name: str, signer: Pair | None = None, days: float = 100, ca: bool = True, again: Pair | None = None) -> Pair:
+    private = again.private if again else ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    names: list[x509.GeneralName] = [x509.DNSName("a"), x509.IPAddress(ip_address("fd00::12"))]
+    builder = (
+        x509.CertificateBuilder(subject_name=subject, issuer_name=signer.found.subject if signer else subject)
+        .public_key(private.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1000))
+        .not_valid_after(now + timedelta(days=days))
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+    )
+    return Pair(private, builder.sign(signer.private if signer else private, hashes.SHA256()))
+
+
+ROOT = make("Root")
+BELOW = make("Below", ROOT)
+OURS = make("Relevo authority")
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key", "said"),
+    [
+        ("nonsense", ROOT.key, "no certificate in PEM"),
+        (ROOT.certificate, "nonsense", "no key in PEM"),
+        (ROOT.certificate, BELOW.key, "does not belong to the first certificate"),
+        # The chain the wrong way round.
+        (ROOT.certificate + BELOW.certificate, BELOW.key, "followed by those above it"),
+        ((node := make("db1", ROOT, ca=False)).certificate, node.key, "is not an authority"),
+        ((old := make("Old", days=-1)).certificate, old.key, "expired on"),
+        (
+            ROOT.certificate,
+            ROOT.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x")).decode(),
+            "locked by a passphrase",
+        ),
+    ],
+)
+def test_what_cannot_sign_is_refused(certificate: str, key: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(RelevoError, match=said):
+        Authority.of(tmp_path, certificate, key)
+
+
+@pytest.mark.parametrize("one", [("", ROOT.key), (ROOT.certificate, "")])
+def test_an_authority_is_given_whole(one: tuple[str, str], tmp_path: Path) -> None:
+    with pytest.raises(RelevoError, match="go together"):
+        Authority.of(tmp_path, *one)
+
+
+def test_a_given_authority_is_put_into_the_folder_and_never_replaces_another_key(tmp_path: Path) -> None:
+    chain = BELOW.certificate + ROOT.certificate
+    given = Authority.of(tmp_path, chain, BELOW.key)
+    assert given.differs(tmp_path)
+    assert not given.is_made_here(30)
+    given.write(tmp_path)
+    assert (tmp_path / "tls" / "ca.key").stat().st_mode & 0o777 == 0o600
+    # Clients know the root.
+    assert given.chain == BELOW.certificate
+    again = Authority.of(tmp_path, "", "")
+    assert again.keys == given.keys == {_certificates.key_of(BELOW.key), _certificates.key_of(ROOT.key)}
+    assert not Authority.of(tmp_path, chain, BELOW.key).differs(tmp_path)
+    with pytest.raises(RelevoError, match="is another key than secrets_authority_key"):
+        Authority.of(tmp_path, ROOT.certificate, ROOT.key)
+    # The same key, certified anew by its owner.
+    newer = make("Below", ROOT, days=200, again=BELOW)
+    renewed = Authority.of(tmp_path, newer.certificate, newer.key)
+    assert renewed.differs(tmp_path)
+    renewed.write(tmp_path)
+    assert (tmp_path / "tls" / "ca.crt").read_text() == newer.certificate
+
+
+def folder_of(tmp_path: Path, pair: Pair) -> Path:
+    (tmp_path / "tls").mkdir()
+    (tmp_path / "tls" / "ca.crt").write_text(pair.certificate)
+    (tmp_path / "tls" / "ca.key").write_text(pair.key)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("pair", "made", "warned"),
+    [
+        (make("Relevo authority"), False, False),
+        (make("Relevo authority", days=20), True, False),
+        (make("Relevo authority", days=-1), True, False),
+        # Whose authority it is, renews it.
+        (make("Acme"), False, False),
+        (make("Acme", days=20), False, True),
+    ],
+)
+def test_only_our_own_authority_is_renewed(pair: Pair, made: bool, warned: bool, tmp_path: Path) -> None:
+    found = Authority.of(folder_of(tmp_path, pair), "", "")
+    assert found.is_made_here(30) == made
+    assert bool(found.warnings(30)) == warned
+
+
+def test_without_an_authority_one_is_made(tmp_path: Path) -> None:
+    found = Authority.of(tmp_path, "", "")
+    assert found.is_made_here(30)
+    assert not found.keys
+    # Its certificate alone was lost: the key is the authority.
+    (tmp_path / "tls").mkdir()
+    (tmp_path / "tls" / "ca.key").write_text(OURS.key)
+    assert Authority.of(tmp_path, "", "").keys == {_certificates.public_key(OURS.found)}
+
+
+def test_who_signed_a_certificate() -> None:
+    node = make("db1", BELOW, ca=False)
+    assert _certificates.signers(node.certificate, [ROOT.found, BELOW.found, OURS.found]) == [BELOW.found]
+    assert _certificates.signers("", [ROOT.found]) == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "fits"),
+    [
+        (lambda: {}, True),
+        (lambda: {"names": ["DNS:a", "IP:fd00::12"]}, True),
+        (lambda: {"names": ["DNS:a"]}, False),
+    ],
+)
+def test_a_certificate_of_another_authority_or_name_is_renewed(
+    wanted: Callable[[], dict[str, list[str]]], fits: bool, tmp_path: Path
+) -> None:
+    authority = str(folder_of(tmp_path, ROOT) / "tls" / "ca.crt")
+    node = make("db1", ROOT, ca=False)
+    assert (certificate_days(node.certificate, authority, **wanted()) > 99) == fits
+    assert certificate_days(make("db1", BELOW, ca=False).certificate, authority) == 0
+    # An impostor of the same name.
+    assert certificate_days(make("db1", make("Root"), ca=False).certificate, authority) == 0
+    assert certificate_days("") == certificate_days(str(tmp_path / "nothing")) == 0
