@@ -72,28 +72,13 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils._files import Entry
+from ansible_collections.relevo.postgres.plugins.module_utils._files import Entry, bring
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
-    wanted = [Entry.from_dict(given) for given in module.params["files"]]
-    changed, diffs = [], []
-    for entry in wanted:
-        if not entry.differs():
-            continue
-        changed.append(str(entry.path))
-        diffs.append(
-            {
-                "before_header": str(entry.path),
-                "after_header": str(entry.path),
-                "before": entry.current() or "",
-                "after": entry.content or "",
-            }
-        )
-        if not module.check_mode:
-            entry.write()
-    return {"changed": bool(changed), "changed_paths": changed, "diff": diffs}
+    changed, diff = bring([Entry.from_dict(given) for given in module.params["files"]], module.check_mode)
+    return {"changed": bool(changed), "changed_paths": changed, "diff": diff}
 
 
 def main() -> None:

@@ -24,6 +24,10 @@ options:
       - The major version that the node is meant to hold. By default the one for which it is configured.
       - Given, the module also runs on a node that is not configured yet.
     type: str
+  configuration:
+    description: Whether the server is to judge the files that are in place (0.2 s), and they are to be compared.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -40,7 +44,9 @@ node:
       a standby), C(running) (a postmaster lives), C(wanted) (the service manager means it to run), C(booted) (when
       the machine or container was started; the guard's word may be older), C(fence) and C(rejoin) (the markers, or
       null), C(guard) (the latest verdict of the start guard, or null),
-      C(certificate_days) (until the node's certificate expires, or null where nobody can tell).
+      C(certificate_days) (until the node's certificate expires, or null where nobody can tell),
+      C(configuration_written) (when the newest of the files that the server reads was written), C(configuration) (null,
+      or C(faults) that the server finds in them, and a digest of each of the C(settings)).
   returned: success
   type: dict
   sample: {initialised: true, state: in production, timeline: 1, standby: false, running: true, wanted: true}
@@ -67,7 +73,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     server = Server(data_directory(version)) if version else Server()
     return {
         "changed": False,
-        "node": node_info(service_for(module.params["service_manager"]), server),
+        "node": node_info(service_for(module.params["service_manager"]), server, module.params["configuration"]),
         "refusal": refusal(version, versions_with_data()) if version else "",
     }
 
@@ -77,6 +83,7 @@ def main() -> None:
         argument_spec={
             "service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True},
             "version": {"type": "str"},
+            "configuration": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )

@@ -70,6 +70,12 @@ from ansible_collections.relevo.postgres.plugins.module_utils._wait import wait_
 
 PENDING = "SELECT coalesce(json_agg(name ORDER BY name), '[]'::json) FROM pg_settings WHERE pending_restart"
 
+#: What keeps it from reading any of its files. Whatever site.yml writes was judged before, ALTER SYSTEM's was not.
+REFUSED = """
+SELECT string_agg(concat_ws(' ', sourcefile || ', line ' || sourceline || ':', name, error), '; ' ORDER BY seqno)
+FROM pg_file_settings WHERE error IS NOT NULL AND error <> 'setting could not be applied'
+"""
+
 
 def pending_restart() -> list[str]:
     with Session.local() as session:
@@ -86,7 +92,13 @@ def reload_and_wait(server: Server) -> None:
         def loaded() -> bool:
             return bool(session.value("SELECT pg_conf_load_time()") != before)
 
-        wait_until(loaded, "the server to read its configuration again", timeout=10)
+        try:
+            wait_until(loaded, "the server to read its configuration again", timeout=10)
+        except RelevoError as error:
+            refused = session.value(REFUSED)
+            if not refused:
+                raise
+            raise RelevoError(f"The server does not take its configuration: {refused}.") from error
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory
     choose,
     clusters_of,
     faults_of,
+    same_settings,
     serving,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
@@ -154,3 +155,20 @@ def test_the_versions_of_a_cluster() -> None:
     assert faults_of_names("a", "b", a={"postgresql_version": "19"}, b={"postgresql_version": "18"}) == [
         'The nodes of the cluster "main" have several postgresql_versions: 19 on a, 18 on b. Give all of them one.'
     ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ({}, {}, True),
+        ({"postgresql_parameters": {"jit": "off"}}, {"postgresql_parameters": {"jit": "off"}}, True),
+        ({"postgresql_parameters": {"jit": "off"}}, {}, False),
+        ({"postgresql_hba": []}, {"postgresql_hba": [{"user": "x"}]}, False),
+        # What has nothing to do with the server's files.
+        ({"node_address": "10.0.0.1"}, {"node_address": "10.0.0.2"}, True),
+    ],
+)
+def test_whether_the_inventory_gives_all_nodes_the_same_settings(
+    first: dict[str, Any], second: dict[str, Any], same: bool
+) -> None:
+    assert same_settings({"a": first, "b": second, "c": {"postgresql_port": 1}}, ["a", "b", "gone"]) is same

@@ -92,6 +92,16 @@ def clusters_of(groups: Groups, hostvars: HostVars) -> dict[str, Cluster]:
     }
 
 
+def same_settings(hostvars: HostVars, names: Iterable[str]) -> bool:
+    """Whether the inventory gives these servers the same variables of ``postgresql``, and so the same files."""
+    given = [
+        {key: value for key, value in hostvars[name].items() if key.startswith("postgresql_")}
+        for name in names
+        if name in hostvars
+    ]
+    return all(one == given[0] for one in given)
+
+
 def version_faults(cluster: str, versions: Mapping[str, str]) -> list[str]:
     """What is wrong with the major versions of the nodes of one cluster, by node."""
     faults = [f"{name}: {fault}" for name, version in versions.items() if (fault := version_fault(version))]

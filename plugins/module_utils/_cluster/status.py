@@ -81,6 +81,8 @@ class NodeStatus:
     rejoin: Note | None = None
     guard: GuardNote | None = None
     certificate_days: float | None = None
+    reload_owed: bool = False
+    configuration_faults: Sequence[str] = ()
 
     @property
     def answers(self) -> bool:
@@ -104,6 +106,7 @@ class ClusterStatus:
     backup_running: str | None
     next_day: int
     operations: Sequence[Mapping[str, Any]] | None = None
+    differing_settings: Sequence[str] = ()
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -170,6 +173,7 @@ class ClusterStatus:
                 "next_day": self.next_day or None,
             },
             "operations": None if self.operations is None else [dict(holder) for holder in self.operations],
+            "differing_settings": list(self.differing_settings),
             "problems": [asdict(problem) for problem in self.problems],
         }
 
@@ -212,7 +216,17 @@ def compose(observed: Observed) -> ClusterStatus:
         repository.running if repository else None,
         observed.next_day,
         observed.operations,
+        differing_settings(observed),
     )
+
+
+def differing_settings(observed: Observed) -> list[str]:
+    """What nodes have written differently although the inventory gives all the same; who cannot say is left out."""
+    known = [disk.configuration.settings for disk in observed.disks.values() if disk.configuration.settings]
+    if not observed.uniform:
+        return []
+    names = {name for settings in known for name in settings}
+    return sorted(name for name in names if len({settings.get(name) for settings in known}) > 1)
 
 
 def _node_status(observed: Observed, state: NodeState) -> NodeStatus:
@@ -245,6 +259,8 @@ def _node_status(observed: Observed, state: NodeState) -> NodeStatus:
         disk.rejoin if disk else None,
         disk.guard if disk else None,
         disk.certificate_days if disk else None,
+        state.has_not_read(disk.configuration_written) if disk else False,
+        disk.configuration.faults if disk else (),
     )
 
 

@@ -24,7 +24,6 @@ from .._server.session import Session, SessionError
 from .methods import standby_settings
 from .plan import Request, Role, Situation, Source
 
-LOG_DIR = Path("/var/lib/postgresql/log")
 POLL = 0.1
 
 
@@ -175,7 +174,7 @@ class Observer:
 
     def last_words(self) -> str:
         """The last complaint in the server's log."""
-        logs = sorted(LOG_DIR.glob("*.log"), key=lambda path: path.stat().st_mtime)
+        logs = sorted(_names.LOG_DIR.glob("*.log"), key=lambda path: path.stat().st_mtime)
         if not logs:
             return "."
         with logs[-1].open("rb") as file:

@@ -81,6 +81,12 @@ class Server:
             min_recovery_timeline=int(found["Min recovery ending loc's timeline"]),
         )
 
+    def wal_segment_size(self) -> int | None:
+        """In MB, as ``initdb`` was told; None where there is no control file to ask."""
+        done = _process.run([str(self.bin_directory / "pg_controldata"), str(self.pgdata)], timeout=10)
+        found = re.search(r"^Bytes per WAL segment:\s+(\d+)$", done.stdout, re.MULTILINE)
+        return int(found[1]) // 2**20 if found else None
+
     def quick_state(self) -> tuple[int, int]:
         """State and checkpoint LSN straight from ``global/pg_control``, for use inside the write window.
 
