@@ -14,6 +14,8 @@ description:
     What it does not take is refused with file, line and the server's own words, and the old files stay.
   - They are judged at every run, also where nothing has changed, so that a refusal is said until it is corrected.
   - It needs neither data nor a running server, and touches neither.
+  - A standby keeps the greater value of what may not be lower there than on the primary (C(max_connections) and four
+    others), beside these files, until its primary has been restarted with the lower one.
   - What only a start with the real data shows is not known before, such as memory that the machine does not have. Nor
     are the settings of a library that is not loaded at the start, and what C(ALTER SYSTEM) has set.
 author: The Relevo authors (@relevo)
@@ -77,6 +79,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._files import Entry, bring
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._server import standby_minimum
 from ansible_collections.relevo.postgres.plugins.module_utils._server.configuration_trial import (
     refusal,
     try_configuration,
@@ -105,6 +108,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         if faults:
             raise RelevoError(refusal(faults), faults=[fault.sentence for fault in faults])
     changed, diff = bring([*map(_directory, DIRECTORIES), *(_file(*file) for file in files.items())], module.check_mode)
+    if server.initialised and standby_minimum.bring(server, module.check_mode):
+        changed.append(str(standby_minimum.FILE))
     return {"changed": bool(changed), "changed_paths": changed, "diff": diff, "written": configuration_written()}
 
 

@@ -45,6 +45,7 @@ node:
       the machine or container was started; the guard's word may be older), C(fence) and C(rejoin) (the markers, or
       null), C(guard) (the latest verdict of the start guard, or null),
       C(certificate_days) (until the node's certificate expires, or null where nobody can tell),
+      C(kept_for_primary) (the settings of which it has the greater value as a standby),
       C(configuration_written) (when the newest of the files that the server reads was written), C(configuration) (null,
       or C(faults) that the server finds in them, and a digest of each of the C(settings)).
   returned: success

@@ -8,7 +8,6 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.configurat
     Fault,
     refusal,
     setting_faults,
-    settings_of,
     start_faults,
 )
 
@@ -116,7 +115,3 @@ def test_the_refusal_names_what_to_correct() -> None:
     sentence = refusal([Fault("bad", "postgresql.conf", 3), Fault("worse", "pg_hba.conf", 4)])
     assert "none of its files was replaced: postgresql.conf, line 3: bad; pg_hba.conf, line 4: worse." in sentence
     assert "Correct postgresql_hba and postgresql_parameters" in sentence
-
-
-def test_the_last_of_two_settings_counts() -> None:
-    assert settings_of("a = '1'\n# b = 2\nA = '3'\n") == {"a": "'3'"}

@@ -63,6 +63,7 @@ class Disk:
     guard: GuardNote | None = None
     certificate_days: float | None = None
     configuration_written: str | None = None
+    kept_for_primary: Sequence[str] = ()
     configuration: Configuration = field(default_factory=Configuration)
 
     @classmethod
@@ -77,6 +78,7 @@ class Disk:
             read(GuardNote, guard) if guard else None,
             given.get("certificate_days"),
             given.get("configuration_written"),
+            given.get("kept_for_primary") or (),
             read(Configuration, given.get("configuration")),
         )
 

@@ -220,6 +220,11 @@ def compose(observed: Observed) -> ClusterStatus:
     )
 
 
+def _outlived(state: NodeState, disk: Disk | None) -> Sequence[str]:
+    """What a primary still has from the time when it was a standby, whose primary had greater values."""
+    return disk.kept_for_primary if disk and state.is_primary else ()
+
+
 def differing_settings(observed: Observed) -> list[str]:
     """What nodes have written differently although the inventory gives all the same; who cannot say is left out."""
     known = [disk.configuration.settings for disk in observed.disks.values() if disk.configuration.settings]
@@ -252,7 +257,7 @@ def _node_status(observed: Observed, state: NodeState) -> NodeStatus:
         state.started,
         state.system_identifier,
         state.replay_paused,
-        state.pending_restart,
+        sorted({*state.pending_restart, *_outlived(state, disk)}),
         state.senders,
         state.slots,
         marker,

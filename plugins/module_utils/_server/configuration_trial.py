@@ -28,6 +28,7 @@ from pathlib import Path
 from .. import _names, _process
 from .._errors import RelevoError
 from .server import Server
+from .settings_file import lines_of
 
 #: Each takes a fraction of a second. A library may take its time.
 TIMEOUT = 60.0
@@ -66,7 +67,6 @@ _ANYWAY = re.compile(
     r'^skipping missing configuration file|^configuration file ".*" contains|^database system is shut down'
 )
 _NAME = re.compile(r'parameter (?:name )?"([^"]+)"')
-_SETTING = re.compile(r"^\s*([A-Za-z_][\w.$]*)\s*=?\s*(.*)$")
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def setting_faults(output: str, name: str, text: str) -> list[Fault]:
 
 
 def _named_faults(messages: Sequence[_Message], name: str, text: str) -> list[Fault]:
-    lines = {match[1].lower(): number for number, match in _settings(text)}
+    lines = {setting: number for number, setting, _value in lines_of(text)}
     found = []
     for message in messages:
         setting = _NAME.search(message.text)
@@ -134,18 +134,6 @@ def _named_faults(messages: Sequence[_Message], name: str, text: str) -> list[Fa
             line = lines.get(setting[1].lower(), 0)
             found.append(Fault(message.words, name if line else "", line))
     return found
-
-
-def _settings(text: str) -> Iterator[tuple[int, re.Match[str]]]:
-    for number, line in enumerate(text.splitlines(), start=1):
-        match = _SETTING.match(line)
-        if match:
-            yield number, match
-
-
-def settings_of(text: str) -> dict[str, str]:
-    """The settings of a configuration file by name in lower case, as they are written there; the last one counts."""
-    return {match[1].lower(): match[2] for _number, match in _settings(text)}
 
 
 def start_faults(output: str, name: str, text: str) -> list[Fault]:
@@ -195,6 +183,23 @@ def try_configuration(server: Server, files: Mapping[Path, str]) -> list[Fault]:
         return start_faults(_in_place(done.stderr, config), _names.CONFIG_FILE.name, text)
 
 
+def try_start(server: Server) -> list[Fault]:
+    """Have it judge the files that are in place, and the memory that they want; for a server that is down."""
+    # What ALTER SYSTEM has set may be what it does not start with.
+    paths = (_names.CONFIG_FILE, _names.HBA_FILE, _names.IDENT_FILE, server.pgdata / "postgresql.auto.conf")
+    files = {path: path.read_text() for path in paths if path.exists()}
+    faults = try_configuration(server, files)
+    if faults:
+        return faults
+    with _laid_out(server, files) as (data, config):
+        command = [str(server.bin_directory / "postgres"), "--check", "-D", str(data)]
+        where = _settings_of(config_file=config / _names.CONFIG_FILE.name, data_directory=data, **_SAY)
+        done = _process.run([*command, *where], TIMEOUT)
+        if not done.returncode:
+            return []
+        return setting_faults(_in_place(done.stderr, config), _names.CONFIG_FILE.name, files[_names.CONFIG_FILE])
+
+
 def _in_place(said: str, config: Path) -> str:
     return said.replace(str(config), str(_names.CONFIG_DIR))
 
@@ -215,7 +220,7 @@ def _laid_out(server: Server, files: Mapping[Path, str]) -> Iterator[tuple[Path,
         (data / "recovery.signal").touch()
         (data / "global" / "pg_control").touch()
         for path, text in files.items():
-            (config / path.name).write_text(text)
+            ((data if path.parent == server.pgdata else config) / path.name).write_text(text)
         # What they include, relative to where they will be.
         for path in _names.CONFIG_DIR.iterdir() if _names.CONFIG_DIR.is_dir() else ():
             if path not in files:

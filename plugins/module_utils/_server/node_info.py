@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import _names
-from . import certificate, marker
-from .configuration_trial import settings_of, try_configuration
+from . import certificate, marker, standby_minimum
+from .configuration_trial import try_configuration
 from .server import Server
 from .service import Service
+from .settings_file import settings_of
 
 
 def booted() -> str | None:
@@ -51,6 +52,7 @@ def node_info(service: Service, server: Server | None = None, configuration: boo
         # A marker that a later promotion of this node made void is not news.
         "fence": asdict(fence) if fence and fence.in_force(timeline) else None,
         "rejoin": asdict(rejoin) if rejoin else None,
+        "kept_for_primary": sorted(standby_minimum.in_place()),
         "certificate_days": certificate.days_left(),
         "configuration_written": configuration_written(),
         "configuration": configuration_info(server) if configuration else None,
