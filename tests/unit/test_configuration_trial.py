@@ -78,6 +78,8 @@ def test_settings_are_refused_with_file_line_and_words(output: str, found: list[
             [],
         ),
         (
+            "LOG:  hostssl record cannot match because SSL is disabled\n"
+            'CONTEXT:  line 15 of configuration file "/etc/relevo/pg_hba.conf"\n'
             'LOG:  invalid CIDR mask in address "10.0.0.0/33"\n'
             'CONTEXT:  line 16 of configuration file "/etc/relevo/pg_hba.conf"\n'
             "FATAL:  could not load /etc/relevo/pg_hba.conf\n",

@@ -85,6 +85,12 @@ def test_whether_a_server_comes_up(tmp_path: Path, pids: list[int | None], answe
     assert restart.comes_up(FakeServer(tmp_path, pids, answering), 60) is comes  # type: ignore[arg-type]
 
 
+def test_one_that_ends_each_time_is_not_waited_for_any_longer(tmp_path: Path) -> None:
+    server = FakeServer(tmp_path, [1, None, 2, None, 3, None, 4, *[None] * 40])
+    assert not restart.comes_up(server, 30)  # type: ignore[arg-type]
+    assert len(server.pids) == 40
+
+
 def test_one_that_is_still_starting_is_no_reason_to_change_anything(tmp_path: Path) -> None:
     with pytest.raises(RelevoError, match="still starting after 60 s"):
         restart.comes_up(FakeServer(tmp_path, [1]), 60)  # type: ignore[arg-type]
