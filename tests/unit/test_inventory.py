@@ -165,6 +165,7 @@ def test_the_versions_of_a_cluster() -> None:
         ({"postgresql_parameters": {"jit": "off"}}, {}, False),
         ({"postgresql_hba": []}, {"postgresql_hba": [{"user": "x"}]}, False),
         # What has nothing to do with the server's files.
+        ({"postgresql_users": [{"name": "x"}]}, {}, True),
         ({"node_address": "10.0.0.1"}, {"node_address": "10.0.0.2"}, True),
     ],
 )

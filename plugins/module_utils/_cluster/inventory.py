@@ -26,6 +26,9 @@ SERVICE_MANAGERS = ("runit", "systemd")
 #: How many clusters a play may be about: ``all`` of them when none is named; several, but ``named``; or ``one``.
 Choice = Literal["all", "named", "one"]
 Groups = Mapping[str, Sequence[str]]
+#: Variables of the role ``postgresql`` that its files do not depend on. Some have secrets, which not every play is given.
+SHAPE_NO_FILE = ("postgresql_databases", "postgresql_secrets_given", "postgresql_seed_files", "postgresql_users")
+
 HostVars = Mapping[str, Mapping[str, Any]]
 
 
@@ -94,10 +97,10 @@ def clusters_of(groups: Groups, hostvars: HostVars) -> dict[str, Cluster]:
 
 def same_settings(hostvars: HostVars, names: Iterable[str]) -> bool:
     """Whether the inventory gives these servers the same variables of ``postgresql``, and so the same files."""
+    hosts = [hostvars[name] for name in names if name in hostvars]
+    # Only these are looked up: Ansible works a value out when it is asked for, and may not be able to.
     given = [
-        {key: value for key, value in hostvars[name].items() if key.startswith("postgresql_")}
-        for name in names
-        if name in hostvars
+        {key: host[key] for key in host if key.startswith("postgresql_") and key not in SHAPE_NO_FILE} for host in hosts
     ]
     return all(one == given[0] for one in given)
 
