@@ -173,3 +173,14 @@ def test_whether_the_inventory_gives_all_nodes_the_same_settings(
     first: dict[str, Any], second: dict[str, Any], same: bool
 ) -> None:
     assert same_settings({"a": first, "b": second, "c": {"postgresql_port": 1}}, ["a", "b", "gone"]) is same
+
+
+def test_a_variable_that_cannot_be_worked_out_is_not_asked_for() -> None:
+    class Lazy(dict[str, Any]):
+        def __getitem__(self, key: str) -> Any:
+            if key in ("postgresql_users", "other"):
+                raise KeyError(f"{key} needs a secret that this play was not given")
+            return super().__getitem__(key)
+
+    host = Lazy(postgresql_users=[], other="", postgresql_port=5432)
+    assert same_settings({"a": host, "b": host}, ["a", "b"])

@@ -26,10 +26,10 @@ SERVICE_MANAGERS = ("runit", "systemd")
 #: How many clusters a play may be about: ``all`` of them when none is named; several, but ``named``; or ``one``.
 Choice = Literal["all", "named", "one"]
 Groups = Mapping[str, Sequence[str]]
-#: Variables of the role ``postgresql`` that its files do not depend on. Some have secrets, which not every play is given.
-SHAPE_NO_FILE = ("postgresql_databases", "postgresql_secrets_given", "postgresql_seed_files", "postgresql_users")
-
 HostVars = Mapping[str, Mapping[str, Any]]
+
+#: Variables of the role ``postgresql`` that the server's files do not depend on. Not every play is given the secrets.
+SHAPE_NO_FILE = ("postgresql_databases", "postgresql_secrets_given", "postgresql_seed_files", "postgresql_users")
 
 
 @dataclass(frozen=True)
