@@ -24,6 +24,8 @@ CA_FILE = CONFIG_DIR / "tls" / "ca.crt"
 CERTIFICATE = CONFIG_DIR / "tls" / "node.crt"
 PRIVATE_KEY = CONFIG_DIR / "tls" / "node.key"
 MARKER_DIR = DATA_ROOT / "relevo"
+#: The start guard's latest verdict, for status.yml and for who waits for a start.
+GUARD_STATUS = MARKER_DIR / "guard-status.json"
 LOG_DIR = DATA_ROOT / "log"
 #: On the repository host, wherever its repository is. What is below /run does not outlive a machine's restart.
 OPERATION_LOCK_DIR = Path("/run/relevo/operation-lock")

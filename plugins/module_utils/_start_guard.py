@@ -33,7 +33,6 @@ from ._server.server import Server
 if TYPE_CHECKING:
     from ._cluster.topology import NodeState
 
-STATUS_FILE = "guard-status.json"
 ASK_AGAIN_AFTER = 3.0
 REMIND_AFTER = 300.0
 
@@ -251,7 +250,7 @@ def record_status(directory: Path, node: str, verdict: Verdict, since: str) -> N
         "advice": verdict.advice,
         "since": since,
     }
-    write_file(directory / STATUS_FILE, json.dumps(status, indent=1) + "\n")
+    write_file(directory / _names.GUARD_STATUS.name, json.dumps(status, indent=1) + "\n")
 
 
 class VerdictLog:

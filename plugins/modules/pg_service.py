@@ -100,8 +100,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     if restart:
         restarting.restart(server, service, timeout)
     elif started:
-        service.start()
-        server.wait_ready(timeout)
+        restarting.start(server, service, timeout)
     elif state == "reloaded":
         restarting.reload(server)
     return {"changed": started or restart or state == "reloaded", "pending_restart": restarting.pending_restart()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -64,6 +65,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(_names, "CONFIG_FILE", tmp_path / "postgresql.conf")
+    monkeypatch.setattr(_names, "GUARD_STATUS", tmp_path / "guard-status.json")
     monkeypatch.setattr(restart, "write_file", lambda path, text, _mode: path.write_text(text))
     _names.CONFIG_FILE.write_text(NEW)
     return tmp_path
@@ -112,6 +114,35 @@ def test_what_a_server_does_not_start_with_is_taken_back(files: Path, monkeypatc
     assert service.calls == ["stop", "start"]
     assert _names.CONFIG_FILE.read_text() == NEW.replace("900GB", "128MB")
     assert (files / "postgresql.auto.conf").read_text() == "shared_buffers = '128MB'\nwork_mem = '5MB'\n"
+
+
+def test_a_server_that_is_down_and_does_not_start_says_why(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restart, "try_start", lambda _server: [Fault("could not map memory")])
+    with pytest.raises(RelevoError, match="does not come up: could not map memory"):
+        restart.start(FakeServer(files, [None]), FakeService(), 60)  # type: ignore[arg-type]
+    assert _names.CONFIG_FILE.read_text() == NEW
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"), [("wait", "its start guard says that no witness answers"), ("start", ""), ("", "")]
+)
+def test_the_start_guard_may_be_what_keeps_it_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verdict: str, said: str
+) -> None:
+    monkeypatch.setattr(_names, "GUARD_STATUS", tmp_path / "guard-status.json")
+    if verdict:
+        status = {"verdict": verdict, "reason": "no witness answers"}
+        (tmp_path / "guard-status.json").write_text(json.dumps(status))
+    assert restart.guard_says() == said
+
+
+def test_settings_are_kept_where_the_start_guard_is_what_keeps_it_down(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restart, "guard_says", lambda: "its start guard says no")
+    with pytest.raises(RelevoError, match="and is not up: its start guard says no"):
+        restart.restart(FakeServer(files, [None]), FakeService(), 60)  # type: ignore[arg-type]
+    assert _names.CONFIG_FILE.read_text() == NEW
 
 
 def test_one_that_comes_up_keeps_its_files(files: Path) -> None:

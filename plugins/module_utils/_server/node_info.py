@@ -39,7 +39,7 @@ def node_info(service: Service, server: Server | None = None, configuration: boo
     control = server.control_data() if server.initialised else None
     timeline = control.newest_timeline if control else 0
     fence, rejoin = marker.read("fence"), marker.read("rejoin")
-    guard = _names.MARKER_DIR / "guard-status.json"
+    guard = _names.GUARD_STATUS
     return {
         "initialised": server.initialised,
         "state": control.state if control else None,

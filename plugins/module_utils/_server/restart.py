@@ -93,6 +93,14 @@ def _rewrite(path: Path, values: Values, mode: int, missing: bool) -> None:
         write_file(path, wanted, mode)
 
 
+def start(server: Server, service: Service, timeout: float) -> None:
+    """Start one that is down; raises ``RelevoError`` with its own words when it does not come up."""
+    since = server_log.sizes()
+    service.start()
+    if not comes_up(server, timeout):
+        raise RelevoError(f"The server does not come up: {words(server, since)}. Correct that, then run this again.")
+
+
 def restart(server: Server, service: Service, timeout: float) -> None:
     """Restart it with what waits for that, or as it was; raises ``RelevoError`` in the second case."""
     before = in_force()
@@ -101,6 +109,9 @@ def restart(server: Server, service: Service, timeout: float) -> None:
     service.start()
     if comes_up(server, timeout):
         return
+    guard = guard_says()
+    if guard:
+        raise RelevoError(f"The server was stopped to be restarted, and is not up: {guard}. See status.yml.")
     reason = words(server, since)
     # The service manager tries again by itself.
     withdraw(server, before)
@@ -124,12 +135,22 @@ def refusal(before: Sequence[str] | Values, reason: str) -> str:
 
 def words(server: Server, since: Mapping[Path, int]) -> str:
     """Why it does not start, in its own words as far as they can be had: much of it is said before it has a log."""
+    guard = guard_says()
+    if guard:
+        return guard
     faults = try_start(server)
     return (
         "; ".join(fault.sentence for fault in faults)
         or server_log.last_complaint(since=since)
         or "it gave no reason in its log; see that of its service (docker logs, journalctl)"
     )
+
+
+def guard_says() -> str:
+    """Why the start guard keeps the server down; empty when it does not."""
+    path = _names.GUARD_STATUS
+    said: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    return f"its start guard says that {said['reason']}" if said.get("verdict") in ("refuse", "wait") else ""
 
 
 def comes_up(server: Server, timeout: float) -> bool:
