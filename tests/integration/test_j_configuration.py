@@ -32,6 +32,7 @@ REFUSED = [
     ("postgresql_parameters", {"work_mem": "64 MiB"}, 'invalid value for parameter "work_mem": "64 MiB" (Valid units'),
     ("postgresql_parameters", {"work_memm": "64MB"}, 'unrecognized configuration parameter "work_memm"'),
     ("postgresql_parameters", {"wal_level": "minimal"}, 'cannot be enabled when "wal_level" is "minimal"'),
+    ("postgresql_parameters", {"session_preload_libraries": "pg_cron"}, 'could not access file "pg_cron"'),
     ("postgresql_hba", [{"address": "10.0.0.0/33"}], 'invalid CIDR mask in address "10.0.0.0/33"'),
     ("pgbackrest_options", {"archive-mode": "never"}, "'never' is not allowed for 'archive-mode' option"),
     ("pgbackrest_options", {"compres-type": "lz4"}, "configuration file contains invalid option 'compres-type'"),

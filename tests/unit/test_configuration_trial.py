@@ -6,6 +6,7 @@ import pytest
 
 from ansible_collections.relevo.postgres.plugins.module_utils._server.configuration_trial import (
     Fault,
+    libraries_of,
     refusal,
     setting_faults,
     start_faults,
@@ -111,6 +112,22 @@ def test_settings_are_refused_with_file_line_and_words(output: str, found: list[
 )
 def test_rules_and_maps_are_refused_with_file_line_and_words(output: str, found: list[str]) -> None:
     assert said_at_start(output) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "libraries"),
+    [
+        ("shared_preload_libraries = 'pg_cron'\n", ""),
+        ("session_preload_libraries = ''\n", ""),
+        ("session_preload_libraries = 'auto_explain, x'\n", "auto_explain, x"),
+        (
+            "shared_preload_libraries = 'a'\nlocal_preload_libraries = 'b, \"$libdir/plugins/c\"'\n",
+            'a, "$libdir/plugins/b", "$libdir/plugins/c"',
+        ),
+    ],
+)
+def test_the_libraries_that_sessions_load_are_tried_too(text: str, libraries: str) -> None:
+    assert libraries_of(text) == libraries
 
 
 def test_the_refusal_names_what_to_correct() -> None:

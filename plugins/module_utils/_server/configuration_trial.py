@@ -28,7 +28,7 @@ from pathlib import Path
 from .. import _names, _process
 from .._errors import RelevoError
 from .server import Server
-from .settings_file import lines_of
+from .settings_file import lines_of, settings_of
 
 #: Each takes a fraction of a second. A library may take its time.
 TIMEOUT = 60.0
@@ -46,6 +46,8 @@ _SAY = {
 _SMALL = {
     "listen_addresses": "",
     "shared_buffers": "1MB",
+    "wal_buffers": "-1",
+    "min_dynamic_shared_memory": "0",
     "huge_pages": "off",
     "archive_mode": "off",
     # Without it a server in recovery ends, once it has read the rules of access.
@@ -178,9 +180,26 @@ def try_configuration(server: Server, files: Mapping[Path, str]) -> list[Fault]:
             again = _process.run([*judge, *_settings_of(**_SAY)], TIMEOUT)
             said = (again if again.returncode else done).stderr
             return setting_faults(_in_place(said, config), _names.CONFIG_FILE.name, text)
+        # With a library that is not there no session begins any more, ours included.
+        libraries = libraries_of(text)
+        if libraries:
+            done = _process.run([*judge, *_settings_of(**_SAY, shared_preload_libraries=libraries)], TIMEOUT)
+            if done.returncode:
+                return setting_faults(_in_place(done.stderr, config), _names.CONFIG_FILE.name, text)
         small = _settings_of(**_SAY, **_SMALL, unix_socket_directories=data)
         done = _process.run([*command, *where, *small], TIMEOUT)
         return start_faults(_in_place(done.stderr, config), _names.CONFIG_FILE.name, text)
+
+
+def libraries_of(text: str) -> str:
+    """All libraries of the server and its sessions, as ``shared_preload_libraries``; empty without a session's."""
+    settings = settings_of(text)
+    names = {kind: settings.get(f"{kind}_preload_libraries", "").strip() for kind in ("shared", "session", "local")}
+    local = [name.strip(' "').removeprefix("$libdir/plugins/") for name in names["local"].split(",") if name.strip()]
+    if not names["session"] and not local:
+        return ""
+    # Those may be loaded by anybody, and so lie in a directory of their own.
+    return ", ".join(filter(None, [names["shared"], names["session"], *(f'"$libdir/plugins/{one}"' for one in local)]))
 
 
 def try_start(server: Server) -> list[Fault]:
