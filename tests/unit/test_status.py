@@ -190,6 +190,21 @@ def test_nodes_whose_files_differ_are_named_with_the_settings(
     assert codes(state) == (["configuration-differs"] if found else [])
 
 
+def test_a_fenced_node_has_the_configuration_that_it_had() -> None:
+    disks = {
+        "a": Disk.of({"running": True, "configuration": {"settings": {"jit": "1"}}}),
+        "b": Disk.of({"running": False, "fence": {"by": "x"}, "configuration": {"settings": {}, "faults": []}}),
+        "c": Disk.of({"running": False, "fence": {"by": "x"}, "configuration": {"settings": {"jit": "2"}}}),
+    }
+    assert status(a(), gone(), gone("c"), disks=disks).differing_settings == []
+
+
+def test_a_primary_that_was_a_standby_must_be_restarted_for_what_it_has_kept() -> None:
+    kept = Disk.of({"running": True, "kept_for_primary": ["max_connections"]})
+    found = status(a(pending_restart=["jit"]), b(), disks={"a": kept, "b": kept})
+    assert [one.message for one in found.problems] == ["a must be restarted for jit, max_connections."]
+
+
 def test_a_node_that_waits_says_why() -> None:
     guard = Disk.of({"running": False, "guard": {"verdict": "wait", "reason": "no witness answers", "since": ""}})
     found = status(a(), gone(), disks={"b": guard})

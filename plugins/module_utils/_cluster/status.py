@@ -226,10 +226,14 @@ def _outlived(state: NodeState, disk: Disk | None) -> Sequence[str]:
 
 
 def differing_settings(observed: Observed) -> list[str]:
-    """What nodes have written differently although the inventory gives all the same; who cannot say is left out."""
-    known = [disk.configuration.settings for disk in observed.disks.values() if disk.configuration.settings]
+    """What nodes have written differently although the inventory gives all the same; who cannot say is left out.
+
+    So is who is fenced: nothing is written there until it rejoins.
+    """
     if not observed.uniform:
         return []
+    taking_part = [disk for disk in observed.disks.values() if not disk.fence and not disk.rejoin]
+    known = [disk.configuration.settings for disk in taking_part if disk.configuration.settings]
     names = {name for settings in known for name in settings}
     return sorted(name for name in names if len({settings.get(name) for settings in known}) > 1)
 
