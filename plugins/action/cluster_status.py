@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.describe_site import describe_site
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import same_settings
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.observed import Disk, Note, Observed, Repository
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status import compose
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status_problems import with_problems
@@ -52,6 +53,7 @@ class ActionModule(ControllerAction):
             Repository.of(repository) if "backups" in repository else None,
             options["next_day"],
             options["operations"].get("holders"),
+            same_settings(self._task_vars["hostvars"], options["topology"]["nodes"]),
         )
         status = with_problems(compose(observed))
         site = describe_site(status, options["restart"], options["recreate"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,3 +61,24 @@ class Entry:
         os.chown(self.path, *owner)
         self.path.chmod(self.mode)
         sync_directory(self.path.parent)
+
+
+def bring(wanted: Sequence[Entry], check_mode: bool = False) -> tuple[list[str], list[dict[str, str]]]:
+    """Write those that differ, in this order; returns their paths, and what Ansible shows as differences."""
+    changed, diffs = [], []
+    for entry in wanted:
+        if not entry.differs():
+            continue
+        path = str(entry.path)
+        changed.append(path)
+        diffs.append(
+            {
+                "before_header": path,
+                "after_header": path,
+                "before": entry.current() or "",
+                "after": entry.content or "",
+            }
+        )
+        if not check_mode:
+            entry.write()
+    return changed, diffs

@@ -18,11 +18,17 @@ VOLUMES = {"postgres": DATA_ROOT, "pgbackrest": Path("/var/lib/pgbackrest"), "re
 SOCKET_DIR = Path("/var/run/postgresql")
 CONFIG_DIR = Path("/etc/relevo")
 CONFIG_FILE = CONFIG_DIR / "postgresql.conf"
+HBA_FILE = CONFIG_DIR / "pg_hba.conf"
+IDENT_FILE = CONFIG_DIR / "pg_ident.conf"
 REPLICATION_CONF = CONFIG_DIR / "conf.d" / "90-replication.conf"
 PASSFILE = CONFIG_DIR / "pgpass"
 CA_FILE = CONFIG_DIR / "tls" / "ca.crt"
 CERTIFICATE = CONFIG_DIR / "tls" / "node.crt"
+PRIVATE_KEY = CONFIG_DIR / "tls" / "node.key"
 MARKER_DIR = DATA_ROOT / "relevo"
+#: The start guard's latest verdict, for status.yml and for who waits for a start.
+GUARD_STATUS = MARKER_DIR / "guard-status.json"
+LOG_DIR = DATA_ROOT / "log"
 #: On the repository host, wherever its repository is. What is below /run does not outlive a machine's restart.
 OPERATION_LOCK_DIR = Path("/run/relevo/operation-lock")
 

@@ -24,7 +24,7 @@ from . import _names
 from ._durable import write_file
 from ._errors import RelevoError
 from ._repository.fence_record import REPOSITORY_TIMEOUT, FenceRecord, RepositoryReader
-from ._server import abandoned_timelines, marker
+from ._server import abandoned_timelines, marker, standby_minimum
 from ._server.guard_config import GUARD_CONFIG, GuardConfig
 from ._server.lsn import history_name, parse_history, timeline_of_history
 from ._server.marker import Marker
@@ -33,7 +33,6 @@ from ._server.server import Server
 if TYPE_CHECKING:
     from ._cluster.topology import NodeState
 
-STATUS_FILE = "guard-status.json"
 ASK_AGAIN_AFTER = 3.0
 REMIND_AFTER = 300.0
 
@@ -251,7 +250,7 @@ def record_status(directory: Path, node: str, verdict: Verdict, since: str) -> N
         "advice": verdict.advice,
         "since": since,
     }
-    write_file(directory / STATUS_FILE, json.dumps(status, indent=1) + "\n")
+    write_file(directory / _names.GUARD_STATUS.name, json.dumps(status, indent=1) + "\n")
 
 
 class VerdictLog:
@@ -299,6 +298,11 @@ def evaluate(server: Server, config_file: Path) -> tuple[str, Verdict]:
 def prepare(server: Server) -> None:
     """Clear away what would keep a server that may start from it."""
     server.remove_stale_lock_files()
+    try:
+        standby_minimum.bring(server)
+    except (RelevoError, OSError) as error:
+        # It may well start without.
+        sys.stderr.write(f"start guard: {standby_minimum.FILE} could not be brought up to date ({error})\n")
     if abandoned_timelines.any_reserved(server) and (
         server.is_standby_configured or (server.pgdata / "recovery.signal").exists()
     ):

@@ -48,6 +48,13 @@ options:
         description: The mode, in octal, as a string.
         type: str
         default: '0640'
+      judge:
+        description:
+          - The program that reads the file. It judges the text before any of the files is replaced, at every run;
+            what it does not take is refused with its own words.
+          - V(pgbackrest) is asked for each of its commands, also those that nobody runs now.
+        type: str
+        choices: [pgbackrest]
 """
 
 EXAMPLES = r"""
@@ -68,32 +75,29 @@ changed_paths:
   elements: str
 """
 
+import shutil
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils._files import Entry
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._files import Entry, bring
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.configuration_trial import (
+    refusal,
+    try_configuration,
+)
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
-    wanted = [Entry.from_dict(given) for given in module.params["files"]]
-    changed, diffs = [], []
-    for entry in wanted:
-        if not entry.differs():
-            continue
-        changed.append(str(entry.path))
-        diffs.append(
-            {
-                "before_header": str(entry.path),
-                "after_header": str(entry.path),
-                "before": entry.current() or "",
-                "after": entry.content or "",
-            }
-        )
-        if not module.check_mode:
-            entry.write()
-    return {"changed": bool(changed), "changed_paths": changed, "diff": diffs}
+    judged = [given["content"] for given in module.params["files"] if given["judge"]]
+    # In check mode its package may be missing yet.
+    if not module.check_mode or shutil.which("pgbackrest"):
+        faults = [fault for text in judged for fault in try_configuration(text)]
+        if faults:
+            raise RelevoError(refusal(faults), faults=faults)
+    changed, diff = bring([Entry.from_dict(given) for given in module.params["files"]], module.check_mode)
+    return {"changed": bool(changed), "changed_paths": changed, "diff": diff}
 
 
 def main() -> None:
@@ -109,6 +113,7 @@ def main() -> None:
                     "owner": {"type": "str", "default": "postgres"},
                     "group": {"type": "str", "default": "postgres"},
                     "mode": {"type": "str", "default": "0640"},
+                    "judge": {"type": "str", "choices": ["pgbackrest"]},
                 },
             }
         },

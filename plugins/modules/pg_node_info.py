@@ -27,6 +27,10 @@ options:
   port:
     description: The port on which the node's server is meant to listen, where that is to be checked.
     type: int
+  configuration:
+    description: Whether the server is to judge the files that are in place (0.2 s), and they are to be compared.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -43,7 +47,10 @@ node:
       a standby), C(running) (a postmaster lives), C(wanted) (the service manager means it to run), C(booted) (when
       the machine or container was started; the guard's word may be older), C(fence) and C(rejoin) (the markers, or
       null), C(guard) (the latest verdict of the start guard, or null),
-      C(certificate_days) (until the node's certificate expires, or null where nobody can tell).
+      C(certificate_days) (until the node's certificate expires, or null where nobody can tell),
+      C(kept_for_primary) (the settings of which it has the greater value as a standby),
+      C(configuration_written) (when the newest of the files that the server reads was written), C(configuration) (null,
+      or C(faults) that the server finds in them, and a digest of each of the C(settings)).
   returned: success
   type: dict
   sample: {initialised: true, state: in production, timeline: 1, standby: false, running: true, wanted: true}
@@ -79,7 +86,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     listening = local_port() if server.postmaster_pid() is not None else None
     return {
         "changed": False,
-        "node": node_info(service_for(module.params["service_manager"]), server),
+        "node": node_info(service_for(module.params["service_manager"]), server, module.params["configuration"]),
         "refusal": (refusal(version, versions_with_data()) if version else "")
         or port_refusal(module.params["port"], listening),
     }
@@ -91,6 +98,7 @@ def main() -> None:
             "service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True},
             "version": {"type": "str"},
             "port": {"type": "int"},
+            "configuration": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )

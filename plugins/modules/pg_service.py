@@ -12,6 +12,8 @@ version_added: 0.1.0
 description:
   - Starts the server where it is not running, makes it read its configuration again, or restarts it.
   - Waits until it answers, and reports the settings that wait for a restart.
+  - A server that does not come up with the settings that waited for its restart gets those back that it had, and is
+    started. The task fails with the server's own words.
 author: The Relevo authors (@relevo)
 extends_documentation_fragment:
   - relevo.postgres.attributes
@@ -28,8 +30,11 @@ options:
       - V(started) starts a server that is not running.
       - V(reloaded) makes a running server read its configuration again.
       - V(restarted) restarts it only when O(only_if_pending) is false or a setting waits for it.
+      - V(settled) restarts a standby that has kept greater values than it is given, since its primary had them, once it
+        has replayed that its primary has lower ones.
+      - V(withdrawn) writes what is in force in place of the settings that wait for a restart.
     type: str
-    choices: [started, reloaded, restarted]
+    choices: [started, reloaded, restarted, settled, withdrawn]
     default: started
   only_if_pending:
     description: With O(state=restarted), restart only a server with settings that wait for it.
@@ -54,39 +59,25 @@ pending_restart:
   returned: when the server answers
   type: list
   elements: str
+kept:
+  description: With O(state=settled), the settings of which its primary still has the greater value.
+  returned: with O(state=settled)
+  type: list
+  elements: str
 """
 
-import json
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._server import restart as restarting
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import service_for
-from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR, Session
-from ansible_collections.relevo.postgres.plugins.module_utils._wait import wait_until
+from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
 
-PENDING = "SELECT coalesce(json_agg(name ORDER BY name), '[]'::json) FROM pg_settings WHERE pending_restart"
-
-
-def pending_restart() -> list[str]:
-    with Session.local() as session:
-        names: list[str] = json.loads(session.value(PENDING))
-    return names
-
-
-def reload_and_wait(server: Server) -> None:
-    """The postmaster reads its files after the signal, a moment later."""
-    with Session.local() as session:
-        before = session.value("SELECT pg_conf_load_time()")
-        server.reload()
-
-        def loaded() -> bool:
-            return bool(session.value("SELECT pg_conf_load_time()") != before)
-
-        wait_until(loaded, "the server to read its configuration again", timeout=10)
+STATES = ["started", "reloaded", "restarted", "settled", "withdrawn"]
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
@@ -99,24 +90,27 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     restart = False
     if not started:
         server.wait_ready(timeout)
-        restart = state == "restarted" and (not module.params["only_if_pending"] or bool(pending_restart()))
+        if state == "settled":
+            return restarting.settle(server, service, timeout, module.check_mode)
+        if state == "withdrawn":
+            return restarting.take_back(server, module.check_mode)
+        restart = state == "restarted" and (not module.params["only_if_pending"] or bool(restarting.pending_restart()))
     if module.check_mode:
         return {"changed": started or restart or state == "reloaded"}
     if restart:
-        service.stop(timeout)
-    if started or restart:
-        service.start()
-        server.wait_ready(timeout)
+        restarting.restart(server, service, timeout)
+    elif started:
+        restarting.start(server, service, timeout)
     elif state == "reloaded":
-        reload_and_wait(server)
-    return {"changed": started or restart or state == "reloaded", "pending_restart": pending_restart()}
+        restarting.reload(server)
+    return {"changed": started or restart or state == "reloaded", "pending_restart": restarting.pending_restart()}
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True},
-            "state": {"type": "str", "choices": ["started", "reloaded", "restarted"], "default": "started"},
+            "state": {"type": "str", "choices": STATES, "default": "started"},
             "only_if_pending": {"type": "bool", "default": True},
             "timeout": {"type": "float", "default": 60},
         },

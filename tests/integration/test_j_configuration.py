@@ -2,32 +2,154 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from clients import NeverTwo, Writer, more, takes_writes, wait_until_streaming
-from cluster import PRIMARY, REPOSITORY, STANDBY, labels, missing, nothing_needs_attention, play, psql, rows_of, shell
+from cluster import (
+    FAILBACK,
+    FAILOVER,
+    PRIMARY,
+    REPOSITORY,
+    STANDBY,
+    STATUS,
+    Play,
+    killed_play,
+    labels,
+    missing,
+    nothing_needs_attention,
+    play,
+    psql,
+    rows_of,
+    shell,
+)
 
 pytestmark = [pytest.mark.usefixtures("backed_up"), pytest.mark.long]
 
-NOT_INSTALLED = '{"postgresql_parameters": {"shared_preload_libraries": "pg_cron"}}'
+NODES = (PRIMARY, STANDBY)
+#: A variable of the role, what is wrong with it, and the words of the server or of pgBackRest.
+REFUSED = [
+    ("postgresql_parameters", {"work_mem": "64 MiB"}, 'invalid value for parameter "work_mem": "64 MiB" (Valid units'),
+    ("postgresql_parameters", {"work_memm": "64MB"}, 'unrecognized configuration parameter "work_memm"'),
+    ("postgresql_parameters", {"wal_level": "minimal"}, 'cannot be enabled when "wal_level" is "minimal"'),
+    ("postgresql_parameters", {"session_preload_libraries": "pg_cron"}, 'could not access file "pg_cron"'),
+    ("postgresql_hba", [{"address": "10.0.0.0/33"}], 'invalid CIDR mask in address "10.0.0.0/33"'),
+    ("pgbackrest_options", {"archive-mode": "never"}, "'never' is not allowed for 'archive-mode' option"),
+    ("pgbackrest_options", {"compres-type": "lz4"}, "configuration file contains invalid option 'compres-type'"),
+]
 
 
-def test_a_primary_is_not_restarted_with_what_a_standby_did_not_start_with() -> None:
-    since = psql(PRIMARY, "SELECT pg_postmaster_start_time()")
+def given(name: str, value: object) -> str:
+    return json.dumps({name: value})
+
+
+def files(node: str) -> str:
+    """A digest of all that the server and pgBackRest read on a node."""
+    found = "find /etc/relevo/*.conf /etc/relevo/conf.d /etc/pgbackrest -type f | sort | xargs sha256sum"
+    return shell(node, "sh", "-c", found)
+
+
+def setting(node: str, name: str) -> str:
+    return psql(node, f"SELECT current_setting('{name}')")
+
+
+def problems(said: Play | None = None) -> dict[str, str]:
+    """The messages of ``status.yml`` by code and node."""
+    output = (said or play(STATUS, "-e", "format=json")).output
+    found = json.loads(output[output.index("\n{") : output.rindex("\n}") + 2])
+    return {f"{one['code']} {one['node'] or ''}".strip(): one["message"] for one in found["problems"]}
+
+
+@pytest.mark.parametrize(("name", "value", "words"), REFUSED, ids=[f"{name}={value}" for name, value, _ in REFUSED])
+def test_what_is_refused_replaces_nothing(name: str, value: object, words: str) -> None:
+    before = {node: files(node) for node in (*NODES, REPOSITORY)}
+    said = play("site.yml", "-e", given(name, value), expect=2).text
+    assert words in said
+    assert f"Correct {name}" in said
+    assert {node: files(node) for node in (*NODES, REPOSITORY)} == before
+
+
+def test_a_library_that_is_not_installed_restarts_nobody_and_is_said_again() -> None:
+    since = {node: psql(node, "SELECT pg_postmaster_start_time()") for node in NODES}
+    library = given("postgresql_parameters", {"shared_preload_libraries": "pg_cron"})
+    for _run in range(2):
+        failed = play("site.yml", "-e", library, "-e", "restart=true", expect=2)
+        assert 'could not access file "pg_cron": No such file or directory' in failed.text
+    assert {node: psql(node, "SELECT pg_postmaster_start_time()") for node in NODES} == since
+    assert play("site.yml").changed == 0
+    nothing_needs_attention()
+
+
+def test_what_a_killed_run_has_written_is_named_and_finished() -> None:
+    wanted = given("postgresql_parameters", {"work_mem": "5MB"})
+    killed_play("site.yml", "Install the start guard", "-e", wanted)
+    assert setting(PRIMARY, "work_mem") == "4MB"
+    assert {f"reload-pending {node}" for node in NODES} <= set(problems())
+    play("site.yml", "-e", wanted)
+    assert {setting(node, "work_mem") for node in NODES} == {"5MB"}
+    assert play("site.yml", "-e", wanted).changed == 0
+    nothing_needs_attention()
+    # A file that somebody has broken, on one node.
+    shell(STANDBY, "sh", "-c", "echo 'host all all 10.0.0.0/33 md5' >> /etc/relevo/pg_hba.conf")
+    found = problems()
+    assert 'invalid CIDR mask in address "10.0.0.0/33"' in found[f"configuration-refused {STANDBY}"]
+    assert "pg_hba.conf" in found["configuration-differs"]
+    play("site.yml")
+    nothing_needs_attention()
+
+
+def test_lowered_and_raised_values_reach_both_in_one_restart() -> None:
+    wanted = given("postgresql_parameters", {"max_connections": 50, "max_worker_processes": 12})
     with Writer() as writer, NeverTwo():
         more(writer)
-        failed = play("site.yml", "-e", NOT_INSTALLED, "-e", "restart=true", expect=2)
+        play("site.yml", "-e", wanted, "-e", "restart=true")
+        more(writer)
+    assert missing(rows_of(PRIMARY), writer.acknowledged) == []
+    for node in NODES:
+        assert (setting(node, "max_connections"), setting(node, "max_worker_processes")) == ("50", "12")
+    wait_until_streaming(PRIMARY)
+    assert play("site.yml", "-e", wanted, "-e", "restart=true").changed == 0
+    nothing_needs_attention()
+
+
+def test_an_old_primary_starts_with_the_greater_value() -> None:
+    wanted = given("postgresql_parameters", {"max_connections": 40, "max_worker_processes": 12})
+    lowered = play("site.yml", "-e", wanted)
+    assert f"{PRIMARY} must be restarted for max_connections" in lowered.text
+    assert play("site.yml", "-e", wanted).changed == 0
+    play(FAILOVER)
+    wait_until_streaming(STANDBY)
+    # What the new primary has until it is restarted.
+    assert {setting(node, "max_connections") for node in NODES} == {"50"}
+    assert "max_connections" in problems()[f"restart-pending {STANDBY}"]
+    play("site.yml", "-e", wanted, "-e", "restart=true")
+    assert {setting(node, "max_connections") for node in NODES} == {"40"}
+    wait_until_streaming(STANDBY)
+    play(FAILBACK)
+    play("site.yml", "-e", "restart=true")
+    assert {setting(node, "max_connections") for node in NODES} == {"100"}
+    wait_until_streaming(PRIMARY)
+    nothing_needs_attention()
+
+
+def test_what_only_a_start_shows_is_taken_back() -> None:
+    since = psql(PRIMARY, "SELECT pg_postmaster_start_time()")
+    much = given("postgresql_parameters", {"shared_buffers": "4000GB"})
+    with Writer() as writer, NeverTwo():
+        more(writer)
+        failed = play("site.yml", "-e", much, "-e", "restart=true", expect=2)
+        assert "did not come up with the new shared_buffers: could not map anonymous shared memory" in failed.text
         assert f"{PRIMARY} was not restarted" in failed.text
-        assert f"{STANDBY} did not come back" in failed.text
         assert takes_writes(PRIMARY)
         assert psql(PRIMARY, "SELECT pg_postmaster_start_time()") == since
         more(writer)
-        # The way out that the message names.
-        play("site.yml")
-        wait_until_streaming(PRIMARY)
-        assert play("site.yml").changed == 0
     assert missing(rows_of(PRIMARY), writer.acknowledged) == []
-    # To PostgreSQL a setting that has left the file waits for a restart, also where its value is what it was.
-    play("site.yml", "-e", "restart=true")
+    # Both would come up again as they are.
+    for node in NODES:
+        assert "4000GB" not in shell(node, "cat", "/etc/relevo/postgresql.conf")
+        assert setting(node, "shared_buffers") == "128MB"
+    wait_until_streaming(PRIMARY)
+    assert play("site.yml").changed == 0
     nothing_needs_attention()
 
 

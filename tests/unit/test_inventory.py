@@ -15,6 +15,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory
     choose,
     clusters_of,
     faults_of,
+    same_settings,
     serving,
     volume_faults,
 )
@@ -186,8 +187,8 @@ def test_a_name_or_an_address_of_either_family_is_one(address: str) -> None:
     [
         ("[fd00::12]", "is in brackets"),
         ("[fd00::12]:5432", "is in brackets"),
-        ("10.0.0.5:5432", "as node_port"),
-        ("db1:5432", "as node_port"),
+        ("10.0.0.5:5432", "as postgresql_port"),
+        ("db1:5432", "as postgresql_port"),
         ("fd00::12/64", "without a length of its network"),
         ("10.0.0.5, 10.0.0.6", "more than an address"),
         ("fd00::1::2", "is not an address"),
@@ -200,3 +201,32 @@ def test_what_is_typed_instead_of_an_address_is_a_fault(address: str, said: str)
     hosts = {**HOSTS, "a2": {**HOSTS["a2"], "node_address": address}}
     found = faults_of(GROUPS, hosts, ["postgres"], "17")
     assert any(f"a2: the node_address {address} " in fault and said in fault for fault in found)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ({}, {}, True),
+        ({"postgresql_parameters": {"jit": "off"}}, {"postgresql_parameters": {"jit": "off"}}, True),
+        ({"postgresql_parameters": {"jit": "off"}}, {}, False),
+        ({"postgresql_hba": []}, {"postgresql_hba": [{"user": "x"}]}, False),
+        # What has nothing to do with the server's files.
+        ({"postgresql_users": [{"name": "x"}]}, {}, True),
+        ({"node_address": "10.0.0.1"}, {"node_address": "10.0.0.2"}, True),
+    ],
+)
+def test_whether_the_inventory_gives_all_nodes_the_same_settings(
+    first: dict[str, Any], second: dict[str, Any], same: bool
+) -> None:
+    assert same_settings({"a": first, "b": second, "c": {"postgresql_port": 1}}, ["a", "b", "gone"]) is same
+
+
+def test_a_variable_that_cannot_be_worked_out_is_not_asked_for() -> None:
+    class Lazy(dict[str, Any]):
+        def __getitem__(self, key: str) -> Any:
+            if key in ("postgresql_users", "other"):
+                raise KeyError(f"{key} needs a secret that this play was not given")
+            return super().__getitem__(key)
+
+    host = Lazy(postgresql_users=[], other="", postgresql_port=5432)
+    assert same_settings({"a": host, "b": host}, ["a", "b"])

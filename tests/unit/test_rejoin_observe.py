@@ -15,7 +15,6 @@ from ansible_collections.relevo.postgres.plugins.module_utils._rejoin import obs
 from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.methods import standby_settings
 from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.observe import (
     Observer,
-    last_complaint,
     receives,
     require_primary,
     sends,
@@ -56,11 +55,6 @@ def test_only_a_sender_to_this_node_that_streams_counts() -> None:
     assert sends(REQUEST, {"senders": [{"name": "c", "state": "catchup"}, SENDER]})
     assert not sends(REQUEST, {"senders": [SENDER | {"state": "catchup"}, SENDER | {"name": "c"}]})
     assert not sends(REQUEST, {})
-
-
-def test_the_last_complaint_of_a_log() -> None:
-    assert last_complaint("LOG:  ready\nFATAL:  one\nERROR:  two\nHINT:  x\n") == " (ERROR:  two)."
-    assert last_complaint("LOG:  no ERROR here\n") == "."
 
 
 # --- this node -------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _start_guard
+from ansible_collections.relevo.postgres.plugins.module_utils import _names, _start_guard
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster import probe
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
@@ -287,7 +287,7 @@ def test_a_verdict_is_said_once_and_again_after_a_while(
 def test_the_verdict_is_left_for_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_start_guard, "write_file", lambda path, content: path.write_text(content))
     VerdictLog(tmp_path).say("a", Verdict("wait", "nobody answers", "Start somebody."))
-    found = json.loads((tmp_path / _start_guard.STATUS_FILE).read_text())
+    found = json.loads((tmp_path / _names.GUARD_STATUS.name).read_text())
     assert (found["node"], found["verdict"], found["reason"]) == ("a", "wait", "nobody answers")
 
 

@@ -141,6 +141,72 @@ def test_everything_that_is_wrong_is_said_with_what_to_do() -> None:
         assert part in found
 
 
+READ = "2026-11-24T12:00:00.5+00:00"
+
+
+@pytest.mark.parametrize(
+    ("written", "read", "found"),
+    [
+        ("2026-11-24T12:00:00.4+00:00", READ, []),
+        ("2026-11-24T12:00:00.6+00:00", READ, ["reload-pending"]),
+        # In another zone, and a server that does not say when.
+        ("2026-11-24T11:00:00+00:00", "2026-11-24T11:30:00+02:00", ["reload-pending"]),
+        (READ, None, []),
+        (None, READ, []),
+    ],
+)
+def test_what_was_written_and_not_read_is_a_problem(written: str | None, read: str | None, found: list[str]) -> None:
+    disk = Disk.of({"running": True, "configuration_written": written})
+    assert codes(status(a(configuration_loaded=read), b(), disks={"a": disk})) == found
+
+
+def test_a_configuration_that_a_server_does_not_take_is_an_error_with_its_words() -> None:
+    bad = {"faults": ["pg_hba.conf, line 3: bad"], "settings": {}}
+    disk = Disk.of({"running": True, "configuration_written": READ, "configuration": bad})
+    found = status(a(configuration_loaded=NOW.isoformat()), b(), disks={"a": disk})
+    assert codes(found) == ["configuration-refused"]
+    assert "pg_hba.conf, line 3: bad. Correct it" in found.problems[0].sentence
+    assert not found.healthy
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "uniform", "found"),
+    [
+        ({"work_mem": "1"}, {"work_mem": "1"}, True, []),
+        ({"work_mem": "1"}, {"work_mem": "2"}, True, ["work_mem"]),
+        ({"work_mem": "1"}, {"work_mem": "1", "jit": "1"}, True, ["jit"]),
+        # The inventory wants it so, or a node has not said.
+        ({"work_mem": "1"}, {"work_mem": "2"}, False, []),
+        ({"work_mem": "1"}, {}, True, []),
+    ],
+)
+def test_nodes_whose_files_differ_are_named_with_the_settings(
+    first: dict[str, str], second: dict[str, str], uniform: bool, found: list[str]
+) -> None:
+    disks = {
+        name: Disk.of({"running": True, "configuration": {"settings": settings}})
+        for name, settings in (("a", first), ("b", second))
+    }
+    state = status(a(), b(), disks=disks, uniform=uniform)
+    assert list(state.differing_settings) == found
+    assert codes(state) == (["configuration-differs"] if found else [])
+
+
+def test_a_fenced_node_has_the_configuration_that_it_had() -> None:
+    disks = {
+        "a": Disk.of({"running": True, "configuration": {"settings": {"jit": "1"}}}),
+        "b": Disk.of({"running": False, "fence": {"by": "x"}, "configuration": {"settings": {}, "faults": []}}),
+        "c": Disk.of({"running": False, "fence": {"by": "x"}, "configuration": {"settings": {"jit": "2"}}}),
+    }
+    assert status(a(), gone(), gone("c"), disks=disks).differing_settings == []
+
+
+def test_a_primary_that_was_a_standby_must_be_restarted_for_what_it_has_kept() -> None:
+    kept = Disk.of({"running": True, "kept_for_primary": ["max_connections"]})
+    found = status(a(pending_restart=["jit"]), b(), disks={"a": kept, "b": kept})
+    assert [one.message for one in found.problems] == ["a must be restarted for jit, max_connections."]
+
+
 def test_a_node_that_waits_says_why() -> None:
     guard = Disk.of({"running": False, "guard": {"verdict": "wait", "reason": "no witness answers", "since": ""}})
     found = status(a(), gone(), disks={"b": guard})

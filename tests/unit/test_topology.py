@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.relevo.postgres.plugins.filter.has_not_read import has_not_read
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.probe import probe
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import (
     NodeState,
@@ -146,3 +147,13 @@ def test_a_full_answer_is_one() -> None:
     given = Topology([answer("a", False)]).as_dict()
     assert given["nodes"]["a"]["answer"] == "full"
     assert Topology.from_result(given).states[0].reachable
+
+
+def test_a_server_that_has_not_read_what_was_written_is_known_by_its_answer() -> None:
+    found = Topology([answer("a", False, configuration_loaded="2026-11-24T12:00:00+00:00")]).as_dict()
+    assert has_not_read("a", found, "2026-11-24T12:00:01+00:00")
+    assert not has_not_read("a", found, "2026-11-24T11:59:59+00:00")
+    # One that did not answer, a cluster that was made a moment ago, and check mode before there are files.
+    assert not has_not_read("b", found, "2026-11-24T12:00:01+00:00")
+    assert not has_not_read("a", {"primary": {}}, "2026-11-24T12:00:01+00:00")
+    assert not has_not_read("a", found, None)

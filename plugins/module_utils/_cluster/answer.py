@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -109,3 +110,12 @@ class SynchronousState:
 def in_force(primary: str, timeline: int) -> str:
     """The note that the requirement is in force on ``primary`` on its ``timeline``."""
     return f"{primary}/{timeline}"
+
+
+def moment(text: str) -> datetime | None:
+    """An ISO 8601 time with its zone; None for what is none."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else None

@@ -32,6 +32,9 @@ Choice = Literal["all", "named", "one"]
 Groups = Mapping[str, Sequence[str]]
 HostVars = Mapping[str, Mapping[str, Any]]
 
+#: Variables of the role ``postgresql`` that the server's files do not depend on. Not every play is given the secrets.
+SHAPE_NO_FILE = ("postgresql_databases", "postgresql_secrets_given", "postgresql_seed_files", "postgresql_users")
+
 
 @dataclass(frozen=True)
 class Cluster:
@@ -113,6 +116,16 @@ def clusters_of(groups: Groups, hostvars: HostVars) -> dict[str, Cluster]:
         )
         for cluster, names in members.items()
     }
+
+
+def same_settings(hostvars: HostVars, names: Iterable[str]) -> bool:
+    """Whether the inventory gives these servers the same variables of ``postgresql``, and so the same files."""
+    hosts = [hostvars[name] for name in names if name in hostvars]
+    # Only these are looked up: Ansible works a value out when it is asked for, and may not be able to.
+    given = [
+        {key: host[key] for key in host if key.startswith("postgresql_") and key not in SHAPE_NO_FILE} for host in hosts
+    ]
+    return all(one == given[0] for one in given)
 
 
 def version_faults(cluster: str, versions: Mapping[str, str]) -> list[str]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .._recovery_window import Hole, Loss, Window, losses, of_newest_system, window_of
-from .answer import read
+from .answer import moment, read
 from .topology import Topology
 
 #: By how much a clock that is read in whole seconds may be behind one that is not.
@@ -45,6 +45,14 @@ class GuardNote:
 
 
 @dataclass(frozen=True)
+class Configuration:
+    """What a node's files say: the ``faults`` that its server finds in them, and a digest of each setting."""
+
+    faults: Sequence[str] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Disk:
     """What a node that can be entered says of itself, whether or not its server answers (``pg_node_info``)."""
 
@@ -55,6 +63,9 @@ class Disk:
     rejoin: Note | None = None
     guard: GuardNote | None = None
     certificate_days: float | None = None
+    configuration_written: str | None = None
+    kept_for_primary: Sequence[str] = ()
+    configuration: Configuration = field(default_factory=Configuration)
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Disk:
@@ -67,6 +78,9 @@ class Disk:
             Note.of(given.get("rejoin")),
             read(GuardNote, guard) if guard else None,
             given.get("certificate_days"),
+            given.get("configuration_written"),
+            given.get("kept_for_primary") or (),
+            read(Configuration, given.get("configuration")),
         )
 
     @property
@@ -137,7 +151,7 @@ class Observed:
     ``containers``: the engine's word for each that is a container; ``markers``: on the disks of those that are down;
     ``unreachable``: why a node could not be entered; ``repository``: None when its host does not answer;
     ``next_day``: of the cycle of backups, 0 when not known; ``operations``: the holders of the operation lock, None
-    when the repository host does not answer.
+    when the repository host does not answer; ``uniform``: the inventory gives all nodes the same settings.
     """
 
     cluster: str
@@ -151,13 +165,5 @@ class Observed:
     repository: Repository | None = None
     next_day: int = 0
     operations: Sequence[Mapping[str, Any]] | None = None
+    uniform: bool = True
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-
-def moment(text: str) -> datetime | None:
-    """An ISO 8601 time with its zone; None for what is none."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo else None

@@ -37,6 +37,7 @@ SELECT json_build_object(
   'system_identifier', (SELECT system_identifier::text FROM pg_control_system()),
   'server_version', current_setting('server_version'),
   'started', pg_postmaster_start_time(),
+  'configuration_loaded', pg_conf_load_time(),
   'timeline', CASE WHEN pg_is_in_recovery()
       THEN greatest((SELECT received_tli FROM pg_stat_wal_receiver),
                     (SELECT min_recovery_end_timeline FROM pg_control_recovery()),

@@ -82,6 +82,8 @@ class NodeStatus:
     rejoin: Note | None = None
     guard: GuardNote | None = None
     certificate_days: float | None = None
+    reload_owed: bool = False
+    configuration_faults: Sequence[str] = ()
 
     @property
     def answers(self) -> bool:
@@ -107,6 +109,7 @@ class ClusterStatus:
     operations: Sequence[Mapping[str, Any]] | None = None
     window: Window | None = None
     losses: Sequence[Loss] = ()
+    differing_settings: Sequence[str] = ()
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -174,6 +177,7 @@ class ClusterStatus:
                 "next_day": self.next_day or None,
             },
             "operations": None if self.operations is None else [dict(holder) for holder in self.operations],
+            "differing_settings": list(self.differing_settings),
             "problems": [asdict(problem) for problem in self.problems],
         }
 
@@ -218,7 +222,26 @@ def compose(observed: Observed) -> ClusterStatus:
         observed.operations,
         repository.window if repository else None,
         repository.losses if repository else (),
+        differing_settings(observed),
     )
+
+
+def _outlived(state: NodeState, disk: Disk | None) -> Sequence[str]:
+    """What a primary still has from the time when it was a standby, whose primary had greater values."""
+    return disk.kept_for_primary if disk and state.is_primary else ()
+
+
+def differing_settings(observed: Observed) -> list[str]:
+    """What nodes have written differently although the inventory gives all the same; who cannot say is left out.
+
+    So is who is fenced: nothing is written there until it rejoins.
+    """
+    if not observed.uniform:
+        return []
+    taking_part = [disk for disk in observed.disks.values() if not disk.fence and not disk.rejoin]
+    known = [disk.configuration.settings for disk in taking_part if disk.configuration.settings]
+    names = {name for settings in known for name in settings}
+    return sorted(name for name in names if len({settings.get(name) for settings in known}) > 1)
 
 
 def _node_status(observed: Observed, state: NodeState) -> NodeStatus:
@@ -244,13 +267,15 @@ def _node_status(observed: Observed, state: NodeState) -> NodeStatus:
         state.started,
         state.system_identifier,
         state.replay_paused,
-        state.pending_restart,
+        sorted({*state.pending_restart, *_outlived(state, disk)}),
         state.senders,
         state.slots,
         marker,
         disk.rejoin if disk else None,
         disk.guard if disk else None,
         disk.certificate_days if disk else None,
+        state.has_not_read(disk.configuration_written) if disk else False,
+        disk.configuration.faults if disk else (),
     )
 
 

@@ -51,6 +51,9 @@ CODES: dict[str, Severity] = {
     "replay-paused": "warning",
     "slot-keeps-wal": "warning",
     "restart-pending": "warning",
+    "reload-pending": "warning",
+    "configuration-refused": "error",
+    "configuration-differs": "warning",
     "certificate-expired": "error",
     "certificate-expires": "warning",
 }
@@ -105,6 +108,16 @@ def _foreign_node(status: ClusterStatus) -> Found:
                 "Check the inventory (node_address, node_cluster).",
                 node.name,
             )
+
+
+def _configuration_differs(status: ClusterStatus) -> Found:
+    if status.differing_settings:
+        names = [node.name for node in status.nodes]
+        yield problem(
+            "configuration-differs",
+            f"{' and '.join(names)} do not have the same configuration: {', '.join(status.differing_settings)}.",
+            "Run site.yml, which gives all of them what the inventory says.",
+        )
 
 
 # --- a node ----------------------------------------------------------------------------------------------------------
@@ -241,6 +254,24 @@ def _restart(_status: ClusterStatus, node: NodeStatus) -> Found:
         )
 
 
+def _configuration(_status: ClusterStatus, node: NodeStatus) -> Found:
+    if node.configuration_faults:
+        yield problem(
+            "configuration-refused",
+            f"{node.name} would not start with the configuration that it has, or not with all of it: "
+            f"{'; '.join(node.configuration_faults)}.",
+            "Correct it in the inventory, and run site.yml.",
+            node.name,
+        )
+    elif node.reload_owed:
+        yield problem(
+            "reload-pending",
+            f"{node.name} has not read its configuration since that was written.",
+            "Run site.yml, which lets it.",
+            node.name,
+        )
+
+
 def _certificate(_status: ClusterStatus, node: NodeStatus) -> Found:
     days = node.certificate_days
     if days is not None and days < EXPIRES_DAYS:
@@ -311,7 +342,12 @@ def _holes(status: ClusterStatus) -> Found:
             )
 
 
-CLUSTER_CHECKS: tuple[Callable[[ClusterStatus], Found], ...] = (_no_primary, _two_primaries, _foreign_node)
+CLUSTER_CHECKS: tuple[Callable[[ClusterStatus], Found], ...] = (
+    _no_primary,
+    _two_primaries,
+    _foreign_node,
+    _configuration_differs,
+)
 NODE_CHECKS: tuple[Callable[[ClusterStatus, NodeStatus], Found], ...] = (
     _container_down,
     _rejoin_interrupted,
@@ -324,6 +360,7 @@ NODE_CHECKS: tuple[Callable[[ClusterStatus, NodeStatus], Found], ...] = (
     _archiving,
     _slots,
     _restart,
+    _configuration,
     _certificate,
 )
 REPOSITORY_CHECKS: tuple[Callable[[ClusterStatus], Found], ...] = (_newer_timeline, _repository, _holes)

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from .._errors import RelevoError
 from .._server.lsn import parse_lsn
 from .._server.peer import Life, Peer
-from .answer import Archiver, Receiver, Sender, Slot, SynchronousState, read
+from .answer import Archiver, Receiver, Sender, Slot, SynchronousState, moment, read
 
 Role = Literal["primary", "standby", "unreachable"]
 
@@ -183,6 +183,11 @@ class NodeState:
     def blocked(self) -> bool:
         """Whether a primary requires a synchronous standby while none streams, so that it acknowledges no commit."""
         return bool(self.synchronous.names) and not any(sender.counts for sender in self.senders)
+
+    def has_not_read(self, written: str | None) -> bool:
+        """Whether it has last read its configuration before this moment, when its files were written."""
+        read_at, written_at = moment(self._text("configuration_loaded") or ""), moment(written or "")
+        return read_at is not None and written_at is not None and read_at < written_at
 
     @property
     def pending_restart(self) -> list[str]:

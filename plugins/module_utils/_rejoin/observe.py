@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from .. import _names
 from .._cluster.probe import PROBE, probe
 from .._cluster.topology import NodeState
 from .._errors import RelevoError
-from .._server import marker
+from .._server import marker, server_log
 from .._server.credentials import Credentials
 from .._server.lsn import history_name, parse_history, parse_lsn
 from .._server.server import Server
@@ -24,7 +23,6 @@ from .._server.session import Session, SessionError
 from .methods import standby_settings
 from .plan import Request, Role, Situation, Source
 
-LOG_DIR = Path("/var/lib/postgresql/log")
 POLL = 0.1
 
 
@@ -51,12 +49,6 @@ def sends(request: Request, data: dict[str, Any]) -> bool:
     """Whether the primary, in ``data``, sends WAL to this node."""
     senders = data.get("senders") or []
     return any(sender["name"] == request.node and sender["state"] == "streaming" for sender in senders)
-
-
-def last_complaint(log: str) -> str:
-    """The last error in a server's log, as the end of a sentence."""
-    complaints = [line for line in log.splitlines() if re.search(r"\b(FATAL|ERROR|PANIC):", line)]
-    return f" ({complaints[-1].strip()})." if complaints else "."
 
 
 def _read_text(path: Path) -> str | None:
@@ -175,9 +167,5 @@ class Observer:
 
     def last_words(self) -> str:
         """The last complaint in the server's log."""
-        logs = sorted(LOG_DIR.glob("*.log"), key=lambda path: path.stat().st_mtime)
-        if not logs:
-            return "."
-        with logs[-1].open("rb") as file:
-            file.seek(max(0, logs[-1].stat().st_size - 8192))
-            return last_complaint(file.read().decode(errors="replace"))
+        words = server_log.last_complaint()
+        return f" ({words})." if words else "."

@@ -9,6 +9,7 @@ configuration (see ``pgbackrest``).
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,16 @@ def command_line(
     where = [] if config == CONFIG else [f"--config={config}"]
     logs = ["--log-level-console=off", f"--log-level-stderr={level}"]
     return ["pgbackrest", *where, f"--stanza={stanza}", *logs, *options, command, *words]
+
+
+#: Before it has read how loud it should be, it warns of its configuration on stdout.
+_WARNING = re.compile(r"(?:P\d\d +WARN: .*\n(?: +.*\n)*)+")
+
+
+def answer_in(stdout: str) -> str:
+    """What a command has answered, without the warnings before it."""
+    warnings = _WARNING.match(stdout)
+    return stdout[warnings.end() :] if warnings else stdout
 
 
 def restore_command(stanza: str) -> str:
@@ -60,7 +71,7 @@ class RepositoryFiles(ABC):
         """
         options = ["--ignore-missing", *(["--raw"] if raw else [])]
         finished = self.read("repo-get", *options, path=path, timeout=timeout)
-        return None if self.is_missing(finished) else finished.stdout
+        return None if self.is_missing(finished) else answer_in(finished.stdout)
 
     def names(self, path: str, timeout: float = 10, below: str | None = None) -> list[str]:
         """The names in a directory; none when it does not exist.
@@ -68,4 +79,5 @@ class RepositoryFiles(ABC):
         With ``below``, a regular expression, the paths in all of its tree that match it: one call (25 ms) for all.
         """
         options = [] if below is None else ["--recurse", f"--filter={below}"]
-        return self.read("repo-ls", *options, path=path, timeout=timeout).stdout.split()
+        found = self.read("repo-ls", *options, path=path, timeout=timeout)
+        return answer_in(found.stdout).split()

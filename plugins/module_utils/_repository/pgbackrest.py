@@ -19,7 +19,7 @@ from .. import _process
 from .._errors import RelevoError
 from .._server.lsn import SEGMENT_SIZE
 from .._wait import wait_until
-from .command import CONFIG, RepositoryFiles, command_line
+from .command import CONFIG, RepositoryFiles, answer_in, command_line
 from .errors import ARCHIVE_TIMEOUT, LOCK_HELD, NOTHING_CHANGED, explain
 
 # Codes of the status of a stanza in the output of info (documentation, command info).
@@ -293,7 +293,7 @@ class PgBackRest(RepositoryFiles):
 def parse_info(text: str, stanza: str) -> dict[str, Any]:
     """Return the stanza's entry of ``info --output=json``."""
     try:
-        entries = json.loads(text)
+        entries = json.loads(answer_in(text))
     except ValueError as error:
         raise RelevoError(
             "pgbackrest info gave no JSON. Look at its configuration on this host.", stdout=text[:2000]

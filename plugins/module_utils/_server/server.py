@@ -81,6 +81,12 @@ class Server:
             min_recovery_timeline=int(found["Min recovery ending loc's timeline"]),
         )
 
+    def wal_segment_size(self) -> int | None:
+        """In MB, as ``initdb`` was told; None where there is no control file to ask."""
+        done = _process.run([str(self.bin_directory / "pg_controldata"), str(self.pgdata)], timeout=10)
+        found = re.search(r"^Bytes per WAL segment:\s+(\d+)$", done.stdout, re.MULTILINE)
+        return int(found[1]) // 2**20 if found else None
+
     def quick_state(self) -> tuple[int, int]:
         """State and checkpoint LSN straight from ``global/pg_control``, for use inside the write window.
 
@@ -197,18 +203,20 @@ class Server:
 
     def wait_ready(self, timeout: float, standby: bool | None = None) -> None:
         """Wait until the server takes local connections, in the role given (None: either)."""
+        role = {None: "answer", True: "answer as a standby", False: "take writes"}[standby]
+        what = f"the server of this node to {role} (its log is under {_names.LOG_DIR})"
+        wait_until(lambda: self.answers(standby), what, timeout)
+
+    def answers(self, standby: bool | None = None) -> bool:
+        """Whether it takes a local connection now, in the role given (None: either)."""
         # Here, since the start guard needs the rest of this file and a standby's start must not wait for the library.
         from .session import Session, SessionError
 
-        def ready() -> bool:
-            try:
-                with Session.local(timeout=3) as session:
-                    return standby is None or session.flag("SELECT pg_is_in_recovery()") == standby
-            except SessionError:
-                return False
-
-        role = {None: "answer", True: "answer as a standby", False: "take writes"}[standby]
-        wait_until(ready, f"the server of this node to {role} (its log is under /var/lib/postgresql/log)", timeout)
+        try:
+            with Session.local(timeout=3) as session:
+                return standby is None or session.flag("SELECT pg_is_in_recovery()") == standby
+        except SessionError:
+            return False
 
 
 def primary_conninfo(primary: Peer, standby: str) -> str:
