@@ -107,6 +107,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     if started or restart:
         service.start()
         server.wait_ready(timeout)
+        if server.adjust_slot_sync():
+            reload_and_wait(server)
     elif state == "reloaded":
         reload_and_wait(server)
     return {"changed": started or restart or state == "reloaded", "pending_restart": pending_restart()}

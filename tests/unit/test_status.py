@@ -385,3 +385,32 @@ def test_the_page_lists_exactly_the_codes_with_their_severity() -> None:
     rows = re.findall(r"^\| `([a-z-]+)` \| (error|warning) \| (\S[^|]*) \| (\S[^|]*) \|$", page, re.MULTILINE)
     assert {code: severity for code, severity, _cause, _cure in rows} == CODES
     assert len(rows) == len(CODES)
+
+
+# --- slots of others -------------------------------------------------------------------------------------------------
+
+
+def slot(name: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "type": "physical", "active": False, "restart_lsn": "0/1", "kept_bytes": 1048576, **more}
+
+
+def test_a_slot_of_a_consumer_is_not_a_standby() -> None:
+    (problem,) = status(a(slots=[slot("barman")]), b()).problems
+    assert problem.code == "slot-keeps-wal"
+    assert "for a consumer that is not connected" in problem.message
+    assert "pg_drop_replication_slot('barman')" in problem.action
+
+
+def test_what_is_left_on_an_old_primary_is_named() -> None:
+    left = [slot("barman"), slot("plain", type="logical")]
+    others = [slot("a"), slot("read", active=True), slot("kept", type="logical", failover=True, synced=True)]
+    found = status(a(), b(slots=[*left, *others])).problems
+    assert [(problem.code, problem.node) for problem in found] == [("slot-left-behind", "b")] * 2
+    assert "The slot barman on b, a standby, keeps WAL there for nobody (1.0 MiB now)." in found[0].message
+
+
+def test_a_failover_slot_that_a_standby_lacks_is_named() -> None:
+    kept = slot("kept", type="logical", failover=True, active=True)
+    found = status(a(slots=[kept]), b()).problems
+    assert [(problem.code, problem.node) for problem in found] == [("slot-not-synchronised", "b")]
+    assert status(a(slots=[kept]), b(slots=[kept | {"synced": True}])).problems == []
