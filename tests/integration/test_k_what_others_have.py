@@ -106,7 +106,7 @@ def test_what_does_not_move_with_the_role_is_named_and_what_can_move_does() -> N
             "postgres: public.elsewhere",
         ):
             assert part in shown
-        assert "kept" not in shown
+        assert "slot kept" not in shown
 
         writer.longest_outage = 0
         done = play(FAILOVER).text
@@ -215,7 +215,11 @@ def seed(path: str, database: str) -> str:
     done = subprocess.run(
         [ansible, "-i", str(INVENTORY), PRIMARY, "-m", "relevo.postgres.pg_seed", "-a", arguments],
         cwd=ROOT,
-        env=controller_environment() | {"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.minimal"},
+        env=controller_environment()
+        | {
+            "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.minimal",
+            "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+        },
         capture_output=True,
         text=True,
         timeout=600,

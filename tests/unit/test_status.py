@@ -403,7 +403,12 @@ def test_a_slot_of_a_consumer_is_not_a_standby() -> None:
 
 def test_what_is_left_on_an_old_primary_is_named() -> None:
     left = [slot("barman"), slot("plain", type="logical")]
-    others = [slot("a"), slot("read", active=True), slot("kept", type="logical", failover=True, synced=True)]
+    others = [
+        slot("a"),
+        slot("read", active=True),
+        slot("gone", invalidated="x"),
+        slot("kept", type="logical", failover=True, synced=True),
+    ]
     found = status(a(), b(slots=[*left, *others])).problems
     assert [(problem.code, problem.node) for problem in found] == [("slot-left-behind", "b")] * 2
     assert "The slot barman on b, a standby, keeps WAL there for nobody (1.0 MiB now)." in found[0].message

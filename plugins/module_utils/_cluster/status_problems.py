@@ -241,7 +241,7 @@ def _left_slots(status: ClusterStatus, node: NodeStatus) -> Found:
     if node.role != "standby":
         return
     for slot in of_others(node.slots, [known.name for known in status.nodes]):
-        if not slot.active and not slot.synced and slot.restart_lsn:
+        if not slot.active and not slot.synced and not slot.invalidated and slot.restart_lsn:
             kept = f" ({format_bytes(slot.kept_bytes)} now)" if slot.kept_bytes and slot.kept_bytes > 0 else ""
             yield problem(
                 "slot-left-behind",
