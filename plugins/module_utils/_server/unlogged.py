@@ -20,10 +20,14 @@ TABLES = """
 SELECT format('%I.%I', nspname, relname) AS name
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE relpersistence = 'u' AND relkind = 'r' AND {condition} ORDER BY 1"""
-FILLED = TABLES.format(condition="pg_relation_size(c.oid) > 0")
+# Not pg_relation_size: that would wait for whoever has locked the table.
+SIZE = "coalesce((pg_stat_file(pg_relation_filepath(c.oid), true)).size, 0)"
+FILLED = TABLES.format(condition=f"{SIZE} > 0")
 # On a new primary they are empty already. What the old one knew of their rows when it last analyzed them is in the
 # catalog; -1 is one that it had not analyzed yet.
-EMPTIED = TABLES.format(condition="reltuples <> 0 AND pg_relation_size(c.oid) = 0")
+EMPTIED = TABLES.format(condition=f"reltuples <> 0 AND {SIZE} = 0")
+#: Seconds for one database, so that one that does not answer leaves time for the others.
+ONE = 1.0
 #: How many tables are named of one database.
 NAMED = 5
 
@@ -64,7 +68,7 @@ def unlogged_tables(query: str = FILLED, timeout: float = 5.0) -> Unlogged:
         try:
             if remaining <= 0:
                 raise SessionError("no time is left")
-            with Session.local(database, application_name="relevo unlogged", timeout=remaining) as session:
+            with Session.local(database, application_name="relevo unlogged", timeout=min(ONE, remaining)) as session:
                 found = [str(row["name"]) for row in session.query(query)]
         except SessionError:
             # One that a lock hinders, that is being dropped, or that comes too late.
