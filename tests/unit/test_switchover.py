@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.slots import SLOTS
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.switchover import (
     SENDERS,
@@ -203,3 +205,41 @@ def test_a_standby_that_does_not_answer_is_dropped_at_once_and_the_candidate_nev
     work._look_at_senders(primary)  # type: ignore[arg-type]
     assert primary.asked == [2, 3], "a logical consumer gets its grace"
     assert (list(work.senders), list(work.consumers)) == ([4], [5])
+
+
+# --- failover slots --------------------------------------------------------------------------------------------------
+
+
+class WithSlots:
+    """A session at a server with these slots; a copy comes with the third question."""
+
+    def __init__(self, slots: list[dict[str, Any]], later: list[dict[str, Any]] | None = None) -> None:
+        self.answers = [slots, slots] if later is not None else []
+        self.last = slots if later is None else later
+
+    def value(self, sql: str) -> str:
+        if sql.startswith("SHOW"):
+            return "on"
+        assert sql == SLOTS
+        return json.dumps(self.answers.pop(0) if self.answers else self.last)
+
+
+KEPT = {"name": "kept", "type": "logical", "failover": True, "database": "shop"}
+
+
+@pytest.mark.parametrize(
+    ("reading", "later", "named"),
+    [
+        (True, [KEPT | {"synced": True}], False),
+        (True, None, True),
+        # Nobody reads from it, so no copy of it would come.
+        (False, [KEPT | {"synced": True}], True),
+    ],
+)
+def test_a_failover_slot_that_somebody_reads_is_waited_for(
+    reading: bool, later: list[dict[str, Any]] | None, named: bool
+) -> None:
+    work = switchover()
+    work.limits = replace(work.limits, slots=0.5)
+    work._name_slots(WithSlots([KEPT | {"active": reading}]), WithSlots([], later))  # type: ignore[arg-type]
+    assert any("The failover slot kept" in said for said in work.warnings) == named
