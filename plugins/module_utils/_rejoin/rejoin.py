@@ -153,7 +153,7 @@ class Rejoin:
         tablespaces = self.observer.tablespaces()
         why_not = refusal(self.request.node, tablespaces, methods)
         if why_not:
-            raise RelevoError(f"{why_not} Then run this again.")
+            raise RelevoError(f"{why_not} Correct that, then run this again.")
         for one in tablespaces:
             if one.state == "creatable":
                 make_directory(Path(one.path))
