@@ -8,7 +8,7 @@ docs/reference/plan.md describes the JSON; the text is a view of it. ``VERSION``
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -42,6 +42,9 @@ class OperationPlan:
 
     def refused(self, why: str) -> OperationPlan:
         return replace(self, refusals=[*self.refusals, why])
+
+    def with_risks(self, more: Sequence[str]) -> OperationPlan:
+        return replace(self, risks=[*self.risks, *more])
 
     def as_dict(self) -> dict[str, Any]:
         return {"version": VERSION, **asdict(self)}

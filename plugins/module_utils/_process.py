@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -181,6 +181,28 @@ def run_fed(
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.close()
         return None if late.is_set() else Finished(code, "", _all_of(stderr), time.monotonic() - started)
+
+
+@contextlib.contextmanager
+def output_of(command: Sequence[str], source: IO[bytes], *, user: str = POSTGRES) -> Iterator[IO[bytes]]:
+    """The output of a program that reads the open file ``source``; ``RelevoError`` when it does not end with 0.
+
+    Where the reader is interrupted by an exception of its own the program is ended, and what it says does not count.
+    """
+    with tempfile.TemporaryFile() as stderr:
+        with subprocess.Popen(
+            list(command), stdin=source, stdout=subprocess.PIPE, stderr=stderr, **as_user(user)
+        ) as process:
+            if process.stdout is None:
+                raise RelevoError(f"{command[0]} was started without a pipe. Report this fault of the collection.")
+            try:
+                yield process.stdout
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode:
+            said = _all_of(stderr).strip().splitlines()
+            raise RelevoError(f"{Path(command[0]).name} failed: {said[-1] if said else 'it gave no reason'}")
 
 
 def _end(process: subprocess.Popen[bytes], grace: float) -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) The Relevo authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Load SQL files into a database exactly once.
+"""Load SQL files and archives of pg_dump into a database exactly once.
 
 One transaction holds the file and the record that says that it is loaded, so that whatever is killed, both
 are there or neither. Two things would break that, and are ruled out here:
@@ -9,6 +9,11 @@ are there or neither. Two things would break that, and are ruled out here:
 * psql's ``--single-transaction`` commits when its input ends, and its input also ends when the process that feeds
   it is killed. So psql runs with ``AUTOCOMMIT=off``, and only the epilogue, sent after the whole file, commits.
 * The file may hold a COMMIT of its own. A deferred constraint trigger refuses every commit before the epilogue.
+  Those by which pg_dump encloses large objects, which can only be written in a transaction, are taken out: they are in
+  one already.
+
+An archive (pg_dump's custom or tar format) is turned into SQL by pg_restore and goes the same way, so it is loaded
+with its record, too, and at once.
 """
 
 from __future__ import annotations
@@ -50,8 +55,9 @@ ACTIVE_TRANSACTION, DUPLICATE_SCHEMA = "25001", "42P06"
 # Syntax error, bad value, bad COPY data: how the epilogue fails when it is taken for a part of the file.
 UNFINISHED = ("42601", "22P02", "22P04")
 
+#: What an archive of pg_dump begins with, and its format for pg_restore.
+ARCHIVES = {b"PGDMP": "custom", b"toc.dat\0": "tar"}
 FORMATS = {
-    b"PGDMP": "an archive of pg_dump (custom format): dump again with --format=plain",
     b"PK\x03\x04": "a zip file: unpack it, or compress with gzip",
     b"BZh": "compressed with bzip2: use gzip",
     b"\xfd7zXZ": "compressed with xz: use gzip",
@@ -62,6 +68,14 @@ FORMATS = {
 VAULT = b"$ANSIBLE_VAULT;"
 #: Every other byte of ASCII in UTF-16, where it says by no mark what it is.
 NULS = bytes(4)
+# What pg_dump writes around the content of large objects (pg_backup_null.c), with the comment that comes before it: in
+# the rows of a table nobody will have these lines one after another.
+LARGE_OBJECTS = re.compile(
+    rb"(\n-- Data for Name: [^\n]*; Type: BLOBS; [^\n]*\n--\n\n)BEGIN;(?=\n\nSELECT pg_catalog\.lo_open\()"
+    rb"|(\nSELECT pg_catalog\.lo_close\(0\);\n\n)COMMIT;(?=\n)"
+)
+#: More than what LARGE_OBJECTS matches is long.
+LONGEST_MATCH = 1024
 
 # The lock is per database: two loads into one database run one after the other, so that
 # the second sees the record (and the schema) of the first.
@@ -177,14 +191,20 @@ class PsqlTarget:
         """
         return self.os_user if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
 
+    def pg_restore(self, archive_format: str) -> list[str]:
+        """The command line that turns an archive, its input, into SQL."""
+        return [str(Path(self.bin_dir, "pg_restore")), f"--format={archive_format}", "--file=-"]
+
 
 @dataclass(frozen=True)
 class Failure:
-    """What psql said: the line in the file (none when the error came outside of it), the SQLSTATE, the text."""
+    """What psql said: the line in the file (none when the error came outside of it), the SQLSTATE, the text, the
+    server's hint."""
 
     line: int | None
     sqlstate: str | None
     text: str
+    hint: str = ""
 
 
 def seeds_from(files: Iterable[Mapping[str, Any]]) -> list[Seed]:
@@ -262,7 +282,10 @@ def _opened(name: str, path: str) -> Iterator[tuple[_Hashing, io.BufferedReader[
             raise RelevoError(f"The seed file {name} ({path}) {fault}.")
         for magic, advice in FORMATS.items():
             if start.startswith(magic):
-                raise RelevoError(f"The seed file {name} ({path}) must be plain or gzipped SQL, but it is {advice}.")
+                raise RelevoError(
+                    f"The seed file {name} ({path}) must be plain or gzipped SQL or an archive of pg_dump, but it is "
+                    f"{advice}."
+                )
         yield hashing, reader
 
 
@@ -298,6 +321,26 @@ def _chunks(name: str, path: str, stream: io.BufferedIOBase) -> Iterator[bytes]:
         yield chunk
 
 
+def without_transactions_of_pg_dump(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The SQL with blanks for the BEGIN and COMMIT around large objects, so that no line and no length changes."""
+    kept = b""
+    for chunk in chunks:
+        text = LARGE_OBJECTS.sub(_blanked, kept + chunk)
+        yield text[:-LONGEST_MATCH]
+        kept = text[-LONGEST_MATCH:]
+    yield kept
+
+
+def _blanked(found: re.Match[bytes]) -> bytes:
+    before = found.group(1) or found.group(2)
+    return before + b" " * (len(found.group(0)) - len(before))
+
+
+def archive_format(start: bytes) -> str:
+    """That of an archive of pg_dump which begins so; empty for anything else."""
+    return next((name for magic, name in ARCHIVES.items() if start.startswith(magic)), "")
+
+
 def described(seed: Seed) -> Seed:
     """Return the seed with an absolute path and the file's digest; raise when it cannot be a seed file."""
     if seed.path is None:
@@ -329,7 +372,9 @@ def parse_failure(stderr: str) -> Failure:
         line, sqlstate, text = server[-1]
         # Within COPY psql counts only up to the statement; the server's context names the line of the data.
         copy = re.findall(r"^CONTEXT:\s+(COPY [^:\n]*)", stderr, re.MULTILINE)
-        return Failure(int(line) if line else None, sqlstate, f"{text} ({copy[-1]})" if copy else text)
+        hints = re.findall(r"^HINT:\s+(.*)$", stderr.rpartition(f" {sqlstate}: ")[2], re.MULTILINE)
+        said = f"{text} ({copy[-1]})" if copy else text
+        return Failure(int(line) if line else None, sqlstate, said, hints[-1] if hints else "")
     client = re.findall(r"^psql:(?:<stdin>:(\d+):)? error: (.*)$", stderr, re.MULTILINE)
     if client:
         line, text = client[-1]
@@ -366,7 +411,8 @@ def failure_message(seed: Seed, failure: Failure) -> str:
         advice = "Remove that statement: the whole file is loaded in one transaction."
     elif failure.sqlstate == DUPLICATE_SCHEMA and "relevo_seed" in failure.text:
         advice = "Dump again with --exclude-schema=relevo_seed, since this database has records of its own."
-    return f"{subject}: error{where}: {failure.text.rstrip('.')}. {nothing} {advice}"
+    hint = f" The server's hint: {failure.hint.rstrip('.')}." if failure.hint else ""
+    return f"{subject}: error{where}: {failure.text.rstrip('.')}.{hint} {nothing} {advice}"
 
 
 def unfinished_message(seed: Seed, text: str) -> str:
@@ -452,8 +498,9 @@ def _prologue(seed: Seed, owners: Mapping[str, str]) -> str:
 class _Feed:
     """Sends the file and, only when all of it was read, the epilogue that commits."""
 
-    def __init__(self, seed: Seed, path: str) -> None:
+    def __init__(self, seed: Seed, path: str, server: PsqlTarget) -> None:
         self.seed = seed
+        self.server = server
         self.path = path
         self.lines = 0
         self.finished = False
@@ -467,21 +514,53 @@ class _Feed:
 
     def _send(self, sink: IO[bytes]) -> None:
         with _opened(self.seed.name, self.path) as (hashing, reader):
-            packed = reader.peek(2).startswith(b"\x1f\x8b")
-            stream: io.BufferedIOBase = gzip.GzipFile(fileobj=reader) if packed else reader
-            ending = b"\n"
-            for chunk in _chunks(self.seed.name, self.path, stream):
-                sink.write(chunk)
-                self.lines += chunk.count(b"\n")
-                ending = chunk[-1:]
-            self.lines += ending != b"\n"
+            packed_as = archive_format(reader.peek(8))
+            if packed_as:
+                self._send_archive(sink, packed_as)
+                for _chunk in _chunks(self.seed.name, self.path, reader):
+                    pass
+            else:
+                self._send_sql(sink, self._plain(reader))
             self.finished = True
             sink.write(EPILOGUE.format(sha256=hashing.sha256, bytes=hashing.bytes).encode("ascii"))
+
+    def _plain(self, reader: io.BufferedReader[_Hashing]) -> Iterator[bytes]:
+        packed = reader.peek(2).startswith(b"\x1f\x8b")
+        stream: io.BufferedIOBase = gzip.GzipFile(fileobj=reader) if packed else reader
+        first = True
+        for chunk in _chunks(self.seed.name, self.path, stream):
+            if first and packed and archive_format(chunk):
+                raise RelevoError(
+                    f"The seed file {self.seed.name} ({self.path}) is a gzipped archive of pg_dump. Unpack it first: "
+                    "pg_dump has compressed it itself."
+                )
+            first = False
+            yield chunk
+
+    def _send_archive(self, sink: IO[bytes], packed_as: str) -> None:
+        command = self.server.pg_restore(packed_as)
+        try:
+            with Path(self.path).open("rb") as file, _process.output_of(command, file, user=self.server.user) as sql:
+                self._send_sql(sink, iter(lambda: sql.read(CHUNK), b""))
+        except RelevoError as error:
+            raise RelevoError(
+                f"The seed file {self.seed.name} was not loaded into the database {self.seed.database}, since it "
+                f"cannot be read: {error.message.rstrip('.')}. None of it was loaded. Check that it is complete, and "
+                "not of a newer major version."
+            ) from error
+
+    def _send_sql(self, sink: IO[bytes], chunks: Iterable[bytes]) -> None:
+        ending = b"\n"
+        for chunk in without_transactions_of_pg_dump(chunks):
+            sink.write(chunk)
+            self.lines += chunk.count(b"\n")
+            ending = chunk[-1:] or ending
+        self.lines += ending != b"\n"
 
 
 def load(server: PsqlTarget, seed: Seed, path: str, owners: Mapping[str, str], timeout: float) -> dict[str, Any] | None:
     """Load one file and return its record and the seconds; return None when another run had loaded it meanwhile."""
-    feed = _Feed(seed, path)
+    feed = _Feed(seed, path, server)
     done = _feed_psql(server, seed, feed, owners, timeout)
     if not _judge(seed, feed, done):
         return None

@@ -23,7 +23,8 @@ attributes:
     support: full
     details: Shows the names of the loaded files by database.
 description:
-  - Loads plain or gzipped SQL files, for example plain dumps of C(pg_dump), into databases of the server on this node.
+  - Loads plain or gzipped SQL files and archives of C(pg_dump) (custom or tar format) into databases of the server on
+    this node. Large objects may be among them.
   - A file and the record that it is loaded (a row of the table C(relevo_seed.loaded) in the same database) are
     one transaction. Whatever is killed meanwhile, both are there or neither.
   - A file whose name is recorded is not loaded again, not even when its content changed; that is worth a warning.
@@ -77,7 +78,7 @@ options:
     type: path
   bin_dir:
     description:
-      - Directory of C(psql). By default that of the major version for which this node is configured.
+      - Directory of C(psql) and C(pg_restore). By default that of the major version for which this node is configured.
     type: path
   login_unix_socket:
     description:
@@ -96,7 +97,7 @@ options:
     default: postgres
   os_user:
     description:
-      - System user that runs C(psql) when the module runs as root.
+      - System user that runs C(psql) and C(pg_restore) when the module runs as root.
     type: str
     default: postgres
   timeout:
@@ -106,7 +107,8 @@ options:
     default: 14400
 notes:
   - The files must not hold C(COMMIT), C(ROLLBACK) or C(\connect), or statements that cannot run in a transaction,
-    such as C(VACUUM). That is detected and nothing is loaded then.
+    such as C(VACUUM). That is detected and nothing is loaded then. The transaction that C(pg_dump) writes around large
+    objects is taken out.
   - A dump of a seeded database holds the records, too, and can be loaded into a database that has none.
 seealso:
   - name: psql

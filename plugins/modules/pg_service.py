@@ -103,6 +103,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         restarting.start(server, service, timeout)
     elif state == "reloaded":
         restarting.reload(server)
+    if (started or restart) and server.adjust_slot_sync():
+        restarting.reload(server)
     return {"changed": started or restart or state == "reloaded", "pending_restart": restarting.pending_restart()}
 
 

@@ -80,7 +80,9 @@ def test_nobody_else_may_connect_to_the_database_of_the_lock() -> None:
     revoked = statements.index("REVOKE ALL ON DATABASE relevo FROM PUBLIC")
     assert statements[revoked - 1] == "CREATE DATABASE relevo"
     assert statements[revoked + 1 :] == [
-        f"GRANT CONNECT ON DATABASE relevo TO {role}" for role in (_names.MONITOR_ROLE, _names.HANDOVER_ROLE)
+        f"GRANT CONNECT ON DATABASE relevo TO {role}"
+        # The last one for the synchronisation of failover slots.
+        for role in (_names.MONITOR_ROLE, _names.HANDOVER_ROLE, _names.REPLICATION_ROLE)
     ]
 
 

@@ -159,3 +159,18 @@ def test_a_day_that_is_done_needs_no_backup() -> None:
     found = describe(plan([backup], CycleRequest("auto", days), NOW), [backup], "main")
     assert (found.action, found.affects) == ("none", [])
     assert "Nothing to do: day 1 was finished today" in found.message
+
+
+def test_what_does_not_move_with_the_role_is_a_risk() -> None:
+    slots = [{"name": "barman", "type": "physical"}, {"name": "kept", "type": "logical", "failover": True}]
+    copy = [{"name": "kept", "type": "logical", "failover": True, "synced": True}]
+    planned = failover(primary("a", slots=slots), standby("b", slots=copy))
+    assert any("barman" in risk for risk in planned.risks)
+    assert not any("kept" in risk for risk in planned.risks)
+    emergency = failover(unreachable("a"), standby("b", slots=copy, wal_level="logical"))
+    assert "Of the logical slots of a, b has kept; any other is lost." in emergency.risks
+
+
+def test_more_risks_are_added() -> None:
+    plan = OperationPlan("failover", "main", "switchover", "x", risks=["one"]).with_risks(["two"])
+    assert plan.risks == ["one", "two"]

@@ -182,3 +182,32 @@ def test_one_that_is_to_return_from_the_archive_must_be_down() -> None:
 def test_a_failback_says_what_hinders_it() -> None:
     with pytest.raises(RelevoError, match="a lives and answers, but not to us"):
         plan_failback(topology(unreachable("a", life="refused"), standby("b")), "b")
+
+
+# --- a standby that lags on purpose ----------------------------------------------------------------------------------
+
+LATE = {"apply_delay_ms": 3600000}
+
+
+def test_it_is_promoted_only_if_no_other_is_left() -> None:
+    late, prompt = standby("b", "0/9000000", receive_lsn="0/9000000", **LATE), standby("c", "0/8000000")
+    plan = plan_failover(topology(unreachable("a"), late, prompt), "a")
+    assert plan.candidate == "c"
+    assert "b, which replays with a delay, has 16.0 MiB more than c" in plan.unread
+    alone = plan_failover(topology(unreachable("a"), late, unreachable("c")), "a")
+    assert alone.candidate == "b"
+    assert "replays with a delay, on purpose" in alone.message
+    named = plan_failover(topology(unreachable("a"), late, prompt), "a", "b")
+    assert named.candidate == "b"
+
+
+def test_it_is_promoted_when_only_it_descends_from_the_last_primary() -> None:
+    seen = topology(unreachable("a"), standby("b", "0/9", 2, **LATE), standby("c", "0/9", 1))
+    assert plan_failover(seen, "a").candidate == "b"
+
+
+def test_a_living_primary_hands_over_to_another() -> None:
+    seen = topology(primary("a"), standby("b", "0/9", **LATE), standby("c", "0/8"))
+    assert plan_failover(seen, "a").candidate == "c"
+    with pytest.raises(RelevoError, match=r"b replays with a delay, on purpose .* Nothing was touched"):
+        plan_failover(seen, "a", "b")

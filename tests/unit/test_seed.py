@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import os
+import pwd
 import re
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._errors import Rel
 ROOT = Path(__file__).resolve().parents[2]
 SEED = _seed.Seed("dump.sql", "imdb")
 SQL = b"CREATE TABLE a (x integer);\n"
+TARGET = _seed.PsqlTarget("/bin", "/run", 5432, "postgres", "postgres")
 
 
 class Sink(io.BytesIO):
@@ -91,7 +93,6 @@ def test_digest_is_of_the_file_and_the_path_is_absolute(tmp_path: Path, monkeypa
     ("content", "message"),
     [
         (b"", "is empty"),
-        (b"PGDMP\x01\x0e", "custom format"),
         (b"PK\x03\x04rest", "zip file"),
         (b"BZh91AY", "bzip2"),
         (b"\xfd7zXZ\x00", "compressed with xz"),
@@ -117,7 +118,7 @@ def test_the_whole_file_is_sent_before_the_commit(tmp_path: Path, packed: bool) 
     content = gzip.compress(text) if packed else text
     path = tmp_path / "a"
     path.write_bytes(content)
-    sink, feed = Sink(), _seed._Feed(SEED, str(path))
+    sink, feed = Sink(), _seed._Feed(SEED, str(path), TARGET)
     feed.send(sink)
     assert feed.finished
     assert feed.lines == 20001
@@ -135,7 +136,7 @@ def test_a_damaged_file_is_never_committed(tmp_path: Path, damage: str) -> None:
     content = gzip.compress(bytes(range(256)) * 5000)
     path = tmp_path / "a.sql.gz"
     path.write_bytes(content[:-9] if damage == "truncated" else content + b"garbage")
-    sink, feed = Sink(), _seed._Feed(SEED, str(path))
+    sink, feed = Sink(), _seed._Feed(SEED, str(path), TARGET)
     with pytest.raises(RelevoError, match="cannot be read"):
         feed.send(sink)
     assert not feed.finished
@@ -149,7 +150,7 @@ def test_a_broken_pipe_is_left_to_the_exit_status(tmp_path: Path) -> None:
 
     path = tmp_path / "a.sql"
     path.write_bytes(SQL)
-    feed = _seed._Feed(SEED, str(path))
+    feed = _seed._Feed(SEED, str(path), TARGET)
     feed.send(Broken())
     assert not feed.finished
 
@@ -314,3 +315,85 @@ def test_a_vaulted_file_is_known_by_its_text(tmp_path: Path) -> None:
     assert refused.returncode == 2
     assert "is encrypted by ansible-vault and cannot be decrypted" in refused.stdout + refused.stderr
     assert "--vault-password-file" in refused.stdout + refused.stderr
+
+
+# --- large objects ---------------------------------------------------------------------------------------------------
+
+#: As pg_dump writes them.
+HEADER = b"--\n-- Data for Name: 16385; Type: BLOBS; Schema: -; Owner: imdb\n--\n\n"
+OBJECTS = (
+    b"BEGIN;\n\nSELECT pg_catalog.lo_open('16385', 131072);\nSELECT pg_catalog.lowrite(0, '\\x00');\n"
+    b"SELECT pg_catalog.lo_close(0);\n\nSELECT pg_catalog.lo_open('16386', 131072);\n"
+    b"SELECT pg_catalog.lo_close(0);\n\nCOMMIT;\n\n"
+)
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 1 << 18])
+def test_the_transaction_around_large_objects_is_taken_out(size: int) -> None:
+    text = SQL * 50 + HEADER + OBJECTS + SQL * 50 + HEADER + OBJECTS + SQL
+    chunks = [text[start : start + size] for start in range(0, len(text), size)]
+    found = b"".join(_seed.without_transactions_of_pg_dump(chunks))
+    assert found == text.replace(b"BEGIN;", b" " * 6).replace(b"COMMIT;", b" " * 7)
+    assert found.count(b"\n") == text.count(b"\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"BEGIN;\n" + SQL + b"COMMIT;\n",
+        # Without the comment that pg_dump writes: whoever wrote this is told to take it out.
+        b"\n" + OBJECTS.replace(b"COMMIT;", b"END;"),
+        b"\nSELECT pg_catalog.lo_open('1', 131072);\n\nCOMMIT;\n",
+    ],
+)
+def test_no_other_transaction_is(text: bytes) -> None:
+    assert b"".join(_seed.without_transactions_of_pg_dump([text])) == text
+
+
+# --- archives --------------------------------------------------------------------------------------------------------
+
+
+def fake_pg_restore(tmp_path: Path, script: str) -> _seed.PsqlTarget:
+    program = tmp_path / "pg_restore"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    return _seed.PsqlTarget(str(tmp_path), "/run", 5432, "postgres", pwd.getpwuid(os.geteuid()).pw_name)
+
+
+def test_an_archive_goes_through_pg_restore(tmp_path: Path) -> None:
+    path = tmp_path / "a.dump"
+    path.write_bytes(b"PGDMP and more")
+    sink = Sink()
+    feed = _seed._Feed(SEED, str(path), fake_pg_restore(tmp_path, 'echo "SELECT 1; -- $*"; cat'))
+    feed.send(sink)
+    assert sink.written.startswith(b"SELECT 1; -- --format=custom --file=-\nPGDMP and more")
+    assert hashlib.sha256(b"PGDMP and more").hexdigest().encode() in sink.written
+
+
+def test_an_archive_that_cannot_be_read_is_never_committed(tmp_path: Path) -> None:
+    path = tmp_path / "a.dump"
+    path.write_bytes(b"PGDMP")
+    sink = Sink()
+    feed = _seed._Feed(
+        SEED, str(path), fake_pg_restore(tmp_path, "echo SELECT; echo 'unsupported version' >&2; exit 1")
+    )
+    with pytest.raises(RelevoError, match=r"pg_restore failed: unsupported version\. None of it was loaded"):
+        feed.send(sink)
+    assert not feed.finished
+    assert b"COMMIT" not in sink.getvalue()
+
+
+def test_a_gzipped_archive_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.dump.gz"
+    path.write_bytes(gzip.compress(b"PGDMP"))
+    with pytest.raises(RelevoError, match="a gzipped archive of pg_dump. Unpack it first"):
+        _seed._Feed(SEED, str(path), TARGET).send(Sink())
+
+
+def test_the_servers_hint_is_passed_on() -> None:
+    failure = _seed.parse_failure(
+        "psql:<stdin>:7: ERROR:  53200: out of shared memory\n"
+        'HINT:  You might need to increase "max_locks_per_transaction".\nLOCATION:  LockAcquireExtended, lock.c:998\n'
+    )
+    said = _seed.failure_message(SEED, failure)
+    assert 'out of shared memory. The server\'s hint: You might need to increase "max_locks_per_transaction".' in said

@@ -481,3 +481,37 @@ def test_the_backups_of_a_cluster_that_was_made_anew_open_no_window() -> None:
     databases = [{"id": 1, "system-id": 1}, {"id": 2, "system-id": 2}]
     old = {**LISTED, "database": {"id": 1, "repo-key": 1}}
     assert status(repository=repository(backups=[old], databases=databases)).recovery_window is None
+
+
+# --- slots of others -------------------------------------------------------------------------------------------------
+
+
+def slot(name: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "type": "physical", "active": False, "restart_lsn": "0/1", "kept_bytes": 1048576, **more}
+
+
+def test_a_slot_of_a_consumer_is_not_a_standby() -> None:
+    (problem,) = status(a(slots=[slot("barman")]), b()).problems
+    assert problem.code == "slot-keeps-wal"
+    assert "for a consumer that is not connected" in problem.message
+    assert "pg_drop_replication_slot('barman')" in problem.action
+
+
+def test_what_is_left_on_an_old_primary_is_named() -> None:
+    left = [slot("barman"), slot("plain", type="logical")]
+    others = [
+        slot("a"),
+        slot("read", active=True),
+        slot("gone", invalidated="x"),
+        slot("kept", type="logical", failover=True, synced=True),
+    ]
+    found = status(a(), b(slots=[*left, *others])).problems
+    assert [(problem.code, problem.node) for problem in found] == [("slot-left-behind", "b")] * 2
+    assert "The slot barman on b, a standby, keeps WAL there for nobody (1.0 MiB now)." in found[0].message
+
+
+def test_a_failover_slot_that_a_standby_lacks_is_named() -> None:
+    kept = slot("kept", type="logical", failover=True, active=True)
+    found = status(a(slots=[kept]), b()).problems
+    assert [(problem.code, problem.node) for problem in found] == [("slot-not-synchronised", "b")]
+    assert status(a(slots=[kept]), b(slots=[kept | {"synced": True}])).problems == []

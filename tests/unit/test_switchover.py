@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from ansible_collections.relevo.postgres.plugins.module_utils._handover.switchover import Situation, obstacles
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.slots import SLOTS
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._handover.switchover import (
+    SENDERS,
+    UNCONFIRMED,
+    Limits,
+    Situation,
+    Switchover,
+    obstacles,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.switchover_check import (
     RepositoryState,
     SwitchoverRequest,
     refusal,
     reserves_timelines,
 )
+from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
+from ansible_collections.relevo.postgres.plugins.module_utils._server.server import DB_SHUTDOWNED, Server
+from ansible_collections.relevo.postgres.plugins.module_utils._server.service import Runit
 
 GOOD = Situation()
 REQUEST = SwitchoverRequest("a", "b", 2, "backup")
@@ -93,3 +109,137 @@ def test_numbers_of_abandoned_timelines_are_reserved(
     request_: SwitchoverRequest, repository: RepositoryState | None, reserves: bool
 ) -> None:
     assert reserves_timelines(request_, repository) is reserves
+
+
+# --- who reads from the primary and does not confirm -----------------------------------------------------------------
+
+
+def sender(
+    name: str, pid: int, slot: str | None = None, state: str = "streaming", silent: float = 0.1
+) -> dict[str, Any]:
+    return {"application_name": name, "pid": str(pid), "state": state, "slot": slot, "silent_s": str(silent)}
+
+
+class Primary:
+    """A session. The consumers in ``slow`` confirm nothing; each ends when it is asked to for the second time."""
+
+    def __init__(self, senders: list[dict[str, Any]], slow: Iterable[int] = ()) -> None:
+        self.senders = senders
+        self.slow = dict.fromkeys(slow, 2)
+        self.asked: list[int] = []
+
+    def value(self, _sql: str) -> str:
+        return "0/5000000"
+
+    def query(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[dict[str, Any]]:
+        if sql == SENDERS:
+            return self.senders
+        if sql == UNCONFIRMED:
+            return [row for row in self.senders if self.slow.get(int(row["pid"]))]
+        assert "pg_terminate_backend" in sql
+        pid = int(parameters[0])
+        self.asked.append(pid)
+        self.slow[pid] = max(0, self.slow.get(pid, 1) - 1)
+        return []
+
+
+class Stopping(Server):
+    """It writes its last checkpoint once the processes in ``holding`` have been ended."""
+
+    holding: frozenset[int] = frozenset()
+
+    def terminate(self, backends: Iterable[int]) -> list[int]:
+        living = [pid for pid in backends if pid in self.holding]
+        self.holding = self.holding - set(living)
+        return living
+
+    def quick_state(self) -> tuple[int, int]:
+        return (0, 0) if self.holding else (DB_SHUTDOWNED, 0x5000028)
+
+
+def switchover(holding: Iterable[int] = ()) -> Switchover:
+    server = Stopping()
+    server.holding = frozenset(holding)
+    limits = Limits(window=0.6, grace=0.2)
+    return Switchover(Peer("a", "a"), Peer("b", "b"), [], "test", Runit("postgresql"), server=server, limits=limits)
+
+
+def test_a_consumer_that_does_not_confirm_is_ended_before_the_window_and_named() -> None:
+    primary = Primary([sender("b", 1), sender("shop", 2, "stuck"), sender("other", 3, "fine")], slow=[2])
+    work = switchover()
+    work._end_slow_consumers(primary)  # type: ignore[arg-type]
+    assert primary.asked == [2, 2], "blocked in a write, it ends at the second request"
+    (said,) = work.warnings
+    assert "The logical consumer shop (slot stuck) had not confirmed within 0.2 s" in said
+
+
+def test_nobody_waits_where_all_confirm() -> None:
+    started = time.monotonic()
+    work = switchover()
+    work._end_slow_consumers(Primary([sender("shop", 2, "fine")]))  # type: ignore[arg-type]
+    assert work.warnings == []
+    assert time.monotonic() - started < 0.1
+
+
+def test_one_that_holds_the_stop_all_the_same_is_ended_inside_the_window() -> None:
+    work = switchover(holding=[2])
+    work._look_at_senders(Primary([sender("b", 1), sender("shop", 2, "stuck"), sender("c", 4)]))  # type: ignore[arg-type]
+    assert work.warnings == []
+    started = time.monotonic()
+    assert work._wait_shut_down(started, started + 0.6) == 0x5000028
+    assert 0.2 <= time.monotonic() - started < 0.5
+    assert [said.split(" had")[0] for said in work.warnings] == ["The logical consumer shop (slot stuck)"]
+
+
+def test_what_it_does_not_know_holds_the_stop_until_the_deadline() -> None:
+    work = switchover(holding=[9])
+    started = time.monotonic()
+    with pytest.raises(RelevoError, match="a did not stop within 0.6 s"):
+        work._wait_shut_down(started, started + 0.6)
+
+
+def test_a_standby_that_does_not_answer_is_dropped_at_once_and_the_candidate_never() -> None:
+    silent = [sender("b", 1, silent=99), sender("c", 2, silent=99), sender("d", 3, state="catchup"), sender("e", 4)]
+    primary = Primary([*silent, sender("shop", 5, "read", state="catchup")])
+    work = switchover()
+    work._look_at_senders(primary)  # type: ignore[arg-type]
+    assert primary.asked == [2, 3], "a logical consumer gets its grace"
+    assert (list(work.senders), list(work.consumers)) == ([4], [5])
+
+
+# --- failover slots --------------------------------------------------------------------------------------------------
+
+
+class WithSlots:
+    """A session at a server with these slots; a copy comes with the third question."""
+
+    def __init__(self, slots: list[dict[str, Any]], later: list[dict[str, Any]] | None = None) -> None:
+        self.answers = [slots, slots] if later is not None else []
+        self.last = slots if later is None else later
+
+    def value(self, sql: str) -> str:
+        if sql.startswith("SHOW"):
+            return "on"
+        assert sql == SLOTS
+        return json.dumps(self.answers.pop(0) if self.answers else self.last)
+
+
+KEPT = {"name": "kept", "type": "logical", "failover": True, "database": "shop"}
+
+
+@pytest.mark.parametrize(
+    ("reading", "later", "named"),
+    [
+        (True, [KEPT | {"synced": True}], False),
+        (True, None, True),
+        # Nobody reads from it, so no copy of it would come.
+        (False, [KEPT | {"synced": True}], True),
+    ],
+)
+def test_a_failover_slot_that_somebody_reads_is_waited_for(
+    reading: bool, later: list[dict[str, Any]] | None, named: bool
+) -> None:
+    work = switchover()
+    work.limits = replace(work.limits, slots=0.5)
+    work._name_slots(WithSlots([KEPT | {"active": reading}]), WithSlots([], later))  # type: ignore[arg-type]
+    assert any("The failover slot kept" in said for said in work.warnings) == named

@@ -63,7 +63,7 @@ class Receiver:
 
 @dataclass(frozen=True)
 class Slot:
-    """A replication slot; ``kept_bytes`` is None on a standby, and while the slot keeps nothing."""
+    """A replication slot; ``kept_bytes`` is None while it keeps nothing. ``synced``: a copy of the primary's."""
 
     name: str = ""
     type: str = "physical"
@@ -71,6 +71,11 @@ class Slot:
     wal_status: str | None = None
     restart_lsn: str | None = None
     kept_bytes: int | None = None
+    database: str | None = None
+    temporary: bool = False
+    failover: bool = False
+    synced: bool = False
+    invalidated: str | None = None
 
 
 @dataclass(frozen=True)

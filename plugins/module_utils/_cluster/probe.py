@@ -19,6 +19,7 @@ from .._server.lsn import CURRENT_TIMELINE
 from .._server.peer import Peer
 from .._server.session import NotConnected, Session, SessionError, answer_of
 from .lock import holder_of
+from .slots import SLOTS
 from .topology import NodeState
 
 # One statement, so that an answer is one moment's truth. pg_monitor may read all of it.
@@ -61,11 +62,8 @@ SELECT json_build_object(
         'name', application_name, 'address', host(client_addr), 'state', state, 'sync_state', sync_state,
         'flush_lsn', flush_lsn, 'replay_lsn', replay_lsn) ORDER BY application_name), '[]'::json)
         FROM pg_stat_replication),
-  'slots', (SELECT coalesce(json_agg(json_build_object(
-        'name', slot_name, 'type', slot_type, 'active', active, 'wal_status', wal_status,
-        'restart_lsn', restart_lsn,
-        'kept_bytes', CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_lsn() - restart_lsn END)
-        ORDER BY slot_name), '[]'::json) FROM pg_replication_slots),
+  'slots', ({slots}),
+  'wal_level', current_setting('wal_level'),
   'archiver', (SELECT json_build_object('archived', archived_count, 'last_archived', last_archived_wal,
         'last_archived_age_s', extract(epoch FROM now() - last_archived_time)::bigint,
         'failed', failed_count, 'last_failed', last_failed_wal,
@@ -81,7 +79,8 @@ SELECT json_build_object(
                       FROM pg_stat_activity WHERE wait_event = 'SyncRep')),
   'pending_restart', (SELECT coalesce(json_agg(name ORDER BY name), '[]'::json) FROM pg_settings WHERE pending_restart),
   'handover_lock', ({lock_holder})
-)""".replace("{timeline}", CURRENT_TIMELINE).replace("{lock_holder}", holder_of("l.mode = 'ExclusiveLock'"))
+)""".replace("{timeline}", CURRENT_TIMELINE).replace("{slots}", SLOTS)
+PROBE = PROBE.replace("{lock_holder}", holder_of("l.mode = 'ExclusiveLock'"))
 
 
 def probe(

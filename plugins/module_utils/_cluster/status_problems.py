@@ -13,7 +13,8 @@ from dataclasses import replace
 
 from .._server.peer import Life
 from .._tables import format_bytes, format_duration
-from .answer import WAY_OUT
+from .answer import WAY_OUT, Slot
+from .slots import not_synchronised, of_others
 from .status import ClusterStatus, NodeStatus, Problem, Severity, iso
 from .topology import cure_of
 
@@ -50,6 +51,8 @@ CODES: dict[str, Severity] = {
     "no-synchronous-standby": "warning",
     "replay-paused": "warning",
     "slot-keeps-wal": "warning",
+    "slot-left-behind": "warning",
+    "slot-not-synchronised": "warning",
     "restart-pending": "warning",
     "reload-pending": "warning",
     "configuration-refused": "error",
@@ -231,14 +234,51 @@ def _archiving(status: ClusterStatus, node: NodeStatus) -> Found:
         )
 
 
-def _slots(_status: ClusterStatus, node: NodeStatus) -> Found:
+def _slots(status: ClusterStatus, node: NodeStatus) -> Found:
+    others = of_others(node.slots, [known.name for known in status.nodes])
     for slot in node.slots:
         if node.role == "primary" and not slot.active and slot.kept_bytes:
             kept = format_bytes(slot.kept_bytes)
+            if slot in others:
+                whom, action = "a consumer that is not connected", f"Start its consumer, or {_drop(slot)}"
+            else:
+                whom, action = "a standby that is away", "Bring that standby back with rejoin.yml"
             yield problem(
                 "slot-keeps-wal",
-                f"The slot {slot.name} on {node.name} keeps {kept} of WAL for a standby that is away.",
-                "Bring that standby back with rejoin.yml; its disk fills up otherwise.",
+                f"The slot {slot.name} on {node.name} keeps {kept} of WAL for {whom}.",
+                f"{action}; its disk fills up otherwise.",
+                node.name,
+            )
+
+
+def _left_slots(status: ClusterStatus, node: NodeStatus) -> Found:
+    """What others had on this node when it was the primary, and does not go with the role."""
+    if node.role != "standby":
+        return
+    for slot in of_others(node.slots, [known.name for known in status.nodes]):
+        if not slot.active and not slot.synced and not slot.invalidated and slot.restart_lsn:
+            kept = f" ({format_bytes(slot.kept_bytes)} now)" if slot.kept_bytes and slot.kept_bytes > 0 else ""
+            yield problem(
+                "slot-left-behind",
+                f"The slot {slot.name} on {node.name}, a standby, keeps WAL there for nobody{kept}.",
+                f"Give its consumer one on the primary; then {_drop(slot)} on {node.name}.",
+                node.name,
+            )
+
+
+def _drop(slot: Slot) -> str:
+    return f"drop it if nobody needs it (SELECT pg_drop_replication_slot('{slot.name}'))"
+
+
+def _failover_slots(status: ClusterStatus, node: NodeStatus) -> Found:
+    if status.primary and node.state == "streaming":
+        for slot in not_synchronised(status.primary.slots, node.slots):
+            yield problem(
+                "slot-not-synchronised",
+                f"The failover slot {slot.name} of {status.primary.name} is not synchronised to {node.name}, and would "
+                "be lost if that took over.",
+                f"A new one needs a moment, and a consumer that reads. Otherwise run site.yml, and see the log of "
+                f"{node.name}.",
                 node.name,
             )
 
@@ -359,6 +399,8 @@ NODE_CHECKS: tuple[Callable[[ClusterStatus, NodeStatus], Found], ...] = (
     _synchronous,
     _archiving,
     _slots,
+    _left_slots,
+    _failover_slots,
     _restart,
     _configuration,
     _certificate,

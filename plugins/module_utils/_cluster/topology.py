@@ -172,6 +172,16 @@ class NodeState:
         return [read(Slot, given) for given in self._answer("slots") or []]
 
     @property
+    def is_logical(self) -> bool:
+        """Whether this server can have logical slots."""
+        return bool(self._answer("wal_level") == "logical")
+
+    @property
+    def delayed(self) -> bool:
+        """Whether this standby replays later than it receives, on purpose."""
+        return bool(self._answer("apply_delay_ms"))
+
+    @property
     def archiver(self) -> Archiver:
         return read(Archiver, self._answer("archiver"))
 
@@ -304,6 +314,16 @@ class Topology:
     def most_advanced(self) -> NodeState | None:
         """The standby with the longest history; the inventory's order breaks a tie."""
         return max(self.standbys, key=lambda state: state.history, default=None)
+
+    @property
+    def best_candidate(self) -> NodeState | None:
+        """Whom to promote: the most advanced of those on the newest timeline that replay what they receive at once.
+
+        One that is delayed on purpose only where no other is left: it would first replay for as long as it lags.
+        """
+        newest = max((state.timeline for state in self.standbys), default=0)
+        prompt = [state for state in self.standbys if state.timeline == newest and not state.delayed]
+        return max(prompt, key=lambda state: state.history, default=self.most_advanced)
 
     @property
     def newest_timeline(self) -> int:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from .._cluster.slots import left_behind, ready
 from .._cluster.topology import NodeState, Topology
 from .._errors import RelevoError
 from .._operation_plan import Effect, OperationPlan, refusal
@@ -87,6 +88,10 @@ def _switchover(plan: Plan, topology: Topology) -> Words:
     risks = [f"Connections to {plan.primary} end, and their open transactions are rolled back."]
     if plan.unreachable:
         risks.append(f"{' and '.join(plan.unreachable)} cannot be asked and will not follow before rejoin.yml.")
+    primary = topology.find(plan.primary)
+    if primary and candidate and candidate.reachable:
+        names = [state.name for state in topology.states]
+        risks += left_behind(primary.name, primary.slots, candidate.name, candidate.slots, names)
     affects = [
         Effect(plan.primary, f"is stopped and becomes a standby of {plan.candidate}"),
         Effect(plan.candidate, "becomes the primary"),
@@ -111,7 +116,17 @@ def _promote(plan: Plan, topology: Topology) -> Words:
     ]
     last = topology.find(plan.primary)
     living = [f"{plan.primary} lives and may take writes: they end with its fence."] if last and last.lives else []
-    return affects, expected, [*living, f"If the WAL of {plan.primary} cannot be read: {plan.unread}"]
+    risks = [*living, f"If the WAL of {plan.primary} cannot be read: {plan.unread}", *_lost_slots(plan, topology)]
+    return affects, expected, risks
+
+
+def _lost_slots(plan: Plan, topology: Topology) -> list[str]:
+    """The dead primary cannot be asked for its slots; the candidate says which it has."""
+    candidate = topology.find(plan.candidate)
+    if not candidate or not candidate.is_logical:
+        return []
+    there = ", ".join(slot.name for slot in ready(candidate.slots)) or "none"
+    return [f"Of the logical slots of {plan.primary}, {plan.candidate} has {there}; any other is lost."]
 
 
 def _recover(plan: Plan, _topology: Topology) -> Words:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from .._cluster.topology import NodeState, Topology
 from .._errors import RelevoError
 from .._server.lsn import format_lsn, parse_lsn, segment_name
+from .._tables import format_bytes
 
 Action = Literal["switchover", "promote", "recover", "finish"]
 
@@ -73,7 +74,7 @@ def plan_failover(
             current.name,
             f"{current.name} is primary: the failover has been done. Name a candidate to move it again.",
         )
-    standby = topology.most_advanced
+    standby = topology.best_candidate
     if standby is None:
         raise RelevoError(
             f"{current.name} is primary and no standby answers, so nobody can take over. Nothing was touched; "
@@ -92,6 +93,11 @@ def _plan_move(topology: Topology, current: NodeState, candidate: str) -> Plan:
             f"{candidate} is not a standby ({reason}). Nothing was touched; run rejoin.yml first, or name another "
             "candidate."
         )
+    if chosen.delayed:
+        raise RelevoError(
+            f"{candidate} replays with a delay, on purpose (recovery_min_apply_delay), so it cannot take over from a "
+            "living primary. Nothing was touched; set that to 0 there first, or name another candidate."
+        )
     return Plan(
         "switchover",
         candidate,
@@ -109,7 +115,7 @@ def _unreachable(topology: Topology, besides: str = "") -> list[str]:
 def _plan_emergency(topology: Topology, preferred: str, candidate: str, force: bool, fence_living: bool) -> Plan:
     if not fence_living:
         _refuse_beside_the_living(topology, candidate)
-    best = topology.most_advanced
+    best = topology.best_candidate
     chosen = topology.find(candidate) if candidate else best
     if candidate and force and chosen and not chosen.is_standby:
         return Plan(
@@ -138,7 +144,7 @@ def _plan_emergency(topology: Topology, preferred: str, candidate: str, force: b
         "promote",
         chosen.name,
         lost,
-        f"Promote {chosen.name}.",
+        f"Promote {chosen.name}{_LATE if chosen.delayed else ''}.",
         chosen.timeline,
         # The segment of the last byte that the candidate has replayed: from there on the dead primary may be ahead.
         # The byte after it may be the first of a segment that nobody has begun.
@@ -148,12 +154,29 @@ def _plan_emergency(topology: Topology, preferred: str, candidate: str, force: b
     )
 
 
+_LATE = ", which replays with a delay, on purpose: it first replays all that it has received"
+
+
 def _where(state: NodeState) -> str:
     return f"timeline {state.timeline}, {format_lsn(state.position)}"
 
 
 def _unread(topology: Topology, chosen: NodeState, lost: str) -> str:
     """What is lost with WAL of the dead primary that nobody can read."""
+    return " ".join([_unsent(topology, chosen, lost), *_ahead(topology, chosen)])
+
+
+def _ahead(topology: Topology, chosen: NodeState) -> list[str]:
+    """The standbys that are passed over since they lag on purpose, although they have received more."""
+    return [
+        f"{state.name}, which replays with a delay, has {format_bytes(state.position - chosen.position)} more than "
+        f"{chosen.name}; to keep that, name it as the candidate."
+        for state in topology.standbys
+        if state.delayed and state.timeline == chosen.timeline and state.position > chosen.position
+    ]
+
+
+def _unsent(topology: Topology, chosen: NodeState, lost: str) -> str:
     if not chosen.synchronous.vouches_for(lost, chosen.timeline):
         return "What it had written and not sent is lost; how much is unknown."
     # Any one standby sufficed: it need not have been one of those that answer.

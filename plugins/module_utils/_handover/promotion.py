@@ -32,6 +32,7 @@ from .._server.peer import Peer
 from .._server.replication import ensure_slot, let_replay_go_on, look_for_wal_as_usual, look_for_wal_often
 from .._server.server import Server
 from .._server.session import Session
+from .._server.unlogged import EMPTIED, unlogged_tables
 from .._wait import wait_until
 from .archive_salvage import DIRECTORY as ARCHIVED
 from .archive_salvage import fetch_segments
@@ -73,7 +74,7 @@ def refusal(request: PromotionRequest, topology: Topology, archived: int) -> str
     if request.force:
         return ""
     local = topology.find(name)
-    best = topology.most_advanced
+    best = topology.best_candidate
     if local and best and best.history > local.history:
         return (
             f"{best.name} is ahead of {name} (LSN {format_lsn(best.position)} on timeline {best.timeline} against "
@@ -121,6 +122,8 @@ class Promotion:
                     result |= self._take_over(session, *self.check())
                 result["seconds"] = round(time.monotonic() - started, 3)
                 self.finish(session)
+                if promoted:
+                    self.warnings += unlogged_tables(EMPTIED, timeout=3).sentences(f"are empty on {name}")
             result |= {"primary": name, "withdraw_record": self._record_stands()}
             return result | {"not_locked": {**stopped, **lock.unreachable}, "notices": self.warnings}
         finally:

@@ -10,6 +10,7 @@ after it there is no way back.
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from dataclasses import dataclass, field
@@ -17,7 +18,9 @@ from typing import Any
 
 from .. import _names
 from .._cluster import synchronous
+from .._cluster.answer import Slot, read
 from .._cluster.lock import HandoverLock
+from .._cluster.slots import SLOTS, left_behind, not_synchronised
 from .._errors import RelevoError
 from .._server import marker
 from .._server.credentials import Credentials
@@ -27,9 +30,12 @@ from .._server.replication import ensure_slot, look_for_wal_as_usual, look_for_w
 from .._server.server import DB_SHUTDOWNED, Server
 from .._server.service import Service
 from .._server.session import Session, SessionError
+from .._server.unlogged import unlogged_tables
 from .._wait import wait_until
 
 POLL = 0.002
+#: Seconds between two signals to a process that is to end.
+END_AGAIN = 0.1
 STANDBY_STATE = """
 SELECT pg_is_in_recovery() AS in_recovery, pg_is_wal_replay_paused() AS paused,
        (SELECT setting::bigint FROM pg_settings WHERE name = 'recovery_min_apply_delay') AS apply_delay,
@@ -39,14 +45,19 @@ SELECT pg_is_in_recovery() AS in_recovery, pg_is_wal_replay_paused() AS paused,
          WHERE backend_type = 'client backend' AND backend_xmin IS NOT NULL AND pid <> pg_backend_pid())
          AS oldest_query_s
 """
+# Of a logical consumer ``slot`` is the slot that it reads.
 SENDERS = """
-SELECT application_name, pid, state, pg_current_wal_lsn() - flush_lsn AS behind,
-       coalesce(extract(epoch FROM now() - reply_time), 1e9) AS silent_s
-FROM pg_stat_replication"""
+SELECT r.application_name, r.pid, r.state, s.slot_name AS slot,
+       coalesce(extract(epoch FROM now() - r.reply_time), 1e9) AS silent_s
+  FROM pg_stat_replication r LEFT JOIN pg_replication_slots s ON s.active_pid = r.pid AND s.slot_type = 'logical'"""
+# A walsender that stops waits for what is flushed or, of a consumer that flushes nothing, written (WalSndDone).
+UNCONFIRMED = f"""
+SELECT sender.* FROM ({SENDERS}) AS sender JOIN pg_stat_replication USING (pid)
+ WHERE slot IS NOT NULL AND coalesce(flush_lsn, write_lsn, '0/0') < $1::pg_lsn"""
 
 # A server that archives ends its last segment when it stops: it pads it with zeros up to the full 16 MB, and the
 # candidate has to receive and flush them inside the window (0.06 s). So the segment is filled before, but for a rest
-# that the clients' own writes have room in. The message is one that nobody decodes.
+# that the clients' own writes have room in. The message is of our own database, so no logical slot decodes it.
 SEGMENT_REST = 1024 * 1024
 FILL_SEGMENT = """
 SELECT pg_logical_emit_message(true, 'relevo', repeat(' ', (room - $1::bigint)::int))
@@ -67,6 +78,10 @@ class Limits:
     max_lag: int = 16 * 1024 * 1024
     long_query: int = 60
     silent_standby: float = 5.0
+    #: For failover slots to be synchronised: a standby looks every 30 s at the latest (slotsync.c).
+    slots: float = 35.0
+    #: For a consumer to confirm what it was sent, before its connection is ended.
+    grace: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -109,6 +124,19 @@ def obstacles(situation: Situation, candidate: str, primary: str, long_query: in
     return [text for holds, text in found if holds]
 
 
+def slots_of(session: Session) -> list[Slot]:
+    """The slots of a server."""
+    return [read(Slot, given) for given in json.loads(session.value(SLOTS))]
+
+
+def ended(consumer: str, slot: str, grace: float) -> str:
+    """What is said of a logical consumer whose connection was ended."""
+    return (
+        f"The logical consumer {consumer or 'without a name'} (slot {slot}) had not confirmed within {grace:g} s what "
+        "it was sent; its connection was ended. Look at it: its slot keeps WAL."
+    )
+
+
 @dataclass
 class Switchover:
     """One hand-over from the primary on this node (``local``) to ``candidate``."""
@@ -122,6 +150,10 @@ class Switchover:
     credentials: Credentials = field(default_factory=Credentials)
     limits: Limits = field(default_factory=Limits)
     warnings: list[str] = field(default_factory=list)
+    #: What is said of those who read from the primary when it was stopped, if they have to be ended, by process: of
+    #: those who stream WAL, but for the candidate, and of logical consumers.
+    senders: dict[int, str] = field(default_factory=dict)
+    consumers: dict[int, str] = field(default_factory=dict)
 
     def run(self) -> dict[str, Any]:
         """Hand over and return what happened; a ``RelevoError`` before the promotion means that nothing has changed."""
@@ -129,7 +161,7 @@ class Switchover:
         lock.take(self.local.name, self.nodes, {self.local.name, self.candidate.name})
         try:
             candidate = lock.sessions[self.candidate.name]
-            with Session.local(application_name="relevo switchover", timeout=30) as primary:
+            with Session.local(_names.OWN_DATABASE, application_name="relevo switchover", timeout=30) as primary:
                 timeline = self.check(primary, candidate)
                 self.prepare(primary, candidate)
                 seconds, lsn = self.window(primary, candidate, timeline)
@@ -161,10 +193,6 @@ class Switchover:
         found = obstacles(self._situation(primary, candidate), name, self.local.name, self.limits.long_query)
         if found:
             raise RelevoError(f"{name} cannot take over: {'; '.join(found)}. Nothing was changed.")
-        for slot in primary.query(
-            "SELECT slot_name FROM pg_replication_slots WHERE slot_type = 'logical' AND NOT failover"
-        ):
-            self.warnings.append(f"The logical slot {slot['slot_name']} stays behind on {self.local.name}.")
         return int(primary.value(f"SELECT {CURRENT_TIMELINE}"))
 
     def _situation(self, primary: Session, candidate: Session) -> Situation:
@@ -184,6 +212,7 @@ class Switchover:
 
     def prepare(self, primary: Session, candidate: Session) -> None:
         """Slots for the coming standbys, little left to write and to send at the stop, and a candidate close behind."""
+        self.warnings += unlogged_tables().sentences(f"are empty on {self.candidate.name}")
         for node in self.nodes:
             if node.name != self.candidate.name:
                 ensure_slot(candidate, _names.slot_name(node.name))
@@ -194,6 +223,8 @@ class Switchover:
         primary.query(FILL_SEGMENT, (SEGMENT_REST,), timeout=30)
 
         self._wait_close(primary)
+        self._name_slots(primary, candidate)
+        self._end_slow_consumers(primary)
 
     def _wait_close(self, primary: Session) -> None:
         """What the candidate still lacks is sent inside the window: little must be, and next to nothing should be."""
@@ -214,6 +245,38 @@ class Switchover:
         while not within(SEGMENT_REST) and time.monotonic() < patience:
             time.sleep(POLL)
 
+    def _name_slots(self, primary: Session, candidate: Session) -> None:
+        """What stays behind is named. New failover slots are waited for; one that nobody reads gets no copy."""
+        synchronises = candidate.value("SHOW sync_replication_slots") == "on"
+        patience = time.monotonic() + (self.limits.slots if synchronises else 0)
+        while True:
+            here, there = slots_of(primary), slots_of(candidate)
+            to_come = [slot for slot in not_synchronised(here, there) if slot.active]
+            if not to_come or time.monotonic() > patience:
+                break
+            time.sleep(0.1)
+        names = [node.name for node in self.nodes]
+        self.warnings += left_behind(self.local.name, here, self.candidate.name, there, names)
+
+    def _end_slow_consumers(self, primary: Session) -> None:
+        """Before its last checkpoint a stopping primary waits until each logical consumer has confirmed all.
+
+        One that does not within the grace would cost those seconds of writes. It loses its connection at the stop
+        anyway, and is sent again what it has not confirmed.
+        """
+        sent = primary.value("SELECT pg_current_wal_flush_lsn()")
+        patience = time.monotonic() + self.limits.grace
+        while (slow := primary.query(UNCONFIRMED, (sent,))) and time.monotonic() < patience:
+            time.sleep(10 * POLL)
+        self.warnings += [ended(row["application_name"], row["slot"], self.limits.grace) for row in slow]
+        patience = time.monotonic() + self.limits.grace
+        # Again, since a sender that is blocked in a write ends at the second request.
+        while slow and time.monotonic() < patience:
+            for row in slow:
+                primary.query("SELECT pg_terminate_backend($1)", (row["pid"],))
+            time.sleep(END_AGAIN)
+            slow = primary.query(UNCONFIRMED, (sent,))
+
     # --- the window ----------------------------------------------------------------------------------------------
 
     def window(self, primary: Session, candidate: Session, timeline: int) -> tuple[dict[str, float], int]:
@@ -230,11 +293,11 @@ class Switchover:
         )
         try:
             self.service.dont_restart()
-            self._drop_stalled_standbys(primary)
+            self._look_at_senders(primary)
             started = time.monotonic()
             deadline = started + self.limits.window
             self.server.signal_postmaster(signal.SIGINT)
-            lsn = self._wait_shut_down(deadline)
+            lsn = self._wait_shut_down(started, deadline)
             stopped = time.monotonic()
             self._wait_replayed(candidate, lsn, deadline)
             replayed = time.monotonic()
@@ -250,16 +313,31 @@ class Switchover:
         seconds = {"stop": stopped - started, "replay": replayed - stopped, "promotion": ended - replayed}
         return seconds, lsn
 
-    def _drop_stalled_standbys(self, primary: Session) -> None:
-        """A sender whose standby does not answer holds the stop for up to wal_sender_timeout (60 s)."""
-        for row in primary.query(SENDERS):
-            stalled = float(row["silent_s"]) > 10 + self.limits.silent_standby or row["state"] != "streaming"
-            if row["application_name"] != self.candidate.name and stalled:
-                primary.query("SELECT pg_terminate_backend($1)", (row["pid"],))
-                self.warnings.append(f"{row['application_name']} does not answer; its connection was dropped.")
+    def _look_at_senders(self, primary: Session) -> None:
+        """A sender whose standby does not answer holds the stop for up to wal_sender_timeout (60 s); it is dropped.
 
-    def _wait_shut_down(self, deadline: float) -> int:
+        Who is noted and holds it all the same is ended later.
+        """
+        for row in primary.query(SENDERS):
+            name, pid = row["application_name"], int(row["pid"])
+            if row["slot"]:
+                self.consumers[pid] = ended(name, row["slot"], self.limits.grace)
+            elif name != self.candidate.name:
+                if float(row["silent_s"]) > 10 + self.limits.silent_standby or row["state"] != "streaming":
+                    primary.query("SELECT pg_terminate_backend($1)", (row["pid"],))
+                    self.warnings.append(f"{name} does not answer; its connection was dropped.")
+                else:
+                    self.senders[pid] = f"{name} had not confirmed the last WAL; its connection was ended."
+
+    def _end(self, senders: dict[int, str]) -> None:
+        """End those that still hold the stop. Again and again: one that is blocked in a write ends at the second."""
+        for pid in self.server.terminate(senders):
+            if senders[pid] not in self.warnings:
+                self.warnings.append(senders[pid])
+
+    def _wait_shut_down(self, started: float, deadline: float) -> int:
         """Wait for the control file, not for the process: the archiver may go on after the last WAL was written."""
+        grace = started + self.limits.grace
         while True:
             state, lsn = self.server.quick_state()
             # Read twice: the file may be in the middle of being written.
@@ -267,6 +345,9 @@ class Switchover:
                 return lsn
             if time.monotonic() > deadline:
                 raise RelevoError(f"{self.local.name} did not stop within {self.limits.window:g} s.")
+            if time.monotonic() > grace:
+                self._end(self.consumers)
+                grace += END_AGAIN
             time.sleep(POLL)
 
     def _wait_replayed(self, candidate: Session, checkpoint: int, deadline: float) -> None:
@@ -334,9 +415,13 @@ class Switchover:
         self._wait_for_archiver()
 
     def _wait_for_archiver(self) -> None:
-        """The old postmaster ends when its archiver has pushed what was ready."""
+        """The old postmaster ends when its archiver has pushed what was ready, and its senders have sent it."""
+        grace = time.monotonic() + self.limits.grace
         deadline = time.monotonic() + self.limits.archiver
         while self.server.postmaster_pid() is not None:
+            if time.monotonic() > grace:
+                self._end(self.senders)
+                grace += END_AGAIN
             if time.monotonic() > deadline:
                 self.server.signal_postmaster(signal.SIGQUIT)
                 self.warnings.append(

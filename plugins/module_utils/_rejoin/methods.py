@@ -78,6 +78,15 @@ def last_words(output: str) -> str:
     return " ".join(lines[-3:]) or "no message"
 
 
+def make_directory(directory: Path) -> None:
+    """For the server's data, with the parents that are missing."""
+    account = pwd.getpwnam("postgres")
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(mode=0o700)
+        os.chown(path, account.pw_uid, account.pw_gid)
+
+
 @dataclass
 class Copier:
     """Prepares the stopped server of this node; afterwards its next start is one as a standby of the primary."""
@@ -161,7 +170,7 @@ class Copier:
         self._forbid_start("restore")
         self.server.remove_stale_lock_files()
         if not self.server.pgdata.is_dir():
-            self._make_empty(self.server.pgdata)
+            make_directory(self.server.pgdata)
         self._copy(PgBackRest(self.request.stanza).line("restore", "--delta", "--type=standby", level="error"))
         found = self.server.control_data().system_identifier
         if found != self.source.system_identifier:
@@ -177,7 +186,7 @@ class Copier:
                 self._forbid_start("basebackup")
                 shutil.rmtree(self.server.pgdata)
             self._wait_for_slot(session)
-        self._make_empty(new)
+        make_directory(new)
         self._copy(base_backup_command(self.request, new, self.server.bin_directory))
         # Complete before it gets its name: a service that waits for data may start it at once.
         self.configure(restore=False)
@@ -216,13 +225,6 @@ class Copier:
         """Only now that ``standby.signal`` is on the disk: without it the fence alone keeps a primary from starting."""
         marker.remove("rejoin")
         marker.remove("fence")
-
-    def _make_empty(self, directory: Path) -> None:
-        account = pwd.getpwnam("postgres")
-        missing = [path for path in (directory, *directory.parents) if not path.exists()]
-        for path in reversed(missing):
-            path.mkdir(mode=0o700)
-            os.chown(path, account.pw_uid, account.pw_gid)
 
     def _room_for_two(self, session: Session) -> bool:
         """Whether the copy fits beside the old data, which is kept until the copy is complete if it does."""

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import json
+import pwd
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import _names
+from .. import _names, _process
 from .._cluster.probe import PROBE, probe
 from .._cluster.topology import NodeState
 from .._errors import RelevoError
@@ -22,6 +23,7 @@ from .._server.server import Server
 from .._server.session import Session, SessionError
 from .methods import standby_settings
 from .plan import Request, Role, Situation, Source
+from .tablespaces import LOCATIONS, Tablespace, look
 
 POLL = 0.1
 
@@ -91,6 +93,12 @@ class Observer:
                 f"gives {_names.REWIND_ROLE} what it needs."
             ) from error
         return str(text)
+
+    def tablespaces(self) -> list[Tablespace]:
+        """The primary's tablespaces, and what this node has at their places."""
+        with Session.remote(self.request.primary, _names.HANDOVER_ROLE, self.credentials, timeout=10) as session:
+            locations = {str(row["name"]): str(row["path"]) for row in session.query(LOCATIONS)}
+        return look(locations, pwd.getpwnam(_process.POSTGRES).pw_uid) if locations else []
 
     # --- this node -----------------------------------------------------------------------------------------------
 

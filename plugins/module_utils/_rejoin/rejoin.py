@@ -11,14 +11,16 @@ from __future__ import annotations
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from .. import _names
 from .._cluster import synchronous
 from .._cluster.lock import lock_holder
+from .._cluster.slots import stale
 from .._cluster.topology import NodeState
 from .._errors import RelevoError
 from .._repository.fence_record import FenceRecord, RepositoryReader
@@ -30,9 +32,10 @@ from .._server.service import Service
 from .._server.session import Session, SessionError
 from .._wait import wait_until
 from .lock import alone
-from .methods import Copier, push_unarchived
+from .methods import Copier, make_directory, push_unarchived
 from .observe import POLL, Observer
-from .plan import Plan, Request, Situation, Source, decide, methods_when_stopped
+from .plan import Method, Plan, Request, Situation, Source, decide, methods_when_stopped
+from .tablespaces import refusal
 
 #: Seconds without streaming after which the archive is asked for what the primary may no longer have.
 PATIENCE = 10.0
@@ -125,6 +128,8 @@ class Rejoin:
             self.actions += [f"remove {copier.unfinished}"] if copier.unfinished.exists() else []
             self.actions += ["require no synchronous standby"] if synchronous.is_required_here() else []
         else:
+            if plan.methods:
+                self._require_tablespaces(plan.methods)
             self.actions.append(f"{plan.first}: {plan.reason}")
         return plan.first
 
@@ -136,10 +141,22 @@ class Rejoin:
         if plan.methods or not method:
             if plan.fence:
                 self._fence(situation)
+                self._stop()
+            self._require_tablespaces(plan.methods)
             self._stop()
             method = self._rebuild(copier)
         self._finish(copier)
         return method
+
+    def _require_tablespaces(self, methods: Sequence[Method]) -> None:
+        """Raise for a directory that this node lacks: every method would fail for it, after hours of copying."""
+        tablespaces = self.observer.tablespaces()
+        why_not = refusal(self.request.node, tablespaces, methods)
+        if why_not:
+            raise RelevoError(f"{why_not} Correct that, then run this again.")
+        for one in tablespaces:
+            if one.state == "creatable":
+                make_directory(Path(one.path))
 
     def _follow(self, copier: Copier) -> bool:
         """Point the running standby at the primary; False when it cannot follow as it is."""
@@ -288,11 +305,13 @@ class Rejoin:
         return [kind for kind in kinds if marker.read(kind)]
 
     def _left_slots(self) -> list[str]:
-        """Unused physical slots of other nodes of the cluster: here they would only keep WAL."""
+        """Unused physical slots of other nodes of the cluster, which here would only keep WAL, and failover slots of
+        this node's time as the primary."""
         others = {self.request.primary.name, *self.request.siblings} - {self.request.node}
         managed = {_names.slot_name(name) for name in others}
-        slots = (self.observer.ask_local() or {}).get("slots") or []
-        return [s["name"] for s in slots if s["type"] == "physical" and not s["active"] and s["name"] in managed]
+        slots = NodeState(self.request.primary, self.observer.ask_local() or {}).slots
+        unused = [s.name for s in slots if s.type == "physical" and not s.active and s.name in managed]
+        return unused + [slot.name for slot in stale(slots)]
 
     def _record_stands(self) -> bool:
         """Whether the repository holds a record that this node was fenced. The repository host withdraws it afterwards.

@@ -64,6 +64,12 @@ def port_refusal(wanted: int | None, listening: int | None) -> str:
     )
 
 
+def configured_wal_level(config_file: Path = _names.CONFIG_FILE) -> str:
+    """The ``wal_level`` with which ``site.yml`` lets this node's server start; empty where it is not configured."""
+    found = re.findall(r"^wal_level = '(.*)'$", config_file.read_text(), re.MULTILINE) if config_file.exists() else []
+    return found[-1] if found else ""
+
+
 def versions_with_data(root: Path = _names.DATA_ROOT) -> list[str]:
     """The major versions of which there is a data directory on this node's disk, the oldest first."""
     found = {path.parents[1].name for path in root.glob("*/main/PG_VERSION")}

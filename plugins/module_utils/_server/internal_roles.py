@@ -110,7 +110,8 @@ def _optional_parents(session: Session, role: InternalRole) -> tuple[str, ...]:
 
 def _database_statements(session: Session) -> list[str]:
     """The database in which a hand-over takes its lock: any login that may connect could block one."""
-    name, roles = _names.OWN_DATABASE, (_names.MONITOR_ROLE, _names.HANDOVER_ROLE)
+    # A standby asks for the primary's failover slots as the role that it streams with.
+    name, roles = _names.OWN_DATABASE, (_names.MONITOR_ROLE, _names.HANDOVER_ROLE, _names.REPLICATION_ROLE)
     exists = session.value("SELECT true FROM pg_database WHERE datname = $1", (name,))
     needed = []
     if not exists:

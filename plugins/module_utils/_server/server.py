@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,11 +18,13 @@ from .. import _names, _process
 from .._durable import sync_directory, write_file
 from .._errors import RelevoError
 from .._wait import wait_until
-from .installation import configured_version
+from .installation import configured_version, configured_wal_level
 from .peer import Peer
 
 #: Settings that a restore or a rewind leaves in postgresql.auto.conf, where they would override our own file.
 FOREIGN_SETTINGS = ("primary_conninfo", "primary_slot_name", "restore_command", "recovery_")
+#: What a standby needs to keep copies of the primary's failover slots, beside the database in ``primary_conninfo``.
+SLOT_SYNC = "hot_standby_feedback = 'on'\nsync_replication_slots = 'on'\n"
 DB_SHUTDOWNED = 1  # src/include/catalog/pg_control.h, enum DBState
 
 
@@ -137,6 +140,21 @@ class Server:
         if pid is not None:
             os.kill(pid, number)
 
+    def terminate(self, backends: Iterable[int]) -> list[int]:
+        """What ``pg_terminate_backend`` does, on a server that no longer answers; returns those that still lived."""
+        postmaster = self.postmaster_pid()
+        living = []
+        for pid in backends:
+            try:
+                # The number may be another process's by now. The parent is the second field after the name.
+                parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
+                if int(parent) == postmaster:
+                    os.kill(pid, signal.SIGTERM)
+                    living.append(pid)
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+        return living
+
     def remove_stale_lock_files(self) -> None:
         """Remove ``postmaster.pid`` and the socket's lock file when nobody works in PGDATA any more.
 
@@ -167,7 +185,36 @@ class Server:
         # The text is compared, so it names no module: a rename would have every standby pointed at its primary anew.
         lines = ["# Written by relevo.postgres: edits are lost."]
         lines += [f"{name} = '{value.replace(chr(39), chr(39) * 2)}'" for name, value in settings.items()]
-        return "\n".join([*lines, ""])
+        return "\n".join([*lines, ""]) + (SLOT_SYNC if slot and self.can_synchronise_slots() else "")
+
+    def can_synchronise_slots(self) -> bool:
+        """Whether this node's server has ``wal_level = logical``, and will have it at its next start.
+
+        With less, one older than 17.6 ends as soon as it is told to synchronise slots.
+        """
+        if configured_wal_level() != "logical":
+            return False
+        if self.postmaster_pid() is None:
+            return True
+        # Here for the reason in wait_ready.
+        from .session import Session, SessionError
+
+        try:
+            with Session.local(timeout=3) as session:
+                return bool(session.value("SHOW wal_level") == "logical")
+        except SessionError:
+            return False
+
+    def adjust_slot_sync(self) -> bool:
+        """After a start with another ``wal_level``; returns whether the server has to read its configuration."""
+        if not self.replication_conf.exists() or not self.is_standby_configured:
+            return False
+        content = self.replication_conf.read_text()
+        follows = "primary_slot_name = ''" not in content
+        wanted = content.removesuffix(SLOT_SYNC) + (SLOT_SYNC if follows and self.can_synchronise_slots() else "")
+        if wanted != content:
+            write_file(self.replication_conf, wanted)
+        return wanted != content
 
     def replication_conf_is(
         self, primary_conninfo: str, slot: str, restore_command: str = "", target_timeline: str = ""
@@ -228,6 +275,8 @@ def primary_conninfo(primary: Peer, standby: str) -> str:
         "host": primary.host,
         "port": str(primary.port),
         "user": _names.REPLICATION_ROLE,
+        # Streaming has no use for it, the synchronisation of slots has.
+        "dbname": _names.OWN_DATABASE,
         "application_name": standby,
         "passfile": str(_names.PASSFILE),
         "sslmode": "verify-full",
