@@ -28,6 +28,7 @@ ELSEWHERE = {
     "failover_force": ("integration/test_3_emergency.py", "force=true"),
     "inventory_check_cluster": ("integration/test_c_two_clusters.py", "cluster="),
     "operation_lock_wait": ("integration/test_d_operation_lock.py", "wait_for_lock="),
+    "pgbackrest_left_path": ("integration/test_n_repository.py", "pgbackrest_left_path"),
     "pgbackrest_new_cluster": ("integration/test_h_founding.py", "new_cluster="),
     "postgresql_new_cluster": ("integration/test_h_founding.py", "new_cluster="),
     "postgresql_restart": ("integration/test_j_configuration.py", "restart=true"),
@@ -35,8 +36,11 @@ ELSEWHERE = {
     "postgresql_secrets_dir": ("support/nondefault.py", "relevo_secrets_dir"),
     "postgresql_secrets_given": ("integration/test_a_given_secrets.py", "secrets_given"),
     "postgresql_version": ("integration/test_2_bad_input.py", "postgresql_version"),
+    "secrets_authority_certificate": ("integration/test_m_other_controller.py", "secrets_authority_certificate"),
+    "secrets_authority_key": ("integration/test_m_other_controller.py", "secrets_authority_key"),
     "secrets_given": ("integration/test_a_given_secrets.py", "secrets_given"),
     "secrets_renew_days": ("integration/test_i_certificates.py", "secrets_renew_days"),
+    "secrets_replace": ("integration/test_m_other_controller.py", "secrets_replace"),
     "secrets_replace_public": ("integration/test_a_given_secrets.py", "secrets_replace_public=true"),
 }
 

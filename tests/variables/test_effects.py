@@ -94,6 +94,7 @@ EFFECTS: list[tuple[str, Callable[[], str], str]] = [
     ("pgbackrest_archive_async", lambda: option("archive-async", PRIMARY), "y"),
     ("pgbackrest_io_timeout", lambda: option("io-timeout", STANDBY), "30"),
     ("pgbackrest_port", lambda: option("repo1-host-port", STANDBY), "8555"),
+    ("pgbackrest_listen_address", lambda: option("tls-server-address"), "0.0.0.0"),
     ("pgbackrest_log_level_file", lambda: option("log-level-file"), "detail"),
     ("pgbackrest_options", lambda: option("compress-level"), "1"),
     ("pgbackrest_socket_dir", lambda: option("pg2-socket-path"), "/run/postgresql"),
