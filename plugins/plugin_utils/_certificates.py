@@ -9,11 +9,14 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
-
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+
+try:
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+except ImportError:
+    pass  # community.crypto, which makes the certificates, says so
 
 #: Whose certificates are made and renewed here. What anybody else has made is renewed by them.
 OUR_AUTHORITY = "Relevo authority"
