@@ -12,13 +12,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._handover import fence_plan
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.fence_plan import Fenced, FenceRequest
-from ansible_collections.relevo.postgres.plugins.module_utils._nodes import offline_node
-from ansible_collections.relevo.postgres.plugins.plugin_utils import _offline_nodes
+from ansible_collections.relevo.postgres.plugins.module_utils._nodes import fence_here, offline_node
+from ansible_collections.relevo.postgres.plugins.plugin_utils import _machines, _offline_nodes
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
 Result = dict[str, Any]
@@ -38,20 +38,28 @@ class ActionModule(ControllerAction):
             "salvage_from": {"type": "str", "default": ""},
             "kinds": {"type": "dict", "required": True},
             "unreachable": {"type": "list", "elements": "str", "default": []},
+            "answering": {"type": "list", "elements": "str", "default": []},
             "repository": {"type": "str", "required": True},
             "repository_answers": {"type": "bool", "required": True},
             "requested_by": {"type": "str", "default": "ansible"},
             "fence_command": {"type": "list", "elements": "str", "default": []},
             "fence_timeout": {"type": "int", "default": 60},
+            "fence_living": {"type": "bool", "default": False},
             "force": {"type": "bool", "default": False},
         }
     }
 
     def work(self, options: dict[str, Any]) -> Result:
         self._options = options
+        self._run_id = f"{options['primary']}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"
+        #: What the old primary's machine answered that has given up some of its WAL.
+        self._of_machine: Result = {}
         names = [options["primary"], *options["unreachable"]]
         self._kinds: dict[str, str] = options["kinds"]
-        means = {name: fence_plan.means_of(self._kinds[name], options["fence_command"]) for name in names}
+        means = {
+            name: fence_plan.means_of(self._kinds[name], options["fence_command"], name in options["answering"])
+            for name in names
+        }
         request = FenceRequest(
             primary=options["primary"],
             candidate=options["candidate"],
@@ -77,7 +85,7 @@ class ActionModule(ControllerAction):
         refuse(fence_plan.refusal(request, primary, (), no_record))
         with ThreadPoolExecutor() as pool:
             asked = [pool.submit(self._fence, request, name) for name in request.unreachable]
-            wal = self._take_wal(request, primary)
+            wal = self._take_wal(request, primary) or self._copy_wal_of_machine(request)
             answers = [answer.result() for answer in asked]
         others = [other for other, dummy in answers]
         refuse(fence_plan.refusal(request, primary, others, no_record))
@@ -101,6 +109,11 @@ class ActionModule(ControllerAction):
     def _fence(self, request: FenceRequest, name: str) -> tuple[Fenced, bool]:
         """Fence one node and leave the marker on its disk where that can be written; whether that changed anything."""
         means = request.means[name]
+        if means == "service":
+            fenced, changed = self._fence_over_connection(request, name)
+            means = fence_plan.means_without_service(self._options["fence_command"])
+            if fenced.proved or means == "none":
+                return fenced, changed
         node = self._node(name)
         if means == "none":
             return Fenced(name, proved=False, evidence="failover_fence_command is empty"), False
@@ -117,15 +130,78 @@ class ActionModule(ControllerAction):
         newer = 0 if name == request.primary else offline_node.newer_timeline(node, request.timeline)
         return Fenced(name, proof.proved, proof.evidence, marked=True, newer_timeline=newer), changed
 
+    def _fence_over_connection(self, request: FenceRequest, name: str) -> tuple[Fenced, bool]:
+        """Have the machine stop its server, prove it and mark its disk."""
+        try:
+            answer = self._ask_machine(request, name, self._options["salvage_from"] if name == request.primary else "")
+        except AnsibleError as error:
+            return Fenced(name, proved=False, evidence=_machines.one_line(str(error))), False
+        if answer.get("lives"):
+            raise RelevoError(fence_plan.beside_the_living(name))
+        if "wal" in answer:
+            self._of_machine = answer
+        known = {key: answer[key] for key in ("marked", "newer_timeline") if key in answer}
+        # What the old primary's disk says of it is in what is returned of its WAL.
+        known |= {"newer_timeline": 0} if name == request.primary else {}
+        return Fenced(name, proved=answer["proved"], evidence=answer["evidence"], **known), answer["changed"]
+
+    def _ask_machine(self, request: FenceRequest, name: str, salvage_from: str) -> Result:
+        question = {
+            "marker": request.marker(name).to_json(),
+            "timeline": request.timeline,
+            "spare_living": name == request.primary and not self._options["fence_living"],
+            "run_id": self._run_id,
+            "salvage_from": salvage_from,
+        }
+        return self._program(name, "_nodes.fence_here", question)
+
+    def _program(self, name: str, entry: str, question: Result) -> Result:
+        variables = self._task_vars["hostvars"][name]
+        given = {"node": name, "service_manager": variables["node_service_manager"]} | question
+        return _machines.run_program(name, variables, self._play_context, entry, given, self._options["fence_timeout"])
+
+    def _copy_wal_of_machine(self, request: FenceRequest) -> Result:
+        """Bring what the old primary's machine returned of its WAL to the candidate, and what follows it."""
+        started, answer = time.monotonic(), self._of_machine
+        if not answer:
+            return {}
+        copied: Result = answer["wal"]
+        while answer["files"]:
+            self._write_on_candidate(request.candidate, answer["files"])
+            if answer["wal"]["ended"]:
+                break
+            try:
+                answer = self._ask_machine(request, request.primary, answer["wal"]["following"])
+            except AnsibleError as error:
+                copied["ended"] = _machines.one_line(str(error))
+                break
+            if "wal" not in answer:
+                copied["ended"] = answer.get("evidence", f"{request.primary} was started meanwhile")
+                break
+            copied["segments"] += answer["wal"]["segments"]
+            copied["bytes"] += answer["wal"]["bytes"]
+            copied["ended"] = answer["wal"]["ended"]
+        del copied["following"]
+        return copied | {"seconds": round(time.monotonic() - started, 3)}
+
+    def _write_on_candidate(self, candidate: str, files: dict[str, str]) -> None:
+        if self._kinds[candidate] != _offline_nodes.DOCKER:
+            self._program(candidate, "_nodes.receive_here", {"files": files})
+            return
+        node = self._node(candidate)
+        for path, packed in files.items():
+            data = fence_here.unpack(packed)
+            node.write_file(path, offline_node.FileStream(len(data), iter([data])))
+
     def _take_wal(self, request: FenceRequest, primary: Fenced) -> Result:
         """Copy what only the old primary has of the WAL to the candidate; empty where its disk cannot be read."""
-        readable = primary.marked and self._kinds[request.candidate] == _offline_nodes.DOCKER
+        kinds = {self._kinds[request.primary], self._kinds[request.candidate]}
+        readable = primary.marked and kinds == {_offline_nodes.DOCKER}
         if not readable or not self._options["salvage_from"]:
             return {}
         started = time.monotonic()
-        run_id = f"{request.primary}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"
         wanted = offline_node.WalRange(first=self._options["salvage_from"])
-        done = offline_node.copy_wal(self._node(request.primary), self._node(request.candidate), run_id, wanted)
+        done = offline_node.copy_wal(self._node(request.primary), self._node(request.candidate), self._run_id, wanted)
         return {
             "directory": done.directory,
             "segments": done.segments,

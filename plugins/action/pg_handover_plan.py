@@ -19,6 +19,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._handover.plan imp
     Plan,
     plan_failback,
     plan_failover,
+    refuse_without_connection,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments import nodes_spec
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
@@ -42,6 +43,7 @@ class ActionModule(ControllerAction):
         "argument_spec": {
             "nodes": {"type": "list", "elements": "dict", "required": True},
             "unreachable": {"type": "dict", "default": {}},
+            "no_connection": {"type": "dict", "default": {}},
             "timeout": {"type": "float", "default": 4},
             "preferred": {"type": "str", "required": True},
             "operation": {"type": "str", "choices": ["failover", "failback"], "required": True},
@@ -84,8 +86,11 @@ class ActionModule(ControllerAction):
 
     def _plan(self, options: dict[str, Any], topology: Topology) -> Plan:
         if options["operation"] == "failback":
-            return plan_failback(topology, options["preferred"])
-        return plan_failover(topology, *self._failover(options))
+            plan = plan_failback(topology, options["preferred"])
+        else:
+            plan = plan_failover(topology, *self._failover(options))
+        refuse_without_connection(plan, options["no_connection"])
+        return plan
 
     def _failover(self, options: dict[str, Any]) -> tuple[str, str, bool, bool]:
         return options["preferred"], options["candidate"], options["force"], options["fence_living"]
@@ -122,7 +127,7 @@ class ActionModule(ControllerAction):
         if options["operation"] == "failback":
             shown = describe_failback(topology, cluster, preferred)
         else:
-            shown = describe_failover(topology, cluster, *self._failover(options))
+            shown = describe_failover(topology, cluster, *self._failover(options), options["no_connection"])
         result: dict[str, Any] = {"changed": False, "operation_plan": shown.as_dict()}
         target = topology.find(preferred)
         comes_back_first = options["operation"] == "failback" and not (target and target.reachable)

@@ -14,13 +14,13 @@ import pwd
 from pathlib import Path
 
 
-def write_file(path: Path, content: str, mode: int = 0o600) -> None:
+def write_file(path: Path, content: str | bytes, mode: int = 0o600) -> None:
     """Replace a file of PostgreSQL's: it belongs to the user postgres where root asks."""
     account = pwd.getpwnam("postgres")
     replace_file(path, content, mode, (account.pw_uid, account.pw_gid) if os.geteuid() == 0 else None)
 
 
-def replace_file(path: Path, content: str, mode: int, owner: tuple[int, int] | None) -> None:
+def replace_file(path: Path, content: str | bytes, mode: int, owner: tuple[int, int] | None) -> None:
     """Replace a file as a whole; ``owner`` is a user's and a group's number, None for the caller's own."""
     temporary = path.with_name(f".{path.name}.new")
     _write(temporary, os.O_TRUNC, content, mode, owner)
@@ -42,11 +42,11 @@ def create_file(path: Path, content: str, mode: int = 0o600) -> bool:
     return True
 
 
-def _write(path: Path, flags: int, content: str, mode: int, owner: tuple[int, int] | None) -> None:
+def _write(path: Path, flags: int, content: str | bytes, mode: int, owner: tuple[int, int] | None) -> None:
     # Nobody else may read it before it has its owner.
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(content)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content if isinstance(content, bytes) else content.encode())
         file.flush()
         if owner is not None:
             os.fchown(handle, *owner)

@@ -14,9 +14,11 @@ description:
   - In one step, since writers wait. Stops the old primary for good, proves that it is stopped, leaves the marker that
     keeps it from starting as a primary, stops and marks the other nodes that do not answer, and copies the WAL that
     only the old primary has to the candidate.
-  - A container node is stopped, proved and marked through the Docker engine. Any other node is stopped and proved by
-    O(fence_command). Where the old primary's disk cannot be written to, the marker is left in the repository
-    (M(relevo.postgres.fence_record)) by the host that the task is delegated to.
+  - A container node is stopped, proved and marked through the Docker engine. A machine that answers over its own
+    connection stops its server by its service manager, proves that no process of it is left, and is marked. One that
+    does not answer, or cannot prove that, is stopped and proved by O(fence_command). Where the old primary's disk
+    cannot be written to, the marker is left in the repository (M(relevo.postgres.fence_record)) by the host that the
+    task is delegated to.
   - Refuses, before it touches anything where that can be known, when nothing could prove that the old primary is
     stopped, when nothing would keep it from coming back, and when another node may have been promoted. O(force=true)
     goes on.
@@ -62,6 +64,13 @@ options:
     type: list
     elements: str
     default: []
+  answering:
+    description:
+      - Inventory names of the nodes that answer over their own connection, whatever their servers do. They are reached
+        with the variables that the inventory gives them, those of C(ansible_become) too.
+    type: list
+    elements: str
+    default: []
   repository:
     description: Inventory name of the repository host, to which the task is delegated.
     type: str
@@ -82,9 +91,13 @@ options:
     elements: str
     default: []
   fence_timeout:
-    description: Seconds after which the fence command is ended.
+    description: Seconds after which the fence command is ended, or a machine that answered is not waited for any more.
     type: int
     default: 60
+  fence_living:
+    description: Fence an old primary, too, whose machine finds its server alive.
+    type: bool
+    default: false
   force:
     description: Go on without proof. It confirms that you have stopped what could not be proved to be stopped.
     type: bool

@@ -31,6 +31,12 @@ options:
     description: Nodes that are known not to answer, and why. They are not asked.
     type: dict
     default: {}
+  no_connection:
+    description:
+      - Nodes that the controller does not reach, and why. Their servers are asked all the same; a plan that has work
+        for one of them is refused.
+    type: dict
+    default: {}
   timeout:
     description: Seconds for each question to a server. All servers are asked at once.
     type: float

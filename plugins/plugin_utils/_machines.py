@@ -9,6 +9,8 @@ each that is down, before the play has said what it is about to do.
 
 from __future__ import annotations
 
+import queue
+import shlex
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,8 +18,11 @@ from typing import Any
 
 from ansible import constants
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.playbook.play_context import PlayContext
-from ansible.plugins.loader import connection_loader
+from ansible.plugins.loader import become_loader, connection_loader
+
+from ansible_collections.relevo.postgres.plugins.plugin_utils import _node_program
 
 #: Asks the machine itself. A shared connection of Ansible's may still stand, and a command over it hang for minutes,
 #: when the machine behind it has gone without a word. What the user's own ssh_args say comes before these.
@@ -71,6 +76,75 @@ def connect(name: str, variables: Mapping[str, Any], context: PlayContext) -> An
         options["ansible_ssh_extra_args"] = f"{options.get('ansible_ssh_extra_args') or ''} {FRESH_CONNECTION}".strip()
     connection.set_options(task_keys={"timeout": own.timeout, "password": own.password}, var_options=options)
     return connection
+
+
+def run_program(
+    name: str,
+    variables: Mapping[str, Any],
+    context: PlayContext,
+    entry: str,
+    question: dict[str, Any],
+    deadline: float,
+) -> dict[str, Any]:
+    """The answer of a program (see ``_node_program``) on the machine ``name``, as the user that its tasks become.
+
+    For an action whose task is delegated to another host. Raises ``AnsibleError`` when the machine does not answer
+    within ``deadline`` seconds, or not with an answer.
+    """
+    interpreter = str(variables.get("ansible_python_interpreter") or "python3")
+    interpreter = "python3" if interpreter.startswith("auto") else interpreter
+    text = _node_program.program(entry, question).encode()
+    results: queue.Queue[tuple[int, bytes, bytes] | AnsibleError] = queue.Queue()
+
+    def run() -> None:
+        try:
+            connection = connect(name, variables, context)
+            command = as_become_user(connection, variables, context, f"{shlex.quote(interpreter)} -")
+            try:
+                results.put(connection.exec_command(command, in_data=text, sudoable=True))
+            finally:
+                connection.close()
+        except AnsibleError as error:
+            results.put(error)
+        except Exception as error:
+            results.put(AnsibleError(f"asking {name} failed: {error!r}"))
+            raise
+
+    # Left behind when its time is up: a process that waits for a dead disk cannot be ended.
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        result = results.get(timeout=deadline)
+    except queue.Empty:
+        raise AnsibleError(f"{name} did not answer within {deadline:g} s") from None
+    if isinstance(result, AnsibleError):
+        raise result
+    code, output, said = result
+    answer = _node_program.answer_in(output.decode(errors="replace"))
+    if answer is None:
+        words = one_line(said.decode(errors="replace"))[-300:] or "it printed nothing"
+        raise AnsibleError(f"a program on {name} ended with status {code} and without an answer: {words}")
+    if answer.get("failed"):
+        raise AnsibleError(str(answer["msg"]))
+    return answer
+
+
+def as_become_user(connection: Any, variables: Mapping[str, Any], context: PlayContext, command: str) -> str:
+    """The command as a task on that host would run it: as the user that it becomes, with the password for that."""
+    wanted = variables.get("ansible_become")
+    if not (context.become if wanted is None else boolean(wanted)):
+        return command
+    method = str(variables.get("ansible_become_method") or context.become_method or "sudo")
+    become = become_loader.get(method)
+    if become is None:
+        raise AnsibleError(f"there is no become plugin {method}")
+    names = constants.config.get_plugin_vars("become", become._load_name)
+    own = {"become_user": context.become_user, "become_pass": context.become_pass}
+    become.set_options(
+        task_keys={key: value for key, value in own.items() if value},
+        var_options={key: variables[key] for key in names if key in variables},
+    )
+    connection.set_become_plugin(become)
+    return str(become.build_become_command(command, connection._shell))
 
 
 def one_line(text: str) -> str:

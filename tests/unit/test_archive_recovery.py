@@ -34,6 +34,12 @@ class Recorder:
     def stop(self, timeout: float) -> None:
         self.calls.append("stop")
 
+    def ask_to_stop(self) -> None:
+        return None
+
+    def stopped(self) -> bool:
+        return False
+
     def wanted(self) -> bool:
         return True
 

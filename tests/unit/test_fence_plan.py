@@ -10,7 +10,9 @@ from ansible_collections.relevo.postgres.plugins.module_utils._handover.fence_pl
     Fenced,
     FenceRequest,
     Means,
+    beside_the_living,
     means_of,
+    means_without_service,
     needs_record,
     obstacle,
     refusal,
@@ -26,6 +28,7 @@ CONTAINERS = FenceRequest(
     record_possible=True,
 )
 MACHINES = replace(CONTAINERS, means={"a": "command", "c": "command"})
+ANSWERING = replace(CONTAINERS, means={"a": "service", "c": "service"})
 HELPLESS = replace(CONTAINERS, means={"a": "none", "c": "none"})
 MARKED = Fenced("a", proved=True, evidence="the engine says so", marked=True)
 STOPPED = replace(MARKED, marked=False)
@@ -35,11 +38,31 @@ NO_MARK = "Neither the disk of a nor the repository on backup can be written to"
 
 
 @pytest.mark.parametrize(
-    ("kind", "command", "means"),
-    [("docker", [], "engine"), ("docker", ["off"], "engine"), ("ssh", ["off"], "command"), ("ssh", [], "none")],
+    ("kind", "command", "answers", "means"),
+    [
+        ("docker", [], False, "engine"),
+        ("docker", ["off"], True, "engine"),
+        # Whether its server answers or not: it is the machine's own proof, and costs no word of anybody.
+        ("ssh", [], True, "service"),
+        ("ssh", ["off"], True, "service"),
+        ("ssh", ["off"], False, "command"),
+        ("ssh", [], False, "none"),
+    ],
 )
-def test_a_node_is_fenced_by_what_can_reach_it(kind: str, command: list[str], means: Means) -> None:
-    assert means_of(kind, command) == means
+def test_a_node_is_fenced_by_what_can_reach_it(kind: str, command: list[str], answers: bool, means: Means) -> None:
+    assert means_of(kind, command, answers) == means
+
+
+def test_a_machine_that_cannot_prove_it_itself_is_fenced_by_the_command() -> None:
+    assert means_without_service(["off"]) == "command"
+    assert means_without_service([]) == "none"
+
+
+def test_a_primary_that_its_own_machine_finds_alive_is_spared() -> None:
+    said = beside_the_living("a")
+    assert "Nobody was promoted; nothing was touched." in said
+    assert "fence_living=true" in said
+    assert "force=" not in said
 
 
 # --- before anything is touched --------------------------------------------------------------------------------------
@@ -55,6 +78,10 @@ def test_a_node_is_fenced_by_what_can_reach_it(kind: str, command: list[str], me
         replace(CONTAINERS, lost=("a",)),
         MACHINES,
         replace(MACHINES, unreachable=("c",)),
+        ANSWERING,
+        # Its own disk carries the marker.
+        replace(ANSWERING, record_possible=False),
+        replace(ANSWERING, unreachable=("c",)),
     ],
 )
 def test_nothing_is_in_the_way_of_a_fence_that_can_be_proved_and_marked(wanted: FenceRequest) -> None:
@@ -64,7 +91,10 @@ def test_nothing_is_in_the_way_of_a_fence_that_can_be_proved_and_marked(wanted: 
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        (HELPLESS, "a could not be proved to be stopped: it is not a container, and failover_fence_command is empty"),
+        (
+            HELPLESS,
+            "a could not be proved to be stopped: the machine does not answer, and failover_fence_command",
+        ),
         (replace(MACHINES, record_possible=False), NO_MARK),
         (replace(CONTAINERS, lost=("a",), record_possible=False), NO_MARK),
         (
@@ -101,6 +131,9 @@ def test_the_record_is_for_a_disk_that_does_not_show_the_fence() -> None:
         # Stopped, and the record was left.
         (MACHINES, STOPPED, []),
         (CONTAINERS, MARKED, [GONE]),
+        (ANSWERING, MARKED, [GONE]),
+        # Stopped by its service manager, and its data disk is gone: the record was left.
+        (ANSWERING, STOPPED, []),
         # A machine has no marker; a standby starts in spite of one.
         (MACHINES, STOPPED, [replace(GONE, marked=False)]),
     ],

@@ -13,6 +13,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._handover.plan imp
     LivingPrimary,
     plan_failback,
     plan_failover,
+    refuse_without_connection,
 )
 
 
@@ -54,6 +55,31 @@ def test_an_old_primary_returns_when_its_successor_is_lost_and_only_with_force()
         plan_failover(seen, "a", "a")
     plan = plan_failover(seen, "a", "a", force=True)
     assert (plan.action, plan.candidate, plan.primary) == ("recover", "a", "b")
+
+
+@pytest.mark.parametrize(
+    ("states", "cut_off", "words"),
+    [
+        # A primary that its peers see alive, on a machine that does not answer: nobody is promoted beside it.
+        ([primary("a"), standby("b")], "a", "Restore that connection, then"),
+        ([primary("a"), standby("b")], "b", "Restore that connection, or name another candidate, then"),
+        ([unreachable("a"), standby("b")], "b", "Restore that connection, or name another candidate, then"),
+        ([standby("a"), primary("b")], "b", "Restore that connection, then"),
+    ],
+)
+def test_no_work_is_planned_for_a_machine_without_a_connection(
+    states: list[NodeState], cut_off: str, words: str
+) -> None:
+    plan = plan_failover(topology(*states), "a")
+    with pytest.raises(RelevoError, match=f"The server of {cut_off} answers, but the controller cannot reach") as error:
+        refuse_without_connection(plan, {cut_off: "Connection refused"})
+    assert words in error.value.message
+    assert "(Connection refused). Nobody was promoted; nothing was touched." in error.value.message
+
+
+def test_a_machine_that_has_no_work_may_be_cut_off() -> None:
+    refuse_without_connection(plan_failover(topology(unreachable("a"), standby("b")), "a"), {"a": "no route"})
+    refuse_without_connection(plan_failover(topology(primary("a"), standby("b")), "a"), {"c": "no route"})
 
 
 def test_an_unknown_candidate_is_refused_and_the_nodes_are_named() -> None:

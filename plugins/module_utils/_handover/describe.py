@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from .._cluster.slots import left_behind, ready
 from .._cluster.topology import NodeState, Topology
 from .._errors import RelevoError
 from .._operation_plan import Effect, OperationPlan, refusal
 from .._tables import format_bytes
-from .plan import Plan, plan_failback, plan_failover
+from .plan import Plan, plan_failback, plan_failover, refuse_without_connection
 
 
 def describe_failover(
@@ -20,13 +22,14 @@ def describe_failover(
     candidate: str = "",
     force: bool = False,
     fence_living: bool = False,
+    no_connection: Mapping[str, str] | None = None,
 ) -> OperationPlan:
     try:
         if len(topology.primaries) > 1:
             topology.require_primary()
-        return describe(
-            plan_failover(topology, preferred, candidate, force, fence_living), "failover", cluster, topology
-        )
+        plan = plan_failover(topology, preferred, candidate, force, fence_living)
+        refuse_without_connection(plan, no_connection or {})
+        return describe(plan, "failover", cluster, topology)
     except RelevoError as error:
         return refusal("failover", cluster, error.message)
 

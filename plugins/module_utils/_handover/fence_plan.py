@@ -15,14 +15,22 @@ from typing import Literal
 
 from .._server.marker import Marker
 
-#: ``engine``: the Docker engine kills the container and proves it. ``command``: the user's own command does both.
-Means = Literal["engine", "command", "none"]
+#: ``engine``: the Docker engine kills the container and proves it. ``service``: the machine answers, so its service
+#: manager stops the server, and its processes are the proof. ``command``: the user's own command does both.
+Means = Literal["engine", "service", "command", "none"]
 
 
-def means_of(kind: str, fence_command: Sequence[str]) -> Means:
-    """By what a node of this ``node_kind`` is fenced."""
+def means_of(kind: str, fence_command: Sequence[str], answers: bool) -> Means:
+    """By what a node of this ``node_kind`` is fenced. ``answers``: over its connection, whatever its server does."""
     if kind == "docker":
         return "engine"
+    if answers:
+        return "service"
+    return means_without_service(fence_command)
+
+
+def means_without_service(fence_command: Sequence[str]) -> Means:
+    """By what a machine is fenced that does not answer, or on which its service manager could not prove anything."""
     return "command" if fence_command else "none"
 
 
@@ -49,7 +57,7 @@ class FenceRequest:
     @property
     def marks_disk(self) -> bool:
         """Whether the marker can stand on the old primary's own disk, where it is read first."""
-        return self.means[self.primary] == "engine" and self.primary not in self.lost
+        return self.means[self.primary] in ("engine", "service") and self.primary not in self.lost
 
     def marker(self, node: str) -> Marker:
         """What keeps ``node`` from starting as a primary.
@@ -88,9 +96,9 @@ def obstacle(request: FenceRequest) -> str:
         return ""
     if request.means[request.primary] == "none":
         return (
-            f"{request.primary} could not be proved to be stopped: it is not a container, and failover_fence_command "
-            "is empty. Nobody was promoted; nothing was touched. Stop that machine, then run this again with -e "
-            "force=true, which confirms that you have stopped it."
+            f"{request.primary} could not be proved to be stopped: the machine does not answer, and "
+            "failover_fence_command is empty. Nobody was promoted; nothing was touched. Make it answer, or stop that "
+            "machine, then run this again; with -e force=true you confirm that you have stopped it."
         )
     if not request.marks_disk and not request.record_possible:
         return f"{_no_mark(request)} Nothing was touched."
@@ -102,6 +110,15 @@ def obstacle(request: FenceRequest) -> str:
             "this again; or stop it, and lose what only it has with -e force=true."
         )
     return ""
+
+
+def beside_the_living(primary: str) -> str:
+    """Why nobody is promoted beside an old primary that its own machine found alive, after all others had not."""
+    return (
+        f"{primary} answers on its own machine: it has come back, or nobody else reaches it. Nobody was promoted; "
+        "nothing was touched. Run this again. To take the role from it all the same, fenced and with every check, add "
+        "-e fence_living=true."
+    )
 
 
 def needs_record(primary: Fenced) -> bool:

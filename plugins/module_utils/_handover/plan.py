@@ -9,6 +9,7 @@ a unit test.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -219,6 +220,21 @@ def _lost_primary(topology: Topology, preferred: str, besides: str = "") -> str:
         return followed
     names = [state.name for state in unreachable]
     return preferred if preferred in names or not names else names[0]
+
+
+def refuse_without_connection(plan: Plan, no_connection: Mapping[str, str]) -> None:
+    """Raise where the plan has work for a node whose server answers, but whose machine does not answer the controller.
+
+    ``no_connection``: why it does not, by the node's name.
+    """
+    workers = {"switchover": [plan.primary, plan.candidate], "promote": [plan.candidate], "finish": [plan.candidate]}
+    for name in workers.get(plan.action, []):
+        if name in no_connection:
+            other = "" if name == plan.primary else ", or name another candidate"
+            raise RelevoError(
+                f"The server of {name} answers, but the controller cannot reach the machine ({no_connection[name]}). "
+                f"Nobody was promoted; nothing was touched. Restore that connection{other}, then run this again."
+            )
 
 
 def plan_failback(topology: Topology, preferred: str) -> Plan:

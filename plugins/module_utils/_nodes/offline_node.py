@@ -51,7 +51,14 @@ class FileStream:
     chunks: Iterator[bytes]
 
 
-class Node(Protocol):
+class Target(Protocol):
+    """What WAL is copied to."""
+
+    def write_file(self, path: str, stream: FileStream) -> None:
+        """Write a file below /var/lib/postgresql, owned by postgres, mode 0600, with its directories."""
+
+
+class Node(Target, Protocol):
     """The fence contract."""
 
     name: str
@@ -80,24 +87,23 @@ class Node(Protocol):
     def list_directory(self, path: str) -> list[str]:
         """The names in a directory of the node, sorted. May cost as much as reading all of it."""
 
-    def write_file(self, path: str, stream: FileStream) -> None:
-        """Write a file below /var/lib/postgresql, owned by postgres, mode 0600, with its directories."""
-
     def start(self) -> bool:
         """Start the node; returns whether that changed anything."""
 
 
 @dataclass
 class WalCopy:
-    """What ``copy_wal`` did; ``ended`` says why it went no further.
+    """What ``copy_wal`` did; ``ended`` says why it went no further, empty when only its ``limit`` was reached.
 
-    ``newer_timeline``: the one that the source went on on, of which nothing is copied; 0 when there is none.
+    ``following``: the segment to go on with. ``newer_timeline``: the one that the source went on on, of which nothing
+    is copied; 0 when there is none.
     """
 
     directory: str
     segments: list[str] = field(default_factory=list)
     bytes: int = 0
     ended: str = ""
+    following: str = ""
     newer_timeline: int = 0
 
 
@@ -138,11 +144,15 @@ def why_not_own(name: str, header: SegmentHeader | None) -> str:
 
 @dataclass(frozen=True)
 class WalRange:
-    """Which segments to copy: those in ``names``, or all of ``timeline`` from ``first`` (or else the oldest) on."""
+    """Which segments to copy: those in ``names``, or all of ``timeline`` from ``first`` (or else the oldest) on.
+
+    At most ``limit`` of them, where that is not 0.
+    """
 
     names: tuple[str, ...] = ()
     first: str | None = None
     timeline: int | None = None
+    limit: int = 0
 
     def __post_init__(self) -> None:
         for name in (*self.names, self.first or "0" * 24):
@@ -158,7 +168,7 @@ class WalRange:
         return [name for name in names if SEGMENT.fullmatch(name) and name.startswith(prefix)][:1]
 
 
-def copy_wal(source: Node, target: Node, run_id: str, wanted: WalRange) -> WalCopy:
+def copy_wal(source: Node, target: Target, run_id: str, wanted: WalRange) -> WalCopy:
     """Copy segments from the ``pg_wal`` of a stopped node to a staging directory on another node.
 
     Ends at the first that is not there or whose content does not belong to its name.
@@ -197,7 +207,10 @@ def copy_wal(source: Node, target: Node, run_id: str, wanted: WalRange) -> WalCo
         done.bytes += header.segment_size
         if not wanted.names:
             following = segment_start(name, header.segment_size) + header.segment_size
-            names.append(segment_name(int(name[:8], 16), following, header.segment_size))
+            done.following = segment_name(int(name[:8], 16), following, header.segment_size)
+            names.append(done.following)
+            if len(done.segments) == wanted.limit:
+                return done
     done.ended = "all that were asked for are copied"
     return done
 

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import signal
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -43,6 +45,19 @@ class ControlData:
     def newest_timeline(self) -> int:
         """The timeline that the server is on: before its first checkpoint a promoted one has it in one field only."""
         return max(self.timeline, self.min_recovery_timeline)
+
+
+@contextmanager
+def _reading_as_postgres() -> Iterator[None]:
+    """What is read in this block is read as the user postgres; only for root."""
+    account, user, group = pwd.getpwnam("postgres"), os.geteuid(), os.getegid()
+    os.setegid(account.pw_gid)
+    try:
+        os.seteuid(account.pw_uid)
+        yield
+    finally:
+        os.seteuid(user)
+        os.setegid(group)
 
 
 class Server:
@@ -119,15 +134,28 @@ class Server:
 
     def processes(self) -> list[int]:
         """The processes that work in PGDATA: the postmaster, its children, and what those have started."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            try:
-                if entry.name.isdigit() and (entry / "cwd").readlink() == self.pgdata:
-                    found.append(int(entry.name))
-            except (FileNotFoundError, ProcessLookupError, PermissionError):
-                # It has ended, or is of another user and so none of PostgreSQL's.
-                continue
+        everybody = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+        found, hidden = self._working_here(everybody)
+        if hidden and os.geteuid() == 0:
+            # A root without CAP_SYS_PTRACE, as in a container, sees of others' processes no directory. Their user does.
+            with _reading_as_postgres():
+                found += self._working_here(hidden)[0]
         return found
+
+    def _working_here(self, entries: list[Path]) -> tuple[list[int], list[Path]]:
+        """Which of these processes work in PGDATA, and of which that cannot be seen."""
+        # The kernel's word for a directory that somebody has removed under them.
+        here = (self.pgdata, self.pgdata.with_name(f"{self.pgdata.name} (deleted)"))
+        found, hidden = [], []
+        for entry in entries:
+            try:
+                if (entry / "cwd").readlink() in here:
+                    found.append(int(entry.name))
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # It has ended.
+            except PermissionError:
+                hidden.append(entry)
+        return found, hidden
 
     @property
     def is_standby_configured(self) -> bool:

@@ -28,6 +28,12 @@ class Service(Protocol):
     def stop(self, timeout: float) -> None:
         """Stop it (PostgreSQL: fast shutdown) and wait for its processes to end."""
 
+    def ask_to_stop(self) -> None:
+        """Ask for the service to be down, and to stay so; returns without waiting for its processes to end."""
+
+    def stopped(self) -> bool:
+        """Whether it is down, and the manager does not mean to start it."""
+
     def wanted(self) -> bool:
         """Whether the manager means it to run."""
 
@@ -63,8 +69,15 @@ class Runit:
         self._control("u")
 
     def stop(self, timeout: float) -> None:
+        self.ask_to_stop()
+        wait_until(self.stopped, f"the service {self.name} to stop", timeout)
+
+    def ask_to_stop(self) -> None:
         self._control("d")
-        wait_until(lambda: self._status("stat").startswith("down"), f"the service {self.name} to stop", timeout)
+
+    def stopped(self) -> bool:
+        status = self._status("stat")
+        return status.startswith("down") and "want up" not in status
 
     def wanted(self) -> bool:
         # runsv writes "run", "down", "run, want down", "down, want up", ...
@@ -99,6 +112,18 @@ class Systemd:
 
     def stop(self, timeout: float) -> None:
         self._systemctl("stop", timeout=timeout)
+
+    def ask_to_stop(self) -> None:
+        # A stop that was asked for is followed by no start, whatever Restart= says, and takes back one that was due.
+        if self._property("LoadState") != "not-found":
+            self._systemctl("stop", "--no-block")
+
+    def stopped(self) -> bool:
+        # A unit that waits for its next start is "activating", one whose processes are ending "deactivating".
+        return self._property("ActiveState") in ("inactive", "failed")
+
+    def _property(self, name: str) -> str:
+        return self._systemctl("show", "--value", f"--property={name}")
 
     def wanted(self) -> bool:
         return self._systemctl("is-active") in ("active", "activating", "reloading")

@@ -234,6 +234,16 @@ def answer_of(node: Peer, timeout: int = 2) -> Life:
         connect_timeout=timeout,
         application_name="relevo ping",
     )
+    return _ping(conninfo)
+
+
+def local_answer(timeout: int = 2) -> Life:
+    """What this node's own server says to somebody on its socket, as ``answer_of``."""
+    socket_dir, port = str(_names.SOCKET_DIR), local_port()
+    return _ping(make_conninfo(host=socket_dir, port=port, connect_timeout=timeout, application_name="relevo ping"))
+
+
+def _ping(conninfo: str) -> Life:
     said = pq.Ping(pq.PGconn.ping(conninfo.encode()))
     if said == pq.Ping.REJECT:
         return "starting"

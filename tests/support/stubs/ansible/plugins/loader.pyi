@@ -3,4 +3,5 @@ from typing import Any
 class PluginLoader:
     def get(self, name: str, *args: Any, **kwargs: Any) -> Any: ...
 
+become_loader: PluginLoader
 connection_loader: PluginLoader

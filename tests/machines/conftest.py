@@ -1,0 +1,53 @@
+"""Machines over SSH for all tests of this folder: made before the first, removed with their data after the last.
+
+A test that fails may leave anything behind. The next one gets new machines, so that each failure is its own.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+if "cluster" in sys.modules:
+    raise pytest.UsageError("The tests on machines have an inventory of their own: run them alone.")
+NETWORK = os.environ.get("RELEVO_TEST_CLUSTER", "relevo_test")
+FOLDER = Path(__file__).resolve().parents[2] / ".cache" / "machines" / NETWORK
+os.environ["RELEVO_TEST_INVENTORY"] = str(FOLDER / "hosts.yml")
+
+# After the inventory was named, which they read.
+import machines  # noqa: E402
+from cluster import play  # noqa: E402
+
+BROKEN = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        item.session.stash[BROKEN] = True
+    return report
+
+
+def provision() -> None:
+    machines.make()
+    play("site.yml")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def provisioned() -> Iterator[None]:
+    provision()
+    yield
+    machines.remove()
+
+
+@pytest.fixture(autouse=True)
+def unharmed(provisioned: None, request: pytest.FixtureRequest) -> None:
+    """The cluster as the test before it was meant to leave it, or a new one."""
+    if request.session.stash.get(BROKEN, False):
+        request.session.stash[BROKEN] = False
+        provision()

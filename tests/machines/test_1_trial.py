@@ -1,0 +1,199 @@
+"""The full trial on machines: hand-overs and backups over SSH, with systemd, while a client outside goes on writing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from clients import NeverTwo, Writer, more, role_inside, takes_writes, wait_until_streaming
+from cluster import (
+    FAILBACK,
+    FAILOVER,
+    NETWORK,
+    PRIMARY,
+    REJOIN,
+    REPOSITORY,
+    STANDBY,
+    VERSION,
+    docker,
+    guard_says,
+    missing,
+    nothing_needs_attention,
+    play,
+    psql,
+    records,
+    rows_of,
+    shell,
+    wait_until,
+)
+from machines import FOLDER, MACHINES, UNIT, reboot, systemctl, unit_state, wait_until_up
+
+BINARY = f"/usr/lib/postgresql/{VERSION}/bin/postgres"
+
+
+def kill_server() -> None:
+    """End each process of the primary's server at once, as the kernel does when memory runs out."""
+    systemctl(PRIMARY, "kill", "--signal=KILL", UNIT)
+
+
+@pytest.fixture
+def binary_away() -> Iterator[None]:
+    """The primary's server goes on, but cannot be started again."""
+    shell(PRIMARY, "mv", BINARY, f"{BINARY}.away")
+    yield
+    shell(PRIMARY, "mv", f"{BINARY}.away", BINARY)
+
+
+def back_to_the_start() -> None:
+    """The preferred primary has the role again, and all is well."""
+    play(REJOIN)
+    play(FAILBACK)
+    wait_until_streaming(PRIMARY)
+
+
+def test_the_packages_are_installed_and_our_own_units_run() -> None:
+    """The image has neither of them; ``packages_extra`` is set in the inventory."""
+    for package in ("tree", "python3-psycopg"):
+        assert shell(PRIMARY, "dpkg-query", "-W", "-f", "${Status}", package) == "install ok installed"
+    shell(REPOSITORY, "dpkg-query", "-W", "redis-server", "python3-redis")
+    assert unit_state(PRIMARY) == "active"
+    assert systemctl(PRIMARY, "is-enabled", UNIT).strip() == "enabled"
+    assert "relevo" in systemctl(REPOSITORY, "list-units", "--no-legend", "relevo-*")
+
+
+def test_the_full_trial() -> None:
+    with Writer() as writer, NeverTwo():
+        play("backup.yml", "-e", "day=1")
+        play(FAILOVER)
+        assert (role_inside(PRIMARY), role_inside(STANDBY)) == ("standby", "primary")
+        play("backup.yml", "-e", "day=2")
+        assert play("site.yml").changed == 0, "site.yml after a failover must change nothing"
+        play(FAILBACK)
+        assert takes_writes(PRIMARY)
+        play("backup.yml", "-e", "day=4")
+        more(writer)
+    print(f"{len(writer.acknowledged)} rows acknowledged, longest write outage {writer.longest_outage:.3f} s")
+    assert missing(rows_of(PRIMARY), writer.acknowledged) == []
+    assert [record["maestro_usado"] for record in records()] == [PRIMARY, STANDBY, PRIMARY]
+    wait_until_streaming(PRIMARY)
+    nothing_needs_attention()
+
+
+def test_a_crashed_server_on_a_living_machine_needs_no_flag_and_costs_no_row(binary_away: None) -> None:
+    """No fence command is set: the machine itself stops the server for good, and gives up its last WAL."""
+    with Writer() as writer, NeverTwo():
+        more(writer)
+        docker("network", "disconnect", NETWORK, STANDBY)
+        behind = more(writer, 100)
+        # More than one answer holds.
+        psql(PRIMARY, "SELECT pg_logical_emit_message(true, 'fill', repeat('x', 1000000)) FROM generate_series(1, 100)")
+        behind = more(writer)
+        kill_server()
+        docker("network", "connect", NETWORK, STANDBY)
+        assert missing(rows_of(STANDBY), behind) != [], "the standby has all rows: there is nothing to salvage"
+
+        said = play(FAILOVER)
+        assert takes_writes(STANDBY)
+        assert missing(rows_of(STANDBY), behind) == []
+        assert f"{PRIMARY} is fenced" in said.text
+        print(said.output)
+        more(writer)
+        # It was waiting for its next try.
+        assert unit_state(PRIMARY) in ("inactive", "failed")
+    assert missing(rows_of(STANDBY), writer.acknowledged) == []
+
+
+def test_the_fenced_server_stays_down_across_a_reboot_until_it_rejoins() -> None:
+    with Writer() as writer, NeverTwo():
+        reboot(PRIMARY)
+        wait_until(lambda: "fenced" in guard_says(PRIMARY)["reason"], "the start guard's verdict", 30)
+        assert guard_says(PRIMARY)["verdict"] == "refuse"
+        assert unit_state(PRIMARY) == "activating", "the guard is the unit's first step"
+        assert role_inside(PRIMARY) == ""
+        more(writer)
+        back_to_the_start()
+        more(writer)
+    assert missing(rows_of(PRIMARY), writer.acknowledged) == []
+
+
+@pytest.mark.long
+def test_a_second_run_changes_nothing_nor_would_it() -> None:
+    assert play("site.yml").changed == 0
+    assert play("site.yml", "--check").changed == 0
+
+
+@pytest.mark.long
+def test_a_server_that_hangs_is_stopped_by_its_machine() -> None:
+    with Writer() as writer, NeverTwo():
+        more(writer)
+        pids = shell(PRIMARY, "pgrep", "-u", "postgres", "postgres").split()
+        shell(PRIMARY, "kill", "-STOP", *pids)
+        play(FAILOVER)
+        assert takes_writes(STANDBY)
+        assert unit_state(PRIMARY) in ("inactive", "failed")
+        more(writer)
+        back_to_the_start()
+        more(writer)
+    assert missing(rows_of(PRIMARY), writer.acknowledged) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seconds", [0, 2, 4, 6])
+def test_a_server_that_its_machine_brings_back_meanwhile_is_never_a_second_primary(seconds: int) -> None:
+    """systemd starts it again ``seconds`` after it was killed: before the play looks, or while it acts."""
+    folder = f"/run/systemd/system/{UNIT}.service.d"
+    shell(PRIMARY, "mkdir", "-p", folder)
+    shell(PRIMARY, "tee", f"{folder}/test.conf", stdin=f"[Service]\nRestartSec={seconds}\n")
+    systemctl(PRIMARY, "daemon-reload")
+    with Writer() as writer, NeverTwo():
+        more(writer)
+        kill_server()
+        said = play(FAILOVER, expect=None)
+        print(f"brought back after {seconds} s: status {said.code}")
+        if said.code:
+            assert "Nobody was promoted" in said.text
+            more(writer)
+            play(FAILOVER)
+        assert takes_writes(STANDBY)
+        more(writer)
+        back_to_the_start()
+        more(writer)
+    assert missing(rows_of(PRIMARY), writer.acknowledged) == []
+    shell(PRIMARY, "rm", "-r", folder)
+    systemctl(PRIMARY, "daemon-reload")
+
+
+@pytest.mark.long
+def test_a_machine_that_does_not_answer_is_fenced_by_the_command() -> None:
+    """Without one nobody is promoted beside it."""
+    fence = json.dumps({"failover_fence_command": [str(FOLDER / "fence.sh")]})
+    with Writer() as writer, NeverTwo():
+        more(writer)
+        docker("kill", PRIMARY)
+        refused = play(FAILOVER, expect=2).text
+        assert "the machine does not answer, and failover_fence_command is empty" in refused
+        assert "Nobody was promoted; nothing was touched." in refused
+        play(FAILOVER, "-e", fence)
+        assert takes_writes(STANDBY)
+        more(writer)
+        docker("start", PRIMARY)
+        wait_until_up(PRIMARY)
+        wait_until(lambda: guard_says(PRIMARY)["verdict"] == "refuse", "the start guard's verdict", 30)
+        back_to_the_start()
+        more(writer)
+
+
+@pytest.mark.long
+def test_each_node_can_be_rebooted_and_all_can_lose_their_power() -> None:
+    with Writer() as writer, NeverTwo():
+        for name in (STANDBY, REPOSITORY, PRIMARY):
+            reboot(name)
+            wait_until_streaming(PRIMARY)
+            more(writer)
+        docker("kill", *MACHINES)
+        docker("start", *MACHINES)
+        wait_until_streaming(PRIMARY)
+        more(writer)
+    assert missing(rows_of(PRIMARY), writer.acknowledged) == []
+    assert play("site.yml").changed == 0

@@ -1,0 +1,158 @@
+"""Machines for the tests: containers that are told from a machine by nothing but their speed.
+
+systemd is their first process; they are reached by sshd, with a key, as a user who has to give a password to become
+root. They have the names and the ports of the containers of the other tests, so that whoever asks the servers need not
+know the difference.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+from cluster import (
+    FIRST_PORT,
+    INVENTORY,
+    NETWORK,
+    PORTS,
+    PRIMARY,
+    REPOSITORY,
+    ROOT,
+    STANDBY,
+    VERSION,
+    controller_environment,
+    docker,
+    shell,
+    wait_until,
+)
+
+MACHINES = [PRIMARY, STANDBY, REPOSITORY]
+UNIT = "relevo-postgresql"
+FOLDER = ROOT / "tests" / "machines"
+IMAGE = "relevo/test-machine"
+SSH_PORTS = {name: FIRST_PORT + 10 + offset for offset, name in enumerate(MACHINES)}
+#: What systemd needs as the first process of a container that is not privileged.
+SYSTEMD = (
+    "--cap-add=SYS_ADMIN --security-opt=seccomp=unconfined --security-opt=apparmor=unconfined --tmpfs=/run --tmpfs=/tmp"
+    " --tmpfs=/run/lock --volume=/sys/fs/cgroup:/sys/fs/cgroup:rw --cgroupns=host"
+).split()
+
+
+def base_image() -> str:
+    """The image that our containers are built on, too; made where the engine has none."""
+    defaults = yaml.safe_load((ROOT / "roles" / "docker_nodes" / "defaults" / "main.yml").read_text())
+    wanted = {
+        "name": defaults["docker_nodes_base_image"],
+        "fallback_name": defaults["docker_nodes_base_fallback"],
+        "suite": defaults["docker_nodes_base_suite"],
+    }
+    command = [str(Path(sys.executable).with_name("ansible")), "localhost", "-c", "local"]
+    command += ["-e", f"ansible_python_interpreter={sys.executable}", "-m", "relevo.postgres.docker_base_image"]
+    done = subprocess.run(
+        [*command, "-a", json.dumps(wanted)],
+        cwd=ROOT,
+        env=controller_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=1300,
+    )
+    found = re.search(r"""["']?image["']?: ["']?([^"',\s]+)""", done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert found is not None, done.stdout
+    return found[1]
+
+
+def build() -> None:
+    """The image; the engine keeps each step of it for the next run."""
+    command = ["docker", "build", "--quiet", "--tag", IMAGE, "--label", "relevo.managed=true"]
+    command += ["--build-arg", f"BASE_IMAGE={base_image()}", "--build-arg", f"POSTGRESQL_VERSION={VERSION}"]
+    done = subprocess.run([*command, str(FOLDER / "image")], capture_output=True, text=True, timeout=1500)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def write_inventory() -> None:
+    """The inventory, and beside it what the login needs."""
+    INVENTORY.parent.mkdir(parents=True, exist_ok=True)
+    text = (FOLDER / "inventory.yml").read_text().replace("relevo_test", NETWORK)
+    for number, port in enumerate(SSH_PORTS.values()):
+        text = text.replace(f"PORT_{number}", str(port))
+    INVENTORY.write_text(text)
+    key = INVENTORY.parent / "login"
+    for path in (key, key.with_suffix(".pub"), INVENTORY.parent / "known_hosts"):
+        path.unlink(missing_ok=True)
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True, timeout=60)
+    handle = os.open(INVENTORY.parent / "sudo_password", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(secrets.token_hex(12))
+
+
+def start(name: str) -> None:
+    ports = [f"--publish=127.0.0.1:{SSH_PORTS[name]}:22"]
+    if name in PORTS:
+        ports.append(f"--publish=127.0.0.1:{PORTS[name]}:5432")
+    docker("run", "--detach", "--name", name, "--hostname", name, "--network", NETWORK, *SYSTEMD, *ports, IMAGE)
+
+
+def wait_until_up(name: str) -> None:
+    """Until systemd has started all that it starts at boot, and the login is let in."""
+
+    def up() -> bool:
+        command = ["docker", "exec", name, "systemctl", "is-system-running"]
+        said = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout.strip()
+        # Degraded: a unit has failed, such as a PostgreSQL that a test keeps from starting.
+        return said in ("running", "degraded")
+
+    wait_until(up, f"{name} to boot", 120)
+
+
+def let_in(name: str) -> None:
+    """Give the login its key and its password."""
+    password = (INVENTORY.parent / "sudo_password").read_text()
+    shell(name, "chpasswd", stdin=f"dba:{password}\n")
+    script = "install -d -m 0700 -o dba -g dba ~dba/.ssh; cat > ~dba/.ssh/authorized_keys; chown dba: ~dba/.ssh/*"
+    shell(name, "bash", "-ec", script, stdin=(INVENTORY.parent / "login.pub").read_text())
+
+
+def remove() -> None:
+    """Remove the machines and all that they hold; it is nothing when they are not there."""
+    for name in MACHINES:
+        subprocess.run(["docker", "rm", "--force", "--volumes", name], capture_output=True, timeout=120)
+    subprocess.run(["docker", "network", "rm", NETWORK], capture_output=True, timeout=60)
+    shutil.rmtree(INVENTORY.parent / ".secrets", ignore_errors=True)
+
+
+def make() -> None:
+    """New machines, on which nothing is installed yet."""
+    remove()
+    build()
+    write_inventory()
+    docker("network", "create", NETWORK)
+    for name in MACHINES:
+        start(name)
+    for name in MACHINES:
+        wait_until_up(name)
+        let_in(name)
+
+
+def systemctl(node: str, *arguments: str) -> str:
+    return shell(node, "systemctl", *arguments)
+
+
+def unit_state(node: str) -> str:
+    """What systemd says of the server's unit: active, inactive, failed, activating, ..."""
+    return shell(node, "systemctl", "show", "-p", "ActiveState", "--value", UNIT).strip()
+
+
+def reboot(node: str) -> None:
+    """Take the power away, and give it back."""
+    docker("kill", node)
+    docker("start", node)
+    wait_until_up(node)

@@ -1,0 +1,84 @@
+"""A program on a machine that no task of the play is delegated to: as whom it runs, and what becomes of its answer."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleError
+from ansible.playbook.play_context import PlayContext
+from ansible.plugins.loader import become_loader, connection_loader
+
+from ansible_collections.relevo.postgres.plugins.plugin_utils import _machines, _node_program
+
+
+def command_of(variables: dict[str, Any]) -> str:
+    context = PlayContext()
+    connection = connection_loader.get("ssh", context, None)
+    return _machines.as_become_user(connection, variables, context, "python3 -")
+
+
+def test_the_variables_of_the_host_say_as_whom_it_runs() -> None:
+    assert command_of({}) == "python3 -"
+    assert command_of({"ansible_become": "false"}) == "python3 -"
+    said = command_of({"ansible_become": True, "ansible_become_password": "hidden"})
+    assert said.startswith("sudo ")
+    assert "-u root" in said
+    assert "python3 -" in said
+    assert "hidden" not in said
+    assert "-u other" in command_of({"ansible_become": True, "ansible_become_user": "other"})
+
+
+def test_a_method_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(become_loader, "get", lambda _name: None)
+    with pytest.raises(AnsibleError, match="there is no become plugin magic"):
+        command_of({"ansible_become": True, "ansible_become_method": "magic"})
+
+
+class Machine:
+    """A connection that gives this answer ``after`` seconds."""
+
+    def __init__(self, code: int, output: str, said: str = "", after: float = 0.0) -> None:
+        self.answer, self.after, self.closed = (code, output.encode(), said.encode()), after, False
+
+    def exec_command(self, command: str, in_data: bytes, sudoable: bool) -> tuple[int, bytes, bytes]:
+        assert (command, sudoable) == ("python3 -", True)
+        time.sleep(self.after)
+        return self.answer
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def run(monkeypatch: pytest.MonkeyPatch, machine: Machine, deadline: float = 5) -> dict[str, Any]:
+    monkeypatch.setattr(_machines, "connect", lambda *_arguments: machine)
+    question = {"node": "a", "service_manager": "systemd", "files": {}}
+    return _machines.run_program("a", {}, PlayContext(), "_nodes.receive_here", question, deadline)
+
+
+def test_its_answer_is_found_in_what_a_login_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(0, f"Welcome!\n{_node_program.MARK}{json.dumps({'written': 0})}\n")
+    assert run(monkeypatch, machine) == {"written": 0}
+    assert machine.closed
+
+
+@pytest.mark.parametrize(
+    ("machine", "words"),
+    [
+        (
+            Machine(0, _node_program.MARK + json.dumps({"failed": True, "msg": "The disk is full."})),
+            "The disk is full.",
+        ),
+        (
+            Machine(1, "", "sudo: a password\nis required"),
+            "ended with status 1 and without an answer: sudo: a password is",
+        ),
+        (Machine(127, ""), "ended with status 127 and without an answer: it printed nothing"),
+        (Machine(0, "", after=2), "a did not answer within 0.1 s"),
+    ],
+)
+def test_what_is_no_answer_is_an_error(monkeypatch: pytest.MonkeyPatch, machine: Machine, words: str) -> None:
+    with pytest.raises(AnsibleError, match=words):
+        run(monkeypatch, machine, 0.1 if machine.after else 5)
