@@ -104,6 +104,7 @@ def test_a_crashed_server_on_a_living_machine_needs_no_flag_and_costs_no_row(bin
     assert missing(rows_of(STANDBY), writer.acknowledged) == []
 
 
+@pytest.mark.long
 def test_the_fenced_server_stays_down_across_a_reboot_until_it_rejoins() -> None:
     with Writer() as writer, NeverTwo():
         reboot(PRIMARY)
