@@ -34,7 +34,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.rejoin imp
 from ansible_collections.relevo.postgres.plugins.module_utils._server import marker
 from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import Fork
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
-from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
+from ansible_collections.relevo.postgres.plugins.module_utils._server.server import HALF_RECOVERED, Server, state_of
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import Runit
 
 REQUEST = Request("a", Peer("b", "b"))
@@ -70,6 +70,28 @@ def test_an_old_primary_that_ended_before_the_fork_just_starts() -> None:
 def test_an_old_primary_whose_last_checkpoint_is_beyond_the_fork_is_rewound() -> None:
     # Its record begins where the successor's history leaves: the successor never saw it.
     assert usable(replace(OLD_PRIMARY, end=500)) == ALL[1:]
+
+
+def test_an_old_primary_that_was_stopped_in_its_recovery_is_copied() -> None:
+    # pg_rewind would take it for a clean one.
+    half = replace(OLD_PRIMARY, state=HALF_RECOVERED, end=100)
+    assert usable(half, repository=True) == ("restore", "basebackup")
+    with pytest.raises(RelevoError, match="stopped in the middle of its recovery from a crash"):
+        usable(half, method="rewind")
+
+
+@pytest.mark.parametrize(
+    ("state", "minimum", "told_apart"),
+    [
+        # As pg_controldata of 17.12 says it of a server that was stopped while it recovered from a kill -9.
+        ("shut down in recovery", "0/0", True),
+        ("shut down in recovery", "0/5000100", False),
+        ("in crash recovery", "0/0", False),
+        ("shut down", "0/0", False),
+    ],
+)
+def test_who_was_stopped_in_the_recovery_from_a_crash(state: str, minimum: str, told_apart: bool) -> None:
+    assert state_of(state, minimum) == (HALF_RECOVERED if told_apart else state)
 
 
 def test_a_crashed_primary_is_rewound() -> None:

@@ -21,7 +21,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.fence_
 from ansible_collections.relevo.postgres.plugins.module_utils._server.guard_config import GuardConfig
 from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
-from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
+from ansible_collections.relevo.postgres.plugins.module_utils._server.server import HALF_RECOVERED, Server
 from ansible_collections.relevo.postgres.plugins.module_utils._start_guard import (
     LocalState,
     Repository,
@@ -80,6 +80,12 @@ def test_a_fence_in_force_forbids_although_no_witness_objects() -> None:
 
 def test_a_fence_of_an_older_timeline_is_void() -> None:
     assert verdict(replace(LOCAL, timeline=3, fence=FENCE), peer()).action == "start"
+
+
+def test_a_primary_that_was_stopped_in_its_recovery_is_asked_for_like_any_other() -> None:
+    half = replace(LOCAL, state=HALF_RECOVERED)
+    assert verdict(half, peer(), Repository()).action == "start"
+    assert verdict(half).action == "wait"
 
 
 @pytest.mark.parametrize("state", ["shut down in recovery", "in archive recovery"])

@@ -11,6 +11,7 @@ from typing import Literal
 from .._errors import RelevoError
 from .._server.lsn import Fork
 from .._server.peer import Peer
+from .._server.server import HALF_RECOVERED
 
 Method = Literal["clean", "rewind", "restore", "basebackup"]
 Role = Literal["down", "standby", "starting", "primary"]
@@ -130,8 +131,9 @@ def methods_when_stopped(request: Request, situation: Situation, source: Source)
     possible: list[Method] = []
     if known and shares_all(situation, source):
         possible.append("clean")
-    # On equal numbers pg_rewind says that there is nothing to do, also when the timelines differ.
-    if known and situation.timeline != source.timeline:
+    # On equal numbers pg_rewind says that there is nothing to do, also when the timelines differ. A server that was
+    # stopped in its recovery it takes for a clean one, and would not see what that recovery had written by then.
+    if known and situation.timeline != source.timeline and situation.state != HALF_RECOVERED:
         possible.append("rewind")
     if not situation.initialised or situation.cut_off == "basebackup":
         # A new node is cloned: the repository, if there is one by now, holds older data.
@@ -155,6 +157,8 @@ def _why_not(situation: Situation, source: Source) -> str:
         return "it has no data"
     if situation.cut_off:
         return f"its data was being overwritten ({situation.cut_off}) when that was cut off"
+    if situation.state == HALF_RECOVERED:
+        return "it was stopped in the middle of its recovery from a crash"
     if situation.timeline == source.timeline:
         return f"it wrote on timeline {source.timeline} itself"
     return f"its timeline {situation.timeline} goes on beyond the point where the primary's history leaves it"

@@ -27,6 +27,9 @@ from .peer import Peer
 FOREIGN_SETTINGS = ("primary_conninfo", "primary_slot_name", "restore_command", "recovery_")
 #: What a standby needs to keep copies of the primary's failover slots, beside the database in ``primary_conninfo``.
 SLOT_SYNC = "hot_standby_feedback = 'on'\nsync_replication_slots = 'on'\n"
+#: Our word for the state of a server that was stopped in the middle of its recovery from a crash. Its control file
+#: calls that "shut down in recovery", as it does a standby's; but a standby has a point up to which it must recover.
+HALF_RECOVERED = "shut down in crash recovery"
 DB_SHUTDOWNED = 1  # src/include/catalog/pg_control.h, enum DBState
 
 
@@ -58,6 +61,11 @@ def _reading_as_postgres() -> Iterator[None]:
     finally:
         os.seteuid(user)
         os.setegid(group)
+
+
+def state_of(state: str, min_recovery_lsn: str) -> str:
+    """The control file's state of a server, told apart by ``HALF_RECOVERED``."""
+    return HALF_RECOVERED if state == "shut down in recovery" and min_recovery_lsn == "0/0" else state
 
 
 class Server:
@@ -92,7 +100,7 @@ class Server:
         found = {key.strip(): value.strip() for key, value in values.items()}
         return ControlData(
             system_identifier=found["Database system identifier"],
-            state=found["Database cluster state"],
+            state=state_of(found["Database cluster state"], found["Minimum recovery ending location"]),
             checkpoint_lsn=found["Latest checkpoint location"],
             timeline=int(found["Latest checkpoint's TimeLineID"]),
             min_recovery_lsn=found["Minimum recovery ending location"],
