@@ -99,17 +99,19 @@ def test_our_roles_get_in_when_applications_use_all_other_connections() -> None:
             "too many connections for role",
             "End sessions there",
         ),
-        (
+        pytest.param(
             "ALTER ROLE relevo_monitor NOLOGIN",
             "ALTER ROLE relevo_monitor LOGIN",
             "is not permitted to log in",
             "undo it",
+            marks=pytest.mark.long,
         ),
-        (
+        pytest.param(
             "REVOKE pg_monitor FROM relevo_monitor",
             "GRANT pg_monitor TO relevo_monitor",
             "permission denied",
             "undo it",
+            marks=pytest.mark.long,
         ),
     ],
     ids=["connections", "login", "rights"],
@@ -138,6 +140,7 @@ def test_a_primary_that_refuses_us_is_left_alone(statement: str, undo: str, word
     assert missing(rows_of(PRIMARY), writer.acknowledged) == []
 
 
+@pytest.mark.long
 def test_with_all_connections_in_use_the_role_can_be_taken_on_demand() -> None:
     """Also those that are kept back: a superuser's sessions use them all."""
     with Writer() as writer, NeverTwo():

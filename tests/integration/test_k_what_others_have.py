@@ -227,7 +227,9 @@ def seed(path: str, database: str) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("kind", ["plain", "custom", "tar"])
+@pytest.mark.parametrize(
+    "kind", ["custom", pytest.param("plain", marks=pytest.mark.long), pytest.param("tar", marks=pytest.mark.long)]
+)
 def test_a_dump_with_large_objects_is_a_seed(kind: str) -> None:
     assert takes_writes(PRIMARY)
     for database in ("from_here", "to_there"):
@@ -252,6 +254,7 @@ def test_a_dump_with_large_objects_is_a_seed(kind: str) -> None:
         psql(PRIMARY, f"DROP DATABASE {database}")
 
 
+@pytest.mark.long
 def test_a_dump_with_too_many_tables_is_told_the_servers_hint() -> None:
     script = (
         'for i in $(seq 1 20000); do echo "CREATE TABLE t$i (x text);"; done > /tmp/many.sql; chmod 644 /tmp/many.sql'

@@ -74,8 +74,8 @@ def another_password(folder: Path) -> None:
     ("harm", "said"),
     [
         (lost, "are part of a cluster that exists, but relevo_replication"),
-        (another_authority, f"{PRIMARY} trusts another authority than"),
-        (another_password, f"{STANDBY} has another password for relevo_handover"),
+        pytest.param(another_authority, f"{PRIMARY} trusts another authority than", marks=pytest.mark.long),
+        pytest.param(another_password, f"{STANDBY} has another password for relevo_handover", marks=pytest.mark.long),
     ],
 )
 def test_a_living_cluster_gets_no_other_secrets(elsewhere: Path, harm: Callable[[Path], None], said: str) -> None:
@@ -155,6 +155,7 @@ def verified(node: str, root: str) -> bool:
     return "Verify return code: 0 (ok)" in said
 
 
+@pytest.mark.long
 def test_an_empty_checkout_goes_on_with_what_is_given_as_variables(elsewhere: Path) -> None:
     given = variables(elsewhere, (SECRETS / "tls" / "ca.crt").read_text(), (SECRETS / "tls" / "ca.key").read_text())
     before = identities()
