@@ -15,6 +15,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status_pr
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status_text import status_text
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import Topology
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
+from ansible_collections.relevo.postgres.plugins.plugin_utils._lock_keeper import play_name
 
 
 class ActionModule(ControllerAction):
@@ -39,7 +40,10 @@ class ActionModule(ControllerAction):
     }
 
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
-        repository = options["repository"]
+        repository, holders = options["repository"], options["operations"].get("holders")
+        if holders is not None:
+            # A play that worked before it shows the status, as up.yml does, has the lock until it ends.
+            holders = [holder for holder in holders if holder["play"] != play_name()]
         observed = Observed(
             options["cluster"],
             Topology.from_result(options["topology"]),
@@ -52,7 +56,7 @@ class ActionModule(ControllerAction):
             # Without an answer the task was skipped, and nobody knows; that is not the same as that there are none.
             Repository.of(repository) if "backups" in repository else None,
             options["next_day"],
-            options["operations"].get("holders"),
+            holders,
             same_settings(self._task_vars["hostvars"], options["topology"]["nodes"]),
         )
         status = with_problems(compose(observed))

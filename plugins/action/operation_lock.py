@@ -58,7 +58,7 @@ class ActionModule(ControllerAction):
         lost = _lock_keeper.kept(note)
         if options["state"] == "kept" and not lost:
             return {"changed": False, "held": lost is not None}
-        record = self._record(options, Path(constants.DEFAULT_LOCAL_TMP).name)
+        record = self._record(options)
         answer = self._take(record, note, prove=options["required"])
         if answer.get("refused") and options["wait"] > 0:
             display.display(f"Waiting up to {options['wait']} s: {who(answer)}.")
@@ -83,11 +83,11 @@ class ActionModule(ControllerAction):
             )
         raise RelevoError(answer["msg"], **details)
 
-    def _record(self, options: dict[str, Any], play: str) -> operation_lock.Record:
+    def _record(self, options: dict[str, Any]) -> operation_lock.Record:
         controller = platform.node()
         requested_by, job = person_and_job(self._task_vars or {}, os.environ, controller)
         return operation_lock.Record(
-            play=f"{controller}/{play}",
+            play=_lock_keeper.play_name(),
             operation=options["operation"],
             clusters=tuple(options["clusters"]),
             requested_by=requested_by,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import platform
 import select
 import signal
 import time
@@ -19,11 +20,18 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, Protocol
 
+from ansible import constants
+
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.operation_lock_holder import INTERVAL, detach
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 
 #: Seconds that one beat may take: over a network that is gone a connection waits for minutes.
 BEAT_TIMEOUT = 10
+
+
+def play_name() -> str:
+    """What names this run of ansible-playbook in the records of the lock."""
+    return f"{platform.node()}/{Path(constants.DEFAULT_LOCAL_TMP).name}"
 
 
 class UnreachableError(RelevoError):
