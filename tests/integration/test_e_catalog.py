@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from cluster import REDIS, REPOSITORY, SECRETS, labels, play, records, shell
 
 CATALOG = "playbooks/catalog.yml"
@@ -32,6 +33,7 @@ def test_a_view_speaks_the_language_that_is_asked_for(backed_up: None) -> None:
     assert "catalog_language must be one of: es, en" in refused.text
 
 
+@pytest.mark.long
 def test_the_primary_that_only_an_old_record_knows_goes_to_the_repository(backed_up: None) -> None:
     before = labels()
     shell(REPOSITORY, "pgbackrest", "--stanza=main", "--type=incr", "backup", user="postgres")
