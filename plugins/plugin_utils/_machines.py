@@ -48,13 +48,24 @@ def asker(name: str, variables: Mapping[str, Any], context: PlayContext) -> Ask:
 
 
 def execute(
-    name: str, variables: Mapping[str, Any], context: PlayContext, command: str, stdin: str | None = None
+    name: str,
+    variables: Mapping[str, Any],
+    context: PlayContext,
+    command: str,
+    stdin: str | None = None,
+    *,
+    become: bool = False,
 ) -> tuple[int, str, str]:
-    """Run a command on a machine; its status, output and errors. Raises ``AnsibleError`` where it cannot be entered."""
+    """Run a command on a machine; its status, output and errors. Raises ``AnsibleError`` where it cannot be entered.
+
+    ``become``: as the user that the machine's tasks become, where the inventory names one.
+    """
     connection = connect(name, variables, context)
     try:
+        if become:
+            command = as_become_user(connection, variables, context, command)
         given = {} if stdin is None else {"in_data": stdin.encode()}
-        code, output, said = connection.exec_command(command, sudoable=False, **given)
+        code, output, said = connection.exec_command(command, sudoable=become, **given)
     finally:
         connection.close()
     return code, output.decode(errors="replace"), said.decode(errors="replace")
@@ -91,19 +102,13 @@ def run_program(
     For an action whose task is delegated to another host. Raises ``AnsibleError`` when the machine does not answer
     within ``deadline`` seconds, or not with an answer.
     """
-    interpreter = str(variables.get("ansible_python_interpreter") or "python3")
-    interpreter = "python3" if interpreter.startswith("auto") else interpreter
-    text = _node_program.program(entry, question).encode()
-    results: queue.Queue[tuple[int, bytes, bytes] | AnsibleError] = queue.Queue()
+    command = f"{shlex.quote(_node_program.interpreter(variables) or 'python3')} -"
+    text = _node_program.program(entry, question)
+    results: queue.Queue[tuple[int, str, str] | AnsibleError] = queue.Queue()
 
     def run() -> None:
         try:
-            connection = connect(name, variables, context)
-            command = as_become_user(connection, variables, context, f"{shlex.quote(interpreter)} -")
-            try:
-                results.put(connection.exec_command(command, in_data=text, sudoable=True))
-            finally:
-                connection.close()
+            results.put(execute(name, variables, context, command, text, become=True))
         except AnsibleError as error:
             results.put(error)
         except Exception as error:
@@ -119,9 +124,9 @@ def run_program(
     if isinstance(result, AnsibleError):
         raise result
     code, output, said = result
-    answer = _node_program.answer_in(output.decode(errors="replace"))
+    answer = _node_program.answer_in(output)
     if answer is None:
-        words = one_line(said.decode(errors="replace"))[-300:] or "it printed nothing"
+        words = one_line(said)[-300:] or "it printed nothing"
         raise AnsibleError(f"a program on {name} ended with status {code} and without an answer: {words}")
     if answer.get("failed"):
         raise AnsibleError(str(answer["msg"]))

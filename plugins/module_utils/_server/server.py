@@ -256,16 +256,19 @@ class Server:
         self, primary_conninfo: str, slot: str, restore_command: str = "", target_timeline: str = ""
     ) -> bool:
         """Whether ``write_replication_conf`` would change nothing."""
-        content = self._replication_conf(primary_conninfo, slot, restore_command, target_timeline)
-        return self.replication_conf.exists() and self.replication_conf.read_text() == content
+        return self._has(self._replication_conf(primary_conninfo, slot, restore_command, target_timeline))
+
+    def _has(self, replication_conf: str) -> bool:
+        return self.replication_conf.exists() and self.replication_conf.read_text() == replication_conf
 
     def write_replication_conf(
         self, primary_conninfo: str, slot: str, restore_command: str = "", target_timeline: str = ""
     ) -> bool:
         """Say whom this node follows when it is a standby; returns whether the file changed."""
-        if self.replication_conf_is(primary_conninfo, slot, restore_command, target_timeline):
-            return False
+        # Worked out once: it may take a session at the server.
         content = self._replication_conf(primary_conninfo, slot, restore_command, target_timeline)
+        if self._has(content):
+            return False
         write_file(self.replication_conf, content)
         return True
 
