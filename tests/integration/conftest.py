@@ -5,20 +5,13 @@ A test that fails may leave anything behind. The next one gets a new cluster, so
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 
 import pytest
 from cluster import labels, play
+from failures import failed_since, pytest_runtest_makereport
 
-BROKEN = pytest.StashKey[bool]()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
-    if report.failed:
-        item.session.stash[BROKEN] = True
-    return report
+__all__ = ["pytest_runtest_makereport"]
 
 
 def provision() -> None:
@@ -37,8 +30,7 @@ def provisioned() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def unharmed(provisioned: None, request: pytest.FixtureRequest) -> None:
     """The cluster as the test before it was meant to leave it, or a new one."""
-    if request.session.stash.get(BROKEN, False):
-        request.session.stash[BROKEN] = False
+    if failed_since(request.session):
         provision()
 
 

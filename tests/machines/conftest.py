@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,16 +21,9 @@ os.environ["RELEVO_TEST_INVENTORY"] = str(FOLDER / "hosts.yml")
 # After the inventory was named, which they read.
 import machines  # noqa: E402
 from cluster import play  # noqa: E402
+from failures import failed_since, pytest_runtest_makereport  # noqa: E402
 
-BROKEN = pytest.StashKey[bool]()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
-    if report.failed:
-        item.session.stash[BROKEN] = True
-    return report
+__all__ = ["pytest_runtest_makereport"]
 
 
 def provision() -> None:
@@ -48,6 +41,5 @@ def provisioned() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def unharmed(provisioned: None, request: pytest.FixtureRequest) -> None:
     """The cluster as the test before it was meant to leave it, or a new one."""
-    if request.session.stash.get(BROKEN, False):
-        request.session.stash[BROKEN] = False
+    if failed_since(request.session):
         provision()
