@@ -67,8 +67,11 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server import rea
 def work(module: AnsibleModule) -> dict[str, Any]:
     reader = reading.READERS[module.params["service"]]
     owed = reading.owed(reader, [Path(path) for path in module.params["files"]])
-    if owed and module.params["reload"] and not module.check_mode:
-        reading.tell(reader)
+    if not module.check_mode:
+        if owed and module.params["reload"]:
+            reading.tell(reader)
+        if not owed:
+            reading.note_that_it_is_down(reader)
     return {"changed": owed, "owed": owed}
 
 

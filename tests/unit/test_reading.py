@@ -82,3 +82,19 @@ def test_who_does_not_run_owes_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     assert not reading.owed(nobody, [tmp_path / "conf"])
     reading.tell(nobody)
     assert not (tmp_path / "run").exists()
+
+
+def test_who_only_waits_for_its_files_owes_nothing_once_it_runs(service: reading.Reader, tmp_path: Path) -> None:
+    """Its process is older than the files, under another name until it has them."""
+    waits = reading.Reader("test", "relevo-no-such")
+    time.sleep(0.05)
+    (tmp_path / "conf").write_text("x")
+    assert reading.owed(service, [tmp_path / "conf"])
+    time.sleep(0.01)
+    reading.note_that_it_is_down(waits)
+    assert not reading.owed(service, [tmp_path / "conf"])
+    # One that runs is not said to be down.
+    time.sleep(0.01)
+    (tmp_path / "conf").write_text("y")
+    reading.note_that_it_is_down(service)
+    assert reading.owed(service, [tmp_path / "conf"])

@@ -90,12 +90,25 @@ def owed(reader: Reader, files: Sequence[Path]) -> bool:
 
 def tell(reader: Reader) -> None:
     """Let the service read its files again; it has been told only once this returns."""
-    pid = process_of(reader)
-    if pid is None:
-        return
     now = time.time()
-    os.kill(pid, signal.SIGHUP)
+    pid = process_of(reader)
+    if pid is not None:
+        os.kill(pid, signal.SIGHUP)
+        _note(reader, now)
+
+
+def note_that_it_is_down(reader: Reader) -> None:
+    """Whoever does not run now reads, when it starts, what is there now.
+
+    Its start does not tell that: under runit a service waits for its first files, and its process is as old as that.
+    """
+    now = time.time()
+    if process_of(reader) is None:
+        _note(reader, now)
+
+
+def _note(reader: Reader, when: float) -> None:
     told = _told(reader)
     told.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
     told.touch()
-    os.utime(told, (now, now))
+    os.utime(told, (when, when))
