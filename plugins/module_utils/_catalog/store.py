@@ -147,7 +147,7 @@ def explain(error: Exception, where: str, params: Mapping[str, Any]) -> RedisErr
         user = f" of user {params['username']}" if params.get("username") else ""
         return refused(f"{where} refused the password{user}. Correct catalog_redis_password.")
     if isinstance(error, redis.exceptions.NoPermissionError):
-        return refused(f"{where} does not let its user do this: {text}. Extend that user's ACL.")
+        return refused(f"{where} does not let its user do this: {text.rstrip('.')}. Extend that user's ACL.")
     if isinstance(error, redis.exceptions.BusyLoadingError):
         return away(f"{where} is still loading its data. Run this again when it is done.")
     if isinstance(error, redis.exceptions.ReadOnlyError):
@@ -167,7 +167,7 @@ def explain(error: Exception, where: str, params: Mapping[str, Any]) -> RedisErr
         return refused(f"{where} is a Redis Cluster, which the catalog does not support. Name a single Redis.")
     if "DB index" in text:
         return refused(f"{where} has no database {params['db']}. Correct catalog_redis_db.")
-    return refused(f"{where} refused a command: {text}.")
+    return refused(f"{where} refused a command: {text.rstrip('.')}.")
 
 
 def _explain_connection(
@@ -177,14 +177,13 @@ def _explain_connection(
     away: Callable[[str], RedisError],
     refused: Callable[[str], RedisError],
 ) -> RedisError:
+    said = text.rstrip(".")
     if "SSL" in text or "certificate" in text.lower():
-        return refused(f"{where} could not be reached over TLS: {text}. Correct catalog_redis_tls or its CA.")
+        return refused(f"{where} could not be reached over TLS: {said}. Correct catalog_redis_tls or its CA.")
     if "closed by server" in text or "reset by peer" in text.lower():
         hint = "" if params.get("tls") else ", or wants TLS (catalog_redis_tls)"
         return away(f"{where} closed the connection: it is shutting down, is not a Redis{hint}.")
-    return away(
-        f"{where} cannot be reached ({text.rstrip('.')}). Start it, or correct catalog_redis_host and its port."
-    )
+    return away(f"{where} cannot be reached ({said}). Start it, or correct catalog_redis_host and its port.")
 
 
 def portions(keys: Iterable[str]) -> Iterator[list[str]]:
