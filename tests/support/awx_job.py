@@ -1,9 +1,10 @@
-"""Run a playbook as AWX runs a job: ansible-runner in a private data directory, with a copy of the project and nothing else.
+"""Run a playbook as AWX runs a job: ansible-runner, a private data directory, a copy of the project and nothing else.
 
-What AWX does is written from its sources (release 24.6.1: awx/main/tasks/jobs.py, awx/main/models/credential): the inventory
-is a program that prints JSON, the survey's answers are extra variables that Ansible must not render, a credential's files lie
-in ``env``, and ``ansible.cfg`` of the project says where collections are. The user has no rights and no home directory; the
-image's entry point finds a writable one, which ``ANSIBLE_HOME`` stands for here. No container is made for the job.
+What AWX does is written from its sources (24.6.1: awx/main/tasks/jobs.py, awx/main/models/credential): the inventory is
+a program that prints JSON, the survey's answers are extra variables that Ansible must not render, a credential's files
+lie in ``env``, and ``ansible.cfg`` of the project says where collections are. The user has no rights and no home
+directory; the image's entry point finds a writable one, which ``ANSIBLE_HOME`` stands for here. No container is made
+for the job.
 """
 
 from __future__ import annotations

@@ -188,6 +188,16 @@ def test_every_playbook_is_a_job() -> None:
     assert jobs == {path.name for path in (ROOT / "playbooks").glob("*.yml")} - NO_JOBS
 
 
+def test_the_page_shows_the_jobs() -> None:
+    page = (ROOT / "docs" / "awx.md").read_text(encoding="utf-8").partition("\n## The jobs\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (Relevo [\w ]+) \| `(\S+)`[^|]* \| (.*?) \|", page, re.MULTILINE)
+    shown = {name: (playbook, re.findall(r"`(\w+)`", questions)) for name, playbook, questions in rows}
+    assert shown == {
+        name: (Path(template["playbook"]).name, list(awx_data.defaults(template)))
+        for name, template in TEMPLATES.items()
+    }
+
+
 def options_of(role: str) -> dict[str, Any]:
     specs = yaml.safe_load((ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
     found: dict[str, Any] = specs["argument_specs"]["main"]["options"]
