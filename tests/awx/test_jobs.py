@@ -38,7 +38,7 @@ def checkout() -> Iterator[Path]:
         yield folder
 
 
-def test_the_checkout_is_what_git_has(checkout: Path) -> None:
+def test_the_checkout_has_the_link_and_no_environment(checkout: Path) -> None:
     assert (checkout / "collections" / "ansible_collections" / "relevo" / "postgres").is_symlink()
     assert not (checkout / ".venv").exists()
 

@@ -29,6 +29,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 BIN = Path(sys.executable).parent
 NOBODY = 65534
 SOCKET = Path("/var/run/docker.sock")
+NOT_IN_GIT = (".git", ".venv", ".cache", ".ansible", ".secrets", "__pycache__", "*.tar.gz", ".*_cache", "output")
 #: Extra variables that AWX gives every job.
 JOB = {"awx_job_id": 17, "awx_user_name": "alice", "awx_job_launch_type": "manual", "tower_job_id": 17}
 
@@ -49,20 +50,11 @@ class Job:
 
 @contextmanager
 def project() -> Iterator[Path]:
-    """A checkout as AWX has one: what Git has, and no ``.venv``, ``.cache`` or secrets."""
-    folder = Path(tempfile.mkdtemp(prefix="relevo-awx-"))
-    try:
-        listed = subprocess.run(
-            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-            cwd=ROOT, capture_output=True, text=True, check=True,
-        ).stdout.splitlines()  # fmt: skip
-        for name in listed:
-            if (ROOT / name).is_symlink() or (ROOT / name).exists():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
-        yield folder
-    finally:
-        shutil.rmtree(folder)
+    """A checkout as AWX has one, without what ``.gitignore`` names: ``.venv``, ``.cache``, secrets."""
+    with tempfile.TemporaryDirectory(prefix="relevo-awx-") as folder:
+        checkout = Path(folder) / "project"
+        shutil.copytree(ROOT, checkout, symlinks=True, ignore=shutil.ignore_patterns(*NOT_IN_GIT))
+        yield checkout
 
 
 def credential_files(credential_type: Mapping[str, Any], inputs: Mapping[str, str], folder: Path) -> dict[str, str]:
