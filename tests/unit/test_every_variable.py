@@ -22,6 +22,16 @@ EFFECTS = TESTS / "variables" / "test_effects.py"
 
 #: Set by another test on real containers: where, and the text that sets it.
 ELSEWHERE = {
+    "awx_execution_environment_image": ("awx/test_apply.py", "awx_execution_environment_image"),
+    "awx_inventory_path": ("awx/test_apply.py", "awx_inventory_path"),
+    "awx_machine": ("awx/test_apply.py", "awx_machine"),
+    "awx_night_teams": ("awx/test_apply.py", "awx_night_teams"),
+    "awx_notifications": ("awx/test_apply.py", "awx_notifications"),
+    "awx_organization": ("awx/test_apply.py", "awx_organization"),
+    "awx_project_branch": ("awx/test_apply.py", "awx_project_branch"),
+    "awx_project_url": ("awx/test_apply.py", "awx_project_url"),
+    "awx_schedule": ("awx/test_apply.py", "awx_schedule"),
+    "awx_secrets": ("awx/test_apply.py", "awx_secrets"),
     "catalog_search": ("integration/test_e_catalog.py", "catalog_search"),
     "docker_nodes_remove_data": ("integration/conftest.py", "down_data=true"),
     "failover_fence_command": ("machines/test_1_trial.py", "failover_fence_command"),
@@ -50,6 +60,7 @@ ELSEWHERE = {
 
 #: Set by a role or a playbook of ours only, from what people set: nobody else has a reason to.
 PASSED_ON = {
+    "awx_notified": "awx_notifications",
     "backup_cycle_backups": "the repository's answer",
     "backup_cycle_clusters": "the clusters of the inventory",
     "backup_cycle_stanza": "node_cluster",
