@@ -201,7 +201,7 @@ _LAST_COMMIT = re.compile(r"last completed transaction was at log time (.*)")
 def failure_in(log: str) -> str:
     """Why a server ended before its target, as a sentence, from its log."""
     fatal = [found[1] for found in _FATAL.finditer(log)]
-    reason = next((one for one in reversed(fatal) if "not accepting connections" not in one), "")
+    reason = next((one for one in reversed(fatal) if not one.startswith("the database system is ")), "")
     last = _LAST_COMMIT.search(log)
     if "recovery ended before configured recovery target was reached" in reason:
         until = f" Its last commit is of {last[1]}." if last else ""
