@@ -114,6 +114,7 @@ def order_of(params: dict[str, Any]) -> instance.Order:
         params["preload"],
         params["process_max"],
         timeout=params["timeout"],
+        position=plan.position,
     )
 
 

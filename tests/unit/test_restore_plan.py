@@ -214,6 +214,7 @@ def test_a_point_is_found_by_its_name() -> None:
     found = plan(repository, "release", "name")
     # It lies in the last segment of timeline 1, which only its successor archived.
     assert (found.label, found.timeline, found.value) == ("b", 2, "release")
+    assert found.position == position(15, 0x200)
 
 
 def test_a_point_before_a_restore_in_place_is_on_its_own_timeline() -> None:

@@ -84,13 +84,13 @@ def test_the_server_has_no_way_to_production() -> None:
         ("time", "2026-11-25T12:00:00Z", {"recovery_target_time": "2026-11-25 12:00:00.000000+00"}),
         ("lsn", "0/3000060", {"recovery_target_lsn": "0/3000060"}),
         ("xid", "740", {"recovery_target_xid": "740"}),
-        ("name", "p", {"recovery_target_name": "p"}),
+        ("name", "p", {"recovery_target_lsn": "0/5000108", "recovery_target_inclusive": "off"}),
         ("immediate", "", {"recovery_target": "immediate"}),
         ("latest", "", {}),
     ],
 )
 def test_what_ends_the_recovery(target_type: str, target: str, settings: dict[str, str]) -> None:
-    found = scratch.recovery_settings(parse(target_type, target), 2)
+    found = scratch.recovery_settings(parse(target_type, target), 2, "0/5000108")
     promoted = {"recovery_target_action": "promote"} if settings else {}
     assert found == {"recovery_target_timeline": "2", **promoted, **settings}
 

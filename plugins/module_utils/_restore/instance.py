@@ -71,6 +71,7 @@ class Order:
     process_max: int | None = None
     nice: int = 0
     timeout: float = DAY
+    position: str = ""
 
 
 def tree_size(path: Path) -> int:
@@ -261,7 +262,7 @@ def _configure(files: Files, order: Order, port: int) -> None:
         files, port, scratch.limits_of(shown.stdout), read_only=order.read_only, preload=order.preload
     )
     settings |= {"restore_command": restore_command(order.cluster, files.repository)}
-    settings |= scratch.recovery_settings(order.target, order.timeline)
+    settings |= scratch.recovery_settings(order.target, order.timeline, order.position)
     write_file(files.settings, scratch.settings_text(settings))
     write_file(files.hba, scratch.HBA)
     write_file(files.ident, scratch.IDENT)

@@ -50,7 +50,10 @@ class Place:
 
 @dataclass(frozen=True)
 class RestorePlan:
-    """``segments``: how many are replayed at most. ``expected_s`` None: nothing like it was measured yet."""
+    """``segments``: how many are replayed at most. ``expected_s`` None: nothing like it was measured yet.
+
+    ``position``: of a restore point, where its record ends.
+    """
 
     type: TargetType
     value: str
@@ -65,6 +68,7 @@ class RestorePlan:
     version: str
     expected_s: int | None = None
     notes: list[str] = field(default_factory=list)
+    position: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -111,6 +115,7 @@ def decide(request: Request, repository: Repository, place: Place, now: datetime
         place.database_version,
         expected_seconds(backup, repository.usable),
         _notes(target, branch, repository),
+        point.position if point else "",
     )
 
 
