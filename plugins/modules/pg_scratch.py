@@ -115,6 +115,7 @@ def order_of(params: dict[str, Any]) -> instance.Order:
         params["process_max"],
         timeout=params["timeout"],
         position=plan.position,
+        at_least=plan.at_least,
     )
 
 

@@ -24,7 +24,7 @@ from .._durable import write_file
 from .._errors import RelevoError
 from .._repository.command import CONFIG, restore_command
 from .._repository.pgbackrest import PgBackRest
-from .._server.lsn import CURRENT_TIMELINE
+from .._server.lsn import CURRENT_TIMELINE, parse_lsn
 from .._server.server import Server
 from .._server.session import Session, SessionError
 from .._wait import wait_until
@@ -57,7 +57,8 @@ class Instance:
 class Order:
     """What is to be made: from the backup ``label`` along ``timeline`` to ``target``.
 
-    ``asked`` is what somebody typed, by which a second run knows its own; ``version`` the server's major version.
+    ``position`` and ``at_least``: see RestorePlan. ``asked`` is what somebody typed, by which a second run knows its
+    own; ``version`` the server's major version.
     """
 
     cluster: str
@@ -72,6 +73,7 @@ class Order:
     nice: int = 0
     timeout: float = DAY
     position: str = ""
+    at_least: str = ""
 
 
 def tree_size(path: Path) -> int:
@@ -244,6 +246,13 @@ def _restore(files: Files, order: Order, port: int, lock: int, config: Path) -> 
             f"to_char(pg_last_xact_replay_timestamp() "
             "AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS last_commit"
         )[0]
+    if order.at_least and parse_lsn(str(row["lsn"])) < parse_lsn(order.at_least):
+        # To the server a segment that could not be read is the end of the archive.
+        raise RelevoError(
+            f"The recovery ended at {row['lsn']}, and the archive goes on to {order.at_least}: a segment after that "
+            f"position "
+            f"cannot be read. pgBackRest's words are in {files.log} on that host."
+        )
     return {
         "lsn": row["lsn"],
         "last_commit": row["last_commit"],

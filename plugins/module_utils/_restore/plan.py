@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from .._errors import RelevoError
-from .._server.lsn import SEGMENT_SIZE, parse_lsn, segment_start
+from .._server.lsn import SEGMENT_SIZE, format_lsn, parse_lsn, segment_start
 from .points import Point, points_named
-from .reach import Branch, Gap, Repository, size_of, stop_of
+from .reach import Branch, BrokenWayError, Gap, Repository, size_of, stop_of
 from .target import Target, TargetType
 
 #: What recovery writes beside the data: WAL that is being replayed and recycled.
@@ -52,7 +52,8 @@ class Place:
 class RestorePlan:
     """``segments``: how many are replayed at most. ``expected_s`` None: nothing like it was measured yet.
 
-    ``position``: of a restore point, where its record ends.
+    ``position``: of a restore point, where its record ends. ``at_least``: of the end of the archive, where its last
+    segment begins: a recovery that ends before it could not read what is there.
     """
 
     type: TargetType
@@ -69,6 +70,7 @@ class RestorePlan:
     expected_s: int | None = None
     notes: list[str] = field(default_factory=list)
     position: str = ""
+    at_least: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -99,7 +101,7 @@ def decide(request: Request, repository: Repository, place: Place, now: datetime
     backup, why = _backup(target, limit, branch, repository, chosen)
     gaps = [gap for gap in repository.gaps(branch, backup) if _is_before(gap, target, limit)]
     if gaps and target.type != "immediate":
-        raise RelevoError(_in_a_hole(gaps[0], branch, repository))
+        raise BrokenWayError(_in_a_hole(gaps[0], branch, repository))
     _room(backup, place)
     return RestorePlan(
         target.type,
@@ -116,6 +118,7 @@ def decide(request: Request, repository: Repository, place: Place, now: datetime
         expected_seconds(backup, repository.usable),
         _notes(target, branch, repository),
         point.position if point else "",
+        _last_segment(branch, repository) if target.type == "latest" else "",
     )
 
 
@@ -350,6 +353,10 @@ def _segments(
         moment = target.moment.timestamp()
         return min(len(ahead), sum(numbers[position] < moment for position in ahead) + 1)
     return len(ahead)
+
+
+def _last_segment(branch: Branch, repository: Repository) -> str:
+    return format_lsn(max((segment_start(name) for name in repository.way(branch)), default=0))
 
 
 def _notes(target: Target, branch: Branch, repository: Repository) -> list[str]:

@@ -22,6 +22,10 @@ from .._repository.archive import holes
 from .._server.lsn import SEGMENT_SIZE, Fork, history_name, parse_history, parse_lsn, segment_name, segment_start
 
 
+class BrokenWayError(RelevoError):
+    """What the archive lacks, and not what was asked for, is why a target cannot be reached."""
+
+
 @dataclass(frozen=True)
 class Gap:
     """A hole in the archive of a branch: what came after ``last_before`` cannot be reached from a backup before it."""
@@ -121,7 +125,7 @@ class Repository:
             have = ", ".join(map(str, self.branches))
             raise RelevoError(f"The archive knows no timeline {timeline}. It has {have}.")
         if not found.known:
-            raise RelevoError(
+            raise BrokenWayError(
                 f"{history_name(timeline)} is missing in the archive, so nobody knows from where timeline {timeline} "
                 "came. A server that is on it has the file in its pg_wal; archive it from there (archive-push)."
             )

@@ -130,12 +130,13 @@ def repository_configuration(text: str, stanza: str, files: Files, process_max: 
 def recovery_settings(target: Target, timeline: int, position: str = "") -> dict[str, str]:
     """What ends the recovery. A number for the timeline: "latest" would follow one that nobody means.
 
-    ``position``: where a restore point's record ends. The WAL may hold another one of the same name before it.
+    ``position``: stop before the record that begins there. It is where a restore point's record ends; the WAL may hold
+    another point of the same name before it.
     """
     settings = {"recovery_target_timeline": str(timeline)}
     if target.type == "immediate":
         settings["recovery_target"] = "immediate"
-    elif target.type == "name":
+    elif position:
         settings |= {"recovery_target_lsn": position, "recovery_target_inclusive": "off"}
     elif target.type != "latest":
         settings[f"recovery_target_{target.type}"] = target.value
