@@ -39,6 +39,16 @@ ANNOTATED_FIELDS = {
     "omitido": "relevo-skipped",
 }
 
+# What a drill found, kept with the backup (module_utils/_restore/drill.py); absent before the first one.
+DRILL_FIELDS = {
+    "verificado": "relevo-drill-at",
+    "resultado": "relevo-drill-result",
+    "motivo": "relevo-drill-reason",
+    "rto_s": "relevo-drill-rto",
+    "rpo_s": "relevo-drill-rpo",
+}
+RESULTS = {"passed": "correcto", "failed": "fallido"}
+
 # Every field in its order; a Redis hash with a long value does not keep the one of its writing.
 FIELDS = (
     *FIRST_FIELDS,
@@ -55,6 +65,7 @@ FIELDS = (
     "sistema_id",
     "consistente",
     "error",
+    *DRILL_FIELDS,
 )
 _PLACE = {name: place for place, name in enumerate(FIELDS)}
 
@@ -185,7 +196,10 @@ def record_from_backup(
         "sistema_id": (systems or {}).get((int(database.get("repo-key", 1)), int(database.get("id", 0)))),
         "consistente": "no" if notes.get("relevo-consistent") == "false" else "si",
         "error": "si" if backup.get("error") else "no",
+        **{name: notes.get(annotation) for name, annotation in DRILL_FIELDS.items()},
     }
+    if values["resultado"] is not None:
+        values["resultado"] = RESULTS.get(str(values["resultado"]), str(values["resultado"]))
     return {name: str(value) for name, value in values.items() if value is not None}
 
 

@@ -113,6 +113,7 @@ class ClusterStatus:
     losses: Sequence[Loss] = ()
     differing_settings: Sequence[str] = ()
     repository_reload_owed: bool = False
+    scratch: Sequence[Mapping[str, Any]] | None = None
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -184,6 +185,7 @@ class ClusterStatus:
                 "next_day": self.next_day or None,
             },
             "operations": None if self.operations is None else [dict(holder) for holder in self.operations],
+            "scratch_instances": None if self.scratch is None else [dict(one) for one in self.scratch],
             "differing_settings": list(self.differing_settings),
             "problems": [asdict(problem) for problem in self.problems],
         }
@@ -231,6 +233,7 @@ def compose(observed: Observed) -> ClusterStatus:
         repository.losses if repository else (),
         differing_settings(observed),
         repository.tls_server_owed if repository else False,
+        observed.scratch,
     )
 
 
