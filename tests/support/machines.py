@@ -127,6 +127,11 @@ def remove() -> None:
     shutil.rmtree(INVENTORY.parent / ".secrets", ignore_errors=True)
 
 
+def there() -> bool:
+    """Whether an earlier run has left its machines, and what the login needs."""
+    return INVENTORY.exists() and set(MACHINES) <= set(docker("ps", "--format", "{{.Names}}").split())
+
+
 def make() -> None:
     """New machines, on which nothing is installed yet."""
     remove()
