@@ -124,7 +124,8 @@ def remove() -> None:
     for name in MACHINES:
         subprocess.run(["docker", "rm", "--force", "--volumes", name], capture_output=True, timeout=120)
     subprocess.run(["docker", "network", "rm", NETWORK], capture_output=True, timeout=60)
-    shutil.rmtree(INVENTORY.parent / ".secrets", ignore_errors=True)
+    for folder in (".secrets", "group_vars"):
+        shutil.rmtree(INVENTORY.parent / folder, ignore_errors=True)
 
 
 def there() -> bool:
