@@ -185,6 +185,20 @@ def test_a_machine_that_does_not_answer_is_fenced_by_the_command() -> None:
         more(writer)
 
 
+def test_the_fence_is_tested_before_it_counts() -> None:
+    script = str(FOLDER / "fence.sh")
+    commands = {"failover_fence_command": [script], "failover_fence_check_command": [script, "status"]}
+    well = play("playbooks/fence_test.yml", "-e", json.dumps(commands)).text
+    for node in (PRIMARY, STANDBY):
+        assert f"{node}: status 0, on, and it answers" in well
+    assert "failover_fence_command: is empty" in play("playbooks/fence_test.yml", expect=2).text
+    wrong = commands | {"failover_fence_check_command": ["sh", "-c", "echo off"]}
+    refused = play("playbooks/fence_test.yml", "-e", json.dumps(wrong), expect=2).text
+    assert "so this is about another machine" in refused
+    assert "Nothing was switched off." in refused
+    assert unit_state(PRIMARY) == "active"
+
+
 @pytest.mark.long
 def test_each_node_can_be_rebooted_and_all_can_lose_their_power() -> None:
     with Writer() as writer, NeverTwo():

@@ -24,6 +24,7 @@ EFFECTS = TESTS / "variables" / "test_effects.py"
 ELSEWHERE = {
     "catalog_search": ("integration/test_e_catalog.py", "catalog_search"),
     "docker_nodes_remove_data": ("integration/conftest.py", "down_data=true"),
+    "failover_fence_check_command": ("machines/test_1_trial.py", "failover_fence_check_command"),
     "failover_fence_command": ("machines/test_1_trial.py", "failover_fence_command"),
     "failover_fence_living": ("integration/test_f_living_primary.py", "fence_living=true"),
     "failover_force": ("integration/test_3_emergency.py", "force=true"),
