@@ -17,18 +17,22 @@ import sys
 from pathlib import Path
 
 import yaml
+from clients import wait_until_streaming
 from cluster import (
+    FAILBACK,
     FIRST_PORT,
     INVENTORY,
     NETWORK,
     PORTS,
     PRIMARY,
+    REJOIN,
     REPOSITORY,
     ROOT,
     STANDBY,
     VERSION,
     controller_environment,
     docker,
+    play,
     shell,
     wait_until,
 )
@@ -37,6 +41,7 @@ MACHINES = [PRIMARY, STANDBY, REPOSITORY]
 UNIT = "relevo-postgresql"
 FOLDER = ROOT / "tests" / "machines"
 IMAGE = "relevo/test-machine"
+BINARY = f"/usr/lib/postgresql/{VERSION}/bin/postgres"
 SSH_PORTS = {name: FIRST_PORT + 10 + offset for offset, name in enumerate(MACHINES)}
 #: What systemd needs as the first process of a container that is not privileged.
 SYSTEMD = (
@@ -153,6 +158,18 @@ def systemctl(node: str, *arguments: str) -> str:
 def unit_state(node: str) -> str:
     """What systemd says of the server's unit: active, inactive, failed, activating, ..."""
     return shell(node, "systemctl", "show", "-p", "ActiveState", "--value", UNIT).strip()
+
+
+def kill_server() -> None:
+    """End each process of the primary's server at once, as the kernel does when memory runs out."""
+    systemctl(PRIMARY, "kill", "--signal=KILL", UNIT)
+
+
+def back_to_the_start() -> None:
+    """The preferred primary has the role again, and all is well."""
+    play(REJOIN)
+    play(FAILBACK)
+    wait_until_streaming(PRIMARY)
 
 
 def reboot(node: str) -> None:

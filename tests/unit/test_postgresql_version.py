@@ -59,7 +59,7 @@ def test_what_follows_from_a_version() -> None:
         "bin_directory": "/usr/lib/postgresql/23/bin",
         "package": "postgresql-23",
         "parameters": {"reserved_connections": 5},
-        "unlimited": _names.UNLIMITED,
+        "unlimited": _names.unlimited(23),
     }
     # YAML makes a number of it.
     assert postgresql_paths(23) == postgresql_paths("23")
@@ -70,7 +70,7 @@ def test_without_a_version_it_is_the_roles_default() -> None:
     assert postgresql_paths(None) == postgresql_paths() == postgresql_paths(role)
 
 
-@pytest.mark.parametrize("version", ["", "17.2", "latest", "9.6", "16", 16, "-17", "²³"])
+@pytest.mark.parametrize("version", ["", "17.2", "latest", "9.6", "14", 14, "-17", "²³"])
 def test_what_is_no_version(version: Any) -> None:
     with pytest.raises(AnsibleFilterError, match="Give a major version alone"):
         postgresql_paths(version)
