@@ -25,7 +25,9 @@ PORTS = {PRIMARY: FIRST_PORT, STANDBY: FIRST_PORT + 1}
 FAILOVER, FAILBACK, REJOIN, STATUS = (f"playbooks/{name}.yml" for name in ("failover", "failback", "rejoin", "status"))
 # The major version of the role's default, and what follows from it on a node.
 DEFAULTS = ROOT / "roles" / "postgresql" / "defaults" / "main.yml"
-VERSION = str(yaml.safe_load(DEFAULTS.read_text())["postgresql_version"])
+DEFAULT_VERSION = str(yaml.safe_load(DEFAULTS.read_text())["postgresql_version"])
+#: Another release of Debian has another one (tests/machines).
+VERSION = os.environ.get("RELEVO_TEST_VERSION", DEFAULT_VERSION)
 PGDATA = f"/var/lib/postgresql/{VERSION}/main"
 GUARD_STATUS = "/var/lib/postgresql/relevo/guard-status.json"
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)

@@ -19,6 +19,7 @@ from pathlib import Path
 import yaml
 from clients import wait_until_streaming
 from cluster import (
+    DEFAULT_VERSION,
     FAILBACK,
     FIRST_PORT,
     INVENTORY,
@@ -40,7 +41,9 @@ from cluster import (
 MACHINES = [PRIMARY, STANDBY, REPOSITORY]
 UNIT = "relevo-postgresql"
 FOLDER = ROOT / "tests" / "machines"
-IMAGE = "relevo/test-machine"
+#: The release of Debian that the machines have, and the image's name; the default is our containers' release.
+SUITE = os.environ.get("RELEVO_MACHINES_SUITE", "")
+IMAGE = "relevo/test-machine" + (f"-{SUITE}" if SUITE else "")
 BINARY = f"/usr/lib/postgresql/{VERSION}/bin/postgres"
 SSH_PORTS = {name: FIRST_PORT + 10 + offset for offset, name in enumerate(MACHINES)}
 #: What systemd needs as the first process of a container that is not privileged.
@@ -54,9 +57,9 @@ def base_image() -> str:
     """The image that our containers are built on, too; made where the engine has none."""
     defaults = yaml.safe_load((ROOT / "roles" / "docker_nodes" / "defaults" / "main.yml").read_text())
     wanted = {
-        "name": defaults["docker_nodes_base_image"],
-        "fallback_name": defaults["docker_nodes_base_fallback"],
-        "suite": defaults["docker_nodes_base_suite"],
+        "name": f"debian:{SUITE}-slim" if SUITE else defaults["docker_nodes_base_image"],
+        "fallback_name": f"relevo/base:{SUITE}" if SUITE else defaults["docker_nodes_base_fallback"],
+        "suite": SUITE or defaults["docker_nodes_base_suite"],
     }
     command = [str(Path(sys.executable).with_name("ansible")), "localhost", "-c", "local"]
     command += ["-e", f"ansible_python_interpreter={sys.executable}", "-m", "relevo.postgres.docker_base_image"]
@@ -89,7 +92,9 @@ def write_inventory() -> None:
     text = (FOLDER / "inventory.yml").read_text().replace("relevo_test", NETWORK)
     for number, port in enumerate(SSH_PORTS.values()):
         text = text.replace(f"PORT_{number}", str(port))
-    INVENTORY.write_text(text)
+    # Where it is the default nothing has to say so.
+    version = "" if VERSION == DEFAULT_VERSION else f'    postgresql_version: "{VERSION}"\n'
+    INVENTORY.write_text(text.rstrip("\n") + f"\n{version}")
     key = INVENTORY.parent / "login"
     for path in (key, key.with_suffix(".pub"), INVENTORY.parent / "known_hosts"):
         path.unlink(missing_ok=True)

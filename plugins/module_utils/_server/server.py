@@ -89,7 +89,7 @@ class Server:
     @property
     def bin_directory(self) -> Path:
         """The programs of this server's major version."""
-        return _names.bin_directory(str(self.version))
+        return _names.bin_directory(self.pgdata.parent.name)
 
     # --- what is there -------------------------------------------------------------------------------------------
 
