@@ -32,8 +32,8 @@ ON = Asked(0, "on")
         (True, Asked(0, "off"), "but it answers, so this is about another machine"),
         (True, Asked(1, "on"), "its state could not be had"),
         (True, Asked(None, "has not ended within 60 s"), "its state could not be had"),
-        (True, Asked(0, ""), "the last word must be on or off"),
-        (True, Asked(0, "running"), "the last word must be on or off"),
+        (True, Asked(0, ""), "what it prints must end with on or off"),
+        (True, Asked(0, "running"), "what it prints must end with on or off"),
     ],
 )
 def test_what_an_answer_means(answers: bool, asked: Asked, problem: str) -> None:

@@ -4,8 +4,8 @@
 """Whether the fence command would work tonight, as far as that can be told without switching anything off.
 
 The fence command itself is never run: nobody can tell from outside what it would do. In its place a second one, which
-only asks, goes the same way to the same interface: ``failover_fence_check_command``. It prints ``on`` or ``off`` as its
-last word and ends with 0, or ends with another status when it could not find out.
+only asks, goes the same way to the same interface: ``failover_fence_check_command``. It ends what it prints with ``on``
+or ``off``, and ends with 0, or ends with another status when it could not find out.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def node_finding(name: str, answers: bool, asked: Asked) -> Finding:
     if asked.status != 0:
         return Finding(name, seen, "its state could not be had, so it could not be fenced either")
     if not asked.state:
-        return Finding(name, seen, "the last word must be on or off")
+        return Finding(name, seen, "what it prints must end with on or off")
     if answers and asked.state == "off":
         return Finding(name, seen, "but it answers, so this is about another machine, and that would be switched off")
     return Finding(name, f"{seen}, and it {'answers' if answers else 'does not answer'}")

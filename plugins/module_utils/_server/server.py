@@ -234,7 +234,7 @@ class Server:
 
         With less, one older than 17.6 ends as soon as it is told to synchronise slots.
         """
-        if self.version < SLOT_SYNC_SINCE or configured_wal_level() != "logical":
+        if configured_wal_level() != "logical" or self.version < SLOT_SYNC_SINCE:
             return False
         if self.postmaster_pid() is None:
             return True
