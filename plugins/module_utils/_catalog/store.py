@@ -21,10 +21,13 @@ from .records import (
     classify,
     in_order,
     index_for,
+    key_for,
     newest_first,
     parse_key,
     plan_sync,
+    record_label,
     score_for,
+    status_of,
 )
 
 IMPORT_ERROR: str | None = None
@@ -321,3 +324,15 @@ def remove_records(client: Any, stanza: str, keys: Iterable[str], write: bool) -
             pipe.zrem(index_for(stanza), *wanted)
             pipe.execute()
     return plan, existing
+
+
+def drift(client: Any, stanza: str, labels: set[str]) -> tuple[list[str], list[str]]:
+    """Where the catalog and the repository, which holds ``labels``, differ.
+
+    Keys of records whose backup is gone, the newest first, and the keys that backups without a record would get. Walks
+    over the keyspace: the former scripts wrote without an index.
+    """
+    found = read_records(client, known_keys(client, stanza, search=True).mine)
+    orphans = [key for key in newest_first(found) if status_of(key, found[key], stanza, labels) == "orphan"]
+    recorded = {record_label(record) for record in found.values() if record}
+    return orphans, newest_first(key_for(label, stanza) for label in labels - recorded)
