@@ -263,6 +263,17 @@ def process(proc: Path, number: int, *command: str) -> None:
     (proc / str(number) / "cmdline").write_bytes("\0".join(command).encode() + b"\0")
 
 
+def instance(scratch: Path, name: str, **note: str) -> None:
+    (scratch / name).mkdir(parents=True)
+    (scratch / name / "instance.json").write_text(json.dumps(note))
+
+
+def test_a_scratch_instance_of_which_no_backup_is_known_may_read_any(tmp_path: Path) -> None:
+    instance(tmp_path, "past", cluster="main")
+    assert set(in_use("main", ["1F", "2F"], tmp_path, tmp_path / "none")) == {"1F", "2F"}
+    assert in_use("shop", ["1F", "2F"], tmp_path, tmp_path / "none") == {}
+
+
 def test_what_is_read_on_this_host(tmp_path: Path) -> None:
     proc, scratch = tmp_path / "proc", tmp_path / "scratch"
     for folder in (proc, scratch):
@@ -271,8 +282,10 @@ def test_what_is_read_on_this_host(tmp_path: Path) -> None:
     process(proc, 8, "pgbackrest", "--stanza", "shop", "--set", "9F", "restore")
     process(proc, 9, "pgbackrest", "--stanza=main", "backup")
     process(proc, 10, "vim", "--stanza=main", "restore")
-    (scratch / "past.json").write_text(json.dumps({"stanza": "main", "backup": "2F"}))
-    (scratch / "other.json").write_text(json.dumps({"stanza": "shop", "backup": "8F"}))
+    instance(scratch, "past", cluster="main", backup="2F")
+    instance(scratch, "other", cluster="shop", backup="8F")
+    instance(scratch, "whole", cluster="main", backup="1F")
+    (scratch / "whole" / "outcome.json").write_text("{}")
     assert in_use("main", ["1F", "1I", "2F"], scratch, proc) == {
         "1I": "is read by a restore (process 7 on the repository host)",
         "2F": "is read by the scratch instance past",

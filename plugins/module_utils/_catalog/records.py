@@ -9,12 +9,11 @@ a catalog that was lost is rebuilt from the repository with equal fields and val
 
 from __future__ import annotations
 
-import calendar
 import posixpath
 import re
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from .._errors import RelevoError
@@ -25,6 +24,8 @@ KEY_PREFIX = "backup:"
 FOREIGN_INDEX = "relevo:foreign"
 METHOD = "pgBackRest"
 UNKNOWN_PRIMARY = "desconocido"
+# What a drill writes into the field ``resultado`` of a backup that it has restored and found good.
+PASSED = "correcto"
 DEFAULT_STANZA = "main"
 # Names, values and order of these seven are a contract older than this collection.
 FIRST_FIELDS = ("fecha", "hora", "tipo_backup", "direccion_almacenamiento", "maestro_usado", "metodo", "stanza")
@@ -117,14 +118,15 @@ def parse_key(key: str) -> Key | None:
     if match is None:
         return None
     try:
-        moment = time.strptime(f"{match['date']} {match['time']}", "%Y-%m-%d %H-%M-%S")
+        # Not strptime, which takes ten times as long, of each key of a catalog.
+        moment = datetime.fromisoformat(f"{match['date']} {match['time'].replace('-', ':')}+00:00")
     except ValueError:
         return None
     return Key(
         stanza=match["stanza"] or DEFAULT_STANZA,
         date=match["date"],
         time=match["time"].replace("-", ":"),
-        epoch=calendar.timegm(moment),
+        epoch=int(moment.timestamp()),
     )
 
 
@@ -187,6 +189,11 @@ def record_from_backup(
         "error": "si" if backup.get("error") else "no",
     }
     return {name: str(value) for name, value in values.items() if value is not None}
+
+
+def is_verified(record: Mapping[str, str]) -> bool:
+    """Whether the last drill restored this backup, and found it good."""
+    return record.get("resultado") == PASSED
 
 
 def in_order(record: Mapping[str, str]) -> Record:

@@ -4,7 +4,7 @@
 """Which backups are being read on this host, the repository's: none of them may be removed meanwhile.
 
 The operation lock keeps our own restores and cleanups apart. This finds what holds no lock: a restore that somebody
-started by hand, one that goes on after its play was killed, and a scratch instance that still reads from the archive.
+started by hand, one that goes on after its play was killed, and a scratch instance that has not reached its target.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-#: A file NAME.json for each scratch instance on the repository host: an object with ``stanza`` and ``backup``, a label.
-#: ``restore.yml`` writes it before it restores, and removes it with the instance.
-SCRATCH = Path("/var/lib/postgresql/relevo/scratch")
+from .._names import DATA_ROOT
+
+#: A directory for each scratch instance of ``restore.yml``. Its ``instance.json`` says which cluster's data it gets
+#: (``cluster``) and, where known, from which backup (``backup``); ``outcome.json`` is there once it has all of it.
+SCRATCH = DATA_ROOT / "scratch"
 PROC = Path("/proc")
 
 
@@ -28,9 +30,10 @@ def in_use(stanza: str, labels: Sequence[str], scratch: Path = SCRATCH, proc: Pa
         # Which one it has chosen it does not say on its command line.
         for name in labels if label in ("", "latest") else [label]:
             found.setdefault(name, f"is read by a restore (process {process} on the repository host)")
-    for name, instance in _instances(scratch):
-        if instance.get("stanza") == stanza and instance.get("backup"):
-            found.setdefault(str(instance["backup"]), f"is read by the scratch instance {name}")
+    for name, instance in _unfinished(scratch):
+        if instance.get("cluster") == stanza:
+            for label in [str(instance["backup"])] if instance.get("backup") else labels:
+                found.setdefault(label, f"is read by the scratch instance {name}")
     return found
 
 
@@ -54,9 +57,10 @@ def _option(command: Sequence[str], name: str) -> str:
     return ""
 
 
-def _instances(scratch: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for path in sorted(scratch.glob("*.json")):
-        try:
-            yield path.stem, dict(json.loads(path.read_text()))
-        except FileNotFoundError:
-            continue
+def _unfinished(scratch: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for path in sorted(scratch.glob("*/instance.json")):
+        if not path.with_name("outcome.json").exists():
+            try:
+                yield path.parent.name, dict(json.loads(path.read_text()))
+            except FileNotFoundError:
+                continue

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Backups that must stay until a date: an annotation of the backup says until when.
 
-pgBackRest does not know of that, so each of our calls that lets it expire something asks ``fulls_to_keep`` how many full
-backups it may not go below. A backup that is made by hand, or a timer that calls pgBackRest itself, still expires it.
+pgBackRest does not know of that, so each of our calls that lets it expire something asks ``fulls_to_keep`` how many
+full backups it may not go below. A backup that is made by hand, or a timer that calls pgBackRest itself, still expires
+it.
 """
 
 from __future__ import annotations
