@@ -67,6 +67,8 @@ class Labels:
     foreign: str
     page_errors: str
     inconsistent: str
+    #: What a drill found, and on which day.
+    tried: Mapping[str, str]
     empty: str
 
     state: str
@@ -123,6 +125,11 @@ SPANISH = Labels(
         "sistema_id": "Sistema",
         "consistente": "Consistente",
         "error": "Error",
+        "verificado": "Verificado",
+        "resultado": "Resultado",
+        "motivo": "Motivo",
+        "rto_s": "RTO (s)",
+        "rpo_s": "RPO (s)",
     },
     values={},
     status={"recorded": "registrado", "orphan": "huérfano", "foreign": "ajeno", "unrecorded": "sin registrar"},
@@ -170,6 +177,7 @@ SPANISH = Labels(
     foreign="{records} de otro origen, sin tocar (ajeno)",
     page_errors="con errores de página",
     inconsistent="no consistente",
+    tried={"correcto": "restaura (probado {day})", "fallido": "NO RESTAURA (probado {day})"},
     empty=(
         "El catálogo está vacío: la stanza {stanza} no tiene ningún backup todavía. "
         "Haga el primero con: ansible-playbook backup.yml -e day=1"
@@ -237,8 +245,14 @@ ENGLISH = Labels(
         "sistema_id": "System",
         "consistente": "Consistent",
         "error": "Error",
+        "verificado": "Tried",
+        "resultado": "Result",
+        "motivo": "Reason",
+        "rto_s": "RTO (s)",
+        "rpo_s": "RPO (s)",
     },
     values={
+        "resultado": {"correcto": "restores", "fallido": "does not restore"},
         "tipo_backup": {"completo": "full", "incremental": "incremental", "diferencial": "differential"},
         "maestro_usado": {"desconocido": "unknown"},
         "consistente": _YES_NO,
@@ -289,6 +303,7 @@ ENGLISH = Labels(
     foreign="{records} of other origin, left alone (foreign)",
     page_errors="with page errors",
     inconsistent="not consistent",
+    tried={"correcto": "restores (tried {day})", "fallido": "DOES NOT RESTORE (tried {day})"},
     empty=(
         "The catalog is empty: stanza {stanza} has no backup yet. "
         "Make the first one with: ansible-playbook backup.yml -e day=1"

@@ -38,6 +38,9 @@ class Entry:
             found.append(words.page_errors)
         if self.record.get("consistente") == "no":
             found.append(words.inconsistent)
+        tried = words.tried.get(self.record.get("resultado", ""))
+        if tried and self.status != "foreign":
+            found.append(tried.format(day=self.record.get("verificado", "")[:10]))
         return ", ".join(found)
 
     def shown(self, field: str, words: Labels) -> str:

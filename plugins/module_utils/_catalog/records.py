@@ -24,8 +24,6 @@ KEY_PREFIX = "backup:"
 FOREIGN_INDEX = "relevo:foreign"
 METHOD = "pgBackRest"
 UNKNOWN_PRIMARY = "desconocido"
-# What a drill writes into the field ``resultado`` of a backup that it has restored and found good.
-PASSED = "correcto"
 DEFAULT_STANZA = "main"
 # Names, values and order of these seven are a contract older than this collection.
 FIRST_FIELDS = ("fecha", "hora", "tipo_backup", "direccion_almacenamiento", "maestro_usado", "metodo", "stanza")
@@ -39,6 +37,17 @@ ANNOTATED_FIELDS = {
     "solicitado_por": "relevo-by",
     "omitido": "relevo-skipped",
 }
+
+# What a drill found, kept with the backup (module_utils/_restore/drill.py); absent before the first one.
+DRILL_FIELDS = {
+    "verificado": "relevo-drill-at",
+    "resultado": "relevo-drill-result",
+    "motivo": "relevo-drill-reason",
+    "rto_s": "relevo-drill-rto",
+    "rpo_s": "relevo-drill-rpo",
+}
+PASSED = "correcto"
+RESULTS = {"passed": PASSED, "failed": "fallido"}
 
 # Every field in its order; a Redis hash with a long value does not keep the one of its writing.
 FIELDS = (
@@ -56,6 +65,7 @@ FIELDS = (
     "sistema_id",
     "consistente",
     "error",
+    *DRILL_FIELDS,
 )
 _PLACE = {name: place for place, name in enumerate(FIELDS)}
 
@@ -187,7 +197,10 @@ def record_from_backup(
         "sistema_id": (systems or {}).get((int(database.get("repo-key", 1)), int(database.get("id", 0)))),
         "consistente": "no" if notes.get("relevo-consistent") == "false" else "si",
         "error": "si" if backup.get("error") else "no",
+        **{name: notes.get(annotation) for name, annotation in DRILL_FIELDS.items()},
     }
+    if values["resultado"] is not None:
+        values["resultado"] = RESULTS.get(str(values["resultado"]), str(values["resultado"]))
     return {name: str(value) for name, value in values.items() if value is not None}
 
 
