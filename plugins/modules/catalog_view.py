@@ -132,6 +132,8 @@ from ansible_collections.relevo.postgres.plugins.module_utils._module import req
 from ansible_collections.relevo.postgres.plugins.module_utils._recovery_window import of_newest_system
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import archive_holes
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest, labels_of
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.facts import read_repository
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.reach import all_stretches
 
 
 def read_catalog(params: dict[str, Any], filters: Filters, labels: list[str]) -> dict[str, Any]:
@@ -153,9 +155,18 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     backups = of_newest_system(entry.get("backup") or [], entry.get("db") or [])
     starts = [str((backup.get("archive") or {}).get("start") or "") for backup in backups]
     missing = [asdict(hole) for hole in archive_holes(pgbackrest, starts, params["read_timeout"])]
+    stretches = all_stretches(read_repository(pgbackrest, params["read_timeout"]))
     found = read_catalog(params, filters, labels_of(entry))
     catalog = catalog_of(
-        found, entry, params["stanza"], params["repo_path"], params["limit"], params["language"], missing, filters
+        found,
+        entry,
+        params["stanza"],
+        params["repo_path"],
+        params["limit"],
+        params["language"],
+        missing,
+        filters,
+        stretches,
     )
     answer: dict[str, Any] = {name: found[name] for name in ("reachable", "reason", "kind") if name in found}
     return {"changed": False, **answer, "text": render(params["view"], catalog, params["usage"])}

@@ -79,6 +79,12 @@ def page_of(
     }
 
 
+def counts(client: Any, stanza: str, labels: Collection[str]) -> tuple[int, int]:
+    """How many of the repository's backups have no record, and how many records have no backup."""
+    page = read_page(client, stanza, Filters(), 1, [key_for(label, stanza) for label in labels])
+    return len(labels) - len(page.recorded), page.matched - len(page.recorded)
+
+
 def _searched(client: Any, stanza: str, filters: Filters, limit: int, keys: Collection[str]) -> Page:
     """Without the indexes, of a catalog that an earlier version has written, or that only old scripts have."""
     known = known_keys(client, stanza, search=True)
