@@ -32,7 +32,7 @@ options:
   view:
     description: The view.
     type: str
-    choices: [table, detail, info, size, json]
+    choices: [table, detail, info, size, json, html]
     default: table
   language:
     description: The language of headings, notes and totals. V(json) is the stored record in either.
@@ -114,6 +114,7 @@ kind:
 """
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -121,6 +122,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.filters import Filters
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.model import catalog_of
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.page import page_of
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.page_html import page
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store import (
     IMPORT_ERROR,
     RedisError,
@@ -169,6 +171,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         stretches,
     )
     answer: dict[str, Any] = {name: found[name] for name in ("reachable", "reason", "kind") if name in found}
+    if params["view"] == "html":
+        return {"changed": False, **answer, "text": page(catalog, params["usage"], datetime.now(UTC))}
     return {"changed": False, **answer, "text": render(params["view"], catalog, params["usage"])}
 
 
@@ -178,7 +182,7 @@ def main() -> None:
             **connection_spec(),
             "stanza": {"type": "str", "default": "main"},
             "config": {"type": "path", "default": "/etc/pgbackrest/pgbackrest.conf"},
-            "view": {"type": "str", "choices": list(VIEWS), "default": "table"},
+            "view": {"type": "str", "choices": [*VIEWS, "html"], "default": "table"},
             "language": {"type": "str", "choices": ["es", "en"], "default": "es"},
             "limit": {"type": "int", "default": 0},
             "type": {"type": "str", "default": ""},

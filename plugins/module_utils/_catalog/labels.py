@@ -18,6 +18,8 @@ Noun = tuple[str, str]
 class Labels:
     """All words of the views in one language. Texts with braces are for ``str.format``; a noun is (one, many)."""
 
+    #: As HTML names the language.
+    code: str
     #: The heading of each field of a record, in the order of the detail view.
     fields: Mapping[str, str]
     #: How a view says a record's value, by field and value; a value that is not named stands as it is.
@@ -84,6 +86,12 @@ class Labels:
     archive_empty: str
     redis_away: str
     redis_counts: str
+    page_title: str
+    page_timeline: str
+    page_windows: str
+    page_chains: str
+    page_drills: str
+    page_no_drill: str
     counted: str
     growth: str
     growth_since: str
@@ -99,6 +107,7 @@ class Labels:
 
 
 SPANISH = Labels(
+    code="es",
     fields={
         "fecha": "Fecha",
         "hora": "Hora",
@@ -203,6 +212,12 @@ SPANISH = Labels(
     archive_empty="vacío",
     redis_away="no disponible",
     redis_counts="registrados {recorded}, sin registrar {unrecorded}, huérfanos {orphans}, ajenos {foreign}",
+    page_title="Backups",
+    page_timeline="El ciclo en el tiempo",
+    page_windows="Ventanas de recuperación",
+    page_chains="Cadenas: cada backup debajo del que necesita",
+    page_drills="Ensayos de restauración",
+    page_no_drill="Ningún ensayo ha probado estos backups.",
     counted="Backups",
     growth="Crecimiento",
     growth_since="{change} de la base desde {label}, {duration} antes",
@@ -219,6 +234,7 @@ SPANISH = Labels(
 
 _YES_NO = {"si": "yes", "no": "no"}
 ENGLISH = Labels(
+    code="en",
     fields={
         "fecha": "Date",
         "hora": "Time",
@@ -320,6 +336,12 @@ ENGLISH = Labels(
     archive_empty="empty",
     redis_away="not available",
     redis_counts="recorded {recorded}, not yet {unrecorded}, orphans {orphans}, foreign {foreign}",
+    page_title="Backups",
+    page_timeline="The cycle over time",
+    page_windows="Recovery windows",
+    page_chains="Chains: each backup below the one that it needs",
+    page_drills="Restore drills",
+    page_no_drill="No drill has tried any of these backups.",
     counted="Backups",
     growth="Growth",
     growth_since="{change} of the database since {label}, {duration} before",
