@@ -27,7 +27,8 @@ svg g.incr circle { fill: var(--incr); } svg rect.window { fill: var(--window); 
 .legend { margin: 0 0 .5rem; display: flex; flex-wrap: wrap; gap: .25rem 1rem; color: var(--soft); }
 .legend span::before { content: ""; display: inline-block; width: .7rem; height: .7rem; border-radius: 50%;
   margin-right: .4rem; background: var(--soft); }
-.legend .full::before, .bar i.full { background: var(--full); } .legend .diff::before, .bar i.diff { background: var(--diff); }
+.legend .full::before, .bar i.full { background: var(--full); }
+.legend .diff::before, .bar i.diff { background: var(--diff); }
 .legend .incr::before, .bar i.incr { background: var(--incr); } .legend .window::before { background: var(--window); }
 .chain, .chain ul { list-style: none; padding-left: 0; }
 .chain ul { padding-left: .8rem; border-left: 1px solid var(--line);
