@@ -27,7 +27,7 @@ from .._server.credentials import Credentials
 from .._server.lsn import CURRENT_TIMELINE
 from .._server.peer import Peer
 from .._server.session import Session, SessionError
-from .topology import NodeState, Topology
+from .topology import Lag, NodeState, Topology
 
 #: Seconds from one question to the next, for an answer, and after which an answer is no longer one.
 EVERY_S = 0.5
@@ -122,7 +122,7 @@ def _node(topology: Topology, state: NodeState) -> dict[str, Any]:
         "timeline": state.timeline or None,
         "lsn": state.current_lsn if state.is_primary else state.replay_lsn,
         "error": state.error,
-        **asdict(topology.lag(state)),
+        **asdict(topology.lag(state) if state.is_standby else Lag()),
     }
 
 

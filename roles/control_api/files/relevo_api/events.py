@@ -53,12 +53,13 @@ class Reading:
     """What is known of a play from its events so far.
 
     ``admitted``: it has passed its checks and the lock, or changes something. ``document``: the JSON that it printed
-    last; ``text``: the text.
+    last; ``text``: the text; ``said``: its last line.
     """
 
     admitted: bool = False
     document: Any = None
     text: str = ""
+    said: str = ""
     failures: list[Failure] = field(default_factory=list)
 
     def take(self, raw: Mapping[str, Any]) -> tuple[EventKind, str, str] | None:
@@ -77,7 +78,10 @@ class Reading:
         if kind == "playbook_on_task_start":
             return "task", str(data.get("name") or task), ""
         shown = COLOUR.sub("", str(raw.get("stdout") or "")).strip("\r\n")
-        return ("output", shown.replace("\r\n", "\n"), host) if shown.strip() else None
+        if not shown.strip():
+            return None
+        self.said = shown.replace("\r\n", "\n")
+        return "output", self.said, host
 
     def _take_result(self, action: str, result: Mapping[str, Any]) -> None:
         if action == LOCK_ACTION or result.get("changed"):
@@ -87,9 +91,11 @@ class Reading:
             self.document = result.get("data", as_document(self.text))
 
     @property
-    def failure(self) -> Failure | None:
-        """The last one: those before it may have been rescued."""
-        return self.failures[-1] if self.failures else None
+    def failure(self) -> Failure:
+        """The last one: those before it may have been rescued. Without one the play did not even begin."""
+        if self.failures:
+            return self.failures[-1]
+        return Failure(f"The play did not begin: {self.said.strip() or 'it said nothing'}", "")
 
 
 def as_document(text: str) -> Any:
@@ -117,6 +123,14 @@ def command_in(sentence: str, cluster: str = "") -> str:
     if cluster and " cluster=" not in variables:
         variables = f" -e cluster={cluster}{variables}"
     return " ".join(f"ansible-playbook playbooks/{playbook}{variables}".split())
+
+
+def parts_of(sentence: str) -> tuple[str, str]:
+    """What was found, and what is wanted: our sentences say between them that nothing was touched."""
+    found = re.search(r"\s*Nothing (?:else )?was (?:touched|changed)\.\s*", sentence)
+    if not found or not found.start():
+        return sentence, ""
+    return sentence[: found.start()], sentence[found.end() :]
 
 
 def now() -> str:

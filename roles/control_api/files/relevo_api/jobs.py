@@ -85,8 +85,15 @@ def problem_of(job: Job, failure: dict[str, Any], admitted: bool) -> Problem:
             holder=holder,
             job=job.id,
         )
+    found, wanted = events.parts_of(sentence)
     return problem(
-        500 if admitted else 412, sentence, check=task or job.playbook, wanted=task, command=command, job=job.id
+        500 if admitted else 412,
+        sentence,
+        check=task or job.playbook,
+        found=found,
+        wanted=wanted or task,
+        command=command,
+        job=job.id,
     )
 
 

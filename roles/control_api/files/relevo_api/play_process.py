@@ -80,7 +80,7 @@ class PlayProcess:
         )
 
     def _outcome(self, ended_well: bool) -> dict[str, Any]:
-        failure = None if ended_well else (self.reading.failure or events.Failure("The play did not begin.", ""))
+        failure = None if ended_well else self.reading.failure
         outcome = {
             "succeeded": ended_well,
             "admitted": self.reading.admitted,

@@ -71,29 +71,29 @@ class RunnerBackend:
                 project_dir=str(self.settings.project_directory),
                 playbook=str(self.settings.playbooks / request.playbook),
                 inventory=self.options.inventory,
-                binary=str(self._launcher(Path(folder))),
                 # They come into a file of the folder, since everybody sees the arguments of a process.
                 extravars=dict(request.variables),
-                envvars=self._environment(request),
+                envvars=self._environment(request, self._launcher(Path(folder))),
                 event_handler=take,
                 quiet=True,
             )
         return bool(done.rc == 0)
 
     def _launcher(self, folder: Path) -> Path:
-        """ansible-runner gives a play a terminal, and a play asks whoever has one."""
-        path = folder / "ansible-playbook"
+        """A folder for the PATH: ansible-runner gives a play a terminal, and a play asks whoever has one."""
+        path = folder / "bin" / "ansible-playbook"
+        path.parent.mkdir()
         path.write_text(f'#!/bin/sh\nexec "{self.options.ansible_playbook}" "$@" </dev/null\n', encoding="utf-8")
         path.chmod(stat.S_IRWXU)
-        return path
+        return path.parent
 
-    def _environment(self, request: Request) -> dict[str, str]:
+    def _environment(self, request: Request, launcher: Path) -> dict[str, str]:
         found = {
             # Ansible refuses to run without a UTF-8 locale.
             "LC_ALL": "C.UTF-8",
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_FORCE_COLOR": "0",
-            "PATH": f"{self.options.ansible_playbook.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "PATH": f"{launcher}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "RELEVO_REQUESTED_BY": request.who,
             "RELEVO_API_JOB": request.job,
         }

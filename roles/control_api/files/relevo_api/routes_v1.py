@@ -48,6 +48,10 @@ def cluster_routes(service: Service) -> APIRouter:
     async def clusters(_caller: Caller = reader) -> dict[str, Any]:
         return {"clusters": [live(service, one) for one in service.settings.clusters]}
 
+    @router.get("/me", tags=["service"], summary="Whose token this is, and its scope", responses=responses(401, 403))
+    async def me(caller: Caller = reader) -> dict[str, str]:
+        return {"name": caller.name, "scope": caller.scope}
+
     @router.get("/clusters/{cluster}", summary="What status.yml says", responses=responses(401, 403, 404, 409, 503))
     async def status(cluster: Name, max_age: Age = None, _caller: Caller = reader) -> dict[str, Any]:
         chosen = service.cluster(cluster)

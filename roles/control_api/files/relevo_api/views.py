@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .events import command_in
+from .events import command_in, parts_of
 from .files import read_json, write_json
 from .jobs import spawn, with_job
 from .operations import Operation, View
@@ -81,11 +81,13 @@ class Views:
         failure = outcome["failure"]
         if failure:
             holders = failure["holders"]
+            found, wanted = parts_of(failure["sentence"])
             raise error(
                 409 if holders else refused,
                 failure["sentence"],
                 check=failure["task"] or playbook,
-                wanted=failure["task"],
+                found=found,
+                wanted=wanted or failure["task"],
                 command=command_in(failure["sentence"], cluster),
                 **({"holder": with_job(holders[0])} if holders else {}),
             )
