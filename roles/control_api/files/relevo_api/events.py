@@ -77,11 +77,11 @@ class Reading:
             return "failed", failure.sentence, host
         if kind == "playbook_on_task_start":
             return "task", str(data.get("name") or task), ""
-        shown = COLOUR.sub("", str(raw.get("stdout") or "")).strip("\r\n")
+        shown = printed(raw)
         if not shown.strip():
             return None
-        self.said = shown.replace("\r\n", "\n")
-        return "output", self.said, host
+        self.said = shown
+        return "output", shown, host
 
     def _take_result(self, action: str, result: Mapping[str, Any]) -> None:
         if action == LOCK_ACTION or result.get("changed"):
@@ -96,6 +96,11 @@ class Reading:
         if self.failures:
             return self.failures[-1]
         return Failure(f"The play did not begin: {self.said.strip() or 'it said nothing'}", "")
+
+
+def printed(raw: Mapping[str, Any]) -> str:
+    """What the play printed with an event, as at a terminal without colours."""
+    return COLOUR.sub("", str(raw.get("stdout") or "")).strip("\r\n").replace("\r\n", "\n")
 
 
 def as_document(text: str) -> Any:

@@ -15,11 +15,11 @@ import os
 import re
 import secrets
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from subprocess import DEVNULL, Popen
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -165,14 +165,14 @@ class Jobs:
             # Before there is a job that somebody could take for a dead one.
             alive = try_lock(folder / "alive")
             assert alive is not None
-            held.append(alive)
             kept = {"id", "operation", "playbook", "cluster", "variables", "requested_by", "address", "created"}
             write_json(folder / "job.json", job.model_dump(include=kept))
             request = Request(
                 operation.playbook, {**operation.fixed, **values, "cluster": cluster}, who or "api", f"API job {job.id}"
             )
             write_json(folder / "request.json", request.as_dict())
-            spawn(self.settings_file, folder, held)
+            spawn(self.settings_file, folder, held, alive)
+            os.close(alive)
         finally:
             # The process has them now, and they are free when it has ended.
             for number in held:
@@ -202,16 +202,16 @@ class Jobs:
         if not ID.fullmatch(name) or not (folder / "job.json").exists():
             return None
         job = Job(**read_json(folder / "job.json"))
+        state = folder / "state.json"
+        if state.exists():
+            known = read_json(state)
+            job.admitted, job.backend = known["admitted"], known["backend"]
         outcome = folder / "outcome.json"
         # It may end between the two questions, so the first is asked again.
         if not outcome.exists() and not self._lives(folder) and not outcome.exists():
             self._note_interruption(job, folder)
         if outcome.exists():
             return with_outcome(job, read_json(outcome))
-        state = folder / "state.json"
-        if state.exists():
-            known = read_json(state)
-            job.admitted, job.backend = known["admitted"], known["backend"]
         return job
 
     def _lives(self, folder: Path) -> bool:
@@ -261,8 +261,8 @@ class Jobs:
 
     def log(self, name: str) -> str:
         """What the play printed, as at a terminal."""
-        shown = [one["text"] for one in self.events_after(name, 0) if one["kind"] == "output"]
-        return "\n".join(shown) + ("\n" if shown else "")
+        path = self.directory / name / "log.txt"
+        return path.read_text(encoding="utf-8") if path.exists() else ""
 
     def prune(self) -> None:
         """Remove the oldest that have ended; a key is forgotten with its job."""
@@ -295,15 +295,17 @@ def with_outcome(job: Job, outcome: dict[str, Any]) -> Job:
     return job
 
 
-def spawn(settings_file: Path, folder: Path, held: list[int]) -> subprocess.Popen[bytes]:
-    """Start the process of a play: a session of its own, with the locks that it holds for as long as it lives."""
-    for number in held:
-        os.set_inheritable(number, True)
+def spawn(settings_file: Path, folder: Path, claims: Sequence[int] = (), alive: int | None = None) -> Popen[bytes]:
+    """Start the process of a play: a session of its own, with the locks that it holds for as long as it lives.
+
+    It gives ``claims`` back when its play has ended, and ``alive`` when that is written down.
+    """
+    held = [*claims, *([] if alive is None else [alive])]
     with (folder / "process.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "relevo_api.play_process", str(settings_file), str(folder)],
+        process = Popen(
+            [sys.executable, "-m", "relevo_api.play_process", str(settings_file), str(folder), *map(str, claims)],
             cwd=SOURCE,
-            stdin=subprocess.DEVNULL,
+            stdin=DEVNULL,
             stdout=log,
             stderr=log,
             pass_fds=held,

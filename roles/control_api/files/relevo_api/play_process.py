@@ -1,11 +1,11 @@
 # Copyright (c) The Relevo authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A process of its own for each play, so that it outlives the API: ``python -m relevo_api.play_process SETTINGS DIR``.
+"""A process of its own for each play, so that it outlives the API: ``python -m relevo_api.play_process SETTINGS DIR CLAIM…``.
 
-``DIR/request.json`` says what to run. The process writes ``events.jsonl``, ``state.json`` while it runs and
-``outcome.json`` at the end; for a job it also has the claims of its cluster, as open files, and gives them back to the
-kernel when it ends, in whatever way.
+``DIR/request.json`` says what to run. The process writes ``events.jsonl``, ``log.txt`` and ``state.json`` while it runs,
+and ``outcome.json`` at the end; for a job it also has the claims of its cluster, as the numbers of open files, which
+the kernel gives back when it ends, in whatever way.
 """
 
 from __future__ import annotations
@@ -52,7 +52,6 @@ class PlayProcess:
             ended_well = False
         outcome = self._outcome(ended_well)
         self.show("state", "succeeded" if ended_well else "failed")
-        write_json(self.directory / "outcome.json", outcome)
         return outcome
 
     def started(self, name: str) -> None:
@@ -62,6 +61,8 @@ class PlayProcess:
     def take(self, raw: Any) -> None:
         """One event of the play."""
         before = self.reading.admitted
+        if text := events.printed(raw):
+            append_line(self.directory / "log.txt", self.scrubber.clean(text))
         shown = self.reading.take(raw)
         if shown:
             self.show(*shown)
@@ -129,6 +130,10 @@ def main() -> int:
         append_line(directory / "traceback.txt", traceback.format_exc())
         raise
     note_the_end(settings, directory, outcome)
+    # Whoever sees the end must find the cluster free, and not wait for this process to put its things away.
+    for number in sys.argv[3:]:
+        os.close(int(number))
+    write_json(directory / "outcome.json", outcome)
     return 0
 
 

@@ -97,7 +97,7 @@ class Views:
 
     async def _outcome(self, folder: Path, request: Request) -> dict[str, Any]:
         write_json(folder / "request.json", request.as_dict())
-        process = spawn(self.settings_file, folder, [])
+        process = spawn(self.settings_file, folder)
         try:
             await asyncio.wait_for(asyncio.to_thread(process.wait), LONGEST_S)
         except TimeoutError:
