@@ -17,7 +17,7 @@ DOWN_yes := -e down_data=true
 DOWN_no := -e down_data=false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down test test-long faults bench lint unit changelog
+.PHONY: help setup up down api test test-long faults bench lint unit changelog
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(ROOT)/Makefile
@@ -30,6 +30,12 @@ up: setup ## Provision, load the sample, back up, show the cluster (ADOPT=yes: t
 
 down: setup ## Remove the containers; asks about the data (DATA=yes: removes it too, DATA=no: keeps it)
 	@cd $(ROOT) && ansible-playbook playbooks/down.yml $(DOWN_$(DATA))
+
+api: setup ## The control API in the foreground, for the containers of `make up`: http://127.0.0.1:8088
+	@cd $(ROOT) && ansible-playbook playbooks/api.yml \
+	  -e control_api_service=none -e control_api_venv= -e control_api_directory=$(ROOT)/.api
+	@cd $(ROOT) && exec env PYTHONPATH=$(ROOT)/roles/control_api/files:$(ROOT)/collections \
+	  $(BIN)/python -m relevo_api --settings $(ROOT)/.api/settings.json serve
 
 test: setup ## Lint, unit tests, sanity, Molecule scenarios and the full trial
 	@$(BIN)/python $(ROOT)/tests/run

@@ -22,6 +22,11 @@ EFFECTS = TESTS / "variables" / "test_effects.py"
 
 #: Set by another test on real containers: where, and the text that sets it.
 ELSEWHERE = {
+    "control_api_directory": ("api/test_5_cluster.py", "control_api_directory"),
+    "control_api_open_legacy": ("api/test_5_cluster.py", "control_api_open_legacy=true"),
+    "control_api_port": ("api/test_5_cluster.py", "control_api_port"),
+    "control_api_service": ("api/test_5_cluster.py", "control_api_service=none"),
+    "control_api_venv": ("api/test_5_cluster.py", "control_api_venv="),
     "catalog_search": ("integration/test_e_catalog.py", "catalog_search"),
     "docker_nodes_remove_data": ("integration/conftest.py", "down_data=true"),
     "failover_fence_command": ("machines/test_1_trial.py", "failover_fence_command"),

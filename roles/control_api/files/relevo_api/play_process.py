@@ -1,10 +1,10 @@
 # Copyright (c) The Relevo authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A process of its own for each play, so that it outlives the API: ``python -m relevo_api.play_process SETTINGS DIR CLAIM…``.
+"""A process of its own for each play, so that it outlives the API.
 
-``DIR/request.json`` says what to run. The process writes ``events.jsonl``, ``log.txt`` and ``state.json`` while it runs,
-and ``outcome.json`` at the end; for a job it also has the claims of its cluster, as the numbers of open files, which
+``python -m relevo_api.play_process SETTINGS DIR CLAIM…``; ``DIR/request.json`` says what to run. The process writes
+``events.jsonl``, ``log.txt`` and ``state.json`` while it runs, and ``outcome.json`` at the end; for a job it also has the claims of its cluster, as the numbers of open files, which
 the kernel gives back when it ends, in whatever way.
 """
 
