@@ -12,7 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 from api_server import CLUSTERS, NETWORK, WIDE, Server, runner_settings, serving
+from browser import chromium, page_of
 from cluster import inventory
+from playwright.sync_api import Browser, Page, expect
+
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +50,15 @@ def anybody(server: Server) -> Iterator[httpx.Client]:
     """Asks without a token."""
     with server.client() as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def page(browser: Browser, server: Server) -> Iterator[Page]:
+    with page_of(browser, server) as made:
+        yield made

@@ -6,55 +6,22 @@ does when the API goes and comes."""
 
 from __future__ import annotations
 
-import shutil
 import signal
-from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
 import pytest
 from api_server import Server
 from axe_playwright_python.sync_playwright import Axe
+from browser import enter
 from cluster import ROOT
 from page_data import answers, stand_in
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 #: People look at what is left here.
 PICTURES = ROOT / ".cache" / "page"
 WIDTHS = {"phone": 375, "tablet": 820, "desk": 1440}
 WORDS = {"en": "postgres_master is primary.", "es": "postgres_master es el primario."}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    assert path, "there is no chromium on the PATH: bin/setup installs it"
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def page(browser: Browser, server: Server) -> Iterator[Page]:
-    """A page whose errors fail the test, and which may ask nobody but the server."""
-    context = browser.new_context(locale="en-GB", timezone_id="Europe/Madrid")
-    made = context.new_page()
-    errors: list[str] = []
-    asked: list[str] = []
-    made.on("pageerror", lambda error: errors.append(str(error)))
-    made.on("request", lambda request: asked.append(request.url))
-    made.on("console", lambda said: errors.append(said.text) if "Content Security Policy" in said.text else None)
-    yield made
-    context.close()
-    assert errors == []
-    assert [url for url in asked if not url.startswith((server.url, "data:"))] == []
-
-
-def enter(page: Page, server: Server, token: str) -> None:
-    page.goto(f"{server.url}/ui")
-    page.fill("#token", token)
-    page.click("#enter button")
 
 
 def violations(page: Page) -> list[str]:

@@ -56,6 +56,15 @@ class Server:
         self.process: subprocess.Popen[bytes] | None = None
         self.scheme = "https" if settings.get("tls_certificate") else "http"
 
+    @classmethod
+    def installed(cls, directory: Path) -> Server:
+        """What api.yml has set up."""
+        settings = json.loads((directory / "settings.json").read_text())
+        made = cls.__new__(cls)
+        made.directory, made.file, made.settings = directory, directory / "settings.json", settings
+        made.port, made.process, made.scheme = settings["port"], None, "http"
+        return made
+
     @property
     def url(self) -> str:
         return f"{self.scheme}://127.0.0.1:{self.port}"
@@ -132,6 +141,8 @@ def runner_settings(inventory: Path, clusters: list[dict[str, Any]], **more: Any
             "ansible_config": str(ROOT / "ansible.cfg"),
         },
         "clusters": clusters,
+        # A refusal is waited for, however slow the machine is.
+        "admission_s": 120,
         **more,
     }
 

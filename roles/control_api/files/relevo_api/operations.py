@@ -44,9 +44,10 @@ class Variable:
 
 @dataclass(frozen=True)
 class Operation:
-    """``destroys`` and ``confirms`` name the variable and the values for which the scope destroy, or a confirmation, is
-    wanted; None as a value stands for any. ``claims``: two operations that claim the same never run at once from here;
-    beyond that the cluster's own operation lock has the last word.
+    """``destroys``: the variable, and the values of it for which the scope destroy and a confirmation are wanted.
+
+    ``claims``: two operations that claim the same never run at once from here; beyond that the cluster's own operation
+    lock decides.
     """
 
     name: str
@@ -55,8 +56,7 @@ class Operation:
     variables: tuple[Variable, ...] = ()
     fixed: dict[str, Any] = field(default_factory=dict)
     claims: tuple[Claim, ...] = ("role",)
-    destroys: tuple[str, tuple[str, ...] | None] | None = None
-    takes_seconds: int = 30
+    destroys: tuple[str, tuple[str, ...]] | None = None
 
     @property
     def body(self) -> type[BaseModel]:
@@ -73,7 +73,7 @@ class Operation:
         if self.destroys is None:
             return False
         name, dangerous = self.destroys
-        return dangerous is None or values.get(name) in dangerous
+        return values.get(name) in dangerous
 
 
 CANDIDATE = Variable(
@@ -105,7 +105,7 @@ OPERATIONS = (
         ),
     ),
     Operation("failback", "failback.yml", "Returns the primary role to the preferred primary"),
-    Operation("rejoin", "rejoin.yml", "Makes every stray node a standby again", takes_seconds=120),
+    Operation("rejoin", "rejoin.yml", "Makes every stray node a standby again"),
     Operation(
         "backups",
         "backup.yml",
@@ -115,7 +115,6 @@ OPERATIONS = (
             Variable("backup_force", "flag", "Back up although the day has been done."),
         ),
         claims=("backups",),
-        takes_seconds=600,
     ),
     Operation(
         "restores",
@@ -133,7 +132,6 @@ OPERATIONS = (
         ),
         claims=("role", "backups"),
         destroys=("to", ("cluster",)),
-        takes_seconds=3600,
     ),
     Operation(
         "drills",
@@ -141,7 +139,6 @@ OPERATIONS = (
         "Proves that a backup restores, and measures how long that takes",
         (Variable("backup", "word", "The label of the backup. The newest if left out."),),
         claims=("backups",),
-        takes_seconds=3600,
     ),
     Operation(
         "cleanup",
@@ -154,7 +151,6 @@ OPERATIONS = (
         ),
         claims=("backups",),
         destroys=("operation", ("keep", "retention", "orphans", "all")),
-        takes_seconds=600,
     ),
 )
 

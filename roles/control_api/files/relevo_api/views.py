@@ -52,12 +52,13 @@ class Views:
         self.locks: dict[tuple[str, str], asyncio.Lock] = {}
         self.room = asyncio.Semaphore(AT_ONCE)
 
-    async def get(self, view: View, cluster: str, max_age: float, not_before: float = 0.0) -> Answer:
-        """An answer that is at most ``max_age`` seconds old, and not from before ``not_before`` (by our clock)."""
-        key = (view.name, cluster)
+    async def get(self, view: View, cluster: str, max_age: float) -> Answer:
+        """An answer that is at most ``max_age`` seconds old."""
+        key, asked = (view.name, cluster), time.monotonic()
         async with self.locks.setdefault(key, asyncio.Lock()):
             known = self.known.get(key)
-            if known and known.age_s <= max_age and known.came >= not_before:
+            # One that was made while this request waited is new enough for anybody.
+            if known and (known.age_s <= max_age or known.came >= asked):
                 return known
             # What the play sees is not newer than its beginning.
             came, at = time.monotonic(), datetime.now(UTC)
