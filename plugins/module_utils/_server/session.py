@@ -112,11 +112,15 @@ class Session:
         dbname: str = _names.OWN_DATABASE,
         application_name: str = "relevo",
         timeout: float = 5.0,
+        address: str = "",
     ) -> Session:
-        """A session at another node: TLS with its certificate verified, password from the passfile."""
+        """A session at another node: TLS with its certificate verified, password from the passfile.
+
+        ``address``: where it is reached, if not under the name that its certificate has.
+        """
         credentials = credentials or Credentials()
         started = time.monotonic()
-        hostaddr = resolve(node.host, timeout)
+        hostaddr = resolve(address or node.host, timeout)
         conninfo = make_conninfo(
             host=node.host,
             hostaddr=hostaddr,
