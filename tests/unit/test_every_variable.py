@@ -22,6 +22,18 @@ EFFECTS = TESTS / "variables" / "test_effects.py"
 
 #: Set by another test on real containers: where, and the text that sets it.
 ELSEWHERE = {
+    "catalog_before": ("integration/test_q_cleanup.py", "before="),
+    "catalog_check_drill_required": ("integration/test_q_cleanup.py", "drill_required=true"),
+    "catalog_check_format": ("integration/test_q_cleanup.py", "format=prometheus"),
+    "catalog_check_max_backup_age": ("integration/test_q_cleanup.py", "max_backup_age=1"),
+    "catalog_check_max_full_age": ("integration/test_q_cleanup.py", "max_full_age=1"),
+    "catalog_check_min_certificate_days": ("integration/test_q_cleanup.py", "min_certificate_days=99999"),
+    "catalog_check_output": ("integration/test_q_cleanup.py", "output="),
+    "catalog_output": ("integration/test_q_cleanup.py", "output="),
+    "catalog_primary": ("integration/test_q_cleanup.py", "primary=nobody"),
+    "catalog_since": ("integration/test_q_cleanup.py", "since="),
+    "catalog_type": ("integration/test_q_cleanup.py", "type=incr"),
+    "catalog_verified": ("integration/test_q_cleanup.py", "verified=true"),
     "catalog_search": ("integration/test_e_catalog.py", "catalog_search"),
     "cleanup_confirm": ("integration/test_q_cleanup.py", "confirm=main"),
     "cleanup_keep": ("integration/test_q_cleanup.py", "keep=1"),
@@ -57,6 +69,7 @@ PASSED_ON = {
     "backup_cycle_backups": "the repository's answer",
     "backup_cycle_clusters": "the clusters of the inventory",
     "backup_cycle_stanza": "node_cluster",
+    "catalog_check_clusters": "cluster",
     "cleanup_stanza": "cluster",
     "cluster_topology_cluster": "node_cluster",
     "cluster_topology_require": "the playbook",
@@ -88,6 +101,12 @@ PASSED_ON = {
 #: Looked for by no test yet. This only gets shorter.
 NOT_YET = {
     "backup_cycle_rest_hours",
+    "catalog_check_max_archive_lag",
+    "catalog_check_max_drill_age",
+    "catalog_check_max_records_missing",
+    "catalog_check_max_records_orphaned",
+    "catalog_check_max_rpo",
+    "catalog_check_max_rto",
     "cleanup_timeout",
     "cluster_topology_observer",
     "cluster_topology_timeout",
