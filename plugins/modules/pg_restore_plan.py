@@ -20,6 +20,7 @@ extends_documentation_fragment:
   - relevo.postgres.attributes
   - relevo.postgres.attributes.info_module
   - relevo.postgres.pgbackrest
+  - relevo.postgres.cluster.psycopg
 options:
   target_type:
     description: What O(target) is. A time when it is empty.
@@ -108,7 +109,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
 from ansible_collections.relevo.postgres.plugins.module_utils._restore import facts, instance, scratch
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.describe import describe
@@ -116,6 +117,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._restore.plan impo
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.reach import Repository
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.scratch import Files
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.target import parse
+from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
 
 
 class Asked:
@@ -197,6 +199,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    require_libraries(module, {"psycopg": PSYCOPG_IMPORT_ERROR})
     run_module(module, work)
 
 

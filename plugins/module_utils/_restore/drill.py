@@ -128,7 +128,7 @@ def describe_drill(cluster: str, host: str, label: str, plan: RestorePlan | None
         expected = [
             f"Space: {format_bytes(plan.needed)} needed for as long as it takes, {format_bytes(plan.free)} free.",
             f"WAL to replay: at most {plan.segments} segments. Time: {took}.",
-            "pg_amcheck over all databases, then your checks. Nothing of it stays but the result, with the backup.",
+            "pg_amcheck over all databases, then your checks. Only the result stays, with the backup.",
         ]
     message = f"the backup {label} is restored beside the cluster, looked at, and removed."
     return OperationPlan(

@@ -51,7 +51,7 @@ def foreign(databases: Sequence[Mapping[str, Any]], system_identifier: str) -> s
         return ""
     return (
         f"The repository's backups are of a cluster with the system identifier {newest}, and the one that runs has "
-        f"{system_identifier}. Nothing of it is in them; name the right inventory or cluster."
+        f"{system_identifier}. They hold none of its data; name the right inventory or cluster."
     )
 
 

@@ -194,7 +194,7 @@ def _clear(files: Files) -> None:
     if not files.home.exists():
         return
     server = Server(files.data)
-    # Nothing of it has to survive. The processes that have its data open end with the postmaster.
+    # No data have to survive. The processes that have its data open end with the postmaster.
     server.signal_postmaster(signal.SIGQUIT)
     wait_until(lambda: not server.processes(), f"the server of {files.name} to end", 60)
     for path in sorted(files.home.iterdir(), key=lambda one: one == files.note):
