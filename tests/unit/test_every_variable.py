@@ -33,6 +33,12 @@ ELSEWHERE = {
     "awx_schedule": ("awx/test_apply.py", "awx_schedule"),
     "awx_secrets": ("awx/test_apply.py", "awx_secrets"),
     "catalog_search": ("integration/test_e_catalog.py", "catalog_search"),
+    "cleanup_confirm": ("integration/test_q_cleanup.py", "confirm=main"),
+    "cleanup_keep": ("integration/test_q_cleanup.py", "keep=1"),
+    "cleanup_operation": ("integration/test_q_cleanup.py", "operation=retention"),
+    "cleanup_pin": ("integration/test_q_cleanup.py", "pin="),
+    "cleanup_show_plan": ("integration/test_q_cleanup.py", "plan=json"),
+    "cleanup_until": ("integration/test_q_cleanup.py", "pin_until="),
     "docker_nodes_remove_data": ("integration/conftest.py", "down_data=true"),
     "failover_fence_command": ("machines/test_1_trial.py", "failover_fence_command"),
     "failover_fence_living": ("integration/test_f_living_primary.py", "fence_living=true"),
@@ -62,6 +68,7 @@ PASSED_ON = {
     "backup_cycle_backups": "the repository's answer",
     "backup_cycle_clusters": "the clusters of the inventory",
     "backup_cycle_stanza": "node_cluster",
+    "cleanup_stanza": "cluster",
     "cluster_topology_cluster": "node_cluster",
     "cluster_topology_require": "the playbook",
     "cluster_topology_unreachable": "who does not answer",
@@ -92,6 +99,7 @@ PASSED_ON = {
 #: Looked for by no test yet. This only gets shorter.
 NOT_YET = {
     "backup_cycle_rest_hours",
+    "cleanup_timeout",
     "cluster_topology_observer",
     "cluster_topology_timeout",
     "docker_nodes_adopt",

@@ -404,6 +404,15 @@ def test_who_is_at_work_is_said() -> None:
     assert status().as_dict()["operations"] is None
 
 
+def test_what_was_restored_beside_the_cluster_is_shown_with_its_space() -> None:
+    found = status(
+        repository_host="repo", scratch=[{"name": "main_latest", "state": "running", "port": 5600, "size": 3 * 2**20}]
+    )
+    assert "Scratch instance main_latest on repo: running, port 5600, 3.0 MiB" in status_text(found)
+    assert found.as_dict()["scratch_instances"][0]["name"] == "main_latest"
+    assert status().as_dict()["scratch_instances"] is None
+
+
 @pytest.mark.parametrize(
     ("life", "said", "code", "action"),
     [

@@ -13,6 +13,8 @@ from typing import Any
 
 from .._errors import RelevoError
 from .._names import PUBLIC_WORD, with_port
+from .facets import facet_index, facets_for, queue_facets
+from .filters import Facet
 from .records import (
     FOREIGN_INDEX,
     KEY_PREFIX,
@@ -21,10 +23,13 @@ from .records import (
     classify,
     in_order,
     index_for,
+    key_for,
     newest_first,
     parse_key,
     plan_sync,
+    record_label,
     score_for,
+    status_of,
 )
 
 IMPORT_ERROR: str | None = None
@@ -265,6 +270,7 @@ def synchronise(
         with client.pipeline(transaction=True) as pipe:
             pipe.watch(index)
             known = known_keys(client, stanza, search)
+            facets = set(client.smembers(facets_for(stanza)))
             existing = read_records(client, {*known.mine, *known.foreign, *desired})
             plan = plan_sync(desired, existing, stanza)
             if not prune:
@@ -274,6 +280,10 @@ def synchronise(
                 return plan, existing
             pipe.multi()
             _queue(pipe, index, plan, known)
+            kept = _kept(plan, existing)
+            # Somebody removed records, or wrote them: only then is it not known which index they were in.
+            complete = bool(facets) and not search and set(known.mine) <= set(existing)
+            queue_facets(pipe, stanza, complete, kept, [*plan.delete, *plan.write], existing, facets)
             try:
                 pipe.execute()
             except redis.WatchError:
@@ -282,6 +292,12 @@ def synchronise(
     raise RedisError(
         f"Other runs kept writing the catalog of stanza {stanza}. Run this again when they are done.", "unavailable"
     )
+
+
+def _kept(plan: Plan, existing: Mapping[str, Record | None]) -> dict[str, Record]:
+    """The stanza's records as they are afterwards."""
+    stay = {key: existing.get(key) for key in (*plan.unchanged, *plan.orphans, *plan.adoptable)}
+    return {key: record for key, record in stay.items() if record} | plan.write
 
 
 def _queue(pipe: Any, index: str, plan: Plan, known: Known) -> None:
@@ -319,5 +335,19 @@ def remove_records(client: Any, stanza: str, keys: Iterable[str], write: bool) -
             if plan.delete:
                 pipe.delete(*plan.delete)
             pipe.zrem(index_for(stanza), *wanted)
+            for key, record in existing.items():
+                pipe.zrem(facet_index(stanza, Facet.of(record or {})), key)
             pipe.execute()
     return plan, existing
+
+
+def drift(client: Any, stanza: str, labels: set[str]) -> tuple[list[str], list[str]]:
+    """Where the catalog and the repository, which holds ``labels``, differ.
+
+    Keys of records whose backup is gone, the newest first, and the keys that backups without a record would get. Walks
+    over the keyspace: the former scripts wrote without an index.
+    """
+    found = read_records(client, known_keys(client, stanza, search=True).mine)
+    orphans = [key for key in newest_first(found) if status_of(key, found[key], stanza, labels) == "orphan"]
+    recorded = {record_label(record) for record in found.values() if record}
+    return orphans, newest_first(key_for(label, stanza) for label in labels - recorded)

@@ -151,7 +151,8 @@ class Observed:
     ``containers``: the engine's word for each that is a container; ``markers``: on the disks of those that are down;
     ``unreachable``: why a node could not be entered; ``repository``: None when its host does not answer;
     ``next_day``: of the cycle of backups, 0 when not known; ``operations``: the holders of the operation lock, None
-    when the repository host does not answer; ``uniform``: the inventory gives all nodes the same settings.
+    when the repository host does not answer; ``uniform``: the inventory gives all nodes the same settings;
+    ``scratch``: what was restored beside the cluster, None when the repository host does not answer.
     """
 
     cluster: str
@@ -166,4 +167,5 @@ class Observed:
     next_day: int = 0
     operations: Sequence[Mapping[str, Any]] | None = None
     uniform: bool = True
+    scratch: Sequence[Mapping[str, Any]] | None = None
     now: datetime = field(default_factory=lambda: datetime.now(UTC))

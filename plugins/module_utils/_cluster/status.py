@@ -110,6 +110,7 @@ class ClusterStatus:
     window: Window | None = None
     losses: Sequence[Loss] = ()
     differing_settings: Sequence[str] = ()
+    scratch: Sequence[Mapping[str, Any]] | None = None
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -177,6 +178,7 @@ class ClusterStatus:
                 "next_day": self.next_day or None,
             },
             "operations": None if self.operations is None else [dict(holder) for holder in self.operations],
+            "scratch_instances": None if self.scratch is None else [dict(one) for one in self.scratch],
             "differing_settings": list(self.differing_settings),
             "problems": [asdict(problem) for problem in self.problems],
         }
@@ -223,6 +225,7 @@ def compose(observed: Observed) -> ClusterStatus:
         repository.window if repository else None,
         repository.losses if repository else (),
         differing_settings(observed),
+        observed.scratch,
     )
 
 
