@@ -211,6 +211,7 @@ def options_of(role: str) -> dict[str, Any]:
         ("Relevo catalog", "catalog_language", "catalog", "catalog_language"),
         ("Relevo status", "format", "status", "status_format"),
         ("Relevo status", "require", "status", "status_require"),
+        ("Relevo cleanup", "operation", "cleanup", "cleanup_operation"),
     ],
 )
 def test_the_choices_are_those_of_the_role(name: str, variable: str, role: str, option: str) -> None:
@@ -253,11 +254,12 @@ def test_the_nodes_answer_what_their_templates_ask() -> None:
         assert {one["identifier"] for one in node.get("related", {}).get("success_nodes", [])} <= nodes.keys()
 
 
-def test_awx_takes_the_schedule() -> None:
-    [schedule] = OBJECTS["controller_schedules"]
-    assert awx_rules.rrule_problems(schedule["rrule"]) == []
-    assert schedule["unified_job_template"] == OBJECTS["controller_workflows"][0]["name"]
-    assert "extra_data" not in schedule, "schedules lose answers: each question has a default"
+def test_awx_takes_the_schedules() -> None:
+    jobs = TEMPLATES.keys() | {workflow["name"] for workflow in OBJECTS["controller_workflows"]}
+    for schedule in OBJECTS["controller_schedules"]:
+        assert awx_rules.rrule_problems(schedule["rrule"]) == []
+        assert schedule["unified_job_template"] in jobs
+        assert "extra_data" not in schedule, "schedules lose answers: each question has a default"
 
 
 START = "DTSTART;TZID=UTC:20260101T020000"
