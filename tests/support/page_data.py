@@ -117,7 +117,7 @@ def job(state: str, operation: str, minutes: int, **more: Any) -> dict[str, Any]
 
 HEALTHY = [node("postgres_master", "primary"), node("postgres_slave", "standby", 0), node("madrid", "standby", 348160)]
 ILL = [node("postgres_master", None), node("postgres_slave", "primary"), node("madrid", "standby", 0, streaming=False)]
-PROBLEMS = [
+PROBLEMS: list[dict[str, Any]] = [
     {
         "code": "container-down",
         "severity": "error",
