@@ -31,6 +31,7 @@ SETTINGS: dict[str, Any] = {
     "awx_inventory_path": "inventory/production.yml",
     "awx_execution_environment_image": "registry.example.com/relevo-ee:1",
     "awx_schedule": "DTSTART;TZID=Europe/Madrid:20260101T023000 RRULE:FREQ=DAILY;INTERVAL=1",
+    "awx_drill_schedule": "DTSTART;TZID=UTC:20260103T040000 RRULE:FREQ=DAILY;INTERVAL=3",
     "awx_secrets": {
         "relevo_replication": PASSWORD,
         "relevo_rewind": "b",
@@ -112,6 +113,7 @@ def test_it_makes_everything(first: subprocess.CompletedProcess[str], awx: Stand
     assert awx.one("execution_environments", "Relevo")["image"] == "registry.example.com/relevo-ee:1"
     schedule = awx.one("schedules", "Relevo nightly")
     assert schedule["rrule"] == SETTINGS["awx_schedule"]
+    assert awx.one("schedules", "Relevo drill")["rrule"] == SETTINGS["awx_drill_schedule"]
     assert schedule["unified_job_template"] == awx.one("workflow_job_templates", "Relevo nightly")["id"]
 
 

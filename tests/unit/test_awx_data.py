@@ -48,7 +48,9 @@ MODULES = {
 }
 TEMPLATES = {template["name"]: template for template in OBJECTS["controller_templates"]}
 #: Playbooks that are no jobs: they set a machine up, or they are what fills AWX.
-NO_JOBS = {"awx.yml", "down.yml", "up.yml"}
+NO_JOBS = {"api.yml", "awx.yml", "down.yml", "up.yml"}
+#: Choices of a role that make no sense in a job's output.
+NOT_ASKED = {"html"}
 
 
 def spec(module: str) -> dict[str, Any]:
@@ -211,11 +213,13 @@ def options_of(role: str) -> dict[str, Any]:
         ("Relevo catalog", "catalog_language", "catalog", "catalog_language"),
         ("Relevo status", "format", "status", "status_format"),
         ("Relevo status", "require", "status", "status_require"),
+        ("Relevo cleanup", "operation", "cleanup", "cleanup_operation"),
+        ("Relevo catalog check", "format", "catalog_check", "catalog_check_format"),
     ],
 )
 def test_the_choices_are_those_of_the_role(name: str, variable: str, role: str, option: str) -> None:
     [question] = [one for one in TEMPLATES[name]["survey_spec"]["spec"] if one["variable"] == variable]
-    assert question["choices"] == options_of(role)[option]["choices"]
+    assert question["choices"] == [one for one in options_of(role)[option]["choices"] if one not in NOT_ASKED]
     assert question["default"] == options_of(role)[option]["default"]
 
 
@@ -253,11 +257,12 @@ def test_the_nodes_answer_what_their_templates_ask() -> None:
         assert {one["identifier"] for one in node.get("related", {}).get("success_nodes", [])} <= nodes.keys()
 
 
-def test_awx_takes_the_schedule() -> None:
-    [schedule] = OBJECTS["controller_schedules"]
-    assert awx_rules.rrule_problems(schedule["rrule"]) == []
-    assert schedule["unified_job_template"] == OBJECTS["controller_workflows"][0]["name"]
-    assert "extra_data" not in schedule, "schedules lose answers: each question has a default"
+def test_awx_takes_the_schedules() -> None:
+    jobs = TEMPLATES.keys() | {workflow["name"] for workflow in OBJECTS["controller_workflows"]}
+    for schedule in OBJECTS["controller_schedules"]:
+        assert awx_rules.rrule_problems(schedule["rrule"]) == []
+        assert schedule["unified_job_template"] in jobs
+        assert "extra_data" not in schedule, "schedules lose answers: each question has a default"
 
 
 START = "DTSTART;TZID=UTC:20260101T020000"

@@ -22,6 +22,7 @@ EFFECTS = TESTS / "variables" / "test_effects.py"
 
 #: Set by another test on real containers: where, and the text that sets it.
 ELSEWHERE = {
+    "awx_drill_schedule": ("awx/test_apply.py", "awx_drill_schedule"),
     "awx_execution_environment_image": ("awx/test_apply.py", "awx_execution_environment_image"),
     "awx_inventory_path": ("awx/test_apply.py", "awx_inventory_path"),
     "awx_machine": ("awx/test_apply.py", "awx_machine"),
