@@ -36,6 +36,8 @@ def backups() -> list[dict[str, Any]]:
             "maestro_usado": "postgres_slave" if 6 < number < 10 else "postgres_master",
             "etiqueta": label,
         }
+        if number in (0, 7):
+            record |= {"verificado": iso(when), "resultado": "correcto" if number else "fallido"}
         if kind == "completo":
             full = label
         else:
