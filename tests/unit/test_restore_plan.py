@@ -193,9 +193,9 @@ FOREIGN = Repository(
         (
             PLAIN,
             {"target_type": "latest", "place": replace(PLACE, programs=False, container=True)},
-            "no programs of PostgreSQL 17 yet.*docker_nodes_recreate=true",
+            "no programs of PostgreSQL 17.*docker_nodes_recreate=true",
         ),
-        (PLAIN, {"target_type": "latest", "place": replace(PLACE, programs=False)}, "site.yml installs them"),
+        (PLAIN, {"target_type": "latest", "place": replace(PLACE, programs=False)}, "site.yml installs those"),
     ],
 )
 def test_what_is_refused(repository: Repository, asked: dict[str, Any], words: str) -> None:
@@ -256,8 +256,7 @@ def test_the_window_of_each_timeline_with_its_holes() -> None:
     assert windows(TAKEN_BACK) == [
         "Timeline 1: any moment from 2026-11-26 12:02:00 to 2026-11-26 12:30:00 UTC (backup a).",
         "Timeline 2 (from 1, since 2026-11-26 12:40:00 UTC): any moment from 2026-11-26 12:02:00 to 2026-11-26 "
-        "12:46:00 UTC "
-        "(backup a).",
+        "12:46:00 UTC (backup a).",
     ]
 
 
