@@ -131,8 +131,8 @@ def count_at_a_position(session: Session, tables: Sequence[str], timeout: float)
         before = session.value("SELECT pg_current_wal_insert_lsn()")
         session.query("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         row = session.query(
-            "SELECT pg_current_wal_insert_lsn() AS lsn, "
-            "(SELECT count(*) FROM pg_snapshot_xip(pg_current_snapshot())) AS busy"
+            "SELECT pg_current_wal_insert_lsn() AS lsn, (SELECT count(*) FROM "
+            "pg_snapshot_xip(pg_current_snapshot())) AS busy"
         )[0]
         if row["busy"] == "0" and row["lsn"] == before:
             return str(row["lsn"])

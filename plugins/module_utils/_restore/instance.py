@@ -260,15 +260,14 @@ def _restore(files: Files, order: Order, port: int, lock: int, config: Path) -> 
     with session(port) as asked:
         row = asked.query(
             f"SELECT pg_last_wal_replay_lsn() AS lsn, {CURRENT_TIMELINE} AS timeline, "
-            f"to_char(pg_last_xact_replay_timestamp() "
-            "AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS last_commit"
+            "to_char(pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS "
+            "last_commit"
         )[0]
     if order.at_least and parse_lsn(str(row["lsn"])) < parse_lsn(order.at_least):
         # To the server a segment that could not be read is the end of the archive.
         raise FaultError(
             f"The recovery ended at {row['lsn']}, and the archive goes on to {order.at_least}: a segment after that "
-            f"position "
-            f"cannot be read. pgBackRest's words are in {files.log} on that host."
+            f"position cannot be read. pgBackRest's words are in {files.log} on that host."
         )
     return {
         "lsn": row["lsn"],
@@ -326,8 +325,7 @@ def _wait_open(files: Files, port: int, timeout: float) -> None:
             log = files.log.read_text(errors="replace") if files.log.exists() else ""
             raise fault(
                 f"The target was not reached. {scratch.failure_in(log)} The cluster was not touched; the scratch "
-                f"instance "
-                f"{files.name} is left as it is (restore.yml -e remove={files.name}).",
+                f"instance {files.name} is left as it is (restore.yml -e remove={files.name}).",
                 log,
                 log=log[-4000:],
             )
