@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -35,6 +36,20 @@ from .target import Target
 #: "running" is one whose target was reached; "unfinished" one whose restore was cut off, or is at work.
 State = Literal["running", "stopped", "unfinished"]
 DAY = 86400.0
+
+
+class FaultError(RelevoError):
+    """The backup or the WAL is why it cannot be restored, and not this host: no space, no time."""
+
+
+def fault(message: str, said: str, **details: Any) -> RelevoError:
+    """The error for what a program has ``said`` when it ended."""
+    full = os.strerror(errno.ENOSPC)
+    if full in said:
+        return RelevoError(
+            f"The disk of this host was full in the middle of it ({full}). Make room, then run this again."
+        )
+    return FaultError(message, **details)
 
 
 @dataclass(frozen=True)
@@ -231,9 +246,9 @@ def _restore(files: Files, order: Order, port: int, lock: int, config: Path) -> 
     )
     copied = _process.run_with_lock(["nice", "-n", str(order.nice), *command], order.timeout, lock)
     if copied.returncode:
-        raise RelevoError(
-            f"pgBackRest could not restore the backup {order.label}: {_last_line(copied.stdout)} "
-            "Run this again; status.yml shows the scratch instance.",
+        raise fault(
+            f"pgBackRest could not restore the backup {order.label}: {_first_error(copied.stdout)}.",
+            copied.stdout,
             rc=copied.returncode,
             stderr=copied.stdout[-4000:],
         )
@@ -245,15 +260,14 @@ def _restore(files: Files, order: Order, port: int, lock: int, config: Path) -> 
     with session(port) as asked:
         row = asked.query(
             f"SELECT pg_last_wal_replay_lsn() AS lsn, {CURRENT_TIMELINE} AS timeline, "
-            f"to_char(pg_last_xact_replay_timestamp() "
-            "AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS last_commit"
+            "to_char(pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS "
+            "last_commit"
         )[0]
     if order.at_least and parse_lsn(str(row["lsn"])) < parse_lsn(order.at_least):
         # To the server a segment that could not be read is the end of the archive.
-        raise RelevoError(
+        raise FaultError(
             f"The recovery ended at {row['lsn']}, and the archive goes on to {order.at_least}: a segment after that "
-            f"position "
-            f"cannot be read. pgBackRest's words are in {files.log} on that host."
+            f"position cannot be read. pgBackRest's words are in {files.log} on that host."
         )
     return {
         "lsn": row["lsn"],
@@ -309,10 +323,10 @@ def _wait_open(files: Files, port: int, timeout: float) -> None:
     def answer() -> str:
         if server.postmaster_pid() is None:
             log = files.log.read_text(errors="replace") if files.log.exists() else ""
-            raise RelevoError(
+            raise fault(
                 f"The target was not reached. {scratch.failure_in(log)} The cluster was not touched; the scratch "
-                f"instance "
-                f"{files.name} is left as it is (restore.yml -e remove={files.name}).",
+                f"instance {files.name} is left as it is (restore.yml -e remove={files.name}).",
+                log,
                 log=log[-4000:],
             )
         try:
@@ -324,10 +338,10 @@ def _wait_open(files: Files, port: int, timeout: float) -> None:
     wait_until(answer, f"the scratch instance {files.name} to reach its target", timeout, interval=0.2)
 
 
-def _last_line(text: str) -> str:
+def _first_error(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line.partition("ERROR:")[2].strip() for line in lines if "ERROR:" in line]
-    return (errors or lines or ["it gave no reason"])[0]
+    return (errors or lines or ["it gave no reason"])[0].rstrip(".: ")
 
 
 def session(port: int, dbname: str = "postgres", timeout: float = 10) -> Session:

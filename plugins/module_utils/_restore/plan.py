@@ -20,6 +20,8 @@ from .target import Target, TargetType
 WAL_ROOM = 512 * 2**20
 #: How far a clock may be behind the one by which the target was chosen.
 CLOCKS = timedelta(seconds=5)
+#: The repository tells the times of its files in whole seconds, rounded down.
+ROUNDED = timedelta(seconds=1)
 LATEST = "-e target_type=latest goes there"
 
 
@@ -139,8 +141,7 @@ def _branch(
         if chosen and chosen not in repository.backups_of(branch):
             raise RelevoError(
                 f"No way leads from the backup {chosen['label']} to timeline {branch.timeline}: that forked off "
-                f"before it. "
-                "Leave out one of the two."
+                "before it. Leave out one of the two."
             )
         return branch
     if target.type == "immediate" and chosen:
@@ -171,12 +172,11 @@ def _branch_of_position(lsn: int, repository: Repository) -> Branch:
 
 def _within_time(target: Target, branch: Branch, repository: Repository) -> None:
     until = repository.until(branch)
-    if target.moment and until and target.moment > until:
+    if target.moment and until and target.moment >= until + ROUNDED:
         raise RelevoError(
             f"{_first_up(target.sentence(until))} is later than the last WAL that was archived of timeline "
-            f"{branch.timeline}, at "
-            f"{until:%Y-%m-%d %H:%M:%S} UTC. Wait until the next segment is archived (restore_point.yml makes sure of "
-            f"that), or take the end of the archive: {LATEST}."
+            f"{branch.timeline}, at {until:%Y-%m-%d %H:%M:%S} UTC. Wait until the next segment is archived "
+            f"(restore_point.yml makes sure of that), or take the end of the archive: {LATEST}."
         )
 
 
@@ -192,7 +192,7 @@ def _is_before(gap: Gap, target: Target, limit: int | None) -> bool:
     if limit is not None:
         return segment_start(gap.hole.first) <= limit
     if target.moment:
-        return gap.last_before is None or gap.last_before < target.moment
+        return gap.last_before is None or gap.last_before + ROUNDED <= target.moment
     return True
 
 
@@ -205,9 +205,8 @@ def _in_a_hole(gap: Gap, branch: Branch, repository: Repository) -> str:
     until = f"up to {gap.last_before:%Y-%m-%d %H:%M:%S} UTC" if gap.last_before else "no moment"
     again = f", and again from {min(after):%Y-%m-%d %H:%M:%S} UTC" if after else ""
     return (
-        f"The archive has a hole on the way there: {gap.hole.count} segments from {gap.hole.first} to "
-        f"{gap.hole.last} are "
-        f"missing. Before it, {until} can be reached{again}."
+        f"The archive has a hole on the way there: {gap.hole.count} segments from {gap.hole.first} to {gap.hole.last} "
+        f"are missing. Before it, {until} can be reached{again}."
     )
 
 
@@ -245,8 +244,7 @@ def _backup(
         if chosen not in on_the_way:
             raise RelevoError(
                 f"No way leads from the backup {chosen['label']} to the target, which is on timeline "
-                f"{branch.timeline}. "
-                f"These lead there: {_labels(on_the_way)}."
+                f"{branch.timeline}. These lead there: {_labels(on_the_way)}."
             )
         if not _ends_before(chosen, target, limit):
             raise RelevoError(
@@ -265,8 +263,7 @@ def _backup(
         raise RelevoError(
             f"{_first_up(target.sentence())} is before the first consistent point that can be restored on timeline "
             f"{branch.timeline}: {stop_of(first):%Y-%m-%d %H:%M:%S} UTC ({first['lsn']['stop']}), the end of the "
-            f"backup "
-            f"{first['label']}."
+            f"backup {first['label']}."
         )
     if target.type == "xid":
         # Nothing says when that was; the oldest from which no hole is in the way is sure to be before it.
@@ -288,8 +285,7 @@ def _point(target: Target, repository: Repository) -> Point:
     if not found:
         raise RelevoError(
             f"No backup knows a restore point {target.value}. Names are noted with the newest backup by "
-            f"restore_point.yml; "
-            "one that was made otherwise can be reached by its position (-e target_type=lsn)."
+            "restore_point.yml; one that was made otherwise can be reached by its position (-e target_type=lsn)."
         )
     if len(found) > 1:
         places = " and ".join(f"{one.position} on timeline {one.timeline} ({one.made})" for one in found)
@@ -310,20 +306,18 @@ def needed(backup: Mapping[str, Any]) -> int:
 def _room(backup: Mapping[str, Any], place: Place) -> None:
     if not place.programs:
         how = (
-            "Its container was made before its image had them: site.yml -e docker_nodes_recreate=true makes it "
-            "anew, and the "
-            "repository stays"
+            "Its container was made before its image had them, or for another postgresql_version: site.yml "
+            "-e docker_nodes_recreate=true makes it anew, and the repository stays"
             if place.container
-            else "site.yml installs them"
+            else "site.yml installs those of the host's postgresql_version"
         )
-        raise RelevoError(f"{place.host} has no programs of PostgreSQL {place.database_version} yet. {how}.")
+        raise RelevoError(f"{place.host} has no programs of PostgreSQL {place.database_version}. {how}.")
     want = needed(backup)
     if place.free - place.reserve < want:
         raise RelevoError(
             f"{place.host} has {place.free // 2**20} MiB free below {place.path}, of which {place.reserve // 2**20} "
-            f"MiB stay "
-            f"free for the repository, and this needs {want // 2**20} MiB. Make room there, remove a scratch instance "
-            "(restore.yml -e remove=NAME), or name another directory (restore_directory)."
+            f"MiB stay free for the repository, and this needs {want // 2**20} MiB. Make room there, remove a scratch "
+            "instance (restore.yml -e remove=NAME), or name another directory (restore_directory)."
         )
 
 

@@ -58,8 +58,7 @@ def refusals(name: str, backups: Sequence[Mapping[str, Any]]) -> list[str]:
     if not POINT_NAME.fullmatch(name):
         found.append(
             f'"{name}" cannot be the name of a restore point: letters, digits, _, . and -, at most 63, not one of '
-            f"the last three "
-            "first. Give one with -e point=NAME."
+            "the last three first. Give one with -e point=NAME."
         )
     if not backups:
         found.append("There is no backup yet from which a restore point could be reached. Take one with backup.yml.")

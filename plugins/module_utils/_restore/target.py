@@ -78,9 +78,8 @@ def _zone(text: str | None, given: str) -> ZoneInfo | timedelta:
             pass
     raise RelevoError(
         f'The target {given} has the time zone "{text}", which is not known, or means several zones as '
-        f"abbreviations do "
-        f"(CST is one of China, of Cuba and of America). Give the distance from UTC, or a name such as "
-        f"Europe/Madrid: {TIME_FORM}."
+        "abbreviations do (CST is one of China, of Cuba and of America). Give the distance from UTC, or a name such "
+        f"as Europe/Madrid: {TIME_FORM}."
     )
 
 
@@ -145,8 +144,7 @@ def parse(target_type: str, target: str) -> Target:
         if not given.isdecimal() or not 2 < int(given) < 2**32:
             raise RelevoError(
                 f"The target {given} is not a transaction id: a whole number from 3 to {2**32 - 1}. Of what "
-                f"pg_current_xact_id() "
-                f"says, give the remainder of the division by {2**32}."
+                f"pg_current_xact_id() says, give the remainder of the division by {2**32}."
             )
         return Target(kind, str(int(given)))
     if not POINT_NAME.fullmatch(given):
