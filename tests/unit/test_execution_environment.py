@@ -17,7 +17,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 META = ROOT / "meta"
 # What a distribution's name provides, where that is not its own name. requests is what docker talks with.
-IMPORTED_BY = {"requests": "docker"}
+IMPORTED_BY = {"requests": "docker", "prometheus_client": "prometheus-client"}
 
 
 def lines(path: Path) -> list[str]:
