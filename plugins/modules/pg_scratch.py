@@ -60,6 +60,14 @@ options:
     description: The C(shared_preload_libraries) that the data need, as PostgreSQL writes the list.
     type: str
     default: ""
+  host:
+    description: This host's name, for RV(text).
+    type: str
+    default: this host
+  enter:
+    description: What a person writes before a command on this host, for RV(text).
+    type: str
+    default: sudo -u postgres
   process_max:
     description: Number of pgBackRest's processes. The configuration's when omitted.
     type: int
@@ -80,6 +88,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+text:
+  description: What was reached, and how to connect to it and to remove it.
+  returned: with O(state=present), outside of check mode
+  type: str
 instance:
   description:
     - The instance, with C(name), C(cluster), C(state), C(port), C(size) in bytes, C(request), and C(reached), which has
@@ -96,6 +108,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._restore import instance
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.describe import reached
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.plan import RestorePlan
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.scratch import Files, checked_name
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
@@ -130,7 +143,16 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     if module.check_mode:
         return {"changed": not files.outcome.exists()}
     made, changed = instance.make(files, order_of(params), Path(params["config"]))
-    return {"changed": changed, "instance": made.as_dict()}
+    found = made.as_dict()
+    text = reached(
+        RestorePlan.from_dict(params["plan"]),
+        found,
+        params["host"],
+        params["enter"],
+        changed=changed,
+        read_only=params["read_only"],
+    )
+    return {"changed": changed, "instance": found, "text": text}
 
 
 def main() -> None:
@@ -145,6 +167,8 @@ def main() -> None:
             "directory": {"type": "path", "default": "/var/lib/postgresql/scratch"},
             "read_only": {"type": "bool", "default": False},
             "preload": {"type": "str", "default": ""},
+            "host": {"type": "str", "default": "this host"},
+            "enter": {"type": "str", "default": "sudo -u postgres"},
             "process_max": {"type": "int"},
             "timeout": {"type": "float", "default": 86400},
         },

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.module_utils._restore.describe import describe, windows
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.describe import describe, reached, windows
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.facts import foreign
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.plan import (
     Place,
@@ -276,3 +276,17 @@ def test_the_plan_is_said_in_words() -> None:
     refused = describe(None, PLAIN, "main", "repo", "", ["No."])
     assert refused.text.endswith("REFUSED: No.")
     assert RestorePlan.from_dict(found.as_dict()) == found
+
+
+def test_what_was_reached_is_said_with_the_way_in_and_out() -> None:
+    end = {"lsn": "0/1", "last_commit": "T", "timeline": 2, "backup": "c", "copy_s": 1.0, "recovery_s": 2.5}
+    made = {"name": "main_latest", "port": 5600, "reached": end}
+    said = reached(plan(PLAIN, "", "latest"), made, "repo", "docker exec repo", changed=True, read_only=False)
+    assert said.splitlines() == [
+        "main_latest on repo has reached the end of the archive.",
+        "  Position 0/1 on timeline 1; last commit T; from there on timeline 2.",
+        "  Backup c; copied in 1 s, recovered in 2.5 s.",
+        "  It accepts writes, and it has no way to the cluster.",
+        "  Connect: docker exec repo psql -p 5600 -d DATABASE",
+        "  Remove:  ansible-playbook playbooks/restore.yml -e remove=main_latest",
+    ]

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from .._operation_plan import Effect, OperationPlan
 from .._tables import format_bytes, format_duration
 from .plan import RestorePlan
@@ -65,4 +68,23 @@ def describe(
         ],
         risks=plan.notes,
         refusals=refusals,
+    )
+
+
+def reached(
+    plan: RestorePlan, made: Mapping[str, Any], host: str, enter: str, *, changed: bool, read_only: bool
+) -> str:
+    """What was made, in words. ``made``: the instance; ``enter``: what comes before a command on its host."""
+    end = made["reached"]
+    last = f"last commit {end['last_commit']}" if end["last_commit"] else "no commit after the backup"
+    writes = "Its sessions begin read-only" if read_only else "It accepts writes"
+    return "\n".join(
+        [
+            f"{made['name']} on {host} {'has' if changed else 'had'} reached {plan.sentence}.",
+            f"  Position {end['lsn']} on timeline {plan.timeline}; {last}; from there on timeline {end['timeline']}.",
+            f"  Backup {end['backup']}; copied in {end['copy_s']:g} s, recovered in {end['recovery_s']:g} s.",
+            f"  {writes}, and it has no way to the cluster.",
+            f"  Connect: {enter} psql -p {made['port']} -d DATABASE",
+            f"  Remove:  ansible-playbook playbooks/restore.yml -e remove={made['name']}",
+        ]
     )
