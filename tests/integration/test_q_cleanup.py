@@ -397,9 +397,11 @@ def test_an_incremental_backup_after_one_page_in_a_hundred_is_small(backed_up: N
     psql(
         PRIMARY,
         "CREATE TABLE pages (id int, x text) WITH (fillfactor = 45); ALTER TABLE pages ALTER x SET STORAGE PLAIN; "
-        "INSERT INTO pages SELECT i, (SELECT string_agg(md5(random()::text || i), '') FROM generate_series(1, 90)) "
-        "FROM generate_series(1, 12800) i; VACUUM pages; CHECKPOINT",
+        "INSERT INTO pages SELECT i, (SELECT string_agg(md5(random()::text || i || g), '') "
+        "FROM generate_series(1, 90) g) FROM generate_series(1, 12800) i",
     )
+    psql(PRIMARY, "VACUUM pages")
+    psql(PRIMARY, "CHECKPOINT")
     sizes = {}
     for option in ("--repo1-block", "--no-repo1-block"):
         for kind in ("full", "incr"):
@@ -409,7 +411,8 @@ def test_an_incremental_backup_after_one_page_in_a_hundred_is_small(backed_up: N
                 user="postgres",
             )
             sizes[option, kind] = stored(labels()[-1])
-            psql(PRIMARY, "UPDATE pages SET x = reverse(x) WHERE id % 100 = 7; CHECKPOINT")
+            psql(PRIMARY, "UPDATE pages SET x = reverse(x) WHERE id % 100 = 7")
+            psql(PRIMARY, "CHECKPOINT")
     psql(PRIMARY, "DROP TABLE pages")
     share = sizes["--repo1-block", "incr"] / sizes["--no-repo1-block", "incr"]
     print(f"incremental with block increments: {100 * share:.1f} % of one without; {sizes}")

@@ -23,7 +23,7 @@ def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
     unpacked = ROOT / ".cache" / "tools" / "usr" / "bin" / "promtool"
     path = shutil.which("promtool") or (str(unpacked) if unpacked.exists() else None)
     assert path, "there is no promtool: bin/setup unpacks it"
-    return subprocess.run([path, *arguments], cwd=ALERTS, capture_output=True, text=True, timeout=60)
+    return subprocess.run([path, *arguments], cwd=ALERTS, capture_output=True, text=True, timeout=300)
 
 
 def test_promtool_finds_the_rules_as_they_should_be() -> None:
