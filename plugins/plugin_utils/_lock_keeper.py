@@ -41,7 +41,8 @@ def play_process() -> int:
     A task is a child of that process. But once somebody has killed it the child's parent is the first process of all,
     and a lock that is bound to that one is never given back.
     """
-    found = re.match(r"ansible-local-(\d+)", Path(constants.DEFAULT_LOCAL_TMP).name)
+    # The last eight characters are those of tempfile, digits among them.
+    found = re.fullmatch(r"ansible-local-(\d+).{8}", Path(constants.DEFAULT_LOCAL_TMP).name)
     return int(found[1]) if found else os.getppid()
 
 

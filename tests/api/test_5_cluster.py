@@ -10,12 +10,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 from api_server import Server, free_port, in_background, is_problem
 from browser import enter, page_of
-from cluster import PRIMARY, STANDBY, labels, play, psql, wait_until
+from cluster import PRIMARY, SECRETS, STANDBY, labels, play, psql, wait_until
 from holding import controller, frozen
 from operation_lock import wait_for_operation, wait_until_free
 from playwright.sync_api import Browser, expect
@@ -80,6 +81,12 @@ def primary() -> str:
 
 def health(server: Server, node: str, question: str) -> int:
     return httpx.options(f"{server.url}/nodes/{node}/{question}").status_code
+
+
+def secrets() -> list[str]:
+    words = [path.read_text().strip() for path in SECRETS.iterdir() if path.is_file()]
+    assert len(words) > 3
+    return words
 
 
 def curl(server: Server, path: str) -> str:
@@ -179,6 +186,8 @@ def test_a_backup_from_here_is_named_to_those_at_a_terminal(server: Server, api:
     with frozen(PRIMARY, "postgres: checkpointer"):
         job = api.post("/v1/clusters/main/backups", json={"day": "2"}).json()
         wait_for_operation("backup")
+        shown = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+        assert not [word for word in secrets() if any(word.encode() in line for line in shown)]
         refused = play("playbooks/failover.yml", expect=2)
         assert f"ana (API job {job['id']})" in refused.text
     assert server.wait_for_job(api, job["id"])["state"] == "succeeded"
@@ -200,6 +209,14 @@ def test_a_hand_over_is_clicked_and_seen_to_its_end(
     assert primary() == STANDBY
     assert curl(server, "/failback") == SUCCESS["failback"]
     assert primary() == PRIMARY
+
+
+def test_no_secret_is_in_what_is_kept(server: Server) -> None:
+    """Settings, jobs with their events and logs, the audit file, the server's own log; all but the watcher's passfile."""
+    kept = [path for path in server.directory.rglob("*") if path.is_file() and path.name != "pgpass"]
+    assert len(kept) > 20
+    found = [(path, word[:3]) for path in kept for word in secrets() if word in path.read_text()]
+    assert found == []
 
 
 def test_a_primary_that_is_paused_is_not_known(server: Server, api: httpx.Client) -> None:

@@ -7,12 +7,16 @@ import os
 import pty
 import re
 import select
+import statistics
 import subprocess
 import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from cluster import (
+    FIRST_PORT,
     PRIMARY,
     REDIS,
     REPOSITORY,
@@ -28,8 +32,18 @@ from cluster import (
     records,
     shell,
 )
+from prometheus_client.parser import text_string_to_metric_families
 
-CLEANUP = "playbooks/cleanup.yml"
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.filters import Filters
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.page import read_page
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.records import desired_records, newest_first
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store import (
+    connected,
+    read_records,
+    synchronise,
+)
+
+CLEANUP, CATALOG, CHECK = (f"playbooks/{name}.yml" for name in ("cleanup", "catalog", "catalog_check"))
 #: Of a scratch instance that is being restored .
 SCRATCH = "/var/lib/postgresql/scratch/past"
 
@@ -220,3 +234,183 @@ def test_a_terminal_gets_the_menu(backed_up: None) -> None:
     seen = at_a_terminal([("Number or name", "5"), ("Type main to remove all of it", "no")])
     assert "confirm=no is not its name" in " ".join(seen.split())
     assert labels() == before
+
+
+# --- seeing ------------------------------------------------------------------------------------------------------
+
+
+def test_views_take_filters_and_become_a_page(backed_up: None, tmp_path: Path) -> None:
+    by_hand("incr")
+    listed = view_as_json("-e", "type=incr", "-e", "limit=1")
+    assert [record["tipo_backup"] for record in listed] == ["incremental"]
+    assert view_as_json("-e", "type=full", "-e", "since=2100-01-01") == []
+    assert view_as_json("-e", "primary=nobody", "-e", "verified=true", "-e", "before=2100-01-01") == []
+    said = play(CATALOG, "-e", "view=info", "-e", "catalog_language=en").text
+    assert re.search(r"Timeline \d+: from .* UTC to .* UTC", said)
+    assert "Growth:" in said
+    assert "WHAT TAKES THE SPACE" in play(CATALOG, "-e", "view=size", "-e", "catalog_language=en").text
+
+    file = tmp_path / "backups.html"
+    play(CATALOG, "-e", "view=html", "-e", f"output={file}")
+    text = file.read_text()
+    assert text.startswith("<!DOCTYPE html>")
+    assert all(label in text for label in labels())
+    assert "needs a file to write to" in play(CATALOG, "-e", "view=html", expect=2).text
+
+
+def view_as_json(*arguments: str) -> list[dict[str, str]]:
+    """What the JSON view shows of filters; an empty list is on a line of its own."""
+    output = play(CATALOG, "-e", "view=json", *arguments).output
+    found = re.search(r"^\[(?:\]|\n.*?^\])", output, re.MULTILINE | re.DOTALL)
+    assert found, output
+    listed: list[dict[str, str]] = json.loads(found[0])
+    return listed
+
+
+# --- trusting ----------------------------------------------------------------------------------------------------
+
+
+def test_the_check_says_what_is_past_its_limit(backed_up: None, tmp_path: Path) -> None:
+    play(CLEANUP, "-e", "operation=orphans")
+    file = tmp_path / "relevo.prom"
+    play(CHECK, "-e", "format=prometheus", "-e", f"output={file}")
+    families = {family.name: family for family in text_string_to_metric_families(file.read_text())}
+    assert families["relevo_archive_missing_segments"].samples[0].value == 0
+    assert families["relevo_backup_age_seconds"].samples[0].value > 0
+    assert "relevo_certificate_expiry_seconds" in families
+    assert sum(one.value for one in families["relevo_check_failed"].samples) == 0
+
+    limits = ["max_backup_age=1", "max_full_age=1", "min_certificate_days=99999", "drill_required=true"]
+    output = play(
+        CHECK, "-e", "format=json", *(part for one in limits for part in ("-e", f"catalog_check_{one}")), expect=2
+    ).output
+    report = json.loads(output[output.index("\n{") : output.index("\n}") + 2])
+    assert not report["trusted"]
+    assert {one["code"] for one in report["checks"] if not one["ok"]} == {
+        "backup-age",
+        "full-age",
+        "certificate",
+        "drill",
+    }
+
+
+@pytest.mark.long
+def test_the_check_finds_a_hole_and_a_catalog_that_is_out_of_step(backed_up: None) -> None:
+    by_hand("full")
+    psql(PRIMARY, "CREATE TABLE IF NOT EXISTS noise (x int); INSERT INTO noise VALUES (1); SELECT pg_switch_wal()")
+    psql(PRIMARY, "INSERT INTO noise VALUES (1); SELECT pg_switch_wal()")
+    psql(PRIMARY, "INSERT INTO noise VALUES (1); SELECT pg_switch_wal()")
+    by_hand("incr")
+    start = first_segment(labels()[-2])
+    lost = next(one for one in archived() if one > start)
+    path = shell(REPOSITORY, "find", "/var/lib/pgbackrest/archive/main", "-name", f"{lost}-*").strip()
+    shell(REPOSITORY, "mv", path, "/tmp/lost")
+    limits = ["-e", "catalog_check_max_records_orphaned=0", "-e", "catalog_check_max_records_missing=0"]
+    said = play(CHECK, *limits, expect=2).text
+    assert f"1 segment missing in the archive ({lost} to {lost})" in said
+    assert "2 backups not recorded" in said
+    shell(REPOSITORY, "mv", "/tmp/lost", path)
+    play(CLEANUP, "-e", "operation=orphans")
+    play(CHECK)
+
+
+# --- many --------------------------------------------------------------------------------------------------------
+
+
+def many(count: int) -> dict[str, dict[str, str]]:
+    """Records of backups that were taken every ten minutes."""
+    backups, full = [], ""
+    for number in range(count):
+        moment = datetime(2020, 9, 13, tzinfo=UTC) + timedelta(minutes=10 * number)
+        kind = "full" if number % 7 == 0 else "diff" if number % 7 == 3 else "incr"
+        stamp = moment.strftime("%Y%m%d-%H%M%S")
+        full = f"{stamp}F" if kind == "full" else full
+        start = int(moment.timestamp())
+        backups.append(
+            {
+                "label": full if kind == "full" else f"{full}_{stamp}{kind[0].upper()}",
+                "type": kind,
+                "prior": None if kind == "full" else full,
+                "timestamp": {"start": start, "stop": start + 60},
+                "info": {"size": 38807351, "repository": {"delta": 4644333}},
+                "annotation": {"relevo-primary": f"node{number % 3}", "relevo-day": "1"},
+            }
+        )
+    return desired_records(backups, "main", "/var/lib/pgbackrest")
+
+
+def seconds_for_a_page(client: Any, filters: Filters, keys: list[str]) -> float:
+    """Processor time: the machine may be busy with other things."""
+    taken = []
+    for _attempt in range(30):
+        before = time.process_time()
+        page = read_page(client, "main", filters, 50, keys)
+        taken.append(time.process_time() - before)
+        assert len(page.records) == 50
+    return statistics.median(taken)
+
+
+def test_a_page_of_many_records_takes_no_longer_and_indexes_come_back() -> None:
+    password = (SECRETS / "redis").read_text().strip()
+    where = {"host": "127.0.0.1", "port": FIRST_PORT + 2, "password": password, "db": 9, "timeout": 60}
+    filters = Filters.given(type="incr", primary="node1", since="2020-09-14")
+    taken = []
+    with connected(where) as client:
+        for count in (1000, 20000):
+            client.flushdb()
+            desired = many(count)
+            synchronise(client, "main", desired, True)
+            taken.append(seconds_for_a_page(client, filters, list(desired)[-20:]))
+        assert taken[1] < 2 * taken[0], taken
+
+        page = read_page(client, "main", filters, 50)
+        matching = [key for key in newest_first(desired) if filters.matches(key, desired[key])]
+        assert page.matched == len(matching)
+        assert list(page.records) == matching[:50]
+        # Lost, and made anew: every field, and every index.
+        before = {key: client.dump(key) for key in client.keys("relevo:*")}
+        client.flushdb()
+        synchronise(client, "main", desired, True)
+        assert read_records(client, desired) == desired
+        assert {key: client.dump(key) for key in client.keys("relevo:*")} == before
+        # What has gone from the repository is gone from every index.
+        synchronise(client, "main", dict(list(desired.items())[:10]), True)
+        assert read_page(client, "main", Filters(), 0).matched == 10
+        assert read_page(client, "main", filters, 0).matched == 0
+        client.flushdb()
+
+
+# --- how they are stored -----------------------------------------------------------------------------------------
+
+
+def stored(label: str) -> int:
+    text = shell(REPOSITORY, "du", "-sb", f"/var/lib/pgbackrest/backup/main/{label}")
+    return int(text.split()[0])
+
+
+@pytest.mark.long
+def test_an_incremental_backup_after_one_page_in_a_hundred_is_small(backed_up: None) -> None:
+    text = shell(REPOSITORY, "cat", "/etc/pgbackrest/pgbackrest.conf")
+    for option in ("compress-type=zst", "repo1-bundle=y", "repo1-block=y", "backup-standby=prefer"):
+        assert f"\n{option}\n" in text
+    # A row a page, with room for its next version: 12800 pages that do not compress.
+    psql(
+        PRIMARY,
+        "CREATE TABLE pages (id int, x text) WITH (fillfactor = 45); ALTER TABLE pages ALTER x SET STORAGE PLAIN; "
+        "INSERT INTO pages SELECT i, (SELECT string_agg(md5(random()::text || i), '') FROM generate_series(1, 90)) "
+        "FROM generate_series(1, 12800) i; VACUUM pages; CHECKPOINT",
+    )
+    sizes = {}
+    for option in ("--repo1-block", "--no-repo1-block"):
+        for kind in ("full", "incr"):
+            shell(
+                REPOSITORY,
+                *("pgbackrest", "--stanza=main", f"--type={kind}", option, "--repo1-retention-full=99", "backup"),
+                user="postgres",
+            )
+            sizes[option, kind] = stored(labels()[-1])
+            psql(PRIMARY, "UPDATE pages SET x = reverse(x) WHERE id % 100 = 7; CHECKPOINT")
+    psql(PRIMARY, "DROP TABLE pages")
+    share = sizes["--repo1-block", "incr"] / sizes["--no-repo1-block", "incr"]
+    print(f"incremental with block increments: {100 * share:.1f} % of one without; {sizes}")
+    assert share < 0.15

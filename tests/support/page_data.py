@@ -36,6 +36,8 @@ def backups() -> list[dict[str, Any]]:
             "maestro_usado": "postgres_slave" if 6 < number < 10 else "postgres_master",
             "etiqueta": label,
         }
+        if number in (0, 7):
+            record |= {"verificado": iso(when), "resultado": "correcto" if number else "fallido"}
         if kind == "completo":
             full = label
         else:
@@ -117,7 +119,7 @@ def job(state: str, operation: str, minutes: int, **more: Any) -> dict[str, Any]
 
 HEALTHY = [node("postgres_master", "primary"), node("postgres_slave", "standby", 0), node("madrid", "standby", 348160)]
 ILL = [node("postgres_master", None), node("postgres_slave", "primary"), node("madrid", "standby", 0, streaming=False)]
-PROBLEMS = [
+PROBLEMS: list[dict[str, Any]] = [
     {
         "code": "container-down",
         "severity": "error",

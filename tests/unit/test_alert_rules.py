@@ -36,7 +36,7 @@ def test_promtool_finds_the_rules_as_they_should_be() -> None:
 def test_each_rule_is_tested_when_it_fires_and_when_it_does_not() -> None:
     rules = yaml.safe_load((ALERTS / "relevo.rules.yml").read_text())["groups"][0]["rules"]
     tests = yaml.safe_load((ALERTS / "relevo.test.yml").read_text())["tests"]
-    silent, firing = set(), set()
+    silent, firing = set[str](), set[str]()
     for test in tests:
         for one in test["alert_rule_test"]:
             (firing if one["exp_alerts"] else silent).add(one["alertname"])

@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parents[2]
 META = ROOT / "meta"
 # What a distribution's name provides, where that is not its own name. requests is what docker talks with.
-IMPORTED_BY = {"requests": "docker"}
+IMPORTED_BY = {"prometheus_client": "prometheus-client", "requests": "docker"}
 
 
 def lines(path: Path) -> list[str]:

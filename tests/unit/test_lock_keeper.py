@@ -169,9 +169,10 @@ def test_one_that_ends_before_it_reports_is_an_error() -> None:
 
 def test_a_lock_is_bound_to_the_play_also_when_that_was_killed_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     """The parent of its task is then the first process of all, which never ends."""
-    directory = "/root/.ansible/tmp/ansible-local-27966aydl8a93"
-    monkeypatch.setattr(_lock_keeper, "constants", SimpleNamespace(DEFAULT_LOCAL_TMP=directory))
     monkeypatch.setattr(os, "getppid", lambda: 1)
-    assert _lock_keeper.play_process() == 27966
+    for suffix in ("aydl8a93", "75imigoz"):
+        directory = f"/root/.ansible/tmp/ansible-local-27966{suffix}"
+        monkeypatch.setattr(_lock_keeper, "constants", SimpleNamespace(DEFAULT_LOCAL_TMP=directory))
+        assert _lock_keeper.play_process() == 27966
     monkeypatch.setattr(_lock_keeper, "constants", SimpleNamespace(DEFAULT_LOCAL_TMP="/elsewhere"))
     assert _lock_keeper.play_process() == 1

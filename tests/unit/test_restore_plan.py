@@ -111,6 +111,8 @@ TAKEN_BACK = Repository(
         # Not within the second in which it ended.
         (PLAIN, {"target": minute(10)}, "a", 1),
         (PLAIN, {"target": minute(30), "label": "a"}, "a", 1),
+        # Within the second in which the last segment was archived.
+        (PLAIN, {"target": minute(30).replace("Z", ".9Z")}, "c", 1),
         (PLAIN, {"target_type": "lsn", "target": position(19)}, "b", 1),
         (PLAIN, {"target_type": "lsn", "target": position(20)}, "c", 1),
         (PLAIN, {"target_type": "lsn", "target": position(20, 0x50)}, "b", 1),
@@ -161,6 +163,7 @@ FOREIGN = Repository(
     [
         (Repository([], DATABASES, {}), {"target_type": "latest"}, "holds no backup"),
         (PLAIN, {"target": minute(61)}, "is in the future"),
+        (PLAIN, {"target": minute(30 + 1 / 60)}, "later than the last WAL"),
         (PLAIN, {"target": minute(40)}, "later than the last WAL that was archived of timeline 1.*target_type=latest"),
         (PLAIN, {"target": minute(1)}, "before the first consistent point that can be restored on timeline 1"),
         (PLAIN, {"target": minute(9), "label": "b"}, "before the first consistent point of the backup b"),

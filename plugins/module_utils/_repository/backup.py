@@ -18,6 +18,9 @@ from .in_use import in_use
 from .pgbackrest import Finished, PgBackRest, annotation_options, find_backup, labels_of, running_backup
 from .pins import fulls_to_keep, pinned_until
 
+#: How pgBackRest says that a standby did not get as far as the backup's beginning: src/db/db.c, ``dbReplayWait``.
+STANDBY_BEHIND = "before standby replayed"
+
 #: What pgBackRest made, by the last letter of the label.
 TYPES = {"F": "full", "D": "diff", "I": "incr"}
 
@@ -113,8 +116,8 @@ def make_backup(pgbackrest: PgBackRest, request: BackupRequest) -> BackupMade:
     hosts, unreachable = choose_hosts(pgbackrest, request)
     keep = keep_for_pins(pgbackrest, request, before.get("backup") or [])
 
-    def attempt(force: bool) -> Finished:
-        options = [*request.options(force, keep), *hosts]
+    def attempt(force: bool, *more: str) -> Finished:
+        options = [*request.options(force, keep), *hosts, *more]
         # Asked to end, pgBackRest stops the backup on the server; that may take a while.
         return pgbackrest.try_run("backup", *options, timeout=request.timeout, level="info", grace=20)
 
@@ -122,6 +125,9 @@ def make_backup(pgbackrest: PgBackRest, request: BackupRequest) -> BackupMade:
     if finished.returncode and "postmaster.pid exists" in finished.stderr and request.force:
         # Only now is it known that the server runs, and so that the copy must be marked as not consistent.
         finished, forced = attempt(force=True), True
+    if finished.returncode and STANDBY_BEHIND in finished.stderr:
+        # pgBackRest takes a standby that answers, and gives up where its replay is paused, delayed or blocked.
+        finished = attempt(False, "--backup-standby=n")
     if finished.nothing_changed:
         return BackupMade(None, [], unreachable, forced, finished)
     if finished.returncode:

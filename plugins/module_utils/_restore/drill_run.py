@@ -12,7 +12,6 @@ from datetime import datetime
 from pathlib import Path
 
 from .. import _names, _process
-from .._errors import RelevoError
 from .._repository.command import CONFIG
 from .._server.session import Session, SessionError
 from .._wait import wait_until
@@ -44,7 +43,7 @@ def carry_out(files: Files, order: instance.Order, looks: Looks, result: Result,
     try:
         try:
             made, _changed = instance.make(files, order, config)
-        except RelevoError as error:
+        except instance.FaultError as error:
             return replace(result, failures=[*result.failures, error.message])
         reached = made.reached
         started = time.monotonic()

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -35,6 +36,20 @@ from .target import Target
 #: "running" is one whose target was reached; "unfinished" one whose restore was cut off, or is at work.
 State = Literal["running", "stopped", "unfinished"]
 DAY = 86400.0
+
+
+class FaultError(RelevoError):
+    """The backup or the WAL is why it cannot be restored, and not this host: no space, no time."""
+
+
+def fault(message: str, said: str, **details: Any) -> RelevoError:
+    """The error for what a program has ``said`` when it ended."""
+    full = os.strerror(errno.ENOSPC)
+    if full in said:
+        return RelevoError(
+            f"The disk of this host was full in the middle of it ({full}). Make room, then run this again."
+        )
+    return FaultError(message, **details)
 
 
 @dataclass(frozen=True)
@@ -207,6 +222,8 @@ def _write_note(files: Files, order: Order, port: int) -> None:
         _directory(path)
     note = {
         "cluster": order.cluster,
+        # A cleanup leaves it alone until the target is reached (_repository/in_use.py).
+        "backup": order.label,
         "port": port,
         "request": dict(order.asked),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -229,9 +246,9 @@ def _restore(files: Files, order: Order, port: int, lock: int, config: Path) -> 
     )
     copied = _process.run_with_lock(["nice", "-n", str(order.nice), *command], order.timeout, lock)
     if copied.returncode:
-        raise RelevoError(
-            f"pgBackRest could not restore the backup {order.label}: {_last_line(copied.stdout)} "
-            "Run this again; status.yml shows the scratch instance.",
+        raise fault(
+            f"pgBackRest could not restore the backup {order.label}: {_first_error(copied.stdout)}.",
+            copied.stdout,
             rc=copied.returncode,
             stderr=copied.stdout[-4000:],
         )
@@ -248,7 +265,7 @@ def _restore(files: Files, order: Order, port: int, lock: int, config: Path) -> 
         )[0]
     if order.at_least and parse_lsn(str(row["lsn"])) < parse_lsn(order.at_least):
         # To the server a segment that could not be read is the end of the archive.
-        raise RelevoError(
+        raise FaultError(
             f"The recovery ended at {row['lsn']}, and the archive goes on to {order.at_least}: a segment after that "
             f"position "
             f"cannot be read. pgBackRest's words are in {files.log} on that host."
@@ -307,10 +324,11 @@ def _wait_open(files: Files, port: int, timeout: float) -> None:
     def answer() -> str:
         if server.postmaster_pid() is None:
             log = files.log.read_text(errors="replace") if files.log.exists() else ""
-            raise RelevoError(
+            raise fault(
                 f"The target was not reached. {scratch.failure_in(log)} The cluster was not touched; the scratch "
                 f"instance "
                 f"{files.name} is left as it is (restore.yml -e remove={files.name}).",
+                log,
                 log=log[-4000:],
             )
         try:
@@ -322,10 +340,10 @@ def _wait_open(files: Files, port: int, timeout: float) -> None:
     wait_until(answer, f"the scratch instance {files.name} to reach its target", timeout, interval=0.2)
 
 
-def _last_line(text: str) -> str:
+def _first_error(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line.partition("ERROR:")[2].strip() for line in lines if "ERROR:" in line]
-    return (errors or lines or ["it gave no reason"])[0]
+    return (errors or lines or ["it gave no reason"])[0].rstrip(".: ")
 
 
 def session(port: int, dbname: str = "postgres", timeout: float = 10) -> Session:

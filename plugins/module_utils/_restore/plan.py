@@ -20,6 +20,8 @@ from .target import Target, TargetType
 WAL_ROOM = 512 * 2**20
 #: How far a clock may be behind the one by which the target was chosen.
 CLOCKS = timedelta(seconds=5)
+#: The repository tells the times of its files in whole seconds, rounded down.
+ROUNDED = timedelta(seconds=1)
 LATEST = "-e target_type=latest goes there"
 
 
@@ -171,7 +173,7 @@ def _branch_of_position(lsn: int, repository: Repository) -> Branch:
 
 def _within_time(target: Target, branch: Branch, repository: Repository) -> None:
     until = repository.until(branch)
-    if target.moment and until and target.moment > until:
+    if target.moment and until and target.moment >= until + ROUNDED:
         raise RelevoError(
             f"{_first_up(target.sentence(until))} is later than the last WAL that was archived of timeline "
             f"{branch.timeline}, at "
@@ -192,7 +194,7 @@ def _is_before(gap: Gap, target: Target, limit: int | None) -> bool:
     if limit is not None:
         return segment_start(gap.hole.first) <= limit
     if target.moment:
-        return gap.last_before is None or gap.last_before < target.moment
+        return gap.last_before is None or gap.last_before + ROUNDED <= target.moment
     return True
 
 

@@ -38,11 +38,12 @@ def make_app(settings: Settings, settings_file: Path) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        watching = asyncio.create_task(service.watcher.run())
+        tasks = [asyncio.create_task(work) for work in (service.watcher.run(), service.check_backups())]
         await service.look_back()
         yield
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     # The pages of the framework would load their code from elsewhere.
     app = FastAPI(

@@ -32,7 +32,8 @@ from .problems import Problem, error, problem
 from .settings import Settings
 
 State = Literal["running", "succeeded", "failed", "interrupted"]
-ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
+#: Names in the order of their beginning, to the millisecond.
+ID = re.compile(r"\d{8}T\d{9}-[0-9a-f]{8}")
 API_JOB = re.compile(r"\(API job (\S+?)\)")
 SOURCE = Path(__file__).resolve().parents[1]
 
@@ -149,7 +150,7 @@ class Jobs:
     def _start(self, operation: Operation, cluster: str, values: dict[str, Any], who: str, address: str) -> Job:
         created = datetime.now(UTC)
         job = Job(
-            id=f"{created:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
+            id=f"{created:%Y%m%dT%H%M%S}{created.microsecond // 1000:03d}-{secrets.token_hex(4)}",
             operation=operation.name,
             playbook=operation.playbook,
             cluster=cluster,

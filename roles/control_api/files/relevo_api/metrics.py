@@ -81,4 +81,4 @@ def exposition(service: Service) -> bytes:
     registry = CollectorRegistry()
     clusters = [one.name for one in service.settings.clusters]
     registry.register(Collector(service.watcher, clusters, list(service.jobs.all())))
-    return generate_latest(registry)
+    return generate_latest(registry) + service.backup_metrics.strip().encode() + b"\n"

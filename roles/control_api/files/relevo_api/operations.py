@@ -123,9 +123,6 @@ OPERATIONS = (
         (
             *TARGET,
             Variable("to", "word", "Where to.", ("beside", "cluster")),
-            Variable("tables", "text", "Tables to copy out of the restored data, with commas between them."),
-            Variable("database", "text", "The database to copy out of the restored data."),
-            Variable("into", "word", "Where tables are copied to.", ("schema", "original")),
             Variable("read_only", "flag", "Leave what is restored beside the cluster read-only."),
             Variable("remove", "word", "The name of a scratch instance to remove, instead of restoring."),
             CONFIRM,
@@ -147,6 +144,8 @@ OPERATIONS = (
         (
             Variable("operation", "word", "What to remove.", ("show", "keep", "retention", "orphans", "all")),
             Variable("keep", "number", "How many full backups stay, for operation=keep."),
+            Variable("pin", "word", "The label of a backup to keep whatever else is removed."),
+            Variable("pin_until", "word", "The day until which it is kept, 2026-12-31."),
             CONFIRM,
         ),
         claims=("backups",),
@@ -166,7 +165,8 @@ class View:
 
 STATUS = View("status", "status.yml", {"format": "json"})
 BACKUPS = View("backups", "catalog.yml", {"view": "json"})
-CHECK = View("check", "catalog_check.yml", {"format": "json"})
+CHECK = View("check", "catalog_check.yml", {"format": "prometheus"})
+DRILL = "drill.yml"
 
 
 def served(playbooks: Path) -> dict[str, Operation]:

@@ -4,8 +4,8 @@
 """A process of its own for each play, so that it outlives the API.
 
 ``python -m relevo_api.play_process SETTINGS DIR CLAIM…``; ``DIR/request.json`` says what to run. The process writes
-``events.jsonl``, ``log.txt`` and ``state.json`` while it runs, and ``outcome.json`` at the end; for a job it also has the claims of its cluster, as the numbers of open files, which
-the kernel gives back when it ends, in whatever way.
+``events.jsonl``, ``log.txt`` and ``state.json`` while it runs, and ``outcome.json`` at the end; for a job it also has
+the claims of its cluster, as the numbers of open files, which the kernel gives back when it ends, in whatever way.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from .access import Caller
 from .documents import responses
 from .jobs import Job, State
-from .operations import BACKUPS, Operation
+from .operations import BACKUPS, DRILL, Operation
 from .problems import error
 from .service import POLL_S, Service
 from .settings import Cluster
@@ -88,6 +88,19 @@ def cluster_routes(service: Service) -> APIRouter:
         ]
         found.sort(key=lambda one: (one["fecha"], one["hora"]), reverse=True)
         return Page(total=len(found), limit=limit, offset=offset, items=found[offset : offset + limit])
+
+    if (service.settings.playbooks / DRILL).exists():
+
+        @router.get(
+            "/clusters/{cluster}/drills",
+            summary="The last drill of each backup, newest first",
+            responses=responses(401, 403, 404, 409, 503),
+        )
+        async def drills(cluster: Name, limit: Limit = 50, offset: Offset = 0, _caller: Caller = reader) -> Page:
+            answer = await service.views.get(BACKUPS, service.cluster(cluster).name, 30)
+            tried = [one for one in answer.document if one.get("verificado")]
+            tried.sort(key=lambda one: str(one["verificado"]), reverse=True)
+            return Page(total=len(tried), limit=limit, offset=offset, items=tried[offset : offset + limit])
 
     @router.get(
         "/clusters/{cluster}/window",

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from .access import Access, Caller
 from .events import command_in
 from .jobs import Busy, Job, Jobs
 from .nodes import Watcher
-from .operations import STATUS, Operation, served
+from .operations import CHECK, STATUS, Operation, served
 from .problems import ProblemError, error
 from .settings import Cluster, Settings
 from .tokens import Tokens
@@ -38,6 +39,7 @@ class Service:
         self.views = Views(settings, settings_file)
         self.watcher = Watcher(settings.watcher, settings.fresh_s)
         self.operations = served(settings.playbooks)
+        self.checked = ("", 0.0)
         self._asking: set[asyncio.Task[None]] = set()
 
     # --- who asks ----------------------------------------------------------------------------------------------------
@@ -179,6 +181,22 @@ class Service:
             print(f"job {job.id}: {failure.problem.detail}", flush=True)
             return
         self.jobs.note_found(job.id, after_interruption(status))
+
+    async def check_backups(self) -> None:
+        """What catalog_check.yml measures, again and again: it is metrics of ours, too."""
+        while (self.settings.playbooks / CHECK.playbook).exists():
+            try:
+                # It ends with an error where something is past its limit, after it has printed all.
+                self.checked = (await self.views.outcome(CHECK.playbook, CHECK.fixed))["text"], time.monotonic()
+            except ProblemError as failure:
+                print(f"{CHECK.playbook}: {failure.problem.detail}", file=sys.stderr, flush=True)
+            await asyncio.sleep(self.settings.check_s)
+
+    @property
+    def backup_metrics(self) -> str:
+        """Empty where they are too old to say anything."""
+        text, came = self.checked
+        return text if time.monotonic() - came < 3 * self.settings.check_s else ""
 
     async def look_back(self) -> None:
         """At the start: every job that was cut off meanwhile."""

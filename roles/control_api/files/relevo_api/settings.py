@@ -86,6 +86,7 @@ class Settings(Strict):
     tls_client_authority: str = ""
     status_s: float = 10
     fresh_s: float = 3
+    check_s: float = 300
     admission_s: float = 15
     keep_jobs: int = 500
     limits: Limits = Limits()

@@ -72,13 +72,18 @@ class Views:
         variables = {**operation.fixed, **values, "cluster": cluster, "plan": "json"}
         return await self.run(operation.playbook, variables, cluster, refused=412)
 
-    async def run(self, playbook: str, variables: dict[str, Any], cluster: str, refused: int = 503) -> Any:
+    async def outcome(self, playbook: str, variables: dict[str, Any]) -> dict[str, Any]:
+        """How a play ended, and what it printed."""
         async with self.room:
             folder = Path(tempfile.mkdtemp(dir=self.directory))
             try:
-                outcome = await self._outcome(folder, Request(playbook, variables, "api", ""))
+                return await self._outcome(folder, Request(playbook, variables, "api", ""))
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    async def run(self, playbook: str, variables: dict[str, Any], cluster: str, refused: int = 503) -> Any:
+        """The document that a play printed. Raises ProblemError where it failed."""
+        outcome = await self.outcome(playbook, variables)
         failure = outcome["failure"]
         if failure:
             holders = failure["holders"]

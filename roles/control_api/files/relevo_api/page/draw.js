@@ -21,6 +21,12 @@ export function mark(what, x, y, size = 1) {
   return svg("rect", { ...attributes, x: x - 4 * size, y: y - 4 * size, width: 8 * size, height: 8 * size, rx: 2 });
 }
 
+// What its last drill said, below a backup: a tick or a cross.
+export function drillMark(well, x, y) {
+  const d = well ? `M${x - 4} ${y} l3 3 l6 -6` : `M${x - 3} ${y - 3} l6 6 M${x + 3} ${y - 3} l-6 6`;
+  return svg("path", { class: well ? "drilled" : "drill-failed", d });
+}
+
 export function spark(values, label) {
   const most = Math.max(1, ...values);
   const points = values.map((value, i) => `${(112 * i) / 59},${(31 - (28 * value) / most).toFixed(1)}`);
@@ -56,6 +62,7 @@ export function timeline(records, window, holes, width) {
     const drawn = mark(kind(record), places.get(record.etiqueta), 26);
     drawn.append(svg("title", {}, document.createTextNode(`${say(kind(record))}, ${moment(when(record))}`)));
     picture.append(drawn);
+    if (record.verificado) picture.append(drillMark(record.resultado === "correcto", places.get(record.etiqueta), 41));
   }
   for (const [time, anchor, place] of [[oldest, "start", 0], [newest, "end", width]]) {
     const text = svg("text", { x: place, y: 91, "text-anchor": anchor });

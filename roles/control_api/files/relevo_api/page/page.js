@@ -1,6 +1,6 @@
 // The status page. It polls; what it shows is what the API said last, and it says when that is old.
 import * as api from "./api.js";
-import { kind, mark, spark, svg, timeline, when } from "./draw.js";
+import { drillMark, kind, mark, spark, svg, timeline, when } from "./draw.js";
 import { ask, title } from "./dialogs.js";
 import { command, el, fill } from "./elements.js";
 import { bytes, choose, clock, duration, language, moment, say, WORDS } from "./words.js";
@@ -168,10 +168,12 @@ function showBackups() {
   const sign = (drawn, word) => el("li", {}, svg("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, drawn), say(word));
   const signs = ["full", "diff", "incr"].map((what) => sign(mark(what, 8, 8), what));
   signs.push(sign(svg("rect", { class: "window", x: 1, y: 4, width: 14, height: 8, rx: 2 }), "inWindow"));
+  if (recent.some((one) => one.verificado && one.resultado === "correcto")) signs.push(sign(drillMark(true, 7, 8), "drilled"));
+  if (recent.some((one) => one.verificado && one.resultado !== "correcto")) signs.push(sign(drillMark(false, 8, 8), "drillFailed"));
   if (holes.length) signs.push(sign(svg("rect", { class: "hole", x: 5, y: 2, width: 6, height: 12, rx: 2 }), "hole"));
   fill($("legend"), ...signs);
-  const head = el("thead", {}, el("tr", {}, ...["date", "time", "type", "from", "label"].map((word) => el("th", { scope: "col" }, say(word)))));
-  const rows = backups.map((one) => el("tr", {}, ...[one.fecha, one.hora, say(kind(one)), one.maestro_usado, one.etiqueta ?? ""].map((value) => el("td", {}, value))));
+  const head = el("thead", {}, el("tr", {}, ...["date", "time", "type", "from", "drill", "label"].map((word) => el("th", { scope: "col" }, say(word)))));
+  const rows = backups.map((one) => el("tr", {}, ...[one.fecha, one.hora, say(kind(one)), one.maestro_usado, one.verificado ? say(one.resultado === "correcto" ? "drilled" : "drillFailed") : "", one.etiqueta ?? ""].map((value) => el("td", {}, value))));
   fill($("backupTable"), head, el("tbody", {}, ...rows));
 }
 
