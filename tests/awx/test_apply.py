@@ -67,7 +67,8 @@ def apply(
         capture_output=True,
         text=True,
         check=False,
-        timeout=600,
+        # Thirty starts of Python, one per object: a busy machine takes long for them.
+        timeout=1500,
     )
 
 

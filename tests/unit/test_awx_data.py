@@ -239,6 +239,7 @@ def test_the_button_of_the_night_shift_asks_for_no_force() -> None:
     for name in role["job_templates"]:
         assert not {"force", "fence_living", "restart"} & awx_data.defaults(TEMPLATES[name]).keys()
         assert TEMPLATES[name]["ask_job_type_on_launch"] is False
+        assert TEMPLATES[name]["ask_variables_on_launch"] is False
     assert TEMPLATES["Relevo failover plan"]["job_type"] == "check"
 
 
