@@ -14,7 +14,9 @@ import pytest
 
 if "cluster" in sys.modules:
     raise pytest.UsageError("The tests on machines have an inventory of their own: run them alone.")
-NETWORK = os.environ.get("RELEVO_TEST_CLUSTER", "relevo_test")
+# Not the names and ports of the containers' tests, which run at the same time (tests/run).
+NETWORK = os.environ.setdefault("RELEVO_TEST_CLUSTER", "relevo_machines")
+os.environ.setdefault("RELEVO_TEST_PORT", "15632")
 FOLDER = Path(__file__).resolve().parents[2] / ".cache" / "machines" / NETWORK
 os.environ["RELEVO_TEST_INVENTORY"] = str(FOLDER / "hosts.yml")
 

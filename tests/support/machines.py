@@ -1,8 +1,8 @@
 """Machines for the tests: containers that are told from a machine by nothing but their speed.
 
 systemd is their first process; they are reached by sshd, with a key, as a user who has to give a password to become
-root. They have the names and the ports of the containers of the other tests, so that whoever asks the servers need not
-know the difference.
+root. Their names follow the same pattern as those of the other tests' containers, so that whoever asks the servers need
+not know the difference.
 """
 
 from __future__ import annotations

@@ -1,0 +1,73 @@
+"""The runner of the test suite: what shares containers runs in order, the rest beside it, nothing is left behind."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import threading
+import time
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+RUN = Path(__file__).resolve().parents[1] / "run"
+
+
+@pytest.fixture
+def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    spec = importlib.util.spec_from_loader("tests_run", SourceFileLoader("tests_run", str(RUN)))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # dataclasses look their module up.
+    monkeypatch.setitem(sys.modules, "tests_run", module)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "LOGS", tmp_path)
+    return module
+
+
+def writes(name: str, tmp_path: Path, before: str = "pass") -> str:
+    return f"python -c \"{before}; open('{tmp_path}/{name}', 'x').close()\""
+
+
+def waits_for(name: str, tmp_path: Path) -> str:
+    return f"import os, time; [time.sleep(0.02) for _ in range(500) if not os.path.exists('{tmp_path}/{name}')]"
+
+
+def test_the_lanes_run_side_by_side_and_each_in_order(runner: ModuleType, tmp_path: Path) -> None:
+    fails = f"python -c \"import os, sys; sys.exit(0 if os.path.exists('{tmp_path}/a') else 3)\""
+    parts = [
+        # Each ends only when the other lane's has begun: one after the other they would need twice ten seconds.
+        runner.Part("a", "x", writes("a", tmp_path, waits_for("b", tmp_path)), 1, True),
+        runner.Part("after-a", "x", fails, 1, True),
+        runner.Part("b", "x", writes("b", tmp_path), 1),
+    ]
+    lanes = runner.Lanes(parts)
+    lanes.run()
+    assert {outcome.part.name: outcome.problem for outcome in lanes.outcomes} == {"a": "", "after-a": "", "b": ""}
+    assert runner.summary(lanes.outcomes, 3, 1.0)
+    assert max(outcome.seconds for outcome in lanes.outcomes) < 10
+
+
+def test_one_failure_keeps_no_other_part_from_running(runner: ModuleType, tmp_path: Path) -> None:
+    parts = [runner.Part("bad", "x", "python -c 'raise SystemExit(4)'", 1), runner.Part("good", "x", "python -V", 1)]
+    lanes = runner.Lanes(parts)
+    lanes.run()
+    assert [outcome.problem for outcome in lanes.outcomes] == ["exit status 4", ""]
+    assert not runner.summary(lanes.outcomes, 2, 1.0)
+
+
+def test_what_is_interrupted_is_ended_and_nothing_follows(runner: ModuleType, tmp_path: Path) -> None:
+    waits = f"python -c \"import time; open('{tmp_path}/up', 'x').close(); time.sleep(60); open('{tmp_path}/x', 'x')\""
+    lanes = runner.Lanes([runner.Part("waits", "x", waits, 2), runner.Part("next", "x", "python -V", 1)])
+    thread = threading.Thread(target=lanes.run)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not (tmp_path / "up").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    lanes.interrupted.set()
+    thread.join(timeout=30)
+    assert not thread.is_alive()
+    assert [(outcome.part.name, outcome.problem) for outcome in lanes.outcomes] == [("waits", "interrupted")]
