@@ -212,7 +212,7 @@ def test_a_hand_over_is_clicked_and_seen_to_its_end(
 
 
 def test_no_secret_is_in_what_is_kept(server: Server) -> None:
-    """Settings, jobs with their events and logs, the audit file, the server's own log; all but the watcher's passfile."""
+    """Settings, jobs with their events and logs, the audit file, the log of the server; all but the passfile."""
     kept = [path for path in server.directory.rglob("*") if path.is_file() and path.name != "pgpass"]
     assert len(kept) > 20
     found = [(path, word[:3]) for path in kept for word in secrets() if word in path.read_text()]
