@@ -167,7 +167,7 @@ def test_with_all_connections_in_use_the_role_can_be_taken_on_demand() -> None:
 @pytest.mark.long
 def test_a_recovery_that_lasts_is_waited_for_and_said() -> None:
     psql(PRIMARY, "CREATE TABLE bulk AS SELECT repeat('x', 900) FROM generate_series(1, 100000)")
-    catch = "until pkill -STOP -f 'startup recovering'; do :; done"
+    catch = "until pkill -STOP -f '[s]tartup recovering'; do :; done"
     docker("exec", "-d", "-u", "postgres", PRIMARY, "sh", "-c", catch)
     shell(PRIMARY, "pkill", "-KILL", "-u", "postgres", "-x", "postgres")
     wait_until(lambda: bool(processes(PRIMARY, "startup recovering")), "its recovery", 60)
