@@ -13,7 +13,8 @@ SOURCES = {
     ".".join(path.relative_to(PLUGINS / "module_utils").with_suffix("").parts): path.read_text(encoding="utf-8")
     for path in (PLUGINS / "module_utils").rglob("*.py")
 }
-#: They load what they do not call: the shape of options, the windows of a restore; and on a node without PostgreSQL there is no library.
+#: They load what they do not call: the shape of options, the windows of a restore; and
+#: on a node without PostgreSQL there is no library.
 WITHOUT = {"pg_start_guard", "held_secrets_info", "catalog_info", "catalog_view"}
 MODULES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((PLUGINS / "modules").glob("*.py"))}
 
