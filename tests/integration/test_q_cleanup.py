@@ -241,10 +241,10 @@ def test_a_terminal_gets_the_menu(backed_up: None) -> None:
 
 def test_views_take_filters_and_become_a_page(backed_up: None, tmp_path: Path) -> None:
     by_hand("incr")
-    listed = view_as_json("-e", "type=incr", "-e", "limit=1")
+    listed = records("-e", "type=incr", "-e", "limit=1")
     assert [record["tipo_backup"] for record in listed] == ["incremental"]
-    assert view_as_json("-e", "type=full", "-e", "since=2100-01-01") == []
-    assert view_as_json("-e", "primary=nobody", "-e", "verified=true", "-e", "before=2100-01-01") == []
+    assert records("-e", "type=full", "-e", "since=2100-01-01") == []
+    assert records("-e", "primary=nobody", "-e", "verified=true", "-e", "before=2100-01-01") == []
     said = play(CATALOG, "-e", "view=info", "-e", "catalog_language=en").text
     assert re.search(r"Timeline \d+: from .* UTC to .* UTC", said)
     assert "Growth:" in said
@@ -256,15 +256,6 @@ def test_views_take_filters_and_become_a_page(backed_up: None, tmp_path: Path) -
     assert text.startswith("<!DOCTYPE html>")
     assert all(label in text for label in labels())
     assert "needs a file to write to" in play(CATALOG, "-e", "view=html", expect=2).text
-
-
-def view_as_json(*arguments: str) -> list[dict[str, str]]:
-    """What the JSON view shows of filters; an empty list is on a line of its own."""
-    output = play(CATALOG, "-e", "view=json", *arguments).output
-    found = re.search(r"^\[(?:\]|\n.*?^\])", output, re.MULTILINE | re.DOTALL)
-    assert found, output
-    listed: list[dict[str, str]] = json.loads(found[0])
-    return listed
 
 
 # --- trusting ----------------------------------------------------------------------------------------------------
