@@ -85,15 +85,22 @@ class Session:
         Its own commits wait for no standby: it must be able to act on a primary that accepts no writes because no
         synchronous standby is connected.
         """
+        return cls.at_socket(local_port(), dbname, "the server of this node", timeout, application_name)
+
+    @classmethod
+    def at_socket(
+        cls, port: int, dbname: str, label: str, timeout: float = 5.0, application_name: str = "relevo"
+    ) -> Session:
+        """A superuser's session at a server of this host, by the port in its socket's name."""
         conninfo = make_conninfo(
             host=str(_names.SOCKET_DIR),
-            port=local_port(),
+            port=port,
             user="postgres",
             dbname=dbname,
             application_name=application_name,
             options=f"-c synchronous_commit=local {_names.unlimited()}",
         )
-        return cls(conninfo, "the server of this node", timeout)
+        return cls(conninfo, label, timeout)
 
     @classmethod
     def remote(
@@ -105,11 +112,15 @@ class Session:
         dbname: str = _names.OWN_DATABASE,
         application_name: str = "relevo",
         timeout: float = 5.0,
+        address: str = "",
     ) -> Session:
-        """A session at another node: TLS with its certificate verified, password from the passfile."""
+        """A session at another node: TLS with its certificate verified, password from the passfile.
+
+        ``address``: where it is reached, if not under the name that its certificate has.
+        """
         credentials = credentials or Credentials()
         started = time.monotonic()
-        hostaddr = resolve(node.host, timeout)
+        hostaddr = resolve(address or node.host, timeout)
         conninfo = make_conninfo(
             host=node.host,
             hostaddr=hostaddr,
