@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import httpx
 import pytest
 from api_server import Server, free_port, in_background, is_problem
 from browser import enter, page_of
-from cluster import PRIMARY, SECRETS, STANDBY, labels, play, psql, wait_until
+from cluster import PRIMARY, SECRETS, STANDBY, docker, labels, play, psql, wait_until
 from holding import controller, frozen
 from operation_lock import wait_for_operation, wait_until_free
 from playwright.sync_api import Browser, expect
@@ -56,7 +57,10 @@ def server(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     done = play("playbooks/api.yml", *arguments)
     assert f"--settings {directory}/settings.json serve" in done.text
     assert play("playbooks/api.yml", *arguments).changed == 0
-    started = Server.installed(directory).start()
+    installed = Server.installed(directory)
+    # A refusal is waited for, however slow the machine is.
+    installed.file.write_text(json.dumps({**installed.settings, "admission_s": 120}))
+    started = installed.start()
     yield started
     started.stop()
 
@@ -219,19 +223,27 @@ def test_no_secret_is_in_what_is_kept(server: Server) -> None:
     assert found == []
 
 
-def test_a_primary_that_is_paused_is_not_known(server: Server, api: httpx.Client) -> None:
-    """Its kernel goes on answering, and its server does not."""
-    with frozen(PRIMARY, "postgres: relevo_monitor relevo .* idle"):
+def test_a_primary_that_is_paused_is_not_known(server: Server) -> None:
+    """Nobody answers, and no connection is closed either."""
+    docker("pause", PRIMARY)
+    try:
         wait_until(lambda: health(server, PRIMARY, "primary") == 503, "the answer to be old", 8)
         assert health(server, STANDBY, "replica") == 200
+    finally:
+        docker("unpause", PRIMARY)
     wait_until(lambda: health(server, PRIMARY, "primary") == 200, "it to be asked again", 10)
 
 
 def test_the_health_paths_answer_at_once(server: Server) -> None:
     with httpx.Client(base_url=server.url) as client:
-        seconds = []
-        for _ in range(200):
-            started = time.perf_counter()
-            assert client.options(f"/nodes/{PRIMARY}/primary").status_code == 200
-            seconds.append(time.perf_counter() - started)
-    assert sorted(seconds)[100] < 0.05
+
+        def median_s(path: str) -> float:
+            seconds = []
+            for _ in range(100):
+                started = time.perf_counter()
+                assert client.get(path).status_code == 200
+                seconds.append(time.perf_counter() - started)
+            return sorted(seconds)[50]
+
+        # What a machine with other work takes for an answer at all is none of theirs.
+        assert median_s(f"/nodes/{PRIMARY}/primary") < max(0.05, 2 * median_s("/healthz"))
