@@ -36,12 +36,18 @@ _value:
   type: str
 """
 
+from ansible.errors import AnsibleFilterError
+
 
 def prometheus_text(reports: Sequence[Mapping[str, Any]]) -> str:
     """See DOCUMENTATION."""
-    from ansible_collections.relevo.postgres.plugins.plugin_utils._metrics import text_of
+    from ansible_collections.relevo.postgres.plugins.plugin_utils import _metrics
 
-    return text_of(reports)
+    if _metrics.IMPORT_ERROR is not None:
+        raise AnsibleFilterError(
+            "format=prometheus needs the Python library prometheus-client on the controller. Run bin/setup."
+        )
+    return _metrics.text_of(reports)
 
 
 class FilterModule:

@@ -5,10 +5,15 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
+IMPORT_ERROR: str | None = None
+try:
+    from prometheus_client import CollectorRegistry, Gauge, generate_latest
+except ImportError:
+    IMPORT_ERROR = traceback.format_exc()
 
 #: What each metric is, in the words of its HELP line. docs/reference/metrics.md has the same.
 METRICS = {

@@ -202,8 +202,8 @@ def _space(catalog: Catalog, usage: Mapping[str, Any] | None) -> str:
         name = named.get(part.kind, types.get(part.kind, part.kind))
         share = 100 * part.own / whole
         shared = "" if part.shared is None or part.kind in named else f", {words.shared} {format_bytes(part.shared)}"
-        bar = f"<span class=bar><i class={_class(part.kind)} style=width:{share:.1f}%></i></span>"
-        rows.append(f"<dt>{_text(name)}</dt><dd>{bar}{_text(format_bytes(part.own) + shared)}</dd>")
+        strip = f"<span class=bar><i class={_class(part.kind)} style=width:{share:.1f}%></i></span>"
+        rows.append(f"<dt>{_text(name)}</dt><dd>{strip}{_text(format_bytes(part.own) + shared)}</dd>")
     return f"<dl>{''.join(rows)}</dl>" if any(part.own for part in parts) else ""
 
 
