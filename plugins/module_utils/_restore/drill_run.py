@@ -39,6 +39,12 @@ def name_for(cluster: str) -> str:
 
 def carry_out(files: Files, order: instance.Order, looks: Looks, result: Result, config: Path = CONFIG) -> Result:
     """The result, with what was found; what an earlier drill left is removed first."""
+    # One that was left behind by a killed play would remove this one's instance at its end.
+    with instance.held(Files(files.root, f"{files.name}-run"), order.timeout):
+        return _alone(files, order, looks, result, config)
+
+
+def _alone(files: Files, order: instance.Order, looks: Looks, result: Result, config: Path) -> Result:
     instance.remove(files, order.timeout)
     try:
         try:
