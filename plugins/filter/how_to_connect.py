@@ -44,23 +44,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 Variables = Mapping[str, Any]
-EVERYWHERE = ("0.0.0.0", "::")
 
 
 def entrances(hosts: Mapping[str, Variables]) -> list[tuple[str, int]]:
     """Address and port of each node from the outside; a container without a published port has none."""
     # Here, since Ansible loads all filters in each worker that uses one: at the top it costs every task time.
-    from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import peer_of
+    from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import entrance_of
 
-    found = []
-    for name, host in hosts.items():
-        if host.get("node_kind", "ssh") != "docker":
-            peer = peer_of(name, host)
-            found.append((peer.host, peer.port))
-        elif host.get("node_published_port"):
-            address = host.get("docker_nodes_published_address", "127.0.0.1")
-            found.append(("127.0.0.1" if address in EVERYWHERE else address, int(host["node_published_port"])))
-    return found
+    return [found for name, host in hosts.items() if (found := entrance_of(name, host))]
 
 
 def database_of(user: str, databases: Sequence[Variables]) -> str:

@@ -71,7 +71,7 @@ def postgresql_paths(version: object = None) -> dict[str, Any]:
         "bin_directory": str(_names.bin_directory(wanted)),
         "package": f"postgresql-{wanted}",
         "parameters": parameters_of(wanted),
-        "unlimited": _names.UNLIMITED,
+        "unlimited": _names.unlimited(int(wanted)),
     }
 
 

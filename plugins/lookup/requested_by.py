@@ -10,7 +10,8 @@ name: requested_by
 short_description: Who asked for what a play does
 version_added: 0.1.0
 description:
-  - The AWX job that runs the play, otherwise the user and the machine that run Ansible.
+  - The AWX job that runs the play; who asked the control API for it, and the API's job; otherwise the user and the
+    machine that run Ansible.
   - Markers, records and the lock of a hand-over show it to others.
 author: The Relevo authors (@relevo)
 options: {}
@@ -22,7 +23,7 @@ handover_by: "{{ lookup('relevo.postgres.requested_by') }}"
 
 RETURN = r"""
 _raw:
-  description: One text, V(AWX job 12) or V(ana@controller).
+  description: One text, V(AWX job 12), V(ana (API job 20261126T031204-5c1d0e7f\)) or V(ana@controller).
   type: list
   elements: str
 """
@@ -37,6 +38,8 @@ from ansible.plugins.lookup import LookupBase
 # AWX sets the first, its predecessor the second.
 JOB_VARIABLES = ("awx_job_id", "tower_job_id")
 USER_VARIABLES = ("awx_user_name", "tower_user_name")
+#: What the control API gives its plays: the name of a token, and the job.
+API_USER, API_JOB = "RELEVO_REQUESTED_BY", "RELEVO_API_JOB"
 
 
 def requested_by(variables: Mapping[str, Any], environment: Mapping[str, str], machine: str) -> str:
@@ -44,6 +47,8 @@ def requested_by(variables: Mapping[str, Any], environment: Mapping[str, str], m
     jobs = [variables[name] for name in JOB_VARIABLES if variables.get(name)]
     if jobs:
         return f"AWX job {jobs[0]}"
+    if environment.get(API_USER) and environment.get(API_JOB):
+        return f"{environment[API_USER]} ({environment[API_JOB]})"
     return f"{environment.get('USER') or 'ansible'}@{machine}"
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-#: The first major version with initdb's built-in locale provider, and with pg_replication_slots.failover.
-OLDEST_VERSION = 17
+#: The first major version with what we rest on: ALTER SYSTEM that is granted, pg_ident_file_mappings, postgres -C of a
+#: setting that is computed. What came later is left out where it is not there: docs/reference/platforms.md.
+OLDEST_VERSION = 15
 
 #: The home of postgres, the data volume of a container; below it a directory for each major version, as Debian has it.
 DATA_ROOT = Path("/var/lib/postgresql")
@@ -31,6 +32,8 @@ GUARD_STATUS = MARKER_DIR / "guard-status.json"
 LOG_DIR = DATA_ROOT / "log"
 #: On the repository host, wherever its repository is. What is below /run does not outlive a machine's restart.
 OPERATION_LOCK_DIR = Path("/run/relevo/operation-lock")
+#: When a service was last told to read its files.
+READING_DIR = Path("/run/relevo/reading")
 
 OWN_DATABASE = "relevo"
 #: PostgreSQL's own, where the inventory gives no ``postgresql_port``.
@@ -81,15 +84,13 @@ def with_port(address: str, port: int | str) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
-#: Options of every session of ours: what a server, a database or a role limits is meant for applications, and our own
-#: waits have deadlines.
-UNLIMITED = " ".join(
-    f"-c {name}=0"
-    for name in (
-        "statement_timeout",
-        "lock_timeout",
-        "idle_session_timeout",
-        "idle_in_transaction_session_timeout",
-        "transaction_timeout",
-    )
-)
+_UNLIMITED = ("statement_timeout", "lock_timeout", "idle_session_timeout", "idle_in_transaction_session_timeout")
+#: The first major version that has it; an older one refuses a session that asks for it.
+TRANSACTION_TIMEOUT_SINCE = 17
+
+
+def unlimited(version: int = OLDEST_VERSION) -> str:
+    """Options of every session of ours: what a server, a database or a role limits is meant for applications, and our
+    own waits have deadlines. ``version``: the server's major version; without it, what all of them know."""
+    newer = ("transaction_timeout",) if version >= TRANSACTION_TIMEOUT_SINCE else ()
+    return " ".join(f"-c {name}=0" for name in (*_UNLIMITED, *newer))

@@ -44,7 +44,7 @@ ENVIRONMENT = {
     "PGCLIENTENCODING": "UTF8",
     "PGCONNECT_TIMEOUT": "10",
     # A server process whose client was killed would finish its statement, holding its locks, first.
-    "PGOPTIONS": f"-c client_min_messages=warning -c client_connection_check_interval=2000 {_names.UNLIMITED}",
+    "PGOPTIONS": "-c client_min_messages=warning -c client_connection_check_interval=2000",
 }
 #: Stands for the owner of the database, as the predefined role of that name does in PostgreSQL.
 DATABASE_OWNER = "pg_database_owner"
@@ -182,6 +182,12 @@ class PsqlTarget:
         variables = ["--set=ON_ERROR_STOP=1", "--set=VERBOSITY=verbose"]
         target = [f"--host={self.socket}", f"--port={self.port}", f"--username={self.login_user}"]
         return [str(Path(self.bin_dir, "psql")), *options, *variables, *target, f"--dbname={database}"]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What psql is told by variables; some options depend on the server's major version, the programs' too."""
+        unlimited = _names.unlimited(int(Path(self.bin_dir).parent.name))
+        return ENVIRONMENT | {"PGOPTIONS": f"{ENVIRONMENT['PGOPTIONS']} {unlimited}"}
 
     @property
     def user(self) -> str:
@@ -433,7 +439,7 @@ def _query(server: PsqlTarget, database: str, script: str) -> Any:
     """Run a script that prints one JSON value."""
     command = [*server.psql(database), "--file=-"]
     try:
-        done = _process.run(command, QUERY_TIMEOUT, text=script, user=server.user, **ENVIRONMENT)
+        done = _process.run(command, QUERY_TIMEOUT, text=script, user=server.user, **server.environment)
     except (FileNotFoundError, PermissionError) as error:
         raise _no_psql(server, error) from error
     except RelevoError as error:
@@ -577,7 +583,7 @@ def _feed_psql(
     options = ["--set=AUTOCOMMIT=off", f"--command={_prologue(seed, owners)}", "--file=-"]
     command = [*server.psql(seed.database), *options]
     try:
-        done = _process.run_fed(command, feed.send, timeout, user=server.user, **ENVIRONMENT)
+        done = _process.run_fed(command, feed.send, timeout, user=server.user, **server.environment)
     except (FileNotFoundError, PermissionError) as error:
         raise _no_psql(server, error) from error
     if done is None:

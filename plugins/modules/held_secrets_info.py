@@ -29,6 +29,12 @@ options:
     description: By role, a verifier of the password at hand, as PostgreSQL stores them.
     type: dict
     default: {}
+  adopting:
+    description:
+      - Whether the node's data are those of a server that others have set up, and that is about to be adopted. They
+        are part of no cluster that has secrets of ours.
+    type: bool
+    default: false
 requirements:
   - psycopg >= 3.1, where PostgreSQL runs
 """
@@ -115,7 +121,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         found.append(f"the Redis of {platform.node()}")
     return {
         "changed": False,
-        "belongs": bool(pgpass or authority) or any(_names.DATA_ROOT.glob("*/main/PG_VERSION")),
+        "belongs": bool(pgpass or authority)
+        or (not module.params["adopting"] and any(_names.DATA_ROOT.glob("*/main/PG_VERSION"))),
         "authority": authority,
         "certificate": content(_names.CERTIFICATE),
         # What has the public word is told of in words of its own, and has another way out.
@@ -132,6 +139,7 @@ def main() -> None:
         argument_spec={
             "redis_config": {"type": "path"},
             "verifiers": {"type": "dict", "default": {}, "no_log": True},
+            "adopting": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )

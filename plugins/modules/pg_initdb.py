@@ -62,6 +62,16 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.server imp
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import service_for
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
 
+#: The first major version with a provider of its own, whose order of texts no upgrade of the system changes.
+BUILTIN_PROVIDER_SINCE = 17
+
+
+def locale_options(version: int, locale: str) -> list[str]:
+    """How ``initdb`` is told of the locale: an older one takes that of the system's library."""
+    if version < BUILTIN_PROVIDER_SINCE:
+        return ["--locale-provider=libc", f"--locale={locale}"]
+    return ["--locale-provider=builtin", f"--builtin-locale={locale}", "--locale=C.UTF-8"]
+
 
 def make_cluster(server: Server, locale: str) -> None:
     unfinished = server.pgdata.with_name(server.pgdata.name + ".initdb")
@@ -74,9 +84,7 @@ def make_cluster(server: Server, locale: str) -> None:
         f"--pgdata={unfinished}",
         "--data-checksums",
         "--encoding=UTF8",
-        "--locale-provider=builtin",
-        f"--builtin-locale={locale}",
-        "--locale=C.UTF-8",
+        *locale_options(server.version, locale),
         "--auth-local=peer",
         "--auth-host=scram-sha-256",
         "--username=postgres",

@@ -35,8 +35,13 @@ def provision() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def provisioned() -> Iterator[None]:
-    provision()
+    """RELEVO_MACHINES_KEEP=yes uses the machines that an earlier run left, if there are any, and leaves them there."""
+    keep = os.environ.get("RELEVO_MACHINES_KEEP") == "yes"
+    if not (keep and machines.there()):
+        provision()
     yield
+    if keep:
+        return
     machines.remove()
 
 

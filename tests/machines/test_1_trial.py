@@ -12,10 +12,8 @@ from cluster import (
     FAILOVER,
     NETWORK,
     PRIMARY,
-    REJOIN,
     REPOSITORY,
     STANDBY,
-    VERSION,
     docker,
     guard_says,
     missing,
@@ -27,14 +25,18 @@ from cluster import (
     shell,
     wait_until,
 )
-from machines import FOLDER, MACHINES, UNIT, reboot, systemctl, unit_state, wait_until_up
-
-BINARY = f"/usr/lib/postgresql/{VERSION}/bin/postgres"
-
-
-def kill_server() -> None:
-    """End each process of the primary's server at once, as the kernel does when memory runs out."""
-    systemctl(PRIMARY, "kill", "--signal=KILL", UNIT)
+from machines import (
+    BINARY,
+    FOLDER,
+    MACHINES,
+    UNIT,
+    back_to_the_start,
+    kill_server,
+    reboot,
+    systemctl,
+    unit_state,
+    wait_until_up,
+)
 
 
 @pytest.fixture
@@ -43,13 +45,6 @@ def binary_away() -> Iterator[None]:
     shell(PRIMARY, "mv", BINARY, f"{BINARY}.away")
     yield
     shell(PRIMARY, "mv", f"{BINARY}.away", BINARY)
-
-
-def back_to_the_start() -> None:
-    """The preferred primary has the role again, and all is well."""
-    play(REJOIN)
-    play(FAILBACK)
-    wait_until_streaming(PRIMARY)
 
 
 def test_the_packages_are_installed_and_our_own_units_run() -> None:
@@ -183,6 +178,20 @@ def test_a_machine_that_does_not_answer_is_fenced_by_the_command() -> None:
         wait_until(lambda: guard_says(PRIMARY)["verdict"] == "refuse", "the start guard's verdict", 30)
         back_to_the_start()
         more(writer)
+
+
+def test_the_fence_is_tested_before_it_counts() -> None:
+    script = str(FOLDER / "fence.sh")
+    commands = {"failover_fence_command": [script], "failover_fence_check_command": [script, "status"]}
+    well = play("playbooks/fence_test.yml", "-e", json.dumps(commands)).text
+    for node in (PRIMARY, STANDBY):
+        assert f"{node}: status 0, on, and it answers" in well
+    assert "failover_fence_command: is empty" in play("playbooks/fence_test.yml", expect=2).text
+    wrong = commands | {"failover_fence_check_command": ["sh", "-c", "echo off"]}
+    refused = play("playbooks/fence_test.yml", "-e", json.dumps(wrong), expect=2).text
+    assert "so this is about another machine" in refused
+    assert "Nothing was switched off." in refused
+    assert unit_state(PRIMARY) == "active"
 
 
 @pytest.mark.long

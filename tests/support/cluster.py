@@ -25,7 +25,9 @@ PORTS = {PRIMARY: FIRST_PORT, STANDBY: FIRST_PORT + 1}
 FAILOVER, FAILBACK, REJOIN, STATUS = (f"playbooks/{name}.yml" for name in ("failover", "failback", "rejoin", "status"))
 # The major version of the role's default, and what follows from it on a node.
 DEFAULTS = ROOT / "roles" / "postgresql" / "defaults" / "main.yml"
-VERSION = str(yaml.safe_load(DEFAULTS.read_text())["postgresql_version"])
+DEFAULT_VERSION = str(yaml.safe_load(DEFAULTS.read_text())["postgresql_version"])
+#: Another release of Debian has another one (tests/machines).
+VERSION = os.environ.get("RELEVO_TEST_VERSION", DEFAULT_VERSION)
 PGDATA = f"/var/lib/postgresql/{VERSION}/main"
 GUARD_STATUS = "/var/lib/postgresql/relevo/guard-status.json"
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
@@ -118,23 +120,46 @@ def play(
     return result
 
 
+def _named_at_once() -> dict[str, str]:
+    """Otherwise a task is named only once it has ended."""
+    return controller_environment() | {"ANSIBLE_DISPLAY_OK_HOSTS": "true", "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "true"}
+
+
+def _is_task(line: str, at: str) -> bool:
+    return re.search(rf"(?:TASK|RUNNING HANDLER) \[.*{at}", line) is not None
+
+
 def killed_play(name: str, at: str, *arguments: str) -> None:
     """Start a playbook, and kill the controller's processes when the task ``at`` (a pattern) begins."""
-    environment = controller_environment() | {
-        # Else a task is named only once it has ended.
-        "ANSIBLE_DISPLAY_OK_HOSTS": "true",
-        "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "true",
-    }
     command = command_line(name, *arguments)
     with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+        command, cwd=ROOT, env=_named_at_once(), stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as controller:
         assert controller.stdout is not None
-        reached = any(re.search(rf"(?:TASK|RUNNING HANDLER) \[.*{at}", line) for line in controller.stdout)
+        reached = any(_is_task(line, at) for line in controller.stdout)
         os.killpg(controller.pid, signal.SIGKILL)
     assert reached, f"{name} ended before the task {at}"
     assert controller.returncode == -signal.SIGKILL
     print(f"\n$ ansible-playbook {name}   [killed at {at}]")
+
+
+def play_with(name: str, at: str, do: Callable[[], object], *arguments: str) -> Play:
+    """Run a playbook, and ``do`` something when the task ``at`` (a pattern) begins; it may end with any status."""
+    started, lines, reached = time.monotonic(), [], False
+    command = command_line(name, *arguments)
+    with subprocess.Popen(
+        command, cwd=ROOT, env=_named_at_once(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as controller:
+        assert controller.stdout is not None
+        for line in controller.stdout:
+            lines.append(line)
+            if not reached and _is_task(line, at):
+                reached = True
+                do()
+    assert reached, f"{name} ended before the task {at}"
+    result = Play(controller.returncode, "".join(lines), time.monotonic() - started)
+    print(f"\n$ ansible-playbook {name}   [{result.seconds:.1f} s, status {result.code}]")
+    return result
 
 
 def shell(node: str, *command: str, user: str = "root", stdin: str | None = None) -> str:
@@ -181,10 +206,13 @@ def guard_says(node: str) -> dict[str, str]:
     return status
 
 
-def records() -> list[dict[str, str]]:
-    """The catalog, oldest first, as ``catalog.yml -e view=json`` shows it."""
-    output = play("playbooks/catalog.yml", "-e", "view=json").output
-    listed = json.loads(output[output.index("\n[") : output.rindex("\n]") + 2])
+def records(*arguments: str) -> list[dict[str, str]]:
+    """The catalog, oldest first, as ``catalog.yml -e view=json`` shows it; ``arguments``: filters."""
+    output = play("playbooks/catalog.yml", "-e", "view=json", *arguments).output
+    # An empty list is on one line.
+    found = re.search(r"^\[(?:\]|\n.*?^\])", output, re.MULTILINE | re.DOTALL)
+    assert found, output
+    listed = json.loads(found[0])
     return sorted(listed, key=lambda record: (record["fecha"], record["hora"]))
 
 

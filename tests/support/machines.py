@@ -17,18 +17,23 @@ import sys
 from pathlib import Path
 
 import yaml
+from clients import wait_until_streaming
 from cluster import (
+    DEFAULT_VERSION,
+    FAILBACK,
     FIRST_PORT,
     INVENTORY,
     NETWORK,
     PORTS,
     PRIMARY,
+    REJOIN,
     REPOSITORY,
     ROOT,
     STANDBY,
     VERSION,
     controller_environment,
     docker,
+    play,
     shell,
     wait_until,
 )
@@ -36,7 +41,10 @@ from cluster import (
 MACHINES = [PRIMARY, STANDBY, REPOSITORY]
 UNIT = "relevo-postgresql"
 FOLDER = ROOT / "tests" / "machines"
-IMAGE = "relevo/test-machine"
+#: The release of Debian that the machines have, and the image's name; the default is our containers' release.
+SUITE = os.environ.get("RELEVO_MACHINES_SUITE", "")
+IMAGE = "relevo/test-machine" + (f"-{SUITE}" if SUITE else "")
+BINARY = f"/usr/lib/postgresql/{VERSION}/bin/postgres"
 SSH_PORTS = {name: FIRST_PORT + 10 + offset for offset, name in enumerate(MACHINES)}
 #: What systemd needs as the first process of a container that is not privileged.
 SYSTEMD = (
@@ -49,9 +57,9 @@ def base_image() -> str:
     """The image that our containers are built on, too; made where the engine has none."""
     defaults = yaml.safe_load((ROOT / "roles" / "docker_nodes" / "defaults" / "main.yml").read_text())
     wanted = {
-        "name": defaults["docker_nodes_base_image"],
-        "fallback_name": defaults["docker_nodes_base_fallback"],
-        "suite": defaults["docker_nodes_base_suite"],
+        "name": f"debian:{SUITE}-slim" if SUITE else defaults["docker_nodes_base_image"],
+        "fallback_name": f"relevo/base:{SUITE}" if SUITE else defaults["docker_nodes_base_fallback"],
+        "suite": SUITE or defaults["docker_nodes_base_suite"],
     }
     command = [str(Path(sys.executable).with_name("ansible")), "localhost", "-c", "local"]
     command += ["-e", f"ansible_python_interpreter={sys.executable}", "-m", "relevo.postgres.docker_base_image"]
@@ -84,7 +92,9 @@ def write_inventory() -> None:
     text = (FOLDER / "inventory.yml").read_text().replace("relevo_test", NETWORK)
     for number, port in enumerate(SSH_PORTS.values()):
         text = text.replace(f"PORT_{number}", str(port))
-    INVENTORY.write_text(text)
+    # Where it is the default nothing has to say so.
+    version = "" if VERSION == DEFAULT_VERSION else f'    postgresql_version: "{VERSION}"\n'
+    INVENTORY.write_text(text.rstrip("\n") + f"\n{version}")
     key = INVENTORY.parent / "login"
     for path in (key, key.with_suffix(".pub"), INVENTORY.parent / "known_hosts"):
         path.unlink(missing_ok=True)
@@ -124,7 +134,13 @@ def remove() -> None:
     for name in MACHINES:
         subprocess.run(["docker", "rm", "--force", "--volumes", name], capture_output=True, timeout=120)
     subprocess.run(["docker", "network", "rm", NETWORK], capture_output=True, timeout=60)
-    shutil.rmtree(INVENTORY.parent / ".secrets", ignore_errors=True)
+    for folder in (".secrets", "group_vars"):
+        shutil.rmtree(INVENTORY.parent / folder, ignore_errors=True)
+
+
+def there() -> bool:
+    """Whether an earlier run has left its machines, and what the login needs."""
+    return INVENTORY.exists() and set(MACHINES) <= set(docker("ps", "--format", "{{.Names}}").split())
 
 
 def make() -> None:
@@ -147,6 +163,18 @@ def systemctl(node: str, *arguments: str) -> str:
 def unit_state(node: str) -> str:
     """What systemd says of the server's unit: active, inactive, failed, activating, ..."""
     return shell(node, "systemctl", "show", "-p", "ActiveState", "--value", UNIT).strip()
+
+
+def kill_server() -> None:
+    """End each process of the primary's server at once, as the kernel does when memory runs out."""
+    systemctl(PRIMARY, "kill", "--signal=KILL", UNIT)
+
+
+def back_to_the_start() -> None:
+    """The preferred primary has the role again, and all is well."""
+    play(REJOIN)
+    play(FAILBACK)
+    wait_until_streaming(PRIMARY)
 
 
 def reboot(node: str) -> None:

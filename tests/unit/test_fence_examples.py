@@ -35,8 +35,22 @@ def fence(
     folder: Path, example: str, *, node: str = "db1", off: bool = False, obeys: bool = True, answers: bool = True
 ) -> tuple[int, list[str]]:
     """The example's status, and the command lines that its tool was called with."""
+    return run(folder, example, node=node, off=off, obeys=obeys, answers=answers)[::2]
+
+
+def run(
+    folder: Path,
+    example: str,
+    *mode: str,
+    node: str = "db1",
+    off: bool = False,
+    obeys: bool = True,
+    answers: bool = True,
+    other: str = "",
+) -> tuple[int, str, list[str]]:
+    """Its status, what it printed, and the calls. ``other``: what the tool says of a machine's state instead."""
     tool, state, calls = TOOLS[example], folder / "state", folder / "calls"
-    state.write_text(tool.off if off else tool.on)
+    state.write_text(other or (tool.off if off else tool.on))
     calls.touch()
     (folder / tool.name).write_text(
         "#!/bin/sh\n"
@@ -52,8 +66,8 @@ def fence(
     for program in (tool.name, "sleep"):
         (folder / program).chmod(0o755)
     environment = {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "RELEVO_NODE": node}
-    done = subprocess.run([str(FOLDER / example)], env=environment, capture_output=True, text=True, timeout=60)
-    return done.returncode, calls.read_text().splitlines()
+    done = subprocess.run([str(FOLDER / example), *mode], env=environment, capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stdout.strip(), calls.read_text().splitlines()
 
 
 def test_each_example_is_tested() -> None:
@@ -96,3 +110,25 @@ def test_without_a_name_nothing_is_done(example: str, tmp_path: Path) -> None:
     status, calls = fence(tmp_path, example, node="")
     assert status != 0
     assert calls == []
+
+
+@pytest.mark.parametrize("off", [False, True])
+@pytest.mark.parametrize("example", TOOLS)
+def test_its_status_is_asked_for_and_nothing_switched_off(example: str, off: bool, tmp_path: Path) -> None:
+    status, said, calls = run(tmp_path, example, "status", off=off)
+    assert (status, said) == (0, "off" if off else "on")
+    assert calls
+    assert [call for call in calls if TOOLS[example].stops in call] == []
+
+
+@pytest.mark.parametrize("example", TOOLS)
+def test_a_status_that_cannot_be_had_or_understood_is_none(example: str, tmp_path: Path) -> None:
+    for options in ({"answers": False}, {"other": "paused"}, {"node": ""}):
+        status, said, calls = run(tmp_path, example, "status", **options)
+        assert (status != 0, said) == (True, ""), options
+        assert [call for call in calls if TOOLS[example].stops in call] == []
+
+
+@pytest.mark.parametrize("example", TOOLS)
+def test_a_mistyped_mode_switches_nothing_off(example: str, tmp_path: Path) -> None:
+    assert run(tmp_path, example, "staus") == (2, "", [])

@@ -169,9 +169,9 @@ def test_the_versions_of_a_cluster() -> None:
     assert faults_of_names("a", "b", a={"postgresql_version": 18}, b={"postgresql_version": "18"}) == []  # type: ignore[dict-item]
     assert faults_of_names("a", "b", a={"postgresql_version": default_version()}) == []
     assert faults_of_names("a", a={"postgresql_version": "17.2"}) == [
-        "a: postgresql_version is 17.2. Give a major version alone, 17 or newer."
+        "a: postgresql_version is 17.2. Give a major version alone, 15 or newer."
     ]
-    assert "a: postgresql_version is 16." in faults_of_names("a", a={"postgresql_version": "16"})[0]
+    assert "a: postgresql_version is 14." in faults_of_names("a", a={"postgresql_version": "14"})[0]
     assert faults_of_names("a", "b", a={"postgresql_version": "19"}, b={"postgresql_version": "18"}) == [
         'The nodes of the cluster "main" have several postgresql_versions: 19 on a, 18 on b. Give all of them one.'
     ]

@@ -26,6 +26,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.installati
     refusal,
     versions_with_data,
 )
+from ansible_collections.relevo.postgres.plugins.modules.pg_initdb import locale_options
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT = re.escape(default_version())
@@ -59,7 +60,7 @@ def test_what_follows_from_a_version() -> None:
         "bin_directory": "/usr/lib/postgresql/23/bin",
         "package": "postgresql-23",
         "parameters": {"reserved_connections": 5},
-        "unlimited": _names.UNLIMITED,
+        "unlimited": _names.unlimited(23),
     }
     # YAML makes a number of it.
     assert postgresql_paths(23) == postgresql_paths("23")
@@ -70,7 +71,7 @@ def test_without_a_version_it_is_the_roles_default() -> None:
     assert postgresql_paths(None) == postgresql_paths() == postgresql_paths(role)
 
 
-@pytest.mark.parametrize("version", ["", "17.2", "latest", "9.6", "16", 16, "-17", "²³"])
+@pytest.mark.parametrize("version", ["", "17.2", "latest", "9.6", "14", 14, "-17", "²³"])
 def test_what_is_no_version(version: Any) -> None:
     with pytest.raises(AnsibleFilterError, match="Give a major version alone"):
         postgresql_paths(version)
@@ -203,3 +204,21 @@ def test_a_container_knows_its_version_by_its_image() -> None:
 def test_a_container_that_is_none_of_ours_is_named(environment: list[str] | None) -> None:
     with pytest.raises(RelevoError, match="The container db has no variable PGDATA"):
         ContainerNode(FakeClient(environment), "db").version()
+
+
+@pytest.mark.parametrize(("version", "known"), [(15, False), (16, False), (17, True)])
+def test_a_session_asks_for_nothing_that_its_server_does_not_know(version: int, known: bool) -> None:
+    assert ("transaction_timeout" in _names.unlimited(version)) == known
+    assert "transaction_timeout" not in _names.unlimited()
+    assert "-c statement_timeout=0" in _names.unlimited()
+
+
+@pytest.mark.parametrize(
+    ("version", "options"),
+    [
+        (15, ["--locale-provider=libc", "--locale=C.UTF-8"]),
+        (17, ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C.UTF-8"]),
+    ],
+)
+def test_how_a_new_cluster_is_told_of_its_locale(version: int, options: list[str]) -> None:
+    assert locale_options(version, "C.UTF-8") == options

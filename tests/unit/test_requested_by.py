@@ -18,6 +18,8 @@ from ansible_collections.relevo.postgres.plugins.lookup.requested_by import requ
         ({"awx_job_id": ""}, {"USER": "ana"}, "ana@controller"),
         ({}, {"USER": "ana"}, "ana@controller"),
         ({}, {"USER": ""}, "ansible@controller"),
+        ({}, {"RELEVO_REQUESTED_BY": "ana", "RELEVO_API_JOB": "API job 7", "USER": "x"}, "ana (API job 7)"),
+        ({"awx_job_id": 12}, {"RELEVO_REQUESTED_BY": "ana", "RELEVO_API_JOB": "API job 7"}, "AWX job 12"),
         # cron sets no USER everywhere.
         ({}, {}, "ansible@controller"),
     ],

@@ -19,9 +19,14 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.server imp
 
 @pytest.fixture
 def server(tmp_path: Path) -> Server:
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "standby.signal").write_text("")
-    return Server(tmp_path / "data", tmp_path / "90-replication.conf")
+    return of_version(tmp_path, "17")
+
+
+def of_version(folder: Path, version: str) -> Server:
+    data = folder / version / "main"
+    data.mkdir(parents=True)
+    (data / "standby.signal").write_text("")
+    return Server(data, folder / "90-replication.conf")
 
 
 def configured(monkeypatch: pytest.MonkeyPatch, level: str) -> None:
@@ -64,6 +69,17 @@ def test_a_standby_synchronises_slots_where_there_can_be_any(
     assert server.replication_conf_is("host=a", "b")
     server.write_replication_conf("", "")
     assert SLOT_SYNC not in server.replication_conf.read_text(), "it follows nobody"
+
+
+@pytest.mark.parametrize(("version", "synchronises"), [("15", False), ("16", False), ("17", True), ("18", True)])
+def test_an_older_server_has_no_slots_to_synchronise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, synchronises: bool
+) -> None:
+    """It would not start with settings that it does not know."""
+    configured(monkeypatch, "logical")
+    server = of_version(tmp_path, version)
+    server.write_replication_conf("host=a", "b")
+    assert server.replication_conf.read_text().endswith(SLOT_SYNC) == synchronises
 
 
 def test_not_before_its_own_server_has_that_level(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

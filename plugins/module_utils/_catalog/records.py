@@ -9,12 +9,11 @@ a catalog that was lost is rebuilt from the repository with equal fields and val
 
 from __future__ import annotations
 
-import calendar
 import posixpath
 import re
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from .._errors import RelevoError
@@ -47,7 +46,8 @@ DRILL_FIELDS = {
     "rto_s": "relevo-drill-rto",
     "rpo_s": "relevo-drill-rpo",
 }
-RESULTS = {"passed": "correcto", "failed": "fallido"}
+PASSED = "correcto"
+RESULTS = {"passed": PASSED, "failed": "fallido"}
 
 # Every field in its order; a Redis hash with a long value does not keep the one of its writing.
 FIELDS = (
@@ -128,14 +128,15 @@ def parse_key(key: str) -> Key | None:
     if match is None:
         return None
     try:
-        moment = time.strptime(f"{match['date']} {match['time']}", "%Y-%m-%d %H-%M-%S")
+        # Not strptime, which takes ten times as long, of each key of a catalog.
+        moment = datetime.fromisoformat(f"{match['date']} {match['time'].replace('-', ':')}+00:00")
     except ValueError:
         return None
     return Key(
         stanza=match["stanza"] or DEFAULT_STANZA,
         date=match["date"],
         time=match["time"].replace("-", ":"),
-        epoch=calendar.timegm(moment),
+        epoch=int(moment.timestamp()),
     )
 
 
@@ -201,6 +202,11 @@ def record_from_backup(
     if values["resultado"] is not None:
         values["resultado"] = RESULTS.get(str(values["resultado"]), str(values["resultado"]))
     return {name: str(value) for name, value in values.items() if value is not None}
+
+
+def is_verified(record: Mapping[str, str]) -> bool:
+    """Whether the last drill restored this backup, and found it good."""
+    return record.get("resultado") == PASSED
 
 
 def in_order(record: Mapping[str, str]) -> Record:

@@ -26,6 +26,7 @@ from .._server.peer import Peer
 DEFAULT = "main"
 VERSION = "postgresql_version"
 SERVICE_MANAGERS = ("runit", "systemd")
+EVERYWHERE = ("0.0.0.0", "::")
 
 #: How many clusters a play may be about: ``all`` of them when none is named; several, but ``named``; or ``one``.
 Choice = Literal["all", "named", "one"]
@@ -92,6 +93,17 @@ def address_fault(address: str) -> str:
 
 def peer_of(name: str, host: Mapping[str, Any]) -> Peer:
     return Peer(name, address_of(name, host), int(host.get("postgresql_port") or PORT))
+
+
+def entrance_of(name: str, host: Mapping[str, Any]) -> tuple[str, int] | None:
+    """Address and port of a server as the controller reaches it; a container without a published port has none."""
+    if host.get("node_kind", "ssh") != "docker":
+        peer = peer_of(name, host)
+        return peer.host, peer.port
+    if not host.get("node_published_port"):
+        return None
+    address = str(host.get("docker_nodes_published_address", "127.0.0.1"))
+    return "127.0.0.1" if address in EVERYWHERE else address, int(host["node_published_port"])
 
 
 def is_preferred(host: Mapping[str, Any]) -> bool:

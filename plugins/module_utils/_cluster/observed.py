@@ -66,6 +66,8 @@ class Disk:
     configuration_written: str | None = None
     kept_for_primary: Sequence[str] = ()
     configuration: Configuration = field(default_factory=Configuration)
+    tls_server_owed: bool = False
+    recovery: str = ""
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Disk:
@@ -81,6 +83,8 @@ class Disk:
             given.get("configuration_written"),
             given.get("kept_for_primary") or (),
             read(Configuration, given.get("configuration")),
+            bool(given.get("tls_server_owed")),
+            str(given.get("recovery") or ""),
         )
 
     @property
@@ -128,6 +132,7 @@ class Repository:
     running: str | None = None
     window: Window | None = None
     losses: Sequence[Loss] = ()
+    tls_server_owed: bool = False
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Repository:
@@ -141,6 +146,7 @@ class Repository:
             given.get("running"),
             window_of(living, holes),
             losses(living, holes),
+            bool(given.get("tls_server_owed")),
         )
 
 

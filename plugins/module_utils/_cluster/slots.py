@@ -14,14 +14,17 @@ from collections.abc import Iterable, Sequence
 from .. import _names
 from .answer import Slot
 
-#: All slots of a server as a list of ``Slot``. A standby's keeps what it has replayed since.
+#: All slots of a server as a list of ``Slot``. A standby's keeps what it has replayed since. Three columns came with
+#: PostgreSQL 16 and 17; of a row as JSON a missing one is null, where its name would be an error.
 SLOTS = """SELECT coalesce(json_agg(json_build_object(
         'name', slot_name, 'type', slot_type, 'active', active, 'wal_status', wal_status,
         'restart_lsn', restart_lsn, 'database', database, 'temporary', temporary,
-        'failover', failover, 'synced', synced, 'invalidated', invalidation_reason,
+        'failover', coalesce((to_jsonb(s) ->> 'failover')::boolean, false),
+        'synced', coalesce((to_jsonb(s) ->> 'synced')::boolean, false),
+        'invalidated', to_jsonb(s) ->> 'invalidation_reason',
         'kept_bytes', CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END
                       - restart_lsn)
-        ORDER BY slot_name), '[]'::json) FROM pg_replication_slots"""
+        ORDER BY slot_name), '[]'::json) FROM pg_replication_slots s"""
 
 
 def of_others(slots: Iterable[Slot], nodes: Iterable[str]) -> list[Slot]:

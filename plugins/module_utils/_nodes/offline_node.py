@@ -243,6 +243,26 @@ def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield from rest
 
 
+def run_for(node: str, command: Sequence[str], timeout: float) -> tuple[int | None, str]:
+    """Run a command of the owner's about a node: its exit status, and what it printed; None and why without one."""
+    try:
+        done = subprocess.run(
+            list(command),
+            env={**os.environ, "RELEVO_NODE": node},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return None, f"has not ended within {timeout:g} s"
+    except OSError as error:
+        return None, f"could not be run: {error.strerror}"
+    # A warning is not its last word.
+    return done.returncode, (done.stderr + done.stdout).strip()[-500:]
+
+
 class CommandNode:
     """A machine over SSH: whether it is stopped, only a command of its owner can tell."""
 
@@ -256,24 +276,10 @@ class CommandNode:
         if not self._command:
             return Proof(False, f"no fence command is set for {self.name}")
         called = f"the fence command {self._command[0]}"
-        try:
-            done = subprocess.run(
-                self._command,
-                env={**os.environ, "RELEVO_NODE": self.name},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=self._timeout,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return Proof(False, f"{called} has not ended within {self._timeout:g} s")
-        except OSError as error:
-            return Proof(False, f"{called} could not be run: {error.strerror}")
-        said = (done.stdout + done.stderr).strip()[-500:]
-        return Proof(
-            done.returncode == 0, f"{called} ended with status {done.returncode}" + (f": {said}" if said else "")
-        )
+        status, said = run_for(self.name, self._command, self._timeout)
+        if status is None:
+            return Proof(False, f"{called} {said}")
+        return Proof(status == 0, f"{called} ended with status {status}" + (f": {said}" if said else ""))
 
     def _impossible(self, what: str) -> RelevoError:
         return RelevoError(

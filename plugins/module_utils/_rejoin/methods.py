@@ -137,7 +137,8 @@ class Copier:
                 (self.server.pgdata / name).unlink(missing_ok=True)
         # The planner takes pg_rewind's list of the primary's files for 50 million rows and compiles the query: up to
         # 2 s of compiling for 20 ms of work.
-        source = f"{connection(self.request, _names.REWIND_ROLE, 'postgres')} options='-c jit=off {_names.UNLIMITED}'"
+        options = f"-c jit=off {_names.unlimited(self.server.version)}"
+        source = f"{connection(self.request, _names.REWIND_ROLE, 'postgres')} options='{options}'"
         command = [
             str(self.server.bin_directory / "pg_rewind"),
             f"--target-pgdata={self.server.pgdata}",

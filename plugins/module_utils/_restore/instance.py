@@ -222,6 +222,8 @@ def _write_note(files: Files, order: Order, port: int) -> None:
         _directory(path)
     note = {
         "cluster": order.cluster,
+        # A cleanup leaves it alone until the target is reached (_repository/in_use.py).
+        "backup": order.label,
         "port": port,
         "request": dict(order.asked),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._operation_plan import Effect, OperationPlan
 from .._server.lsn import CURRENT_TIMELINE, parse_lsn
-from .._server.session import Session
 from .._wait import wait_until
 from .target import POINT_NAME
+
+if TYPE_CHECKING:
+    # Of the points nobody needs a session but who makes one.
+    from .._server.session import Session
 
 #: An annotation for each point; its value is the position, the timeline and the moment.
 PREFIX = "relevo-point-"

@@ -11,7 +11,7 @@ later than the time at which the segment was archived.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -231,3 +231,25 @@ def stop_of(backup: Mapping[str, Any]) -> datetime:
 def size_of(backup: Mapping[str, Any]) -> int:
     """Bytes of the database when it was backed up."""
     return int((backup.get("info") or {}).get("size") or 0)
+
+
+def all_stretches(repository: Repository) -> list[dict[str, Any]]:
+    """From when to when each timeline can be restored, as plain values; moments are seconds since 1970."""
+    return [
+        {
+            "timeline": branch.timeline,
+            "since": stretch.since.timestamp(),
+            "until": stretch.until.timestamp(),
+            "oldest": stretch.oldest,
+        }
+        for branch in repository.branches.values()
+        if branch.known
+        for stretch in repository.stretches(branch)
+    ]
+
+
+def all_gaps(repository: Repository) -> list[dict[str, Any]]:
+    """The holes on the way of the newest timeline since the oldest backup, as plain values."""
+    newest = max(repository.branches.values(), key=lambda branch: branch.timeline)
+    backups = repository.backups_of(newest)
+    return [asdict(gap.hole) for gap in repository.gaps(newest, backups[0])] if backups else []

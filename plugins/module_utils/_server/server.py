@@ -27,6 +27,7 @@ from .peer import Peer
 FOREIGN_SETTINGS = ("primary_conninfo", "primary_slot_name", "restore_command", "recovery_")
 #: What a standby needs to keep copies of the primary's failover slots, beside the database in ``primary_conninfo``.
 SLOT_SYNC = "hot_standby_feedback = 'on'\nsync_replication_slots = 'on'\n"
+SLOT_SYNC_SINCE = 17
 #: Our word for the state of a server that was stopped in the middle of its recovery from a crash. Its control file
 #: calls that "shut down in recovery", as it does a standby's; but a standby has a point up to which it must recover.
 HALF_RECOVERED = "shut down in crash recovery"
@@ -79,6 +80,11 @@ class Server:
     @cached_property
     def pgdata(self) -> Path:
         return self._pgdata or _names.data_directory(configured_version())
+
+    @property
+    def version(self) -> int:
+        """Its major version."""
+        return int(self.pgdata.parent.name)
 
     @property
     def bin_directory(self) -> Path:
@@ -228,7 +234,7 @@ class Server:
 
         With less, one older than 17.6 ends as soon as it is told to synchronise slots.
         """
-        if configured_wal_level() != "logical":
+        if configured_wal_level() != "logical" or self.version < SLOT_SYNC_SINCE:
             return False
         if self.postmaster_pid() is None:
             return True

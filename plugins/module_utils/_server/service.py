@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from .._errors import RelevoError
 from .._wait import wait_until
+from .server import Server
 
 SERVICE_DIR = Path("/etc/service")
 
@@ -88,20 +90,23 @@ class Runit:
 class Systemd:
     """A unit under systemd. Its ``Restart=`` must not cover a clean exit, so ``dont_restart`` has nothing to do."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, runs_it: Callable[[], str] = str) -> None:
         self.unit = f"relevo-{name}.service"
+        self._runs_it = runs_it
 
-    def _systemctl(self, *arguments: str, timeout: float = 30) -> str:
+    def _others(self) -> list[str]:
+        """The unit that runs an adopted server until its next start. Its drop-in keeps it from starting that again."""
+        unit = self._runs_it()
+        return [unit] if unit and unit != self.unit else []
+
+    def _systemctl(self, *arguments: str, timeout: float = 30, unit: str = "") -> str:
+        words = [*arguments, unit or self.unit]
         try:
-            done = subprocess.run(
-                ["systemctl", *arguments, self.unit], capture_output=True, text=True, timeout=timeout, check=False
-            )
+            done = subprocess.run(["systemctl", *words], capture_output=True, text=True, timeout=timeout, check=False)
         except subprocess.TimeoutExpired:
-            raise RelevoError(
-                f"systemctl {' '.join(arguments)} {self.unit} did not end within {timeout:g} s."
-            ) from None
+            raise RelevoError(f"systemctl {' '.join(words)} did not end within {timeout:g} s.") from None
         if done.returncode and arguments[0] != "is-active":
-            raise RelevoError(f"systemctl {' '.join(arguments)} {self.unit} failed: {done.stderr.strip()}")
+            raise RelevoError(f"systemctl {' '.join(words)} failed: {done.stderr.strip()}")
         return done.stdout.strip()
 
     def dont_restart(self) -> None:
@@ -111,9 +116,13 @@ class Systemd:
         self._systemctl("start", "--no-block")
 
     def stop(self, timeout: float) -> None:
+        for unit in self._others():
+            self._systemctl("stop", timeout=timeout, unit=unit)
         self._systemctl("stop", timeout=timeout)
 
     def ask_to_stop(self) -> None:
+        for unit in self._others():
+            self._systemctl("stop", "--no-block", unit=unit)
         # A stop that was asked for is followed by no start, whatever Restart= says, and takes back one that was due.
         if self._property("LoadState") != "not-found":
             self._systemctl("stop", "--no-block")
@@ -126,7 +135,24 @@ class Systemd:
         return self._systemctl("show", "--value", f"--property={name}")
 
     def wanted(self) -> bool:
-        return self._systemctl("is-active") in ("active", "activating", "reloading")
+        return bool(self._others()) or self._systemctl("is-active") in ("active", "activating", "reloading")
+
+
+def running_unit() -> str:
+    """The unit that runs this node's server; empty where there is none."""
+    pid = Server().postmaster_pid()
+    return unit_of(pid) if pid else ""
+
+
+def unit_of(pid: int) -> str:
+    """The unit of systemd that a process belongs to; empty where it belongs to none."""
+    path = Path(f"/proc/{pid}/cgroup")
+    for line in path.read_text().splitlines() if path.exists() else []:
+        _number, controllers, group = line.split(":", 2)
+        # The hierarchy that systemd keeps its units in, by the older and the newer kind.
+        if controllers in ("", "name=systemd") and group.endswith(".service"):
+            return group.rpartition("/")[2]
+    return ""
 
 
 def service_for(manager: str, name: str = "postgresql") -> Service:
@@ -134,5 +160,5 @@ def service_for(manager: str, name: str = "postgresql") -> Service:
     if manager == "runit":
         return Runit(name)
     if manager == "systemd":
-        return Systemd(name)
+        return Systemd(name, running_unit if name == "postgresql" else str)
     raise RelevoError(f"Unknown service manager {manager}: set node_service_manager to runit or systemd.")

@@ -74,6 +74,9 @@ class Session:
         self.label = label
         self.timeout = timeout
         self._pgconn = self._open(conninfo, time.monotonic() + timeout)
+        # Only the server knows its version, and only now.
+        if self._pgconn.server_version >= _names.TRANSACTION_TIMEOUT_SINCE * 10000:
+            self.query("SET transaction_timeout = 0")
 
     @classmethod
     def local(cls, dbname: str = "postgres", application_name: str = "relevo", timeout: float = 5.0) -> Session:
@@ -95,7 +98,7 @@ class Session:
             user="postgres",
             dbname=dbname,
             application_name=application_name,
-            options=f"-c synchronous_commit=local {_names.UNLIMITED}",
+            options=f"-c synchronous_commit=local {_names.unlimited()}",
         )
         return cls(conninfo, label, timeout)
 
@@ -109,11 +112,15 @@ class Session:
         dbname: str = _names.OWN_DATABASE,
         application_name: str = "relevo",
         timeout: float = 5.0,
+        address: str = "",
     ) -> Session:
-        """A session at another node: TLS with its certificate verified, password from the passfile."""
+        """A session at another node: TLS with its certificate verified, password from the passfile.
+
+        ``address``: where it is reached, if not under the name that its certificate has.
+        """
         credentials = credentials or Credentials()
         started = time.monotonic()
-        hostaddr = resolve(node.host, timeout)
+        hostaddr = resolve(address or node.host, timeout)
         conninfo = make_conninfo(
             host=node.host,
             hostaddr=hostaddr,
@@ -124,7 +131,7 @@ class Session:
             passfile=str(credentials.passfile),
             sslmode="verify-full",
             sslrootcert=str(credentials.ca_file),
-            options=_names.UNLIMITED,
+            options=_names.unlimited(),
         )
         return cls(conninfo, node.name, max(0.1, timeout - (time.monotonic() - started)))
 

@@ -1,0 +1,145 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who asks, and whether they may: tokens, and the few paths that need none."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from fastapi import Request
+
+from .problems import error
+from .settings import Settings
+from .tokens import SCOPES, Tokens
+
+#: A proxy, or somebody who wants to look like one, adds one of these.
+FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
+MAKE = "python -m relevo_api token make NAME --scope {scope}"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """``name`` is that of the token; whoever needs none is called after where they are."""
+
+    name: str
+    scope: str
+    address: str
+
+
+def address_of(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+def host_of(header: str) -> str:
+    """The name of a Host header or an Origin, without its port: ``[::1]:8088`` is ``::1``."""
+    return (urlsplit(header if "//" in header else f"//{header}").hostname or "").lower()
+
+
+def is_within(address: str, networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
+    try:
+        peer = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(peer, "ipv4_mapped", None)
+    return any((mapped or peer) in network for network in networks)
+
+
+LOOPBACK = [ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128")]
+
+
+def legacy_refusal(settings: Settings, address: str, headers: Mapping[str, str]) -> str:
+    """Why the three old endpoints are not open to a request without a token; empty when they are.
+
+    ``headers``: lower-case names.
+    """
+    if not settings.open_legacy:
+        return "This server wants a token for every operation (control_api_open_legacy is false)."
+    if not is_within(address, LOOPBACK):
+        return f"Without a token only this machine itself may ask, and {address} is another."
+    if any(name in headers for name in FORWARDED):
+        return "Without a token no forwarded request is taken."
+    if host_of(headers.get("host", "")) not in settings.allowed_hosts:
+        return "The Host header is not a name of this server (control_api_allowed_hosts)."
+    if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        return "A browser sent this from a page of another site."
+    origin = headers.get("origin")
+    if origin is not None and host_of(origin) not in settings.allowed_hosts:
+        return "A browser sent this from a page of another site."
+    return ""
+
+
+class Access:
+    """Tells who asks. A dependency of the routes: each says the scope that it wants."""
+
+    def __init__(self, settings: Settings, tokens: Tokens) -> None:
+        self.settings = settings
+        self.tokens = tokens
+
+    def caller(self, request: Request) -> Caller | None:
+        """Who has a valid token; None where there is no Authorization header. Raises 401 for a bad one."""
+        given = request.headers.get("authorization")
+        if given is None:
+            return None
+        scheme, _, word = given.partition(" ")
+        token = self.tokens.find(word.strip()) if scheme.lower() == "bearer" else None
+        if token is None:
+            raise unknown("The token is not one of this server's, or it has been revoked.")
+        return Caller(token.name, token.scope, address_of(request))
+
+    def require(self, request: Request, scope: str) -> Caller:
+        caller = self.caller(request)
+        if caller is None:
+            raise unknown("There is no token in the request.", scope)
+        self.demand(caller, scope)
+        return caller
+
+    def demand(self, caller: Caller, scope: str) -> None:
+        if SCOPES.index(caller.scope) < SCOPES.index(scope):
+            raise error(
+                403,
+                f"The token {caller.name} has the scope {caller.scope}, and this needs {scope}.",
+                check="scope",
+                found=caller.scope,
+                wanted=scope,
+                command=MAKE.format(scope=scope),
+            )
+
+    def require_legacy(self, request: Request, scope: str) -> Caller:
+        """A token, or one of those to whom the old endpoints are open."""
+        if caller := self.caller(request):
+            self.demand(caller, scope)
+            return caller
+        why = legacy_refusal(self.settings, address_of(request), request.headers)
+        if why:
+            raise error(
+                403 if self.settings.open_legacy else 401,
+                why,
+                headers=None if self.settings.open_legacy else CHALLENGE,
+                check="legacy",
+                wanted="a token, or a request of this machine itself",
+                command=MAKE.format(scope=scope),
+            )
+        return Caller("local", scope, address_of(request))
+
+    def may_ask_health(self, request: Request) -> bool:
+        if is_within(address_of(request), self.settings.health_from):
+            return True
+        return self.caller(request) is not None
+
+
+CHALLENGE = {"WWW-Authenticate": "Bearer"}
+
+
+def unknown(why: str, scope: str = "read") -> Exception:
+    return error(
+        401,
+        why,
+        headers=CHALLENGE,
+        check="token",
+        wanted=f"Authorization: Bearer TOKEN, of the scope {scope}",
+        command=MAKE.format(scope=scope),
+    )

@@ -1,0 +1,91 @@
+// Asking before anything is done: the choices, the plan that the play itself makes, and only then the deed.
+import * as api from "./api.js";
+import { say } from "./words.js";
+import { el, fill } from "./elements.js";
+
+const $ = (id) => document.getElementById(id);
+
+// What the page offers of each operation; the API knows more variables.
+const FIELDS = {
+  switchover: (cluster) => [choice("candidate", "candidate", [["", say("anyStandby")], ...cluster.nodes.filter((one) => one.role === "standby").map((one) => [one.name, one.name])])],
+  backups: () => [choice("day", "day", [["", say("nextOne")], ..."123456".split("").map((n) => [n, n])])],
+  drills: (cluster) => [choice("backup", "backup", [["", say("newest")], ...cluster.labels.map((one) => [one, one])])],
+  restores: () => [text("target", "target", say("target_hint"))],
+};
+
+function choice(name, word, values) {
+  const select = el("select", { id: `ask-${name}`, name }, ...values.map(([value, shown]) => el("option", { value }, shown)));
+  return el("div", {}, el("label", { for: select.id }, say(word)), select);
+}
+function text(name, word, hint) {
+  const input = el("input", { id: `ask-${name}`, name, placeholder: hint, required: "" });
+  return el("div", {}, el("label", { for: input.id }, say(word)), input);
+}
+
+export const title = (operation) => say(operation === "backups" ? "backup_now" : operation);
+
+export function ask(operation, cluster, onStarted) {
+  const path = `/v1/clusters/${encodeURIComponent(cluster.name)}/${operation}`;
+  const fields = FIELDS[operation]?.(cluster) ?? [];
+  let planned = null;
+  const values = () => Object.fromEntries([...new FormData($("askForm"))].filter(([, value]) => value !== ""));
+  const refuse = (failure) => {
+    fill($("plan"));
+    $("askProblem").hidden = false;
+    fill($("askProblem"), el("span", { lang: failure.problem ? "en" : "" }, failure.problem ? failure.message : say("away")));
+  };
+  $("askTitle").textContent = title(operation);
+  fill($("askFields"), ...fields);
+  fill($("plan"));
+  $("askProblem").hidden = true;
+  $("askYes").textContent = say("do", { what: title(operation) });
+  $("askYes").disabled = true;
+
+  const showPlan = async () => {
+    if (!$("askForm").reportValidity()) return;
+    planned = null;
+    $("askYes").disabled = true;
+    $("askProblem").hidden = true;
+    $("askPlan").disabled = true;
+    fill($("plan"), el("p", { class: "muted" }, say("working")));
+    const asked = values();
+    try {
+      const plan = await api.post(`${path}?plan=true`, asked);
+      planned = asked;
+      fill($("plan"), ...planLines(plan));
+      $("askYes").disabled = plan.refusals.length > 0;
+      if (!$("askYes").disabled) $("askYes").focus();
+    } catch (failure) { refuse(failure); }
+    $("askPlan").disabled = false;
+  };
+  const act = async () => {
+    $("askYes").disabled = true;
+    fill($("plan"), el("p", { class: "muted" }, say("starting")));
+    try {
+      const job = await api.post(path, planned);
+      $("ask").close();
+      onStarted(job);
+    } catch (failure) { refuse(failure); }
+  };
+  $("askPlan").onclick = showPlan;
+  $("askYes").onclick = act;
+  $("askNo").onclick = () => $("ask").close();
+  // The plan is that of what was chosen.
+  $("askFields").onchange = () => { $("askYes").disabled = true; fill($("plan")); };
+  $("askForm").onsubmit = (event) => { event.preventDefault(); if (!$("askPlan").disabled) showPlan(); };
+  $("ask").showModal();
+  if (!fields.length) showPlan();
+}
+
+function planLines(plan) {
+  const line = (word, value, kind = "") => el("li", { class: kind }, el("b", {}, say(word)), el("span", { lang: "en" }, value));
+  const lines = [
+    ...plan.affects.map((one) => line("affects", `${one.name} ${one.change}.`)),
+    ...plan.expected.map((one) => line("expected", one)),
+    ...plan.risks.map((one) => line("risk", one, "risk")),
+    ...plan.refusals.map((one) => line("refused", one, "refused")),
+  ];
+  const nothing = !plan.affects.length && !plan.refusals.length ? [el("p", { class: "muted" }, say("nothing"))] : [];
+  return [el("p", { class: "message", lang: "en" }, plan.message), el("ul", {}, ...lines), ...nothing];
+}
+

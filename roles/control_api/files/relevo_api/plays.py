@@ -1,0 +1,178 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One small interface for whatever runs a play, and its two backends: ansible-runner here, and AWX."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from .settings import Awx, Runner, Settings
+
+RawEvent = Mapping[str, Any]
+#: AWX's words for a job that has ended.
+ENDED = {"successful": True, "failed": False, "error": False, "canceled": False}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be run. ``who`` and ``job`` are what others read of the holder of a lock."""
+
+    playbook: str
+    variables: dict[str, Any] = field(default_factory=dict)
+    who: str = ""
+    job: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class BackendError(Exception):
+    """The play could not be run, or what became of it is not known: a sentence."""
+
+
+class Backend(Protocol):
+    def run(self, request: Request, on_event: Callable[[RawEvent], None], on_start: Callable[[str], None]) -> bool:
+        """Run a play to its end; true when it ended with 0.
+
+        ``on_event`` gets each event, ``on_start`` the name under which the backend knows the run. Raises BackendError.
+        """
+
+
+class RunnerBackend:
+    """ansible-runner, on this machine."""
+
+    def __init__(self, settings: Settings, options: Runner, directory: Path) -> None:
+        self.settings = settings
+        self.options = options
+        self.directory = directory
+
+    def run(self, request: Request, on_event: Callable[[RawEvent], None], on_start: Callable[[str], None]) -> bool:
+        # It loads half a second of libraries, which only the process of a play needs.
+        import ansible_runner
+
+        def take(event: RawEvent) -> bool:
+            on_event(event)
+            # Its own copy on the disk would hold the results of tasks.
+            return False
+
+        with tempfile.TemporaryDirectory(prefix="play-", dir=self.directory) as folder:
+            on_start(str(os.getpid()))
+            done = ansible_runner.run(
+                private_data_dir=folder,
+                project_dir=str(self.settings.project_directory),
+                playbook=str(self.settings.playbooks / request.playbook),
+                inventory=self.options.inventory,
+                # They come into a file of the folder, since everybody sees the arguments of a process.
+                extravars=dict(request.variables),
+                envvars=self._environment(request, self._launcher(Path(folder))),
+                event_handler=take,
+                quiet=True,
+            )
+        return bool(done.rc == 0)
+
+    def _launcher(self, folder: Path) -> Path:
+        """A folder for the PATH: ansible-runner gives a play a terminal, and a play asks whoever has one."""
+        path = folder / "bin" / "ansible-playbook"
+        path.parent.mkdir()
+        path.write_text(f'#!/bin/sh\nexec "{self.options.ansible_playbook}" "$@" </dev/null\n', encoding="utf-8")
+        path.chmod(stat.S_IRWXU)
+        return path.parent
+
+    def _environment(self, request: Request, launcher: Path) -> dict[str, str]:
+        found = {
+            # Ansible refuses to run without a UTF-8 locale.
+            "LC_ALL": "C.UTF-8",
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_FORCE_COLOR": "0",
+            "PATH": f"{launcher}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "RELEVO_REQUESTED_BY": request.who,
+            "RELEVO_API_JOB": request.job,
+        }
+        if self.options.ansible_config:
+            found["ANSIBLE_CONFIG"] = self.options.ansible_config
+        if self.options.collections_path:
+            found["ANSIBLE_COLLECTIONS_PATH"] = self.options.collections_path
+        return found
+
+
+class AwxBackend:
+    """Job templates of an AWX, over its REST API: launch, state, events."""
+
+    def __init__(self, options: Awx) -> None:
+        self.options = options
+
+    def run(self, request: Request, on_event: Callable[[RawEvent], None], on_start: Callable[[str], None]) -> bool:
+        import httpx
+
+        token = self.options.token_file.read_text(encoding="utf-8").strip()
+        with httpx.Client(
+            base_url=self.options.url,
+            headers={"Authorization": f"Bearer {token}"},
+            verify=self.options.authority or True,
+            timeout=30,
+        ) as client:
+            try:
+                return self._follow(client, self._launch(client, request), on_event, on_start)
+            except httpx.HTTPError as error:
+                raise BackendError(f"AWX at {self.options.url} does not answer as it should: {error}.") from error
+
+    def template(self, playbook: str) -> str:
+        name = playbook.removesuffix(".yml")
+        return self.options.templates.get(name, f"relevo {name}")
+
+    def _launch(self, client: Any, request: Request) -> int:
+        name = self.template(request.playbook)
+        answer = client.post(
+            f"/api/v2/job_templates/{name}/launch/", json={"extra_vars": json.dumps(request.variables)}
+        )
+        if answer.status_code == 404:
+            raise BackendError(f"AWX has no job template {name}. Run awx.yml, or name it in control_api_awx_templates.")
+        if answer.status_code in (401, 403):
+            raise BackendError(f"AWX refuses the token of {self.options.token_file} for the job template {name}.")
+        answer.raise_for_status()
+        launched = answer.json()
+        # AWX drops variables for which the template does not ask, and says so only here.
+        dropped = sorted(launched.get("ignored_fields", {}).get("extra_vars", {}))
+        if dropped:
+            client.post(f"/api/v2/jobs/{launched['job']}/cancel/")
+            raise BackendError(
+                f"The job template {name} does not take {', '.join(dropped)}: it has to prompt for variables on "
+                "launch. The job was cancelled."
+            )
+        return int(launched["job"])
+
+    def _follow(
+        self, client: Any, number: int, on_event: Callable[[RawEvent], None], on_start: Callable[[str], None]
+    ) -> bool:
+        on_start(f"AWX job {number}")
+        last = 0
+        while True:
+            state = client.get(f"/api/v2/jobs/{number}/").raise_for_status().json()
+            last = self._events(client, number, last, on_event)
+            # AWX writes the last events after the state.
+            if state["status"] in ENDED and state.get("event_processing_finished", True):
+                return ENDED[state["status"]]
+            time.sleep(self.options.poll_s)
+
+    def _events(self, client: Any, number: int, last: int, on_event: Callable[[RawEvent], None]) -> int:
+        parameters = {"counter__gt": last, "order_by": "counter", "page_size": 200}
+        page = client.get(f"/api/v2/jobs/{number}/job_events/", params=parameters).raise_for_status().json()
+        for event in page["results"]:
+            on_event(event)
+            last = max(last, int(event["counter"]))
+        return self._events(client, number, last, on_event) if page.get("next") else last
+
+
+def backend_of(settings: Settings, directory: Path) -> Backend:
+    if isinstance(settings.backend, Awx):
+        return AwxBackend(settings.backend)
+    return RunnerBackend(settings, settings.backend, directory)

@@ -1,0 +1,121 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What only looks: plays that change nothing and print one JSON document. An answer serves all who ask meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from .events import command_in, parts_of
+from .files import read_json, write_json
+from .jobs import spawn, with_job
+from .operations import Operation, View
+from .plays import Request
+from .problems import error
+from .settings import Settings
+
+#: Plays that only look, at the same time: each takes a core.
+AT_ONCE = 2
+#: Seconds after which one is given up.
+LONGEST_S = 120
+
+
+@dataclass(frozen=True)
+class Answer:
+    document: Any
+    at: datetime
+    came: float
+
+    @property
+    def age_s(self) -> float:
+        return round(time.monotonic() - self.came, 1)
+
+
+class Views:
+    """The cache, and the plays behind it."""
+
+    def __init__(self, settings: Settings, settings_file: Path) -> None:
+        self.settings = settings
+        self.settings_file = settings_file
+        self.directory = settings.state_directory / "views"
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.directory.mkdir(parents=True, mode=0o700)
+        self.known: dict[tuple[str, str], Answer] = {}
+        self.locks: dict[tuple[str, str], asyncio.Lock] = {}
+        self.room = asyncio.Semaphore(AT_ONCE)
+
+    async def get(self, view: View, cluster: str, max_age: float) -> Answer:
+        """An answer that is at most ``max_age`` seconds old."""
+        key, asked = (view.name, cluster), time.monotonic()
+        async with self.locks.setdefault(key, asyncio.Lock()):
+            known = self.known.get(key)
+            # One that was made while this request waited is new enough for anybody.
+            if known and (known.age_s <= max_age or known.came >= asked):
+                return known
+            # What the play sees is not newer than its beginning.
+            came, at = time.monotonic(), datetime.now(UTC)
+            document = await self.run(view.playbook, {**view.fixed, "cluster": cluster}, cluster)
+            answer = Answer(document, at, came)
+            self.known[key] = answer
+            return answer
+
+    async def plan(self, operation: Operation, cluster: str, values: dict[str, Any]) -> Any:
+        """The plan of an operation. Raises 412 where not even that can be made."""
+        variables = {**operation.fixed, **values, "cluster": cluster, "plan": "json"}
+        return await self.run(operation.playbook, variables, cluster, refused=412)
+
+    async def outcome(self, playbook: str, variables: dict[str, Any]) -> dict[str, Any]:
+        """How a play ended, and what it printed."""
+        async with self.room:
+            folder = Path(tempfile.mkdtemp(dir=self.directory))
+            try:
+                return await self._outcome(folder, Request(playbook, variables, "api", ""))
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    async def run(self, playbook: str, variables: dict[str, Any], cluster: str, refused: int = 503) -> Any:
+        """The document that a play printed. Raises ProblemError where it failed."""
+        outcome = await self.outcome(playbook, variables)
+        failure = outcome["failure"]
+        if failure:
+            holders = failure["holders"]
+            found, wanted = parts_of(failure["sentence"])
+            raise error(
+                409 if holders else refused,
+                failure["sentence"],
+                check=failure["task"] or playbook,
+                found=found,
+                wanted=wanted or failure["task"],
+                command=command_in(failure["sentence"], cluster),
+                **({"holder": with_job(holders[0])} if holders else {}),
+            )
+        if outcome["document"] is None:
+            raise error(503, f"{playbook} printed no JSON document.", check=playbook, wanted="one JSON document")
+        return outcome["document"]
+
+    async def _outcome(self, folder: Path, request: Request) -> dict[str, Any]:
+        write_json(folder / "request.json", request.as_dict())
+        process = spawn(self.settings_file, folder)
+        try:
+            await asyncio.wait_for(asyncio.to_thread(process.wait), LONGEST_S)
+        except TimeoutError:
+            process.kill()
+            raise error(
+                503, f"{request.playbook} did not end within {LONGEST_S} s.", check=request.playbook, wanted="an answer"
+            ) from None
+        path = folder / "outcome.json"
+        if not path.exists():
+            said = (folder / "process.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            raise error(
+                503, f"{request.playbook} could not be run: {said[-1]}", check=request.playbook, wanted="a play"
+            )
+        outcome: dict[str, Any] = read_json(path)
+        return outcome

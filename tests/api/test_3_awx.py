@@ -1,0 +1,103 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The second backend: job templates of an AWX, which here is a small stand-in (tests/support/awx_jobs_stand_in.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from api_server import CLUSTERS, WIDE, Server, is_problem, runner_settings, serving
+from awx_jobs_stand_in import TOKEN, StandIn, awx
+
+
+@pytest.fixture(scope="module")
+def stand_in() -> Iterator[tuple[StandIn, str]]:
+    with awx() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def awx_server(
+    stand_in: tuple[StandIn, str], nothing: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    directory = tmp_path_factory.mktemp("awx")
+    token = directory / "awx-token"
+    token.write_text(TOKEN + "\n")
+    backend = {
+        "kind": "awx",
+        "url": stand_in[1],
+        "token_file": str(token),
+        "templates": {"rejoin": "our rejoin"},
+        "poll_s": 0.1,
+    }
+    settings = {**runner_settings(nothing, CLUSTERS, limits=WIDE, open_legacy=True), "backend": backend}
+    with serving(directory, settings) as started:
+        yield started
+
+
+@pytest.fixture
+def client(awx_server: Server) -> Iterator[httpx.Client]:
+    with awx_server.client(awx_server.token()) as made:
+        yield made
+
+
+def test_an_operation_is_a_job_template(
+    awx_server: Server, client: httpx.Client, stand_in: tuple[StandIn, str]
+) -> None:
+    answer = client.post("/v1/clusters/main/failover", json={"candidate": "b"})
+    assert answer.status_code == 202
+    job = awx_server.wait_for_job(client, answer.json()["id"])
+    assert (job["state"], job["report"], job["admitted"]) == ("succeeded", "b is primary.", True)
+    assert job["backend"] == f"AWX job {len(stand_in[0].jobs)}"
+    assert stand_in[0].jobs[-1]["template"] == "relevo failover"
+    assert stand_in[0].jobs[-1]["variables"] == {"candidate": "b", "cluster": "main"}
+    log = client.get(f"/v1/jobs/{job['id']}/log").text
+    assert "PLAY RECAP" in log
+    assert "geheim" not in log + client.get(f"/v1/jobs/{job['id']}/events").text + answer.text
+
+
+def test_the_old_endpoint_gives_its_answer(awx_server: Server) -> None:
+    with awx_server.client() as anybody:
+        answer = anybody.post("/failover")
+        assert answer.status_code == 200
+        assert answer.json() == {"status": "success", "message": "Failover ejecutado correctamente"}
+
+
+def test_a_refusal_comes_through(client: httpx.Client) -> None:
+    problem = is_problem(client.post("/v1/clusters/main/failback", json={}), 412)
+    assert problem["detail"] == "a is paused. Nothing was changed."
+
+
+def test_a_plan_comes_through(client: httpx.Client) -> None:
+    assert client.post("/v1/clusters/main/failback?plan=true", json={}).json() == {"version": 1, "refusals": []}
+
+
+def test_a_template_may_have_another_name(client: httpx.Client, stand_in: tuple[StandIn, str]) -> None:
+    assert client.post("/v1/clusters/main/rejoin", json={}).status_code == 202
+    assert stand_in[0].jobs[-1]["template"] == "our rejoin"
+
+
+def test_variables_that_awx_would_drop_stop_the_job(client: httpx.Client, stand_in: tuple[StandIn, str]) -> None:
+    problem = is_problem(client.post("/v1/clusters/main/backups", json={"day": "1"}), 412)
+    assert "does not take day" in problem["detail"]
+    assert stand_in[0].cancelled == [len(stand_in[0].jobs)]
+
+
+def test_a_template_that_is_not_there(client: httpx.Client) -> None:
+    # status.yml has no template in this stand-in.
+    problem = is_problem(client.get("/v1/clusters/main"), 503)
+    assert "no job template relevo status" in problem["detail"]
+
+
+def test_an_awx_that_is_away(awx_server: Server, nothing: Path, tmp_path: Path) -> None:
+    backend = {**awx_server.settings["backend"], "url": "http://127.0.0.1:1"}
+    with (
+        serving(tmp_path, {**runner_settings(nothing, CLUSTERS), "backend": backend}) as server,
+        server.client(server.token()) as client,
+    ):
+        problem = is_problem(client.post("/v1/clusters/main/failback", json={}), 412)
+        assert "does not answer as it should" in problem["detail"]

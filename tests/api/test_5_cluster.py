@@ -1,0 +1,237 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The API over a real cluster: the old commands move the primary, load balancers see it, one operation at a time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from api_server import Server, free_port, in_background, is_problem
+from browser import enter, page_of
+from cluster import PRIMARY, SECRETS, STANDBY, labels, play, psql, wait_until
+from holding import controller, frozen
+from operation_lock import wait_for_operation, wait_until_free
+from playwright.sync_api import Browser, expect
+
+SUCCESS = {
+    "failover": '{"status":"success","message":"Failover ejecutado correctamente"}',
+    "failback": '{"status":"success","message":"Failback ejecutado correctamente"}',
+}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """Made for this file; with RELEVO_API_KEEP one that is there is used, and left."""
+    if "RELEVO_API_KEEP" not in os.environ:
+        play("playbooks/down.yml", "-e", "down_data=true")
+    play("site.yml")
+    if not labels():
+        play("backup.yml")
+    yield
+    if "RELEVO_API_KEEP" not in os.environ:
+        play("playbooks/down.yml", "-e", "down_data=true")
+
+
+@pytest.fixture(scope="module")
+def server(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """As api.yml sets it up and ``make api`` runs it."""
+    directory = tmp_path_factory.mktemp("api")
+    settings = (
+        "control_api_service=none",
+        "control_api_venv=",
+        "control_api_open_legacy=true",
+        f"control_api_directory={directory}",
+        f"control_api_port={free_port()}",
+        '{"control_api_limits": {"rate": 1000, "burst": 5000}}',
+    )
+    arguments = [word for setting in settings for word in ("-e", setting)]
+    done = play("playbooks/api.yml", *arguments)
+    assert f"--settings {directory}/settings.json serve" in done.text
+    assert play("playbooks/api.yml", *arguments).changed == 0
+    started = Server.installed(directory).start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def api(server: Server) -> Iterator[httpx.Client]:
+    with server.client(server.token()) as client:
+        yield client
+
+
+@pytest.fixture
+def free() -> Iterator[None]:
+    yield
+    wait_until_free(15)
+
+
+def primary() -> str:
+    found = [node for node in (PRIMARY, STANDBY) if psql(node, "SELECT pg_is_in_recovery()") == "f"]
+    assert len(found) == 1
+    return found[0]
+
+
+def health(server: Server, node: str, question: str) -> int:
+    return httpx.options(f"{server.url}/nodes/{node}/{question}").status_code
+
+
+def secrets() -> list[str]:
+    words = [path.read_text().strip() for path in SECRETS.iterdir() if path.is_file()]
+    assert len(words) > 3
+    return words
+
+
+def curl(server: Server, path: str) -> str:
+    """As in the old documentation."""
+    command = ["curl", "-sS", "-X", "POST", f"{server.url}{path}"]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
+
+
+def test_load_balancers_see_who_is_what(server: Server, api: httpx.Client) -> None:
+    wait_until(lambda: api.get("/readyz").status_code == 200, "the watcher to see the cluster", 30)
+    wait_until(lambda: health(server, STANDBY, "replica") == 200, "the standby to stream", 30)
+    assert [health(server, PRIMARY, one) for one in ("primary", "replica", "read-only", "health")] == [
+        200,
+        503,
+        200,
+        200,
+    ]
+    assert [health(server, STANDBY, one) for one in ("primary", "replica", "read-only", "health")] == [
+        503,
+        200,
+        200,
+        200,
+    ]
+    assert health(server, STANDBY, "replica?lag=16MB") == 200
+    assert health(server, STANDBY, "replica?lag=much") == 422
+    live = api.get("/v1/clusters").json()["clusters"][0]
+    assert live["primary"] == live["preferred"] == PRIMARY
+    metrics = api.get("/metrics").text
+    assert f'relevo_node_role{{cluster="main",node="{PRIMARY}",role="primary"}} 1.0' in metrics
+    assert f'relevo_replication_lag_bytes{{cluster="main",node="{STANDBY}"}}' in metrics
+
+
+def test_what_the_plays_say_is_served(api: httpx.Client) -> None:
+    status = api.get("/v1/clusters/main").json()
+    assert (status["primary"], status["version"]) == (PRIMARY, 1)
+    assert status["age_s"] < 60
+    started = time.monotonic()
+    assert api.get("/v1/clusters/main?max_age=3600").json()["at"] == status["at"]
+    assert time.monotonic() - started < 2
+    backups = api.get("/v1/clusters/main/backups").json()
+    assert backups["total"] == len(labels())
+    assert {one["etiqueta"] for one in backups["items"]} == set(labels())
+    assert api.get("/v1/clusters/main/backups?type=incremental&before=2000-01-01").json()["total"] == 0
+    window = api.get("/v1/clusters/main/window?max_age=3600").json()
+    assert window["window"]["from"] < window["window"]["until"]
+    assert window["holes"] == []
+    plan = api.post("/v1/clusters/main/switchover?plan=true", json={"candidate": STANDBY}).json()
+    assert (plan["operation"], plan["action"], plan["refusals"]) == ("failover", "switchover", [])
+    assert primary() == PRIMARY
+
+
+def test_the_old_failover_command_moves_the_primary(server: Server, api: httpx.Client, free: None) -> None:
+    asked = in_background(curl, server, "/failover")
+    wait_until(lambda: api.get("/v1/jobs?state=running").json()["total"] == 1, "the job to run", 60)
+    # Two at once: the second gets the holder.
+    problem = is_problem(api.post("/v1/clusters/main/failover", json={}), 409)
+    assert problem["holder"]["requested_by"] == "local"
+    assert asked() == SUCCESS["failover"]
+    assert primary() == STANDBY
+    wait_until(lambda: health(server, STANDBY, "primary") == 200, "load balancers to see it", 5)
+    wait_until(lambda: health(server, PRIMARY, "replica") == 200, "the old primary to stream", 30)
+    assert [line["result"] for line in server.audit()] == ["refused", "succeeded"]
+    # A desired state: said again, it moves nothing back.
+    assert curl(server, "/failover") == SUCCESS["failover"]
+    assert primary() == STANDBY
+
+
+def test_a_failback_goes_on_when_the_api_is_killed_in_its_middle(server: Server, free: None) -> None:
+    token = server.token()
+    with server.client(token) as client:
+        job = client.post("/v1/clusters/main/failback", json={}, headers={"Idempotency-Key": "back"}).json()
+    server.stop(signal.SIGKILL)
+    server.start()
+    with server.client(token) as client:
+        again = client.post("/v1/clusters/main/failback", json={}, headers={"Idempotency-Key": "back"}).json()
+        assert again["id"] == job["id"]
+        ended = server.wait_for_job(client, job["id"])
+        assert (ended["state"], ended["admitted"]) == ("succeeded", True)
+        assert "primary" in ended["report"]
+        # The status is from after it.
+        assert client.get("/v1/clusters/main?max_age=3600").json()["primary"] == PRIMARY
+    assert primary() == PRIMARY
+
+
+def test_a_play_at_a_terminal_is_a_conflict_too(api: httpx.Client, free: None) -> None:
+    with frozen(PRIMARY, "postgres: checkpointer"), controller("backup.yml", "-e", "day=2"):
+        wait_for_operation("backup")
+        problem = is_problem(api.post("/v1/clusters/main/failover", json={}), 409)
+        assert problem["holder"]["operation"] == "backup"
+        assert "backup.yml by" in problem["holder"]["sentence"]
+        plain = is_problem(api.post("/failback"), 409)
+        assert plain["check"] == "operation-lock"
+    assert primary() == PRIMARY
+
+
+def test_a_backup_from_here_is_named_to_those_at_a_terminal(server: Server, api: httpx.Client, free: None) -> None:
+    with frozen(PRIMARY, "postgres: checkpointer"):
+        job = api.post("/v1/clusters/main/backups", json={"day": "2"}).json()
+        wait_for_operation("backup")
+        shown = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+        assert not [word for word in secrets() if any(word.encode() in line for line in shown)]
+        refused = play("playbooks/failover.yml", expect=2)
+        assert f"ana (API job {job['id']})" in refused.text
+    assert server.wait_for_job(api, job["id"])["state"] == "succeeded"
+
+
+def test_a_hand_over_is_clicked_and_seen_to_its_end(
+    browser: Browser, server: Server, api: httpx.Client, free: None
+) -> None:
+    with page_of(browser, server) as page:
+        enter(page, server, server.token("clicker"))
+        expect(page.locator("#headline")).to_have_text(f"{PRIMARY} is primary.")
+        page.click("[data-operation=switchover]")
+        page.click("#askPlan")
+        expect(page.locator("#askYes")).to_be_enabled(timeout=90_000)
+        page.click("#askYes")
+        expect(page.locator("#headline")).to_have_text(f"{STANDBY} is primary.", timeout=120_000)
+        expect(page.locator(".job").first).to_contain_text("done", timeout=120_000)
+        expect(page.locator(".job .log")).to_contain_text("Plan")
+    assert primary() == STANDBY
+    assert curl(server, "/failback") == SUCCESS["failback"]
+    assert primary() == PRIMARY
+
+
+def test_no_secret_is_in_what_is_kept(server: Server) -> None:
+    """Settings, jobs with their events and logs, the audit file, the log of the server; all but the passfile."""
+    kept = [path for path in server.directory.rglob("*") if path.is_file() and path.name != "pgpass"]
+    assert len(kept) > 20
+    found = [(path, word[:3]) for path in kept for word in secrets() if word in path.read_text()]
+    assert found == []
+
+
+def test_a_primary_that_is_paused_is_not_known(server: Server, api: httpx.Client) -> None:
+    """Its kernel goes on answering, and its server does not."""
+    with frozen(PRIMARY, "postgres: relevo_monitor relevo .* idle"):
+        wait_until(lambda: health(server, PRIMARY, "primary") == 503, "the answer to be old", 8)
+        assert health(server, STANDBY, "replica") == 200
+    wait_until(lambda: health(server, PRIMARY, "primary") == 200, "it to be asked again", 10)
+
+
+def test_the_health_paths_answer_at_once(server: Server) -> None:
+    with httpx.Client(base_url=server.url) as client:
+        seconds = []
+        for _ in range(200):
+            started = time.perf_counter()
+            assert client.options(f"/nodes/{PRIMARY}/primary").status_code == 200
+            seconds.append(time.perf_counter() - started)
+    assert sorted(seconds)[100] < 0.05

@@ -1,0 +1,115 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the control API is told: refusals before anything is written, and one file that the service understands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from relevo_api.settings import Settings
+
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.api_settings import api_settings, fault_of
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+
+ROOT = Path(__file__).resolve().parents[2]
+ROLE = ROOT / "roles" / "control_api"
+GIVEN: dict[str, Any] = {
+    "listen": "127.0.0.1",
+    "port": 8088,
+    "state_directory": "/s",
+    "playbooks": "/p",
+    "project_directory": "/c",
+    "secrets_directory": "/c/.secrets",
+    "watcher": ["python"],
+    "open_legacy": False,
+    "allowed_hosts": ["localhost"],
+    "health_from": ["127.0.0.0/8"],
+    "tls_certificate": "",
+    "tls_key": "",
+    "tls_client_authority": "",
+    "plain_http": False,
+    "backend": "runner",
+    "keep_jobs": 5,
+    "limits": {},
+    "passfile": "/s/pgpass",
+    "authority": "/s/ca.crt",
+    "ansible_playbook": "/v/bin/ansible-playbook",
+    "inventory": ["/i"],
+    "ansible_config": "",
+    "collections_path": "/c",
+}
+GROUPS = {"postgres": ["a", "b"]}
+HOSTS: dict[str, dict[str, Any]] = {
+    "a": {"node_kind": "docker", "node_published_port": 6000, "node_preferred_primary": True},
+    "b": {"node_address": "10.0.0.2", "node_kind": "ssh"},
+}
+
+
+def test_the_role_gives_what_is_taken() -> None:
+    given = yaml.safe_load((ROLE / "vars" / "main.yml").read_text())["__control_api_given"]
+    assert GIVEN.keys() <= given.keys()
+
+
+def test_the_service_understands_its_settings() -> None:
+    told = api_settings(GROUPS, HOSTS, GIVEN)
+    settings = Settings.model_validate(told.settings)
+    assert settings.clusters[0].preferred == "a"
+    a, b = settings.clusters[0].nodes
+    # A container is reached at its published port, under the name that its certificate has.
+    assert (a.host, a.address, a.port) == ("a", "127.0.0.1", 6000)
+    assert (b.host, b.address, b.port) == ("10.0.0.2", "10.0.0.2", 5432)
+    assert told.watch["clusters"][0]["nodes"] == [a.model_dump(), b.model_dump()]
+    assert told.groups == ["docker"]
+
+
+def test_and_those_of_an_awx() -> None:
+    awx = {"backend": "awx", "awx_url": "https://awx", "awx_token_file": "/t", "awx_templates": {"failover": "x"}}
+    settings = Settings.model_validate(api_settings(GROUPS, HOSTS, {**GIVEN, **awx}).settings)
+    assert settings.backend.kind == "awx"
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"listen": "0.0.0.0"}, "in the clear"),
+        ({"listen": "10.0.0.1"}, "in the clear"),
+        ({"tls_certificate": "/c"}, "Set both"),
+        ({"tls_client_authority": "/c"}, "TLS is off"),
+        ({"backend": "awx"}, "control_api_awx_url"),
+        ({"health_from": ["10.0.0.1/8"]}, "is not a network"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(change: dict[str, Any], word: str) -> None:
+    assert word in fault_of({**GIVEN, **change})
+    with pytest.raises(RelevoError, match="Nothing was changed"):
+        api_settings(GROUPS, HOSTS, {**GIVEN, **change})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"listen": "::1"},
+        {"listen": "localhost"},
+        {"listen": "0.0.0.0", "plain_http": True},
+        {"listen": "0.0.0.0", "tls_certificate": "/c", "tls_key": "/k"},
+    ],
+)
+def test_what_can_be_meant_is_not(change: dict[str, Any]) -> None:
+    assert fault_of({**GIVEN, **change}) == ""
+
+
+def test_the_requirements_of_the_service_are_those_of_the_checkout() -> None:
+    def lines(path: Path) -> set[str]:
+        return {line.strip() for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")}
+
+    assert lines(ROLE / "files" / "requirements.txt") <= lines(ROOT / "requirements.txt")
+
+
+def test_the_service_imports_no_plugin() -> None:
+    for path in (ROLE / "files").rglob("*.py"):
+        assert "ansible_collections" not in path.read_text(), path
