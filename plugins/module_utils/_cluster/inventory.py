@@ -232,18 +232,12 @@ def faults_of(groups: Groups, hostvars: HostVars, required: Sequence[str], defau
     faults += [
         f"{name} has no node_service_manager. Set it to runit (our container image) or systemd."
         for name in servers
-        if manager_of(hosts[name], name in nodes) not in SERVICE_MANAGERS
+        if hosts[name].get("node_service_manager") not in SERVICE_MANAGERS
     ]
     for group in DIRECTORIES:
         for name in groups.get(group, []):
             faults += volume_faults(group, name, hosts[name])
     return faults
-
-
-def manager_of(host: Mapping[str, Any], is_server: bool) -> object:
-    """The service manager of a host. Where no PostgreSQL runs, that of pgBackRest is enough."""
-    own = None if is_server else host.get("pgbackrest_service_manager")
-    return host.get("node_service_manager", own)
 
 
 def choose(known: Sequence[str], wanted: str, choice: Choice) -> list[str]:
