@@ -17,13 +17,16 @@ DOWN_yes := -e down_data=true
 DOWN_no := -e down_data=false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down api test test-long faults bench lint unit changelog
+.PHONY: help setup setup-tests up down api test test-long faults bench lint unit changelog
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(ROOT)/Makefile
 
 setup: ## Prepare this machine: .venv, dependencies, a Docker engine
 	@$(ROOT)/bin/setup
+
+setup-tests:
+	@$(ROOT)/bin/setup --tests
 
 up: setup ## Provision, load the sample, back up, show the cluster (ADOPT=yes: take over containers of these names)
 	@cd $(ROOT) && ansible-playbook playbooks/up.yml $(if $(filter yes,$(ADOPT)),-e docker_nodes_adopt=true)
@@ -37,10 +40,10 @@ api: setup ## The control API in the foreground, for the containers of `make up`
 	@cd $(ROOT) && exec env PYTHONPATH=$(ROOT)/roles/control_api/files:$(ROOT)/collections \
 	  $(BIN)/python -m relevo_api --settings $(ROOT)/.api/settings.json serve
 
-test: setup ## Lint, unit tests, sanity, Molecule scenarios and the full trial
+test: setup-tests ## Lint, unit tests, sanity, Molecule scenarios and the full trial
 	@$(BIN)/python $(ROOT)/tests/run
 
-test-long: setup ## All of it, plus the long scenarios and the faults: what a release runs
+test-long: setup-tests ## All of it, plus the long scenarios and the faults: what a release runs
 	@$(BIN)/python $(ROOT)/tests/run --long
 
 faults: setup ## Faults in the middle of every play, and what became of them: writes docs/explanation/faults.md
@@ -49,7 +52,7 @@ faults: setup ## Faults in the middle of every play, and what became of them: wr
 lint: setup ## Formatting, lint and types
 	@$(BIN)/python $(ROOT)/tests/run lint
 
-unit: setup ## Unit tests
+unit: setup-tests ## Unit tests
 	@$(BIN)/python $(ROOT)/tests/run unit
 
 bench: setup ## Measure hand-overs beside other systems and write docs/explanation/performance.md (BENCH=--quick: in minutes)

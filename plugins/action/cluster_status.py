@@ -34,6 +34,7 @@ class ActionModule(ControllerAction):
             "repository": {"type": "dict", "default": {}},
             "next_day": {"type": "int", "default": 0},
             "operations": {"type": "dict", "default": {}},
+            "scratch": {"type": "dict", "default": {}},
             "restart": {"type": "bool", "default": False},
             "recreate": {"type": "bool", "default": False},
         }
@@ -58,6 +59,7 @@ class ActionModule(ControllerAction):
             options["next_day"],
             holders,
             same_settings(self._task_vars["hostvars"], options["topology"]["nodes"]),
+            options["scratch"].get("instances"),
         )
         status = with_problems(compose(observed))
         site = describe_site(status, options["restart"], options["recreate"])

@@ -93,8 +93,7 @@ class ActionModule(ControllerAction):
             requested_by=requested_by,
             job=job,
             controller=controller,
-            # Ansible runs a task in a child of its own.
-            process=os.getppid(),
+            process=_lock_keeper.play_process(),
         )
 
     def _take(self, record: operation_lock.Record, note: Path, wait: int = 0, prove: bool = True) -> dict[str, Any]:

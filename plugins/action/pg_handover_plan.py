@@ -8,6 +8,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from ansible.errors import AnsibleError
+
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState, Topology
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.describe import (
@@ -23,7 +25,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._handover.plan imp
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments import nodes_spec
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
-from ansible_collections.relevo.postgres.plugins.plugin_utils import _witnesses
+from ansible_collections.relevo.postgres.plugins.plugin_utils import _machines, _witnesses
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 from ansible_collections.relevo.postgres.plugins.plugin_utils._witnesses import Witness
 
@@ -32,6 +34,9 @@ PATHS = {name: option["default"] for name, option in nodes_spec().items() if nam
 
 #: Seconds between two questions to a server that is starting.
 POLL = 1
+
+#: Seconds for the question how far it is.
+DEADLINE = 6.0
 
 
 class ActionModule(ControllerAction):
@@ -70,9 +75,20 @@ class ActionModule(ControllerAction):
             try:
                 return self._plan(options, self._heard(options, self._topology(options)))
             except LivingPrimary as living:
-                if not living.starting or time.monotonic() > deadline:
+                if not living.starting:
                     raise
+                if time.monotonic() > deadline:
+                    raise LivingPrimary(living.state, self._how_far(living.state.name)) from None
                 time.sleep(POLL)
+
+    def _how_far(self, name: str) -> str:
+        """A sentence on the recovery of a node's server; empty where its machine cannot be asked."""
+        hostvars = self._task_vars["hostvars"][name]
+        try:
+            asked = _machines.run_program(name, hostvars, self._play_context, "_server.recovery", {}, DEADLINE)
+        except AnsibleError:
+            return ""
+        return str(asked["how_far"])
 
     def _question(self, options: dict[str, Any]) -> dict[str, Any]:
         return {name: options[name] for name in ("nodes", "unreachable", "timeout")}
@@ -131,7 +147,11 @@ class ActionModule(ControllerAction):
         result: dict[str, Any] = {"changed": False, "operation_plan": shown.as_dict()}
         target = topology.find(preferred)
         comes_back_first = options["operation"] == "failback" and not (target and target.reachable)
-        if shown.action == "switchover" and not comes_back_first:
-            # What a switchover is checked for is asked for next.
-            result["plan"] = self._plan(options, topology).as_dict()
+        if shown.action in ("switchover", "promote") and not comes_back_first:
+            # What a switchover is checked for is asked for next, and whoever has the catalog what it would lose.
+            plan = self._plan(options, topology)
+            asked = plan.primary if plan.action == "switchover" else plan.candidate
+            result |= {"asked": asked, "candidate": plan.candidate}
+            if plan.action == "switchover":
+                result["plan"] = plan.as_dict()
         return result

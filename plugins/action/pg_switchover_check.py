@@ -33,7 +33,6 @@ class ActionModule(ControllerAction):
             "repository_answers": {"type": "bool", "required": True},
             "stanza": {"type": "str", "required": True},
             "force": {"type": "bool", "default": False},
-            "risks": {"type": "list", "elements": "str", "default": []},
             "operation_plan": {"type": "dict"},
         }
     }
@@ -49,7 +48,7 @@ class ActionModule(ControllerAction):
         why_not = refusal(request, state)
         result = {"changed": False, "reserve_timelines": reserves_timelines(request, state)}
         if options["operation_plan"]:
-            plan = OperationPlan.from_dict(options["operation_plan"]).with_risks(options["risks"])
+            plan = OperationPlan.from_dict(options["operation_plan"])
             return result | {"operation_plan": (plan.refused(why_not) if why_not else plan).as_dict()}
         if why_not:
             raise RelevoError(why_not)

@@ -39,7 +39,8 @@ from ansible.plugins.lookup import LookupBase
 JOB_VARIABLES = ("awx_job_id", "tower_job_id")
 USER_VARIABLES = ("awx_user_name", "tower_user_name")
 #: What the control API gives its plays: the name of a token, and the job.
-API_USER, API_JOB = "RELEVO_REQUESTED_BY", "RELEVO_API_JOB"
+API_USER = "RELEVO_REQUESTED_BY"
+API_JOB = "RELEVO_API_JOB"
 
 
 def requested_by(variables: Mapping[str, Any], environment: Mapping[str, str], machine: str) -> str:

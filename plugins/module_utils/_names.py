@@ -32,6 +32,8 @@ GUARD_STATUS = MARKER_DIR / "guard-status.json"
 LOG_DIR = DATA_ROOT / "log"
 #: On the repository host, wherever its repository is. What is below /run does not outlive a machine's restart.
 OPERATION_LOCK_DIR = Path("/run/relevo/operation-lock")
+#: When a service was last told to read its files.
+READING_DIR = Path("/run/relevo/reading")
 
 OWN_DATABASE = "relevo"
 #: PostgreSQL's own, where the inventory gives no ``postgresql_port``.

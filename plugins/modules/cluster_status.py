@@ -65,6 +65,10 @@ options:
     description: The result of M(relevo.postgres.operation_lock_info); without C(holders) when the host does not answer.
     type: dict
     default: {}
+  scratch:
+    description: The result of M(relevo.postgres.pg_scratch_info); without C(instances) when the host does not answer.
+    type: dict
+    default: {}
   restart:
     description: Whether C(site.yml) would be told to restart what waits for it, for RV(site_plan).
     type: bool

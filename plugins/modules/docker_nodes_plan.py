@@ -48,7 +48,9 @@ options:
         description: Port of the engine's host at which people reach the service; none when not given.
         type: int
       version:
-        description: The major version of PostgreSQL. Needed for O(nodes[].kind=postgres) with O(state=present).
+        description:
+          - The major version of PostgreSQL. Needed for O(nodes[].kind=postgres) and O(nodes[].kind=pgbackrest) with
+            O(state=present).
         type: str
       ports:
         description: What the services listen on, by O(nodes[].kind), where it is not the usual port.

@@ -98,6 +98,14 @@ operation_plan:
   description: The plan for people and programs, in the shape that docs/reference/plan.md describes.
   returned: when O(describe=true)
   type: dict
+asked:
+  description: The node whose catalog knows what a hand-over loses; the primary, or the C(candidate) of an emergency.
+  returned: with O(describe=true), for a switchover or a promotion
+  type: str
+candidate:
+  description: The node that takes over.
+  returned: with O(describe=true), for a switchover or a promotion
+  type: str
 plan:
   description:
     - C(action) is V(switchover) (C(primary) lives and hands over), V(promote) (C(primary) is dead), V(recover)

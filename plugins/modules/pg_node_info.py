@@ -50,7 +50,9 @@ node:
       C(certificate_days) (until the node's certificate expires, or null where nobody can tell),
       C(kept_for_primary) (the settings of which it has the greater value as a standby),
       C(configuration_written) (when the newest of the files that the server reads was written), C(configuration) (null,
-      or C(faults) that the server finds in them, and a digest of each of the C(settings)).
+      or C(faults) that the server finds in them, and a digest of each of the C(settings)), C(tls_server_owed)
+      (pgBackRest's TLS server has not read its files since they were written), C(recovery) (with O(configuration=true),
+      how far the server's recovery is, in a sentence).
   returned: success
   type: dict
   sample: {initialised: true, state: in production, timeline: 1, standby: false, running: true, wanted: true}
@@ -68,6 +70,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._names import data_directory
+from ansible_collections.relevo.postgres.plugins.module_utils._repository import tls_server
 from ansible_collections.relevo.postgres.plugins.module_utils._server.installation import (
     local_port,
     port_refusal,
@@ -84,9 +87,10 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     server = Server(data_directory(version)) if version else Server()
     # Only a server that runs is asked for at its port.
     listening = local_port() if server.postmaster_pid() is not None else None
+    node = node_info(service_for(module.params["service_manager"]), server, module.params["configuration"])
     return {
         "changed": False,
-        "node": node_info(service_for(module.params["service_manager"]), server, module.params["configuration"]),
+        "node": {**node, "tls_server_owed": tls_server.reload_owed()},
         "refusal": (refusal(version, versions_with_data()) if version else "")
         or port_refusal(module.params["port"], listening),
     }

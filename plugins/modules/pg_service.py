@@ -12,6 +12,8 @@ version_added: 0.1.0
 description:
   - Starts the server where it is not running, makes it read its configuration again, or restarts it.
   - Waits until it answers, and reports the settings that wait for a restart.
+  - Who is sent WAL and has not confirmed it all a second after a stop was asked for loses its connection, and is named
+    in a warning. A logical consumer that confirms nothing would hold the stop without end.
   - A server that does not come up with the settings that waited for its restart gets those back that it had, and is
     started. The task fails with the server's own words.
 author: The Relevo authors (@relevo)
@@ -97,15 +99,20 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         restart = state == "restarted" and (not module.params["only_if_pending"] or bool(restarting.pending_restart()))
     if module.check_mode:
         return {"changed": started or restart or state == "reloaded"}
+    said: list[str] = []
     if restart:
-        restarting.restart(server, service, timeout)
+        said = restarting.restart(server, service, timeout)
     elif started:
         restarting.start(server, service, timeout)
     elif state == "reloaded":
         restarting.reload(server)
     if (started or restart) and server.adjust_slot_sync():
         restarting.reload(server)
-    return {"changed": started or restart or state == "reloaded", "pending_restart": restarting.pending_restart()}
+    return {
+        "changed": started or restart or state == "reloaded",
+        "pending_restart": restarting.pending_restart(),
+        "warnings": said,
+    }
 
 
 def main() -> None:

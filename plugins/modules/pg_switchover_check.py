@@ -53,11 +53,6 @@ options:
     description: Hand over all the same.
     type: bool
     default: false
-  risks:
-    description: More that the hand-over may cost, added to the plan.
-    type: list
-    elements: str
-    default: []
   operation_plan:
     description: The plan of M(relevo.postgres.pg_handover_plan). A refusal is then added to it, and does not fail.
     type: dict

@@ -14,7 +14,7 @@ description:
   - Adds annotations to a backup in the repository, or changes or removes them.
   - What is known before a backup goes with it, by M(relevo.postgres.pgbackrest_backup).
     This is for what is learnt later.
-  - Fails while a backup runs, because pgBackRest does not annotate then.
+  - Waits while a backup runs, because pgBackRest does not annotate then, and fails after O(wait) seconds.
 author:
   - The Relevo authors (@relevo)
 extends_documentation_fragment:
@@ -35,6 +35,10 @@ options:
     description: The annotations, as a dictionary. An empty value removes the key. Other annotations are kept.
     type: dict
     required: true
+  wait:
+    description: Seconds to wait for a running backup to end.
+    type: float
+    default: 0
 seealso:
   - module: relevo.postgres.pgbackrest_backup
 """
@@ -78,7 +82,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     after = {key: value for key, value in (before | given).items() if value}
     if after != before and not module.check_mode:
         options = [f"--annotation={key}={value}" for key, value in given.items()]
-        pgbackrest.run("annotate", f"--set={params['label']}", *options)
+        pgbackrest.run_when_free("annotate", f"--set={params['label']}", *options, timeout=params["wait"])
     return {"changed": after != before, "annotations": after, "diff": {"before": before, "after": after}}
 
 
@@ -89,6 +93,7 @@ def main() -> None:
             "config": {"type": "path", "default": "/etc/pgbackrest/pgbackrest.conf"},
             "label": {"type": "str", "required": True},
             "annotations": {"type": "dict", "required": True},
+            "wait": {"type": "float", "default": 0},
         },
         supports_check_mode=True,
     )

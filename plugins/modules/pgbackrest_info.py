@@ -42,6 +42,10 @@ options:
         itself does not look for it, and drops WAL on purpose with C(archive-push-queue-max).
     type: bool
     default: false
+  tls_server:
+    description: Whether to look if the TLS server of this host has read its files since they were written, too.
+    type: bool
+    default: false
   timeout:
     description: Seconds for each question.
     type: float
@@ -86,6 +90,10 @@ holes:
   elements: dict
   sample:
     - {first: 000000010000000000000006, last: 000000010000000000000008, count: 3}
+tls_server_owed:
+  description: Whether the TLS server runs, and has not read its files since they were written.
+  returned: when O(tls_server=true)
+  type: bool
 exists:
   description: Whether the stanza exists.
   returned: success
@@ -113,6 +121,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._recovery_window import of_newest_system
+from ansible_collections.relevo.postgres.plugins.module_utils._repository import tls_server
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import (
     archive_holes,
     newest_archived_timeline,
@@ -153,6 +162,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     if params["timelines"]:
         # archive tells the newest segment only, and a history is archived before the first of them.
         result["newest_timeline"] = newest_archived_timeline(pgbackrest, params["timeout"])
+    if params["tls_server"]:
+        result["tls_server_owed"] = tls_server.reload_owed()
     return result
 
 
@@ -165,6 +176,7 @@ def main() -> None:
             "wait": {"type": "float"},
             "timelines": {"type": "bool", "default": False},
             "holes": {"type": "bool", "default": False},
+            "tls_server": {"type": "bool", "default": False},
             "timeout": {"type": "float", "default": 30},
         },
         supports_check_mode=True,

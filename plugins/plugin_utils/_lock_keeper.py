@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import platform
+import re
 import select
 import signal
 import time
@@ -32,6 +33,17 @@ BEAT_TIMEOUT = 10
 def play_name() -> str:
     """What names this run of ansible-playbook in the records of the lock."""
     return f"{platform.node()}/{Path(constants.DEFAULT_LOCAL_TMP).name}"
+
+
+def play_process() -> int:
+    """The number of the process of ansible-playbook, which is in the name of its directory.
+
+    A task is a child of that process. But once somebody has killed it the child's parent is the first process of all,
+    and a lock that is bound to that one is never given back.
+    """
+    # The last eight characters are those of tempfile, digits among them.
+    found = re.fullmatch(r"ansible-local-(\d+).{8}", Path(constants.DEFAULT_LOCAL_TMP).name)
+    return int(found[1]) if found else os.getppid()
 
 
 class UnreachableError(RelevoError):

@@ -1,7 +1,7 @@
 # Copyright (c) The Relevo authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The second backend: job templates of an AWX, which here is a small stand-in (tests/support/awx_stand_in.py)."""
+"""The second backend: job templates of an AWX, which here is a small stand-in (tests/support/awx_jobs_stand_in.py)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from api_server import CLUSTERS, WIDE, Server, is_problem, runner_settings, serving
-from awx_stand_in import TOKEN, StandIn, awx
+from awx_jobs_stand_in import TOKEN, StandIn, awx
 
 
 @pytest.fixture(scope="module")

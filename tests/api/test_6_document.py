@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import schemathesis
 from api_server import CLUSTERS, WIDE, Server, runner_settings, serving
-from awx_stand_in import TOKEN, awx
+from awx_jobs_stand_in import TOKEN, awx
 from hypothesis import HealthCheck, given, settings
 
 ALL = list(HealthCheck)

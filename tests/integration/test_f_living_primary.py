@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from cluster import (
     REPOSITORY,
     STANDBY,
     STATUS,
+    docker,
     labels,
     missing,
     nothing_needs_attention,
@@ -22,7 +24,9 @@ from cluster import (
     psql,
     rows_of,
     shell,
+    wait_until,
 )
+from holding import processes, send
 
 pytestmark = pytest.mark.usefixtures("backed_up")
 
@@ -158,6 +162,24 @@ def test_with_all_connections_in_use_the_role_can_be_taken_on_demand() -> None:
         play(FAILBACK)
         wait_until_streaming(PRIMARY)
     assert missing(rows_of(PRIMARY), writer.acknowledged) == []
+
+
+@pytest.mark.long
+def test_a_recovery_that_lasts_is_waited_for_and_said() -> None:
+    psql(PRIMARY, "CREATE TABLE bulk AS SELECT repeat('x', 900) FROM generate_series(1, 100000)")
+    catch = "until pkill -STOP -f '[s]tartup recovering'; do :; done"
+    docker("exec", "-d", "-u", "postgres", PRIMARY, "sh", "-c", catch)
+    shell(PRIMARY, "pkill", "-KILL", "-u", "postgres", "-x", "postgres")
+    wait_until(lambda: bool(processes(PRIMARY, "startup recovering")), "its recovery", 60)
+    progress = re.compile(r"It is replaying the WAL segment [0-9A-F]{24} of up to [0-9A-F]{24} \(\d+\.\d MiB left\)\.")
+    refused = play(FAILOVER, expect=2)
+    assert progress.search(refused.text)
+    assert refused.seconds > 60
+    assert progress.search(play(STATUS).text)
+    send(PRIMARY, "CONT", "startup recovering")
+    wait_until(lambda: takes_writes(PRIMARY), f"{PRIMARY} to take writes again", 60)
+    psql(PRIMARY, "DROP TABLE bulk")
+    wait_until_streaming(PRIMARY)
 
 
 def test_a_primary_that_only_the_repository_host_does_not_reach_is_left_alone() -> None:

@@ -5,7 +5,17 @@ from __future__ import annotations
 import re
 
 import pytest
-from cluster import PRIMARY, REPOSITORY, STANDBY, STATUS, labels, nothing_needs_attention, play, shell
+from cluster import (
+    PRIMARY,
+    REPOSITORY,
+    STANDBY,
+    STATUS,
+    killed_play,
+    labels,
+    nothing_needs_attention,
+    play,
+    shell,
+)
 
 pytestmark = [pytest.mark.usefixtures("backed_up"), pytest.mark.long]
 
@@ -47,3 +57,17 @@ def test_certificates_are_renewed_in_time_and_used_at_once() -> None:
     before = labels()
     play("backup.yml", "-e", "day=2")
     assert len(labels()) > len(before)
+
+
+def test_what_a_killed_run_has_renewed_is_named_and_used_by_the_next() -> None:
+    """A TLS server that nobody told of its new certificate goes on with the old one, until that ends."""
+    first = served(REPOSITORY, PGBACKREST)
+    killed_play("site.yml", "Let the TLS server read what was written", "-e", "secrets_renew_days=36500")
+    assert served(REPOSITORY, PGBACKREST) == first
+    said = play(STATUS).text
+    for node in (PRIMARY, STANDBY, REPOSITORY):
+        assert f"pgBackRest's TLS server on {node} has not read its configuration or its certificate" in said
+    play("site.yml")
+    assert served(REPOSITORY, PGBACKREST) != first
+    nothing_needs_attention()
+    assert play("site.yml").changed == 0

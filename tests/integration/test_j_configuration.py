@@ -10,6 +10,7 @@ from cluster import (
     FAILBACK,
     FAILOVER,
     PRIMARY,
+    REDIS,
     REPOSITORY,
     STANDBY,
     STATUS,
@@ -27,6 +28,11 @@ from cluster import (
 pytestmark = [pytest.mark.usefixtures("backed_up"), pytest.mark.long]
 
 NODES = (PRIMARY, STANDBY)
+#: Its password stands in its own file only, quoted.
+ASK_REDIS = (
+    """export REDISCLI_AUTH="$(sed -n 's/^requirepass "\\(.*\\)"$/\\1/p' /etc/relevo/redis.conf)"; """
+    "redis-cli --no-auth-warning CONFIG GET maxmemory"
+)
 #: A variable of the role, what is wrong with it, and the words of the server or of pgBackRest.
 REFUSED = [
     ("postgresql_parameters", {"work_mem": "64 MiB"}, 'invalid value for parameter "work_mem": "64 MiB" (Valid units'),
@@ -96,6 +102,22 @@ def test_what_a_killed_run_has_written_is_named_and_finished() -> None:
     assert "pg_hba.conf" in found["configuration-differs"]
     play("site.yml")
     nothing_needs_attention()
+
+
+def test_what_a_killed_run_has_written_for_redis_is_read_at_the_next() -> None:
+    """The sibling that nobody can ask: its next run writes nothing, and notifies nobody."""
+    wanted = given("redis_maxmemory", "64mb")
+
+    def maxmemory() -> str:
+        return shell(REDIS, "sh", "-c", ASK_REDIS).split()[-1]
+
+    killed_play("site.yml", "See whether Redis has read its configuration", "-e", wanted)
+    assert maxmemory() == "0"
+    play("site.yml", "-e", wanted)
+    assert maxmemory() == str(64 * 2**20)
+    assert play("site.yml", "-e", wanted).changed == 0
+    play("site.yml")
+    assert maxmemory() == "0"
 
 
 def test_lowered_and_raised_values_reach_both_in_one_restart() -> None:

@@ -154,6 +154,24 @@ def test_what_does_not_move_with_the_role_is_named_and_what_can_move_does() -> N
 
 @pytest.mark.long
 @pytest.mark.usefixtures("backed_up", "logical")
+def test_a_restart_ends_a_consumer_that_never_confirms() -> None:
+    settings = json.dumps({"postgresql_parameters": {"wal_level": "logical", "max_connections": 110}})
+    with Writer() as writer, NeverTwo(), stuck_consumer(PRIMARY):
+        more(writer)
+        restarted = play("site.yml", "-e", settings, "-e", "restart=true")
+        assert "(slot stuck) had not confirmed within 1 s what it was sent; its connection was ended" in restarted.text
+        assert psql(PRIMARY, "SHOW max_connections") == "110"
+        more(writer)
+    assert missing(rows_of(PRIMARY), writer.acknowledged) == []
+    drop_slots(PRIMARY, "stuck")
+    psql(PRIMARY, "DROP TABLE much")
+    play("site.yml", *LOGICAL, "-e", "restart=true")
+    wait_until_streaming(PRIMARY)
+    nothing_needs_attention()
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("backed_up", "logical")
 def test_a_failback_ends_a_consumer_that_reads_wal_as_well() -> None:
     """The sibling: one that streams WAL itself, like pg_receivewal, holds the old server's end instead."""
     play(FAILOVER)

@@ -55,6 +55,8 @@ def suggested(text: str) -> dict[str, Any]:
 
 
 def hands_over_with_every_row() -> None:
+    # As docs/adopting.md says: the standby has one of ours.
+    psql(PRIMARY, "SELECT pg_drop_replication_slot('theirs')")
     with Writer() as writer, NeverTwo():
         play("backup.yml", "-e", "day=1")
         play(FAILOVER)

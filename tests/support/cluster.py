@@ -206,10 +206,13 @@ def guard_says(node: str) -> dict[str, str]:
     return status
 
 
-def records() -> list[dict[str, str]]:
-    """The catalog, oldest first, as ``catalog.yml -e view=json`` shows it."""
-    output = play("playbooks/catalog.yml", "-e", "view=json").output
-    listed = json.loads(output[output.index("\n[") : output.rindex("\n]") + 2])
+def records(*arguments: str) -> list[dict[str, str]]:
+    """The catalog, oldest first, as ``catalog.yml -e view=json`` shows it; ``arguments``: filters."""
+    output = play("playbooks/catalog.yml", "-e", "view=json", *arguments).output
+    # An empty list is on one line.
+    found = re.search(r"^\[(?:\]|\n.*?^\])", output, re.MULTILINE | re.DOTALL)
+    assert found, output
+    listed = json.loads(found[0])
     return sorted(listed, key=lambda record: (record["fecha"], record["hora"]))
 
 

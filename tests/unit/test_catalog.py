@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.records import (
+    DRILL_FIELDS,
     FIELDS,
     FIRST_FIELDS,
     classify,
@@ -60,10 +61,12 @@ def test_the_first_seven_fields_are_the_contract() -> None:
 
 
 def test_fields_have_one_order_however_redis_returns_them() -> None:
-    record = {**desired()["backup:2026-11-24_12-10-16"], "omitido": "2:1/1"}
+    record = {**desired()["backup:2026-11-24_12-10-16"], "omitido": "2:1/1", **dict.fromkeys(DRILL_FIELDS, "x")}
     mixed = {"zona": "x", **dict(sorted(record.items())), "apunte": "y"}
     assert list(in_order(mixed)) == [*FIELDS, "apunte", "zona"]
-    assert list(desired()["backup:2026-11-24_12-10-16"]) == [name for name in FIELDS if name != "omitido"]
+    assert list(desired()["backup:2026-11-24_12-10-16"]) == [
+        name for name in FIELDS if name not in {"omitido", *DRILL_FIELDS}
+    ]
 
 
 def test_a_real_backup_becomes_a_complete_record() -> None:

@@ -58,6 +58,7 @@ PACKED_ENTRIES = {
     "FILES.json",
     "LICENSE",
     "MANIFEST.json",
+    "README.es.md",
     "README.md",
     "SECURITY.md",
     "backup.yml",

@@ -210,8 +210,10 @@ def test_paths_and_ports_follow_from_the_kind(node: Wanted, mounts: list[str], p
     assert (decided.mounts, decided.published_ports) == (mounts, ports)
 
 
-def test_only_servers_are_built_for_a_version() -> None:
+def test_what_has_the_servers_programs_is_built_for_a_version() -> None:
     assert NODE.build_arguments() == {"POSTGRESQL_VERSION": "17"}
+    repository = {"name": "r", "kind": "pgbackrest", "cluster": "main", "version": "17"}
+    assert Wanted.from_dict(repository).build_arguments() == {"POSTGRESQL_VERSION": "17"}
     given = {"name": "r", "kind": "redis", "cluster": "main", "version": "17"}
     assert Wanted.from_dict(given).build_arguments() == {}
     with pytest.raises(RelevoError, match="No version of PostgreSQL is given for pg1"):
@@ -225,6 +227,9 @@ def test_another_major_version_than_the_containers_is_refused() -> None:
     container_plan.refuse_other_versions([NODE], engine(labels={}), lambda _name: "16")
     redis = Wanted("pg1", "redis", "main")
     container_plan.refuse_other_versions([redis], engine(), lambda _name: "16")
+    # A repository host has no data of a server.
+    repository = Wanted("pg1", "pgbackrest", "main", version="17")
+    container_plan.refuse_other_versions([repository], engine(), lambda _name: "16")
     with pytest.raises(RelevoError, match=r"pg1 was made for PostgreSQL 18, but postgresql_version is 17\. .*Nothing"):
         container_plan.refuse_other_versions([NODE], engine(), lambda _name: "18")
 

@@ -6,18 +6,21 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
 META = ROOT / "meta"
 # What a distribution's name provides, where that is not its own name. requests is what docker talks with.
-IMPORTED_BY = {"requests": "docker"}
+IMPORTED_BY = {"prometheus_client": "prometheus-client", "requests": "docker"}
 
 
 def lines(path: Path) -> list[str]:
@@ -72,3 +75,68 @@ def test_all_that_the_plugins_import_is_there(definition: dict[str, Any]) -> Non
 def test_the_packages_are_lines_of_bindep(definition: dict[str, Any]) -> None:
     for line in lines(ROOT / definition["dependencies"]["system"]):
         assert re.fullmatch(r"[a-z0-9.+-]+( \[platform:[a-z0-9-]+\])?", line), line
+
+
+# --- the image that AWX runs the jobs in ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def image() -> dict[str, Any]:
+    read: dict[str, Any] = yaml.safe_load((ROOT / "execution-environment.yml").read_text(encoding="utf-8"))
+    return read
+
+
+def pinned(image: dict[str, Any]) -> list[str]:
+    """Every Python package that the image names, as pip reads them."""
+    dependencies = image["dependencies"]
+    named = [dependencies[name]["package_pip"] for name in ("ansible_core", "ansible_runner")]
+    return [*named, *lines(ROOT / dependencies["python"])]
+
+
+def test_the_image_takes_what_the_collection_names(image: dict[str, Any], definition: dict[str, Any]) -> None:
+    assert {name: image["dependencies"][name] for name in ("python", "system")} == definition["dependencies"]
+
+
+def test_every_package_of_the_image_is_one_that_the_tests_run_with(image: dict[str, Any]) -> None:
+    """Installed here in a version that fits, so there is one to install."""
+    for line in pinned(image):
+        wanted = Requirement(line)
+        assert importlib.metadata.version(wanted.name) in wanted.specifier, line
+
+
+def test_the_image_has_the_ansible_that_the_collection_wants(image: dict[str, Any]) -> None:
+    wanted = yaml.safe_load((META / "runtime.yml").read_text(encoding="utf-8"))["requires_ansible"]
+    core = Requirement(image["dependencies"]["ansible_core"]["package_pip"])
+    assert wanted.removeprefix(">=").removesuffix(".0") in str(core.specifier)
+    assert importlib.metadata.version("ansible-core") in core.specifier
+
+
+def test_the_collections_are_those_that_ours_depends_on(image: dict[str, Any]) -> None:
+    needed = yaml.safe_load((ROOT / image["dependencies"]["galaxy"]).read_text(encoding="utf-8"))["collections"]
+    wanted = yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))["dependencies"]
+    # awx.awx is needed by nothing but awx.yml, so nobody who installs the collection has to have it.
+    assert {one["name"]: one["version"] for one in needed if one["name"] != "awx.awx"} == wanted
+    assert "awx.awx" in {one["name"] for one in needed}
+
+
+def test_ansible_builder_takes_the_definition(tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).with_name("ansible-builder")), "create", "--context", str(tmp_path / "context")]
+    done = subprocess.run(
+        [*command, "--output-filename", "Containerfile"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    made = (tmp_path / "context" / "Containerfile").read_text()
+    assert "ansible-core>=2.19,<2.20" in made
+    build = tmp_path / "context" / "_build"
+    assert lines(build / "requirements.txt") == lines(META / "ee-requirements.txt")
+    assert lines(build / "bindep.txt") == lines(META / "ee-bindep.txt")
+    assert (build / "requirements.yml").read_text() == (ROOT / "collections" / "requirements.yml").read_text()
+
+
+def test_a_mistake_in_the_definition_is_refused(tmp_path: Path) -> None:
+    """The check above can fail."""
+    wrong = (ROOT / "execution-environment.yml").read_text().replace("base_image:", "basis:")
+    (tmp_path / "execution-environment.yml").write_text(wrong)
+    command = [str(Path(sys.executable).with_name("ansible-builder")), "create", "--context", str(tmp_path / "context")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode != 0

@@ -33,6 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "_process": {"_errors", "_names", "_wait"},
     "_module": {"_errors"},
     "_files": {"_errors", "_durable"},
+    "_awx": set(),
     "_secrets": {"_errors", "_names", "_durable"},
     "_held_secrets": {"_errors"},
     "_seed": {"_errors", "_names", "_process"},

@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -164,3 +165,14 @@ def test_it_outlives_the_task_that_started_it(tmp_path: Path) -> None:
 def test_one_that_ends_before_it_reports_is_an_error() -> None:
     with pytest.raises(RelevoError, match="ended before it held it"):
         _lock_keeper.start(lambda _report: None, set())
+
+
+def test_a_lock_is_bound_to_the_play_also_when_that_was_killed_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parent of its task is then the first process of all, which never ends."""
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    for suffix in ("aydl8a93", "75imigoz"):
+        directory = f"/root/.ansible/tmp/ansible-local-27966{suffix}"
+        monkeypatch.setattr(_lock_keeper, "constants", SimpleNamespace(DEFAULT_LOCAL_TMP=directory))
+        assert _lock_keeper.play_process() == 27966
+    monkeypatch.setattr(_lock_keeper, "constants", SimpleNamespace(DEFAULT_LOCAL_TMP="/elsewhere"))
+    assert _lock_keeper.play_process() == 1

@@ -31,6 +31,7 @@ PATIENCE = 0.6
 #: The pairs that may run at the same time on one cluster; every other pair excludes one another.
 TOGETHER = {
     frozenset({"site", "backup"}),
+    frozenset({"site", "restore_point"}),
     frozenset({"site", "restore_beside"}),
     frozenset({"site", "drill"}),
     frozenset({"site_restart", "restore_beside"}),

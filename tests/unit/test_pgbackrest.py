@@ -277,6 +277,41 @@ def test_without_force_a_running_server_is_not_copied() -> None:
     assert len(fake.ran) == 1
 
 
+def test_a_standby_that_does_not_replay_costs_no_backup() -> None:
+    behind = finished("ERROR: [082]: timeout before standby replayed to 0/5000028 - only reached 0/4000000\n", code=82)
+    fake = FakePgBackRest([behind, made("3F")], after=["3F"])
+    assert backup.make_backup(fake, backup.BackupRequest("full", {})).backup == {"label": "3F"}
+    first, second = fake.ran
+    assert second == (*first, "--backup-standby=n")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "asked", "keep"),
+    [
+        ({}, None, None),
+        ({"relevo-pinned": "21991231T235959Z"}, None, "--repo1-retention-full=3"),
+        ({"relevo-pinned": "21991231T235959Z"}, 1, "--repo1-retention-full=3"),
+        ({"relevo-pinned": "21991231T235959Z"}, 5, "--repo1-retention-full=5"),
+        ({"relevo-pinned": "20200101T000000Z"}, 1, "--repo1-retention-full=1"),
+    ],
+)
+def test_the_expiry_after_a_backup_leaves_what_is_pinned(
+    tmp_path: Path, annotation: dict[str, str], asked: int | None, keep: str | None
+) -> None:
+    fake = FakePgBackRest([made("3F")], after=["3F"])
+    fake.config = tmp_path / "pgbackrest.conf"
+    fake.config.write_text("[global]\nrepo1-retention-full=2\n")
+    fulls = [
+        {"label": label, "type": "full", "timestamp": {"start": stop, "stop": stop}, "annotation": {}}
+        for label, stop in (("1F", 1), ("2F", 2))
+    ]
+    fulls[0]["annotation"] = annotation
+    fake.entries[0]["backup"] = fulls
+    backup.make_backup(fake, backup.BackupRequest("full", {}, retention_full=asked))
+    given = [option for option in fake.ran[0] if "retention" in option]
+    assert given == ([keep] if keep else [])
+
+
 def test_an_offline_backup_must_name_its_server() -> None:
     with pytest.raises(RelevoError, match="Set host to the address of the primary"):
         backup.make_backup(FakePgBackRest([]), backup.BackupRequest("incr", {}, online=False))

@@ -184,6 +184,8 @@ def test_a_starting_primary_is_worth_waiting_for() -> None:
     with pytest.raises(LivingPrimary, match="starting, stopping or recovering") as caught:
         plan_failover(seen, "a")
     assert caught.value.starting
+    told = LivingPrimary(caught.value.state, "It is replaying the WAL segment X.").message
+    assert "how far it is. It is replaying the WAL segment X. Nobody was promoted" in told
 
 
 def test_a_living_standby_that_does_not_let_us_in_saves_no_dead_primary() -> None:

@@ -53,6 +53,8 @@ def test_a_public_word_is_told_apart_from_a_wrong_password(monkeypatch: pytest.M
         (failures.ConnectionError("Error 111 connecting to redis:6379. Connection refused"), "unavailable", "reached"),
         (failures.ConnectionError("Connection closed by server."), "unavailable", "closed the connection"),
         (failures.ConnectionError("[SSL: CERTIFICATE_VERIFY_FAILED] unknown authority"), "refused", "TLS"),
+        # The library's own full stop is not doubled.
+        (failures.ConnectionError("[SSL] bad (_ssl.c:1029)."), "refused", "(_ssl.c:1029). Correct"),
         (failures.ResponseError("DB index is out of range"), "refused", "database"),
         (failures.ResponseError("MOVED 1234 10.0.0.1:6379"), "refused", "Cluster"),
         (failures.ResponseError("ERR something new"), "refused", "ERR something new"),

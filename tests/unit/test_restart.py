@@ -10,7 +10,12 @@ import pytest
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.module_utils._server import restart, server_log, standby_minimum
+from ansible_collections.relevo.postgres.plugins.module_utils._server import (
+    recovery,
+    restart,
+    server_log,
+    standby_minimum,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._server.configuration_trial import Fault
 
 NEW = "max_connections = '50'\nshared_buffers = '900GB'\ninclude_dir = 'conf.d'\n"
@@ -51,6 +56,12 @@ class FakeService:
 
 
 @pytest.fixture(autouse=True)
+def stopping(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No consumer holds a stop."""
+    monkeypatch.setattr(restart, "_stop", lambda _server, service, timeout: service.stop(timeout) or [])
+
+
+@pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each look takes a second."""
     seconds = iter(range(10_000))
@@ -60,6 +71,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(restart, "in_force", lambda: BEFORE)
     monkeypatch.setattr(server_log, "sizes", dict)
     monkeypatch.setattr(server_log, "last_complaint", lambda **_since: "")
+    monkeypatch.setattr(recovery, "how_far", lambda _server: "It is replaying the WAL segment X.")
 
 
 @pytest.fixture
@@ -94,7 +106,7 @@ def test_one_that_ends_each_time_is_not_waited_for_any_longer(tmp_path: Path) ->
 
 
 def test_one_that_is_still_starting_is_no_reason_to_change_anything(tmp_path: Path) -> None:
-    with pytest.raises(RelevoError, match="still starting after 60 s"):
+    with pytest.raises(RelevoError, match=r"still starting after 60 s\. It is replaying the WAL segment X\. Run this"):
         restart.comes_up(FakeServer(tmp_path, [1]), 60)  # type: ignore[arg-type]
 
 

@@ -160,6 +160,18 @@ def test_what_was_written_and_not_read_is_a_problem(written: str | None, read: s
     assert codes(status(a(configuration_loaded=read), b(), disks={"a": disk})) == found
 
 
+def test_a_tls_server_that_has_not_read_its_files_is_a_problem_of_its_host() -> None:
+    found = status(
+        disks={"a": Disk(True), "b": Disk.of({"running": True, "tls_server_owed": True})},
+        repository=repository(tls_server_owed=True),
+        repository_host="r",
+    )
+    assert [(one.code, one.node) for one in found.problems] == [("reload-pending", "b"), ("reload-pending", None)]
+    assert "pgBackRest's TLS server on r has not read its configuration or its certificate" in sentences(found)
+    assert found.as_dict()["repository"]["tls_reload_owed"]
+    assert node(found)["tls_reload_owed"]
+
+
 def test_a_configuration_that_a_server_does_not_take_is_an_error_with_its_words() -> None:
     bad = {"faults": ["pg_hba.conf, line 3: bad"], "settings": {}}
     disk = Disk.of({"running": True, "configuration_written": READ, "configuration": bad})
@@ -404,6 +416,15 @@ def test_who_is_at_work_is_said() -> None:
     assert status().as_dict()["operations"] is None
 
 
+def test_what_was_restored_beside_the_cluster_is_shown_with_its_space() -> None:
+    found = status(
+        repository_host="repo", scratch=[{"name": "main_latest", "state": "running", "port": 5600, "size": 3 * 2**20}]
+    )
+    assert "Scratch instance main_latest on repo: running, port 5600, 3.0 MiB" in status_text(found)
+    assert found.as_dict()["scratch_instances"][0]["name"] == "main_latest"
+    assert status().as_dict()["scratch_instances"] is None
+
+
 @pytest.mark.parametrize(
     ("life", "said", "code", "action"),
     [
@@ -419,6 +440,15 @@ def test_a_primary_that_does_not_let_us_in_is_not_called_dead(life: Life, said: 
     assert said in found.problems[1].message
     assert found.problems[1].action.startswith(action)
     assert "run failover.yml" not in status_text(found)
+
+
+def test_how_far_a_recovery_is_is_said_while_nobody_is_let_in() -> None:
+    disks = {name: Disk.of({"running": True, "recovery": f"It is replaying {name}."}) for name in "ab"}
+    found = status(unreachable("a", "a: the database system is starting up", life="starting"), b(), disks=disks)
+    assert found.problems[1].message.endswith("starting up). It is replaying a.")
+    assert node(found, "a")["recovery"] == "It is replaying a."
+    # A standby replays all the time.
+    assert node(found)["recovery"] is None
 
 
 def test_a_restart_is_a_plan_only_when_it_was_asked_for() -> None:

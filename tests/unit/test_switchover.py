@@ -13,7 +13,6 @@ import pytest
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.slots import SLOTS
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.switchover import (
-    SENDERS,
     UNCONFIRMED,
     Limits,
     Situation,
@@ -27,6 +26,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._handover.switchov
     reserves_timelines,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
+from ansible_collections.relevo.postgres.plugins.module_utils._server.senders import SENDERS
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import DB_SHUTDOWNED, Server
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import Runit
 

@@ -31,8 +31,6 @@ ROOTS = (
 SUFFIXES = {".j2", ".md", ".py", ".sh", ".sql", ".txt", ".yaml", ".yml"}
 # This list, and the table of it for people.
 QUOTING = {"tests/unit/test_words.py"}
-# What programs printed when the page was made: `make faults` makes it again.
-RECORDED = {"docs/explanation/faults.md": r"^\|.*$"}
 
 # A phrase as a regular expression, and what to write. A line may end where a space is.
 PHRASES = {
@@ -78,8 +76,6 @@ def without_quotations(path: Path) -> str:
     """The text, with as many lines as before, without the table of words and without recorded output."""
     text = path.read_text(encoding="utf-8")
     name = str(path.relative_to(ROOT))
-    if name in RECORDED:
-        text = re.sub(RECORDED[name], "", text, flags=re.MULTILINE)
     if name == "CONTRIBUTING.md":
         before, heading, words = text.partition("\n## Words\n")
         assert heading, "CONTRIBUTING.md has no table of words"

@@ -18,6 +18,8 @@ Noun = tuple[str, str]
 class Labels:
     """All words of the views in one language. Texts with braces are for ``str.format``; a noun is (one, many)."""
 
+    #: As HTML names the language.
+    code: str
     #: The heading of each field of a record, in the order of the detail view.
     fields: Mapping[str, str]
     #: How a view says a record's value, by field and value; a value that is not named stands as it is.
@@ -57,12 +59,18 @@ class Labels:
     the_beginning: str
     the_next_backup: str
     shown: str
+    filtered: str
+    none_match: str
+    timeline: str
+    timeline_window: str
     without_redis: str
     unrecorded: str
     orphans: str
     foreign: str
     page_errors: str
     inconsistent: str
+    #: What a drill found, and on which day.
+    tried: Mapping[str, str]
     empty: str
 
     state: str
@@ -78,13 +86,28 @@ class Labels:
     archive_empty: str
     redis_away: str
     redis_counts: str
+    page_title: str
+    page_timeline: str
+    page_windows: str
+    page_chains: str
+    page_drills: str
+    page_no_drill: str
+    counted: str
+    growth: str
+    growth_since: str
     on_disk: str
+    split_title: str
+    own: str
+    shared: str
+    wal: str
+    rest: str
     disk: str
     disk_total: str
     disk_free: str
 
 
 SPANISH = Labels(
+    code="es",
     fields={
         "fecha": "Fecha",
         "hora": "Hora",
@@ -111,6 +134,11 @@ SPANISH = Labels(
         "sistema_id": "Sistema",
         "consistente": "Consistente",
         "error": "Error",
+        "verificado": "Verificado",
+        "resultado": "Resultado",
+        "motivo": "Motivo",
+        "rto_s": "RTO (s)",
+        "rpo_s": "RPO (s)",
     },
     values={},
     status={"recorded": "registrado", "orphan": "huérfano", "foreign": "ajeno", "unrecorded": "sin registrar"},
@@ -148,12 +176,17 @@ SPANISH = Labels(
     the_beginning="el principio",
     the_next_backup="el próximo backup",
     shown="Mostrados: {count} de {all}, primero el más reciente",
+    filtered="Filtro: {filters}",
+    none_match="Ningún backup cumple el filtro {filters}.",
+    timeline="Línea de tiempo",
+    timeline_window="Línea de tiempo {timeline}: desde {since} hasta {until} (del backup {oldest} en adelante)",
     without_redis="Redis no está disponible: esta lista es la del propio repositorio.",
     unrecorded="{backups} sin registrar en Redis: el próximo backup pone el catálogo al día",
     orphans="{records} sin backup en el repositorio (huérfano)",
     foreign="{records} de otro origen, sin tocar (ajeno)",
     page_errors="con errores de página",
     inconsistent="no consistente",
+    tried={"correcto": "restaura (probado {day})", "fallido": "NO RESTAURA (probado {day})"},
     empty=(
         "El catálogo está vacío: la stanza {stanza} no tiene ningún backup todavía. "
         "Haga el primero con: ansible-playbook backup.yml -e day=1"
@@ -179,7 +212,21 @@ SPANISH = Labels(
     archive_empty="vacío",
     redis_away="no disponible",
     redis_counts="registrados {recorded}, sin registrar {unrecorded}, huérfanos {orphans}, ajenos {foreign}",
+    page_title="Backups",
+    page_timeline="El ciclo en el tiempo",
+    page_windows="Ventanas de recuperación",
+    page_chains="Cadenas: cada backup debajo del que necesita",
+    page_drills="Ensayos de restauración",
+    page_no_drill="Ningún ensayo ha probado estos backups.",
+    counted="Backups",
+    growth="Crecimiento",
+    growth_since="{change} de la base desde {label}, {duration} antes",
     on_disk="En disco",
+    split_title="REPARTO DEL ESPACIO",
+    own="Propio",
+    shared="Compartido",
+    wal="WAL",
+    rest="otros archivos",
     disk="{size}, {free} libres en el sistema de archivos",
     disk_total="Total: {size} en disco, en {files}",
     disk_free="Libre: {free} de {capacity}",
@@ -187,6 +234,7 @@ SPANISH = Labels(
 
 _YES_NO = {"si": "yes", "no": "no"}
 ENGLISH = Labels(
+    code="en",
     fields={
         "fecha": "Date",
         "hora": "Time",
@@ -213,8 +261,14 @@ ENGLISH = Labels(
         "sistema_id": "System",
         "consistente": "Consistent",
         "error": "Error",
+        "verificado": "Tried",
+        "resultado": "Result",
+        "motivo": "Reason",
+        "rto_s": "RTO (s)",
+        "rpo_s": "RPO (s)",
     },
     values={
+        "resultado": {"correcto": "restores", "fallido": "does not restore"},
         "tipo_backup": {"completo": "full", "incremental": "incremental", "diferencial": "differential"},
         "maestro_usado": {"desconocido": "unknown"},
         "consistente": _YES_NO,
@@ -255,12 +309,17 @@ ENGLISH = Labels(
     the_beginning="the beginning",
     the_next_backup="the next backup",
     shown="Shown: the newest {count} of {all}",
+    filtered="Filtered by: {filters}",
+    none_match="No backup matches the filter {filters}.",
+    timeline="Timeline",
+    timeline_window="Timeline {timeline}: from {since} to {until} (from backup {oldest} on)",
     without_redis="Redis is not available: this list is the repository's own.",
     unrecorded="{backups} not in Redis yet (not recorded): the next backup brings the catalog up to date",
     orphans="{records} without a backup in the repository (orphan)",
     foreign="{records} of other origin, left alone (foreign)",
     page_errors="with page errors",
     inconsistent="not consistent",
+    tried={"correcto": "restores (tried {day})", "fallido": "DOES NOT RESTORE (tried {day})"},
     empty=(
         "The catalog is empty: stanza {stanza} has no backup yet. "
         "Make the first one with: ansible-playbook backup.yml -e day=1"
@@ -277,7 +336,21 @@ ENGLISH = Labels(
     archive_empty="empty",
     redis_away="not available",
     redis_counts="recorded {recorded}, not yet {unrecorded}, orphans {orphans}, foreign {foreign}",
+    page_title="Backups",
+    page_timeline="The cycle over time",
+    page_windows="Recovery windows",
+    page_chains="Chains: each backup below the one that it needs",
+    page_drills="Restore drills",
+    page_no_drill="No drill has tried any of these backups.",
+    counted="Backups",
+    growth="Growth",
+    growth_since="{change} of the database since {label}, {duration} before",
     on_disk="On disk",
+    split_title="WHAT TAKES THE SPACE",
+    own="Own",
+    shared="Shared",
+    wal="WAL",
+    rest="other files",
     disk="{size}, {free} of the file system free",
     disk_total="Total: {size} on disk in {files}",
     disk_free="Free: {free} of {capacity}",

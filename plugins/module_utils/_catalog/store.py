@@ -13,6 +13,8 @@ from typing import Any
 
 from .._errors import RelevoError
 from .._names import PUBLIC_WORD, with_port
+from .facets import facet_index, facets_for, queue_facets
+from .filters import Facet
 from .records import (
     FOREIGN_INDEX,
     KEY_PREFIX,
@@ -21,10 +23,13 @@ from .records import (
     classify,
     in_order,
     index_for,
+    key_for,
     newest_first,
     parse_key,
     plan_sync,
+    record_label,
     score_for,
+    status_of,
 )
 
 IMPORT_ERROR: str | None = None
@@ -147,7 +152,7 @@ def explain(error: Exception, where: str, params: Mapping[str, Any]) -> RedisErr
         user = f" of user {params['username']}" if params.get("username") else ""
         return refused(f"{where} refused the password{user}. Correct catalog_redis_password.")
     if isinstance(error, redis.exceptions.NoPermissionError):
-        return refused(f"{where} does not let its user do this: {text}. Extend that user's ACL.")
+        return refused(f"{where} does not let its user do this: {text.rstrip('.')}. Extend that user's ACL.")
     if isinstance(error, redis.exceptions.BusyLoadingError):
         return away(f"{where} is still loading its data. Run this again when it is done.")
     if isinstance(error, redis.exceptions.ReadOnlyError):
@@ -167,7 +172,7 @@ def explain(error: Exception, where: str, params: Mapping[str, Any]) -> RedisErr
         return refused(f"{where} is a Redis Cluster, which the catalog does not support. Name a single Redis.")
     if "DB index" in text:
         return refused(f"{where} has no database {params['db']}. Correct catalog_redis_db.")
-    return refused(f"{where} refused a command: {text}.")
+    return refused(f"{where} refused a command: {text.rstrip('.')}.")
 
 
 def _explain_connection(
@@ -177,14 +182,13 @@ def _explain_connection(
     away: Callable[[str], RedisError],
     refused: Callable[[str], RedisError],
 ) -> RedisError:
+    said = text.rstrip(".")
     if "SSL" in text or "certificate" in text.lower():
-        return refused(f"{where} could not be reached over TLS: {text}. Correct catalog_redis_tls or its CA.")
+        return refused(f"{where} could not be reached over TLS: {said}. Correct catalog_redis_tls or its CA.")
     if "closed by server" in text or "reset by peer" in text.lower():
         hint = "" if params.get("tls") else ", or wants TLS (catalog_redis_tls)"
         return away(f"{where} closed the connection: it is shutting down, is not a Redis{hint}.")
-    return away(
-        f"{where} cannot be reached ({text.rstrip('.')}). Start it, or correct catalog_redis_host and its port."
-    )
+    return away(f"{where} cannot be reached ({said}). Start it, or correct catalog_redis_host and its port.")
 
 
 def portions(keys: Iterable[str]) -> Iterator[list[str]]:
@@ -265,6 +269,7 @@ def synchronise(
         with client.pipeline(transaction=True) as pipe:
             pipe.watch(index)
             known = known_keys(client, stanza, search)
+            facets = set(client.smembers(facets_for(stanza)))
             existing = read_records(client, {*known.mine, *known.foreign, *desired})
             plan = plan_sync(desired, existing, stanza)
             if not prune:
@@ -274,6 +279,10 @@ def synchronise(
                 return plan, existing
             pipe.multi()
             _queue(pipe, index, plan, known)
+            kept = _kept(plan, existing)
+            # Somebody removed records, or wrote them: only then is it not known which index they were in.
+            complete = bool(facets) and not search and set(known.mine) <= set(existing)
+            queue_facets(pipe, stanza, complete, kept, [*plan.delete, *plan.write], existing, facets)
             try:
                 pipe.execute()
             except redis.WatchError:
@@ -282,6 +291,12 @@ def synchronise(
     raise RedisError(
         f"Other runs kept writing the catalog of stanza {stanza}. Run this again when they are done.", "unavailable"
     )
+
+
+def _kept(plan: Plan, existing: Mapping[str, Record | None]) -> dict[str, Record]:
+    """The stanza's records as they are afterwards."""
+    stay = {key: existing.get(key) for key in (*plan.unchanged, *plan.orphans, *plan.adoptable)}
+    return {key: record for key, record in stay.items() if record} | plan.write
 
 
 def _queue(pipe: Any, index: str, plan: Plan, known: Known) -> None:
@@ -319,5 +334,19 @@ def remove_records(client: Any, stanza: str, keys: Iterable[str], write: bool) -
             if plan.delete:
                 pipe.delete(*plan.delete)
             pipe.zrem(index_for(stanza), *wanted)
+            for key, record in existing.items():
+                pipe.zrem(facet_index(stanza, Facet.of(record or {})), key)
             pipe.execute()
     return plan, existing
+
+
+def drift(client: Any, stanza: str, labels: set[str]) -> tuple[list[str], list[str]]:
+    """Where the catalog and the repository, which holds ``labels``, differ.
+
+    Keys of records whose backup is gone, the newest first, and the keys that backups without a record would get. Walks
+    over the keyspace: the former scripts wrote without an index.
+    """
+    found = read_records(client, known_keys(client, stanza, search=True).mine)
+    orphans = [key for key in newest_first(found) if status_of(key, found[key], stanza, labels) == "orphan"]
+    recorded = {record_label(record) for record in found.values() if record}
+    return orphans, newest_first(key_for(label, stanza) for label in labels - recorded)

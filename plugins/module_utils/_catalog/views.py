@@ -6,129 +6,24 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from .._errors import RelevoError
-from .._recovery_window import Hole, losses, of_newest_system, window_of
+from .._recovery_window import losses, window_of
 from .._tables import Column, format_bytes, format_duration, format_pairs, format_table, plural
-from .labels import LABELS, SPANISH, Labels
-from .records import DEFAULT_STANZA, Record, desired_records, newest_first, record_label, score_for
+from .labels import SPANISH, Labels
+from .model import Catalog, Entry, Totals, catalog_of
+from .space import REST, WAL, space
+
+__all__ = ["VIEWS", "catalog_of", "render"]
 
 VIEWS = ("table", "detail", "info", "size", "json")
 # The JSON's words are those of the stored fields, whoever reads it.
 STATUS = SPANISH.status
 # The columns that are aligned to the right.
 NUMBERS = ("dia", "duracion_s")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One line of a view."""
-
-    key: str
-    status: str
-    record: Record
-
-    @property
-    def name(self) -> str:
-        """The backup's label; a foreign record has none that we could trust."""
-        return self.key if self.status == "foreign" else record_label(self.record)
-
-    def notes(self, words: Labels) -> str:
-        """What a reader should know before relying on this backup; empty when there is nothing."""
-        found = [] if self.status == "recorded" else [words.status[self.status]]
-        if self.record.get("error") == "si":
-            found.append(words.page_errors)
-        if self.record.get("consistente") == "no":
-            found.append(words.inconsistent)
-        return ", ".join(found)
-
-    def shown(self, field: str, words: Labels) -> str:
-        """A field's value as a view says it; a dash when it is not known."""
-        value = self.record.get(field, "-")
-        return words.values.get(field, {}).get(value, value)
-
-
-@dataclass(frozen=True)
-class Catalog:
-    """What a view shows: the entries, the newest first, and the repository's own information."""
-
-    stanza: str
-    entries: list[Entry]
-    information: Mapping[str, Any]
-    # Why Redis could not be asked, when the entries are the repository's own.
-    reason: str
-    words: Labels
-    limit: int = 0
-    holes: Sequence[Hole] = ()
-
-    def count(self, status: str) -> int:
-        return sum(entry.status == status for entry in self.entries)
-
-    @property
-    def backups(self) -> list[Entry]:
-        """The entries whose backup is in the repository."""
-        return [entry for entry in self.entries if entry.status in ("recorded", "unrecorded")]
-
-    @property
-    def of_newest_system(self) -> list[Mapping[str, Any]]:
-        """The backups of the cluster that lives, as pgBackRest lists them."""
-        return of_newest_system(self.information.get("backup") or [], self.information.get("db") or [])
-
-    @property
-    def shown(self) -> list[Entry]:
-        return self.entries[: self.limit or None]
-
-    @property
-    def title(self) -> str:
-        title = self.words.repository_title if self.reason else self.words.recorded_title
-        return title if self.stanza == DEFAULT_STANZA else f"{title} · {self.stanza}"
-
-
-def catalog_of(
-    result: Mapping[str, Any],
-    information: Mapping[str, Any],
-    stanza: str,
-    repo_path: str,
-    limit: int = 0,
-    language: str = "es",
-    holes: Sequence[Mapping[str, Any]] = (),
-) -> Catalog:
-    """Join what ``redis_backup_info`` returned with the repository's information of the stanza.
-
-    A backup that is not recorded yet is shown too; without Redis all that is shown is the repository's. ``holes``: as
-    ``pgbackrest_info`` returns them.
-    """
-    if language not in LABELS:
-        raise RelevoError(f"There is no language '{language}'. Choose one of: {', '.join(LABELS)}.")
-    backups: Sequence[Mapping[str, Any]] = information.get("backup") or []
-    desired = desired_records(backups, stanza, repo_path, information.get("db") or [])
-    reachable = bool(result.get("reachable", True))
-    entries = {
-        item["key"]: Entry(item["key"], item["status"], dict(item["record"])) for item in result.get("records", [])
-    }
-    recorded = {record_label(entry.record) for entry in entries.values()}
-    for key, record in desired.items():
-        if record["etiqueta"] not in recorded:
-            entries[key] = Entry(key, "unrecorded" if reachable else "recorded", record)
-    # A label is a local time, and so no order where the time zone has changed.
-    moments = {str(backup["label"]): int((backup.get("timestamp") or {}).get("start") or 0) for backup in backups}
-    ordered = sorted(
-        newest_first(entries), key=lambda key: -(moments.get(record_label(entries[key].record)) or score_for(key))
-    )
-    return Catalog(
-        stanza=stanza,
-        entries=[entries[key] for key in ordered],
-        information=information,
-        reason="" if reachable else str(result.get("reason", "Redis was not asked.")),
-        words=LABELS[language],
-        limit=limit,
-        holes=[Hole.of(given) for given in holes],
-    )
 
 
 def render(view: str, catalog: Catalog, usage: Mapping[str, Any] | None = None) -> str:
@@ -143,6 +38,8 @@ def render(view: str, catalog: Catalog, usage: Mapping[str, Any] | None = None) 
 
 
 def _view(view: str, catalog: Catalog, usage: Mapping[str, Any] | None) -> str:
+    if not catalog.entries and not catalog.filters.empty:
+        return catalog.words.none_match.format(filters=catalog.filters.text)
     if not catalog.entries and view in ("table", "detail"):
         return _empty(catalog)
     if view == "table":
@@ -202,9 +99,11 @@ def format_size_of(record: Mapping[str, str]) -> str:
 def summary(catalog: Catalog) -> list[str]:
     """Return the lines under a list: totals, the window that can be recovered, and what wants attention."""
     words = catalog.words
-    lines = [_total(catalog), window(catalog), *_losses(catalog)]
-    if len(catalog.shown) < len(catalog.entries):
-        lines.append(words.shown.format(count=len(catalog.shown), all=len(catalog.entries)))
+    lines = [_total(catalog), window(catalog), *_timelines(catalog), *_losses(catalog)]
+    if not catalog.filters.empty:
+        lines.append(words.filtered.format(filters=catalog.filters.text))
+    if len(catalog.shown) < catalog.totals.all:
+        lines.append(words.shown.format(count=len(catalog.shown), all=catalog.totals.all))
     if catalog.reason:
         return [*lines, words.without_redis]
     unrecorded, orphans, foreign = (catalog.count(status) for status in ("unrecorded", "orphan", "foreign"))
@@ -219,12 +118,27 @@ def summary(catalog: Catalog) -> list[str]:
 
 def _total(catalog: Catalog) -> str:
     words = catalog.words
-    types = Counter(entry.record.get("tipo_backup", "") for entry in catalog.backups)
-    parts = ", ".join(plural(types[name], *noun) for name, noun in words.types.items() if types[name])
-    backups = plural(len(catalog.backups), *words.backup)
+    totals = catalog.totals
+    parts = _by_type(words, totals)
+    backups = plural(totals.backups, *words.backup)
     if not parts:
         return words.total.format(backups=backups)
-    return words.total_with_types.format(backups=backups, types=parts, size=format_bytes(_stored(catalog)))
+    return words.total_with_types.format(backups=backups, types=parts, size=format_bytes(totals.size))
+
+
+def _by_type(words: Labels, totals: Totals) -> str:
+    types = totals.types
+    return ", ".join(plural(types[name], *noun) for name, noun in words.types.items() if types.get(name))
+
+
+def _timelines(catalog: Catalog) -> list[str]:
+    """From when to when each timeline can be restored; several lines for one timeline where there is a hole."""
+    return [
+        catalog.words.timeline_window.format(
+            timeline=one.timeline, since=_utc(one.since), until=_utc(one.until), oldest=one.oldest
+        )
+        for one in catalog.stretches
+    ]
 
 
 def window(catalog: Catalog) -> str:
@@ -257,10 +171,6 @@ def _losses(catalog: Catalog) -> list[str]:
 
 def _utc(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _stored(catalog: Catalog) -> int:
-    return sum(int(entry.record.get("tamano_copia", 0)) for entry in catalog.backups)
 
 
 def _detail(catalog: Catalog) -> str:
@@ -336,15 +246,56 @@ def _information(catalog: Catalog, usage: Mapping[str, Any] | None) -> dict[str,
             foreign=catalog.count("foreign"),
         ),
     }
+    pairs[words.counted] = _by_type(words, catalog.totals) or None
+    pairs[words.growth] = _growth(catalog)
     if usage:
         pairs[words.on_disk] = words.disk.format(size=format_bytes(usage["bytes"]), free=format_bytes(usage["free"]))
     return pairs
 
 
+def _growth(catalog: Catalog) -> str | None:
+    """How much the database has grown from the backup before the newest one to that; None of less than two."""
+    measured = [backup for backup in catalog.of_newest_system if (backup.get("info") or {}).get("size") is not None]
+    if len(measured) < 2:
+        return None
+    before, newest = sorted(measured, key=lambda backup: int(backup["timestamp"]["stop"]))[-2:]
+    change = int(newest["info"]["size"]) - int(before["info"]["size"])
+    return catalog.words.growth_since.format(
+        change=f"{'-' if change < 0 else '+'}{format_bytes(abs(change))}",
+        label=before["label"],
+        duration=format_duration(int(newest["timestamp"]["stop"]) - int(before["timestamp"]["stop"])),
+    )
+
+
 def _size(catalog: Catalog, usage: Mapping[str, Any] | None) -> str:
     parts = [_directories(catalog.words, usage)] if usage else []
+    parts += [split] if (split := space_table(catalog, usage)) else []
     parts.append(_sizes(catalog) if catalog.backups else _empty(catalog))
     return "\n\n".join(parts)
+
+
+def space_table(catalog: Catalog, usage: Mapping[str, Any] | None) -> str:
+    """What each type of backup takes, what they share, and the WAL; empty without backups."""
+    words = catalog.words
+    parts = space(catalog.stanza, catalog.information.get("backup") or [], usage)
+    if not any(part.own for part in parts):
+        return ""
+    named = {WAL: words.wal, REST: words.rest}
+    types = words.values.get("tipo_backup", {})
+    columns = [
+        *_columns(words, "tipo_backup"),
+        *(Column(heading, right=True) for heading in (words.counted, words.own, words.shared)),
+    ]
+    rows = [
+        [
+            named.get(part.kind, types.get(part.kind, part.kind)),
+            "" if part.kind in named else part.count,
+            format_bytes(part.own),
+            "" if part.kind in named else format_bytes(part.shared),
+        ]
+        for part in parts
+    ]
+    return format_table(columns, rows, words.split_title)
 
 
 def _directories(words: Labels, usage: Mapping[str, Any]) -> str:

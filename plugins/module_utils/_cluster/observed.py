@@ -66,6 +66,8 @@ class Disk:
     configuration_written: str | None = None
     kept_for_primary: Sequence[str] = ()
     configuration: Configuration = field(default_factory=Configuration)
+    tls_server_owed: bool = False
+    recovery: str = ""
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Disk:
@@ -81,6 +83,8 @@ class Disk:
             given.get("configuration_written"),
             given.get("kept_for_primary") or (),
             read(Configuration, given.get("configuration")),
+            bool(given.get("tls_server_owed")),
+            str(given.get("recovery") or ""),
         )
 
     @property
@@ -128,6 +132,7 @@ class Repository:
     running: str | None = None
     window: Window | None = None
     losses: Sequence[Loss] = ()
+    tls_server_owed: bool = False
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Repository:
@@ -141,6 +146,7 @@ class Repository:
             given.get("running"),
             window_of(living, holes),
             losses(living, holes),
+            bool(given.get("tls_server_owed")),
         )
 
 
@@ -151,7 +157,8 @@ class Observed:
     ``containers``: the engine's word for each that is a container; ``markers``: on the disks of those that are down;
     ``unreachable``: why a node could not be entered; ``repository``: None when its host does not answer;
     ``next_day``: of the cycle of backups, 0 when not known; ``operations``: the holders of the operation lock, None
-    when the repository host does not answer; ``uniform``: the inventory gives all nodes the same settings.
+    when the repository host does not answer; ``uniform``: the inventory gives all nodes the same settings;
+    ``scratch``: what was restored beside the cluster, None when the repository host does not answer.
     """
 
     cluster: str
@@ -166,4 +173,5 @@ class Observed:
     next_day: int = 0
     operations: Sequence[Mapping[str, Any]] | None = None
     uniform: bool = True
+    scratch: Sequence[Mapping[str, Any]] | None = None
     now: datetime = field(default_factory=lambda: datetime.now(UTC))

@@ -30,6 +30,8 @@ NEEDS: dict[str, dict[str, Need]] = {
     # Beside the cluster. The expire at the end of a backup may remove what is being read.
     "restore_beside": {"backups": "alone"},
     "drill": {"backups": "alone"},
+    # Its name is noted with the newest backup.
+    "restore_point": {"role": "shared", "backups": "alone"},
     "cleanup": {"role": "shared", "configuration": "shared", "backups": "alone"},
     # Removes it all.
     "down": {"role": "alone", "configuration": "alone", "backups": "alone"},

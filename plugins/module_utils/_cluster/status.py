@@ -84,6 +84,8 @@ class NodeStatus:
     certificate_days: float | None = None
     reload_owed: bool = False
     configuration_faults: Sequence[str] = ()
+    tls_reload_owed: bool = False
+    recovery: str = ""
 
     @property
     def answers(self) -> bool:
@@ -110,6 +112,8 @@ class ClusterStatus:
     window: Window | None = None
     losses: Sequence[Loss] = ()
     differing_settings: Sequence[str] = ()
+    repository_reload_owed: bool = False
+    scratch: Sequence[Mapping[str, Any]] | None = None
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -168,7 +172,11 @@ class ClusterStatus:
                 "last_failed_segment": self.archiver.last_failed if self.archiver else None,
                 "newest_timeline": self.archive_timeline or None,
             },
-            "repository": {"host": self.repository_host, "answers": self.backups is not None},
+            "repository": {
+                "host": self.repository_host,
+                "answers": self.backups is not None,
+                "tls_reload_owed": self.repository_reload_owed,
+            },
             "backups": {
                 "count": None if self.backups is None else len(self.backups),
                 "running": self.backup_running,
@@ -177,6 +185,7 @@ class ClusterStatus:
                 "next_day": self.next_day or None,
             },
             "operations": None if self.operations is None else [dict(holder) for holder in self.operations],
+            "scratch_instances": None if self.scratch is None else [dict(one) for one in self.scratch],
             "differing_settings": list(self.differing_settings),
             "problems": [asdict(problem) for problem in self.problems],
         }
@@ -198,7 +207,7 @@ def _backup_dict(backup: Backup) -> dict[str, Any]:
 
 def _node_dict(node: NodeStatus) -> dict[str, Any]:
     given = asdict(node)
-    unknown = {name: given[name] or None for name in ("reason", "error", "container", "timeline")}
+    unknown = {name: given[name] or None for name in ("reason", "error", "container", "timeline", "recovery")}
     return given | unknown | {"role": None if node.role == "unreachable" else node.role}
 
 
@@ -223,6 +232,8 @@ def compose(observed: Observed) -> ClusterStatus:
         repository.window if repository else None,
         repository.losses if repository else (),
         differing_settings(observed),
+        repository.tls_server_owed if repository else False,
+        observed.scratch,
     )
 
 
@@ -276,6 +287,8 @@ def _node_status(observed: Observed, state: NodeState) -> NodeStatus:
         disk.certificate_days if disk else None,
         state.has_not_read(disk.configuration_written) if disk else False,
         disk.configuration.faults if disk else (),
+        disk.tls_server_owed if disk else False,
+        disk.recovery if disk and word == "starting" else "",
     )
 
 

@@ -170,7 +170,8 @@ _LIFE: dict[str, Life] = {"starting": "starting", "refuses-us": "refused"}
 def _lives(_status: ClusterStatus, node: NodeStatus) -> Found:
     if node.state in _LIVES:
         cure = cure_of(_LIFE[node.state], node.error.removeprefix(f"{node.name}: "))
-        yield problem(_LIVES[node.state], node.reason.removesuffix(f" {cure}"), cure, node.name)
+        message = f"{node.reason.removesuffix(f' {cure}')} {node.recovery}".rstrip()
+        yield problem(_LIVES[node.state], message, cure, node.name)
 
 
 def _down(status: ClusterStatus, node: NodeStatus) -> Found:
@@ -312,6 +313,20 @@ def _configuration(_status: ClusterStatus, node: NodeStatus) -> Found:
         )
 
 
+def _tls_server(host: str, node: str | None) -> Problem:
+    return problem(
+        "reload-pending",
+        f"pgBackRest's TLS server on {host} has not read its configuration or its certificate since that was written.",
+        "Run site.yml, which lets it.",
+        node,
+    )
+
+
+def _tls_reload(_status: ClusterStatus, node: NodeStatus) -> Found:
+    if node.tls_reload_owed:
+        yield _tls_server(node.name, node.name)
+
+
 def _certificate(_status: ClusterStatus, node: NodeStatus) -> Found:
     days = node.certificate_days
     if days is not None and days < EXPIRES_DAYS:
@@ -360,6 +375,11 @@ def _repository(status: ClusterStatus) -> Found:
         yield problem("no-backup", "There is no backup.", "Run backup.yml.")
 
 
+def _repository_reload(status: ClusterStatus) -> Found:
+    if status.repository_reload_owed:
+        yield _tls_server(status.repository_host, None)
+
+
 def _holes(status: ClusterStatus) -> Found:
     """WAL that the archive lacks, which neither pgBackRest's ``check`` nor its ``verify`` tells of."""
     for loss in status.losses:
@@ -403,6 +423,12 @@ NODE_CHECKS: tuple[Callable[[ClusterStatus, NodeStatus], Found], ...] = (
     _failover_slots,
     _restart,
     _configuration,
+    _tls_reload,
     _certificate,
 )
-REPOSITORY_CHECKS: tuple[Callable[[ClusterStatus], Found], ...] = (_newer_timeline, _repository, _holes)
+REPOSITORY_CHECKS: tuple[Callable[[ClusterStatus], Found], ...] = (
+    _newer_timeline,
+    _repository,
+    _repository_reload,
+    _holes,
+)

@@ -28,6 +28,7 @@ def status_text(status: ClusterStatus) -> str:
         _last_backup(status),
         *_backups(status),
         *_operations(status),
+        *_scratch(status),
         "",
     ]
     lines += [f"! {problem.sentence}" for problem in status.problems] or ["Nothing needs attention."]
@@ -36,6 +37,14 @@ def status_text(status: ClusterStatus) -> str:
 
 def _operations(status: ClusterStatus) -> list[str]:
     return [f"At work: {holder['sentence']}." for holder in status.operations or []]
+
+
+def _scratch(status: ClusterStatus) -> list[str]:
+    return [
+        f"Scratch instance {one['name']} on {status.repository_host}: {one['state']}, port {one['port']}, "
+        f"{format_bytes(one['size'])} (restore.yml -e remove={one['name']} removes it)."
+        for one in status.scratch or []
+    ]
 
 
 def _row(node: NodeStatus) -> list[object]:

@@ -137,17 +137,17 @@ def watch(given: Mapping[str, Any], output: TextIO) -> None:
         threading.Thread(target=eye.look, daemon=True).start()
     while True:
         for cluster, some in eyes.items():
-            print(json.dumps(line_of(cluster, [eye.state() for eye in some])), file=output, flush=True)
+            output.write(json.dumps(line_of(cluster, [eye.state() for eye in some])) + "\n")
+        output.flush()
         time.sleep(EVERY_S)
 
 
-def main() -> int:
+def main() -> None:
     given = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     threading.Thread(target=watch, args=(given, sys.stdout), daemon=True).start()
     # Whoever started us holds the other end.
     sys.stdin.read()
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -43,13 +43,17 @@ class Plan:
 
 
 class LivingPrimary(RelevoError):
-    """The last primary gives us no session, but lives: nobody is promoted beside it. ``starting``: that may pass."""
+    """The last primary gives us no session, but lives: nobody is promoted beside it. ``starting``: that may pass.
 
-    def __init__(self, state: NodeState) -> None:
+    ``how_far``: a sentence on its recovery.
+    """
+
+    def __init__(self, state: NodeState, how_far: str = "") -> None:
         super().__init__(
-            f"{state.hindrance} Nobody was promoted; nothing was touched. To take the role from it all the same, "
-            "fenced and with every check, add -e fence_living=true."
+            f"{' '.join(filter(None, (state.hindrance, how_far)))} Nobody was promoted; nothing was touched. "
+            "To take the role from it all the same, fenced and with every check, add -e fence_living=true."
         )
+        self.state = state
         self.starting = state.life == "starting"
 
 

@@ -27,6 +27,7 @@ from .._server.credentials import Credentials
 from .._server.lsn import CURRENT_TIMELINE, format_lsn, parse_lsn
 from .._server.peer import Peer
 from .._server.replication import ensure_slot, look_for_wal_as_usual, look_for_wal_often
+from .._server.senders import END_AGAIN, GRACE, SENDERS, ended, unconfirmed
 from .._server.server import DB_SHUTDOWNED, Server
 from .._server.service import Service
 from .._server.session import Session, SessionError
@@ -34,8 +35,6 @@ from .._server.unlogged import unlogged_tables
 from .._wait import wait_until
 
 POLL = 0.002
-#: Seconds between two signals to a process that is to end.
-END_AGAIN = 0.1
 STANDBY_STATE = """
 SELECT pg_is_in_recovery() AS in_recovery, pg_is_wal_replay_paused() AS paused,
        (SELECT setting::bigint FROM pg_settings WHERE name = 'recovery_min_apply_delay') AS apply_delay,
@@ -45,11 +44,6 @@ SELECT pg_is_in_recovery() AS in_recovery, pg_is_wal_replay_paused() AS paused,
          WHERE backend_type = 'client backend' AND backend_xmin IS NOT NULL AND pid <> pg_backend_pid())
          AS oldest_query_s
 """
-# Of a logical consumer ``slot`` is the slot that it reads.
-SENDERS = """
-SELECT r.application_name, r.pid, r.state, s.slot_name AS slot,
-       coalesce(extract(epoch FROM now() - r.reply_time), 1e9) AS silent_s
-  FROM pg_stat_replication r LEFT JOIN pg_replication_slots s ON s.active_pid = r.pid AND s.slot_type = 'logical'"""
 # A walsender that stops waits for what is flushed or, of a consumer that flushes nothing, written (WalSndDone).
 UNCONFIRMED = f"""
 SELECT sender.* FROM ({SENDERS}) AS sender JOIN pg_stat_replication USING (pid)
@@ -81,7 +75,7 @@ class Limits:
     #: For failover slots to be synchronised: a standby looks every 30 s at the latest (slotsync.c).
     slots: float = 35.0
     #: For a consumer to confirm what it was sent, before its connection is ended.
-    grace: float = 1.0
+    grace: float = GRACE
 
 
 @dataclass(frozen=True)
@@ -127,14 +121,6 @@ def obstacles(situation: Situation, candidate: str, primary: str, long_query: in
 def slots_of(session: Session) -> list[Slot]:
     """The slots of a server."""
     return [read(Slot, given) for given in json.loads(session.value(SLOTS))]
-
-
-def ended(consumer: str, slot: str, grace: float) -> str:
-    """What is said of a logical consumer whose connection was ended."""
-    return (
-        f"The logical consumer {consumer or 'without a name'} (slot {slot}) had not confirmed within {grace:g} s what "
-        "it was sent; its connection was ended. Look at it: its slot keeps WAL."
-    )
 
 
 @dataclass
@@ -327,7 +313,7 @@ class Switchover:
                     primary.query("SELECT pg_terminate_backend($1)", (row["pid"],))
                     self.warnings.append(f"{name} does not answer; its connection was dropped.")
                 else:
-                    self.senders[pid] = f"{name} had not confirmed the last WAL; its connection was ended."
+                    self.senders[pid] = unconfirmed(name)
 
     def _end(self, senders: dict[int, str]) -> None:
         """End those that still hold the stop. Again and again: one that is blocked in a write ends at the second."""

@@ -24,6 +24,9 @@ Action = Literal["none", "start", "create", "recreate"]
 #: The port that can be published, by kind of node.
 PORTS = {"postgres": _names.PORT, "pgbackrest": 8432, "redis": 6379}
 CONFIG_PATH = str(_names.CONFIG_DIR)
+#: The kinds of node whose image has the server's programs: on the repository host backups are restored beside the
+#: cluster.
+WITH_PROGRAMS = ("postgres", "pgbackrest")
 
 
 @dataclass(frozen=True)
@@ -34,14 +37,14 @@ class Wanted:
     kind: str
     cluster: str
     published_port: int | None = None
-    #: The major version of PostgreSQL, of a node of the kind ``postgres``.
+    #: The major version of PostgreSQL whose programs it has, of a node of one of ``WITH_PROGRAMS``.
     version: str = ""
     #: What it listens on; that of its kind when not given.
     port: int | None = None
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Wanted:
-        version = given.get("version") if given["kind"] == "postgres" else ""
+        version = given.get("version") if given["kind"] in WITH_PROGRAMS else ""
         port = (given.get("ports") or {}).get(given["kind"])
         return cls(
             given["name"],
@@ -54,7 +57,7 @@ class Wanted:
 
     def build_arguments(self) -> dict[str, str]:
         """What its image is built with, beside the base image."""
-        if self.kind != "postgres":
+        if self.kind not in WITH_PROGRAMS:
             return {}
         if not self.version:
             raise RelevoError(f"No version of PostgreSQL is given for {self.name}. Give nodes[].version.")
@@ -272,7 +275,8 @@ def refuse_other_versions(nodes: Iterable[Wanted], engine: Engine, version_of: C
     wrong = []
     for node in nodes:
         container = engine.containers.get(node.name)
-        if node.version and container is not None and container.owned_by(node.cluster):
+        # A repository host has no data of a server.
+        if node.kind == "postgres" and container is not None and container.owned_by(node.cluster):
             found = version_of(node.name)
             if found != node.version:
                 wrong.append(f"{node.name} was made for PostgreSQL {found}, but postgresql_version is {node.version}")

@@ -63,6 +63,12 @@ class Archive:
         paths = self.pgbackrest.names(self.path, self.timeout, below=f"^({wanted})[0-9A-F]{{8}}/")
         return sorted(segments_of([path.rpartition("/")[2] for path in paths]))
 
+    def files(self) -> dict[str, float]:
+        """By name, when each complete segment and each history file was archived (seconds since 1970)."""
+        below = rf"({SEGMENT.pattern}-[0-9a-f]{{40}}(\.[a-z0-9]+)?|[0-9A-F]{{8}}\.history)$"
+        found = self.pgbackrest.times(self.path, below, self.timeout)
+        return {path.rpartition("/")[2].partition("-")[0]: stored for path, stored in found.items()}
+
     def history(self, timeline: int) -> str | None:
         """The text of a timeline's history file; None when it is not in the archive."""
         return self.pgbackrest.get(f"{self.path}/{history_name(timeline)}", self.timeout)

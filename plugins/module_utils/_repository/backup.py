@@ -6,13 +6,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from .._errors import RelevoError
 from .errors import LOCK_HELD
+from .expire import configured_retention
+from .in_use import in_use
 from .pgbackrest import Finished, PgBackRest, annotation_options, find_backup, labels_of, running_backup
+from .pins import fulls_to_keep, pinned_until
+
+#: How pgBackRest says that a standby did not get as far as the backup's beginning: src/db/db.c, ``dbReplayWait``.
+STANDBY_BEHIND = "before standby replayed"
 
 #: What pgBackRest made, by the last letter of the label.
 TYPES = {"F": "full", "D": "diff", "I": "incr"}
@@ -36,8 +43,11 @@ class BackupRequest:
         if self.force and self.online:
             raise RelevoError("force belongs to offline backups. Set online=false too, or leave force out.")
 
-    def options(self, force: bool = False) -> list[str]:
-        """pgBackRest's options for the request; ``force`` copies a running server's files and marks the backup."""
+    def options(self, force: bool = False, keep: int | None = None) -> list[str]:
+        """pgBackRest's options for the request; ``force`` copies a running server's files and marks the backup.
+
+        ``keep``: how many full backups must stay, where that is more than retention keeps.
+        """
         annotations = dict(self.annotations)
         given = [f"--type={self.type}"]
         if not self.online:
@@ -47,8 +57,8 @@ class BackupRequest:
             annotations["relevo-consistent"] = "false"
         if self.process_max is not None:
             given.append(f"--process-max={self.process_max}")
-        if self.retention_full is not None:
-            given.append(f"--repo1-retention-full={self.retention_full}")
+        if keep is not None or self.retention_full is not None:
+            given.append(f"--repo1-retention-full={keep or self.retention_full}")
         return given + annotation_options(annotations)
 
 
@@ -78,14 +88,36 @@ def choose_hosts(pgbackrest: PgBackRest, request: BackupRequest) -> tuple[list[s
     return [], []
 
 
+def keep_for_pins(
+    pgbackrest: PgBackRest, request: BackupRequest, backups: Sequence[Mapping[str, Any]], now: datetime | None = None
+) -> int | None:
+    """How many full backups the expiry after this one must leave, for what is pinned or being read to stay.
+
+    None where none of that would go anyway. Retention by time has no such number: what is younger than its days stays.
+    """
+    moment = now or datetime.now(UTC)
+    labels = [str(backup["label"]) for backup in backups]
+    needed = [str(backup["label"]) for backup in backups if pinned_until(backup, moment)]
+    needed += in_use(pgbackrest.stanza, labels)
+    if not needed:
+        return None
+    retention = configured_retention(pgbackrest)
+    configured = request.retention_full or retention.full
+    if retention.by_time or not configured:
+        return None
+    keep = fulls_to_keep(backups, needed, configured, coming=1)
+    return keep if keep > configured else None
+
+
 def make_backup(pgbackrest: PgBackRest, request: BackupRequest) -> BackupMade:
     """Make one backup, and expire what retention no longer keeps."""
     request.validate()
     before = pgbackrest.require_stanza()
     hosts, unreachable = choose_hosts(pgbackrest, request)
+    keep = keep_for_pins(pgbackrest, request, before.get("backup") or [])
 
-    def attempt(force: bool) -> Finished:
-        options = [*request.options(force), *hosts]
+    def attempt(force: bool, *more: str) -> Finished:
+        options = [*request.options(force, keep), *hosts, *more]
         # Asked to end, pgBackRest stops the backup on the server; that may take a while.
         return pgbackrest.try_run("backup", *options, timeout=request.timeout, level="info", grace=20)
 
@@ -93,6 +125,9 @@ def make_backup(pgbackrest: PgBackRest, request: BackupRequest) -> BackupMade:
     if finished.returncode and "postmaster.pid exists" in finished.stderr and request.force:
         # Only now is it known that the server runs, and so that the copy must be marked as not consistent.
         finished, forced = attempt(force=True), True
+    if finished.returncode and STANDBY_BEHIND in finished.stderr:
+        # pgBackRest takes a standby that answers, and gives up where its replay is paused, delayed or blocked.
+        finished = attempt(False, "--backup-standby=n")
     if finished.nothing_changed:
         return BackupMade(None, [], unreachable, forced, finished)
     if finished.returncode:

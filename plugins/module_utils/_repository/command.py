@@ -9,6 +9,7 @@ configuration (see ``pgbackrest``).
 
 from __future__ import annotations
 
+import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -41,10 +42,11 @@ def answer_in(stdout: str) -> str:
     return stdout[warnings.end() :] if warnings else stdout
 
 
-def restore_command(stanza: str) -> str:
+def restore_command(stanza: str, config: Path = CONFIG) -> str:
     """PostgreSQL's setting of that name."""
     # Asynchronous archive-get has a race at a switch of timelines (pgBackRest issue 2423, fixed in 2.59).
-    return f'pgbackrest --stanza={stanza} --no-archive-async archive-get %f "%p"'
+    where = "" if config == CONFIG else f" --config={config}"
+    return f'pgbackrest{where} --stanza={stanza} --no-archive-async archive-get %f "%p"'
 
 
 class RepositoryFiles(ABC):
@@ -81,3 +83,9 @@ class RepositoryFiles(ABC):
         options = [] if below is None else ["--recurse", f"--filter={below}"]
         found = self.read("repo-ls", *options, path=path, timeout=timeout)
         return answer_in(found.stdout).split()
+
+    def times(self, path: str, below: str, timeout: float = 30) -> dict[str, float]:
+        """By path below a directory, when each of its files was stored (seconds since 1970); ``below`` as for names."""
+        options = ["--recurse", f"--filter={below}", "--output=json"]
+        found = json.loads(answer_in(self.read("repo-ls", *options, path=path, timeout=timeout).stdout) or "{}")
+        return {name: float(entry["time"]) for name, entry in found.items() if entry.get("type") == "file"}

@@ -25,6 +25,8 @@ class InternalRole:
     parameters: tuple[str, ...] = ()
 
 
+#: The connections that are kept back for those who look after a server. One for replication counts against
+#: max_wal_senders instead.
 RESERVED = "pg_use_reserved_connections"
 
 # Sources: PostgreSQL's documentation of pg_rewind ("When executing pg_rewind using an online cluster as source"),
@@ -34,6 +36,7 @@ INTERNAL_ROLES = (
     InternalRole(
         _names.REWIND_ROLE,
         "postgres",
+        member_of=(RESERVED,),
         functions=(
             "pg_ls_dir(text, boolean, boolean)",
             "pg_stat_file(text, boolean)",
@@ -41,13 +44,13 @@ INTERNAL_ROLES = (
             "pg_read_binary_file(text, bigint, bigint, boolean)",
         ),
     ),
-    InternalRole(_names.MONITOR_ROLE, _names.OWN_DATABASE, member_of=("pg_monitor",)),
+    InternalRole(_names.MONITOR_ROLE, _names.OWN_DATABASE, member_of=("pg_monitor", RESERVED)),
     InternalRole(
         _names.HANDOVER_ROLE,
         _names.OWN_DATABASE,
         # REPLICATION, to make the slots of the coming standbys on the candidate.
         replication=True,
-        member_of=("pg_monitor", "pg_checkpoint"),
+        member_of=("pg_monitor", "pg_checkpoint", RESERVED),
         functions=("pg_promote(boolean, integer)", "pg_reload_conf()"),
         # So that the candidate looks for new WAL often while it is about to be promoted, and not before.
         parameters=("wal_retrieve_retry_interval",),
@@ -88,7 +91,7 @@ def _role_statements(session: Session, role: InternalRole, password: str) -> lis
         needed.append(f"CREATE ROLE {role.name} {attributes} PASSWORD '{make_verifier(password)}'")
     elif (found[0]["rolreplication"] == "t") != role.replication or not matches(password, found[0]["rolpassword"]):
         needed.append(f"ALTER ROLE {role.name} {attributes} PASSWORD '{make_verifier(password)}'")
-    for parent in (*role.member_of, *_optional_parents(session, role)):
+    for parent in role.member_of:
         if not exists or not session.flag("SELECT pg_has_role($1, $2, 'MEMBER')", (role.name, parent)):
             needed.append(f"GRANT {parent} TO {role.name}")
     for parameter in role.parameters:
@@ -97,15 +100,6 @@ def _role_statements(session: Session, role: InternalRole, password: str) -> lis
         ):
             needed.append(f"GRANT ALTER SYSTEM ON PARAMETER {parameter} TO {role.name}")
     return needed
-
-
-def _optional_parents(session: Session, role: InternalRole) -> tuple[str, ...]:
-    """Roles that not every major version has: the connections that are kept back for those who look after a server."""
-    # A replication connection counts against max_wal_senders instead.
-    if role.replication and not role.member_of:
-        return ()
-    found = session.value("SELECT true FROM pg_roles WHERE rolname = $1", (RESERVED,))
-    return (RESERVED,) if found else ()
 
 
 def _database_statements(session: Session) -> list[str]:

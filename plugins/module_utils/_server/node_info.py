@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import _names
-from . import certificate, marker, standby_minimum
+from . import certificate, marker, recovery, standby_minimum
 from .configuration_trial import try_configuration
 from .server import Server
 from .service import Service
@@ -56,6 +56,7 @@ def node_info(service: Service, server: Server | None = None, configuration: boo
         "certificate_days": certificate.days_left(),
         "configuration_written": configuration_written(),
         "configuration": configuration_info(server) if configuration else None,
+        "recovery": recovery.how_far(server) if configuration else "",
         "guard": json.loads(guard.read_text()) if guard.exists() else None,
     }
 

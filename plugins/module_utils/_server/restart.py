@@ -19,7 +19,7 @@ from .. import _names
 from .._durable import write_file
 from .._errors import RelevoError
 from .._wait import wait_until
-from . import server_log, standby_minimum
+from . import recovery, senders, server_log, standby_minimum
 from .configuration_trial import try_start
 from .server import Server
 from .service import Service
@@ -101,14 +101,23 @@ def start(server: Server, service: Service, timeout: float) -> None:
         raise RelevoError(f"The server does not come up: {words(server, since)}. Correct that, then run this again.")
 
 
-def restart(server: Server, service: Service, timeout: float) -> None:
-    """Restart it with what waits for that, or as it was; raises ``RelevoError`` in the second case."""
+def _stop(server: Server, service: Service, timeout: float) -> list[str]:
+    with Session.local() as session:
+        held = senders.sentences(session)
+    return senders.stop_beside(held, server, service, timeout)
+
+
+def restart(server: Server, service: Service, timeout: float) -> list[str]:
+    """Restart it with what waits for that, or as it was; raises ``RelevoError`` in the second case.
+
+    Returns a sentence on each who held the stop, and whose connection was ended.
+    """
     before = in_force()
-    service.stop(timeout)
+    said = _stop(server, service, timeout)
     since = server_log.sizes()
     service.start()
     if comes_up(server, timeout):
-        return
+        return said
     guard = guard_says()
     if guard:
         raise RelevoError(f"The server was stopped to be restarted, and is not up: {guard}. See status.yml.")
@@ -177,8 +186,9 @@ def comes_up(server: Server, timeout: float) -> bool:
         if waited > timeout:
             if pid and len(seen) == 1:
                 raise RelevoError(
-                    f"The server of this node is still starting after {timeout:g} s. Its log says how far it is; "
-                    "run this again when it answers (status.yml)."
+                    f"The server of this node is still starting after {timeout:g} s. "
+                    f"{recovery.how_far(server) or 'Its log says how far it is.'} "
+                    "Run this again when it answers (status.yml)."
                 )
             return False
         time.sleep(POLL_S)
@@ -204,8 +214,10 @@ def settle(server: Server, service: Service, timeout: float, check_mode: bool) -
     while standby_minimum.needed(server) and time.monotonic() < deadline:
         time.sleep(POLL_S)
     changed = standby_minimum.bring(server, check_mode)
+    said: list[str] = []
     if changed and not check_mode:
         reload(server)
         if pending_restart():
-            restart(server, service, timeout)
-    return {"changed": changed, "pending_restart": pending_restart(), "kept": sorted(standby_minimum.needed(server))}
+            said = restart(server, service, timeout)
+    result = {"changed": changed, "pending_restart": pending_restart(), "kept": sorted(standby_minimum.needed(server))}
+    return result | {"warnings": said}

@@ -85,15 +85,22 @@ class Session:
         Its own commits wait for no standby: it must be able to act on a primary that accepts no writes because no
         synchronous standby is connected.
         """
+        return cls.at_socket(local_port(), dbname, "the server of this node", timeout, application_name)
+
+    @classmethod
+    def at_socket(
+        cls, port: int, dbname: str, label: str, timeout: float = 5.0, application_name: str = "relevo"
+    ) -> Session:
+        """A superuser's session at a server of this host, by the port in its socket's name."""
         conninfo = make_conninfo(
             host=str(_names.SOCKET_DIR),
-            port=local_port(),
+            port=port,
             user="postgres",
             dbname=dbname,
             application_name=application_name,
             options=f"-c synchronous_commit=local {_names.unlimited()}",
         )
-        return cls(conninfo, "the server of this node", timeout)
+        return cls(conninfo, label, timeout)
 
     @classmethod
     def remote(

@@ -84,7 +84,7 @@ class Access:
         given = request.headers.get("authorization")
         if given is None:
             return None
-        scheme, _, word = given.partition(" ")
+        scheme, _blank, word = given.partition(" ")
         token = self.tokens.find(word.strip()) if scheme.lower() == "bearer" else None
         if token is None:
             raise unknown("The token is not one of this server's, or it has been revoked.")

@@ -79,9 +79,9 @@ def problem(
     )
 
 
-def error(status: int, detail: str, *, headers: dict[str, str] | None = None, **more: Any) -> ProblemError:
+def error(status: int, detail: str, *, check: str, headers: dict[str, str] | None = None, **more: Any) -> ProblemError:
     """``problem`` as what is raised."""
-    return ProblemError(problem(status, detail, **more), headers)
+    return ProblemError(problem(status, detail, check=check, **more), headers)
 
 
 def response_of(one: Problem, headers: dict[str, str] | None = None) -> JSONResponse:

@@ -5,3 +5,4 @@ class PluginLoader:
 
 become_loader: PluginLoader
 connection_loader: PluginLoader
+lookup_loader: PluginLoader

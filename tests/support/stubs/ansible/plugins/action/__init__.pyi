@@ -23,6 +23,7 @@ class ActionBase(ABC):
     _supports_async: bool
     _task: Task
     _loader: Loader
+    _templar: Any
     _connection: Connection
     _play_context: PlayContext
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]: ...

@@ -1,0 +1,351 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether backups can be trusted: measurements, the limits that they must keep, and what to do where one does not.
+
+Text, JSON and the metrics are views of one ``Report``. docs/reference/metrics.md lists the names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any
+
+from .._errors import RelevoError
+from .._tables import format_bytes, format_duration, plural
+from .records import TYPES
+
+VERSION = 1
+DAY = 86400.0
+#: A segment of WAL: less than that is not archived before the segment is full, or ``archive_timeout`` is over.
+SEGMENT = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds, numbers, or days of a certificate; 0 means that it is not looked at."""
+
+    backup_age: float = 26 * 3600
+    full_age: float = 8 * DAY
+    archive_lag: float = 900
+    records_missing: int = 0
+    records_orphaned: int = 0
+    drill_age: float = 35 * DAY
+    drill_required: bool = False
+    rto: float = 0
+    rpo: float = 0
+    certificate_days: float = 14
+
+
+def limits_of(given: Mapping[str, Any]) -> Limits:
+    """Limits from variables, whatever type Ansible has given them; raises ``RelevoError`` for what is no number."""
+    values: dict[str, Any] = {}
+    for one in fields(Limits):
+        if one.name in given:
+            value = given[one.name]
+            try:
+                values[one.name] = (
+                    value in (True, "true", "True", "yes") if one.name == "drill_required" else float(value)
+                )
+            except (TypeError, ValueError):
+                raise RelevoError(f"The limit {one.name} is '{value}', which is not a number.") from None
+    return Limits(**values)
+
+
+@dataclass(frozen=True)
+class Check:
+    """``message``: what was found, and what to do where ``ok`` is false."""
+
+    code: str
+    ok: bool
+    message: str
+
+
+@dataclass(frozen=True)
+class Metric:
+    """``labels`` beside the cluster; ``value`` None is not shown."""
+
+    name: str
+    value: float | None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found of one cluster at a moment."""
+
+    cluster: str
+    at: str
+    checks: list[Check]
+    metrics: list[Metric]
+
+    @property
+    def failed(self) -> list[Check]:
+        return [check for check in self.checks if not check.ok]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"version": VERSION, "trusted": not self.failed, **asdict(self)}
+
+    @property
+    def text(self) -> str:
+        head = f"Backups of {self.cluster}: " + ("can be trusted." if not self.failed else "NEED ATTENTION.")
+        ordered = [*self.failed, *(check for check in self.checks if check.ok)]
+        return "\n".join([head, *(f"{' ' if check.ok else '!'} {check.code}: {check.message}" for check in ordered)])
+
+
+# --- what the repository host tells ------------------------------------------------------------------------------
+
+
+def measure(
+    entry: Mapping[str, Any],
+    stretches: Sequence[Mapping[str, Any]],
+    holes: Sequence[Mapping[str, Any]],
+    missing: int | None,
+    orphans: int | None,
+    reason: str,
+    now: datetime,
+) -> dict[str, Any]:
+    """The facts of one stanza as plain values: what ``catalog_info`` returns. ``entry``: of ``pgbackrest info``.
+
+    ``missing`` records and ``orphans`` are counted; None where Redis did not answer, for that ``reason``.
+    """
+    backups = sorted(entry.get("backup") or [], key=lambda one: int(one["timestamp"]["stop"]))
+    labels = {str(one["label"]) for one in backups}
+    fulls = [one for one in backups if one.get("type") == "full"]
+    held = ((entry.get("status") or {}).get("lock") or {}).get("backup") or {}
+    return {
+        "at": now.timestamp(),
+        "counts": {kind: sum(one.get("type") == kind for one in backups) for kind in TYPES},
+        "newest": _summary(backups[-1]) if backups else None,
+        "newest_full": _summary(fulls[-1]) if fulls else None,
+        "running": bool(held.get("held")),
+        "broken": sorted(str(one["label"]) for one in backups if set(one.get("reference") or []) - labels),
+        "page_errors": sorted(str(one["label"]) for one in backups if one.get("error")),
+        "stretches": list(stretches),
+        "holes": list(holes),
+        "records_missing": missing,
+        "records_orphaned": orphans,
+        "redis_reason": reason,
+        "drill": _drill(backups),
+    }
+
+
+def _summary(backup: Mapping[str, Any]) -> dict[str, Any]:
+    stamps = backup["timestamp"]
+    stored = ((backup.get("info") or {}).get("repository") or {}).get("delta")
+    return {
+        "label": str(backup["label"]),
+        "stop": int(stamps["stop"]),
+        "seconds": int(stamps["stop"]) - int(stamps["start"]),
+        "bytes": None if stored is None else int(stored),
+    }
+
+
+def _drill(backups: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """What the last drill found; None where there never was one of these backups."""
+    notes = [one.get("annotation") or {} for one in backups]
+    tried = [
+        (str(note["relevo-drill-at"]), one, note)
+        for one, note in zip(backups, notes, strict=True)
+        if "relevo-drill-at" in note
+    ]
+    if not tried:
+        return None
+    at, backup, note = max(tried, key=lambda one: one[0])
+    return {
+        "label": str(backup["label"]),
+        "at": datetime.fromisoformat(at).timestamp(),
+        "passed": note.get("relevo-drill-result") == "passed",
+        "reason": str(note.get("relevo-drill-reason", "")),
+        "rto_s": float(note["relevo-drill-rto"]) if note.get("relevo-drill-rto") else None,
+        "rpo_s": float(note["relevo-drill-rpo"]) if note.get("relevo-drill-rpo") else None,
+    }
+
+
+# --- what that means ---------------------------------------------------------------------------------------------
+
+
+def judge(cluster: str, facts: Mapping[str, Any], status: Mapping[str, Any], limits: Limits) -> Report:
+    """Compare what was found with the limits. ``facts``: of ``measure``; ``status``: the one of ``status.yml``."""
+    checks = [
+        *_backups(facts, limits),
+        *_archive(facts, status, limits),
+        *_catalog(facts, limits),
+        *_drills(facts, limits),
+        *_certificates(status, limits),
+    ]
+    at = datetime.fromtimestamp(float(facts["at"]), UTC).isoformat(timespec="seconds")
+    looked = Metric("relevo_check_timestamp_seconds", float(facts["at"]))
+    failures = [Metric("relevo_check_failed", float(not check.ok), {"check": check.code}) for check in checks]
+    return Report(cluster, at, checks, [looked, *_metrics(facts, status), *failures])
+
+
+def _age(facts: Mapping[str, Any], moment: float) -> float:
+    return max(0.0, float(facts["at"]) - moment)
+
+
+def _backups(facts: Mapping[str, Any], limits: Limits) -> Iterator[Check]:
+    newest, full = facts["newest"], facts["newest_full"]
+    for code, found, limit, word in (
+        ("backup-age", newest, limits.backup_age, "backup"),
+        ("full-age", full, limits.full_age, "full backup"),
+    ):
+        if not limit:
+            continue
+        if not found:
+            yield Check(code, False, f"There is no {word}. Take one: backup.yml{' -e day=1' if found is full else ''}.")
+            continue
+        age = _age(facts, found["stop"])
+        said = f"The newest {word}, {found['label']}, is {format_duration(int(age))} old"
+        yield _limited(code, age, limit, said, "Run backup.yml, and see why its timer or job did not.")
+    if facts["broken"]:
+        names = ", ".join(facts["broken"])
+        yield Check("chain", False, f"The base of {names} is missing: it cannot be restored. Run backup.yml -e day=1.")
+    else:
+        yield Check("chain", True, "Every backup has what it builds on.")
+    if facts["page_errors"]:
+        yield Check(
+            "page-errors",
+            False,
+            f"{', '.join(facts['page_errors'])}: pages with a wrong checksum. Run pg_amcheck on the primary.",
+        )
+
+
+def _limited(code: str, value: float, limit: float, said: str, advice: str) -> Check:
+    if value <= limit:
+        return Check(code, True, f"{said}.")
+    return Check(code, False, f"{said}, more than {format_duration(int(limit))}. {advice}")
+
+
+def _archive(facts: Mapping[str, Any], status: Mapping[str, Any], limits: Limits) -> Iterator[Check]:
+    count = sum(int(hole["count"]) for hole in facts["holes"])
+    if count:
+        first, last = facts["holes"][0]["first"], facts["holes"][-1]["last"]
+        yield Check(
+            "archive-hole",
+            False,
+            f"{plural(count, 'segment')} missing in the archive ({first} to {last}): moments between two backups "
+            "cannot be restored. Run backup.yml -e day=1, and take archive-push-queue-max out of pgbackrest_options.",
+        )
+    else:
+        yield Check("archive-hole", True, "The archive has no hole.")
+    archive = status.get("archive") or {}
+    if archive.get("failing"):
+        yield Check(
+            "archive-lag", False, f"Archiving fails at {archive.get('last_failed_segment')}. status.yml says why."
+        )
+    elif limits.archive_lag:
+        lag = archive_lag(status)
+        if lag is None:
+            yield Check("archive-lag", False, "No primary says how far it has archived. See status.yml.")
+        else:
+            behind = f"The archive is {format_duration(int(lag[1]))} ({format_bytes(lag[0])}) behind the primary"
+            yield _limited("archive-lag", lag[1], limits.archive_lag, behind, "See archiving in status.yml.")
+
+
+def archive_lag(status: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Bytes and seconds by which the archive is behind the primary; None where nobody says.
+
+    Less than a segment is no lag: an idle primary archives nothing, however long that lasts.
+    """
+    archive = status.get("archive") or {}
+    segment, age = archive.get("last_segment"), archive.get("last_segment_age_s")
+    primary = next((node for node in status.get("nodes") or () if node["name"] == status.get("primary")), None)
+    if not segment or age is None or not primary or not primary.get("lsn"):
+        return None
+    high, low = (int(part, 16) for part in str(primary["lsn"]).split("/"))
+    archived = (int(segment[8:16], 16) << 32) + (int(segment[16:24], 16) + 1) * SEGMENT
+    behind = max(0, (high << 32) + low - archived)
+    return float(behind), float(age) if behind >= SEGMENT else 0.0
+
+
+def _catalog(facts: Mapping[str, Any], limits: Limits) -> Iterator[Check]:
+    missing, orphans = facts["records_missing"], facts["records_orphaned"]
+    if missing is None or orphans is None:
+        yield Check("catalog", False, f"The catalog cannot be read. {facts['redis_reason']}")
+        return
+    # One that is being taken is not recorded yet.
+    lacking = missing > limits.records_missing + int(facts["running"])
+    if lacking or orphans > limits.records_orphaned:
+        yield Check(
+            "catalog",
+            False,
+            f"{plural(missing, 'backup')} not recorded, {plural(orphans, 'record')} without a backup. "
+            "Run cleanup.yml -e operation=orphans.",
+        )
+    else:
+        yield Check("catalog", True, "The catalog is in step with the repository.")
+
+
+def _drills(facts: Mapping[str, Any], limits: Limits) -> Iterator[Check]:
+    drill = facts["drill"]
+    if not drill:
+        said = "No drill has tried any of these backups."
+        yield Check("drill", not limits.drill_required, f"{said} Run drill.yml." if limits.drill_required else said)
+        return
+    if not drill["passed"]:
+        said = f"The last drill, of {drill['label']}, failed. {drill['reason']}"
+        yield Check("drill", False, f"{said} Run drill.yml again.")
+        return
+    age = _age(facts, drill["at"])
+    said = f"The last drill, of {drill['label']}, passed {format_duration(int(age))} ago"
+    yield _limited("drill", age, limits.drill_age or age, said, "Run drill.yml.")
+    for name, limit in (("rto", limits.rto), ("rpo", limits.rpo)):
+        if limit and drill[f"{name}_s"] is not None:
+            took = drill[f"{name}_s"]
+            said = f"The last drill measured {name.upper()} {format_duration(took)}"
+            yield _limited(name, took, limit, said, "docs/reference/metrics.md says what shortens it.")
+
+
+def _certificates(status: Mapping[str, Any], limits: Limits) -> Iterator[Check]:
+    days = {node["name"]: node["certificate_days"] for node in status.get("nodes") or () if _known_days(node)}
+    if not days or not limits.certificate_days:
+        return
+    node = min(days, key=lambda name: days[name])
+    said = f"The certificate of {node} is valid for {days[node]:.0f} more days"
+    if days[node] >= limits.certificate_days:
+        yield Check("certificate", True, f"{said}, the others for longer.")
+    else:
+        yield Check("certificate", False, f"{said}: then nothing is archived. Run site.yml, which renews it.")
+
+
+def _known_days(node: Mapping[str, Any]) -> bool:
+    return node.get("certificate_days") is not None
+
+
+# --- the numbers -------------------------------------------------------------------------------------------------
+
+
+def _metrics(facts: Mapping[str, Any], status: Mapping[str, Any]) -> Iterator[Metric]:
+    for kind, count in facts["counts"].items():
+        yield Metric("relevo_backups", count, {"type": kind})
+    for kind, found in (("any", facts["newest"]), ("full", facts["newest_full"])):
+        if found:
+            yield Metric("relevo_backup_age_seconds", _age(facts, found["stop"]), {"type": kind})
+            yield Metric("relevo_backup_duration_seconds", found["seconds"], {"type": kind})
+            yield Metric("relevo_backup_size_bytes", found["bytes"], {"type": kind})
+    for stretch in facts["stretches"]:
+        where = {"timeline": str(stretch["timeline"]), "backup": str(stretch["oldest"])}
+        yield Metric("relevo_window_from_timestamp_seconds", stretch["since"], where)
+        yield Metric("relevo_window_to_timestamp_seconds", stretch["until"], where)
+    yield Metric("relevo_archive_missing_segments", sum(int(hole["count"]) for hole in facts["holes"]))
+    lag = archive_lag(status)
+    if lag:
+        yield Metric("relevo_archive_lag_bytes", lag[0])
+        yield Metric("relevo_archive_lag_seconds", lag[1])
+    yield Metric("relevo_chain_broken_backups", len(facts["broken"]))
+    yield Metric("relevo_catalog_up", float(facts["records_missing"] is not None))
+    yield Metric("relevo_catalog_records_missing", facts["records_missing"])
+    yield Metric("relevo_catalog_records_orphaned", facts["records_orphaned"])
+    drill = facts["drill"]
+    if drill:
+        yield Metric("relevo_drill_age_seconds", _age(facts, drill["at"]))
+        yield Metric("relevo_drill_passed", float(drill["passed"]))
+        yield Metric("relevo_drill_rto_seconds", drill["rto_s"])
+        yield Metric("relevo_drill_rpo_seconds", drill["rpo_s"])
+    for node in status.get("nodes") or ():
+        if _known_days(node):
+            expiry = float(node["certificate_days"]) * DAY
+            yield Metric("relevo_certificate_expiry_seconds", expiry, {"node": str(node["name"])})

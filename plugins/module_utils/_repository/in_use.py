@@ -1,0 +1,66 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which backups are being read on this host, the repository's: none of them may be removed meanwhile.
+
+The operation lock keeps our own restores and cleanups apart. This finds what holds no lock: a restore that somebody
+started by hand, one that goes on after its play was killed, and a scratch instance that has not reached its target.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .._names import DATA_ROOT
+
+#: A directory for each scratch instance of ``restore.yml``. Its ``instance.json`` says which cluster's data it gets
+#: (``cluster``) and, where known, from which backup (``backup``); ``outcome.json`` is there once it has all of it.
+SCRATCH = DATA_ROOT / "scratch"
+PROC = Path("/proc")
+
+
+def in_use(stanza: str, labels: Sequence[str], scratch: Path = SCRATCH, proc: Path = PROC) -> dict[str, str]:
+    """Why a backup is needed, by label: the rest of a sentence that begins with the label."""
+    found: dict[str, str] = {}
+    for process, command in _restores(stanza, proc):
+        label = _option(command, "set")
+        # Which one it has chosen it does not say on its command line.
+        for name in labels if label in ("", "latest") else [label]:
+            found.setdefault(name, f"is read by a restore (process {process} on the repository host)")
+    for name, instance in _unfinished(scratch):
+        if instance.get("cluster") == stanza:
+            for label in [str(instance["backup"])] if instance.get("backup") else labels:
+                found.setdefault(label, f"is read by the scratch instance {name}")
+    return found
+
+
+def _restores(stanza: str, proc: Path) -> Iterator[tuple[int, list[str]]]:
+    for path in sorted(proc.glob("[0-9]*/cmdline")):
+        try:
+            command = path.read_bytes().decode(errors="replace").rstrip("\0").split("\0")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if Path(command[0]).name == "pgbackrest" and "restore" in command and _option(command, "stanza") == stanza:
+            yield int(path.parent.name), command
+
+
+def _option(command: Sequence[str], name: str) -> str:
+    """The value of ``--name=value`` or ``--name value``; empty where it is not given."""
+    for place, word in enumerate(command):
+        if word.startswith(f"--{name}="):
+            return word.partition("=")[2]
+        if word == f"--{name}" and place + 1 < len(command):
+            return command[place + 1]
+    return ""
+
+
+def _unfinished(scratch: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for path in sorted(scratch.glob("*/instance.json")):
+        if not path.with_name("outcome.json").exists():
+            try:
+                yield path.parent.name, dict(json.loads(path.read_text()))
+            except FileNotFoundError:
+                continue

@@ -1,0 +1,165 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Carrying a drill out: restore, look, remove. Whatever happens, nothing but the result stays."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from .. import _names, _process
+from .._repository.command import CONFIG
+from .._server.session import Session, SessionError
+from .._wait import wait_until
+from . import instance
+from .drill import Check, Result
+from .scratch import Files
+
+#: What pg_amcheck ends with where it found something; other codes say that it could not look.
+CORRUPT = 2
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What is looked at. ``counts``: of tables of ``database``, how many rows the primary had at the target."""
+
+    checks: Sequence[Check] = ()
+    database: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    jobs: int = 1
+
+
+def name_for(cluster: str) -> str:
+    return f"{cluster.lower()}_drill"
+
+
+def carry_out(files: Files, order: instance.Order, looks: Looks, result: Result, config: Path = CONFIG) -> Result:
+    """The result, with what was found; what an earlier drill left is removed first."""
+    # One that was left behind by a killed play would remove this one's instance at its end.
+    with instance.held(Files(files.root, f"{files.name}-run"), order.timeout):
+        return _alone(files, order, looks, result, config)
+
+
+def _alone(files: Files, order: instance.Order, looks: Looks, result: Result, config: Path) -> Result:
+    instance.remove(files, order.timeout)
+    try:
+        try:
+            made, _changed = instance.make(files, order, config)
+        except instance.FaultError as error:
+            return replace(result, failures=[*result.failures, error.message])
+        reached = made.reached
+        started = time.monotonic()
+        failures = _look(made.port, order, looks)
+        return replace(
+            result,
+            copy_s=reached["copy_s"],
+            recovery_s=reached["recovery_s"],
+            check_s=round(time.monotonic() - started, 1),
+            lsn=reached["lsn"],
+            failures=[*result.failures, *failures],
+        )
+    finally:
+        instance.remove(files, order.timeout)
+
+
+def _look(port: int, order: instance.Order, looks: Looks) -> list[str]:
+    return [*_amcheck(port, order, looks.jobs), *_checks(port, looks.checks), *_counts(port, looks)]
+
+
+def _amcheck(port: int, order: instance.Order, jobs: int) -> list[str]:
+    """What pg_amcheck says of heaps and B-trees of all databases."""
+    command = [str(_names.bin_directory(order.version) / "pg_amcheck"), "--all", "--install-missing", f"--jobs={jobs}"]
+    where = [f"--host={_names.SOCKET_DIR}", f"--port={port}", "--username=postgres"]
+    done = _process.run(["nice", "-n", str(order.nice), *command, *where], order.timeout)
+    if done.returncode == 0:
+        return []
+    said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    word = "found" if done.returncode == CORRUPT else "could not look"
+    return [f"pg_amcheck {word}: {' '.join(said[:2]) or f'status {done.returncode}'}."]
+
+
+def _checks(port: int, checks: Sequence[Check]) -> list[str]:
+    found = []
+    for check in checks:
+        try:
+            with instance.session(port, check.database) as session:
+                found.append(check.verdict(session.value(check.query, timeout=instance.DAY)))
+        except SessionError as error:
+            found.append(f"{check.name or check.query} in {check.database}: {error.message}.")
+    return [one for one in found if one]
+
+
+def _counts(port: int, looks: Looks) -> list[str]:
+    if not looks.counts:
+        return []
+    try:
+        with instance.session(port, looks.database) as session:
+            here = rows_of(session, list(looks.counts))
+    except SessionError as error:
+        return [f"The tables of {looks.database} could not be counted: {error.message}."]
+    return [
+        f"{table} in {looks.database} has {here[table]} rows, and the primary had {rows} then."
+        for table, rows in looks.counts.items()
+        if here[table] != rows
+    ]
+
+
+def rows_of(session: Session, tables: Sequence[str]) -> dict[str, int]:
+    """How many rows each table has; a name is written as in SQL."""
+    found = {}
+    for table in tables:
+        # The server takes the name apart, so nothing but a table can be meant.
+        name = session.value("SELECT $1::regclass::text", (table,))
+        found[table] = int(session.value(f"SELECT count(*) FROM {name}", timeout=instance.DAY))
+    return found
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What the primary held at ``lsn``."""
+
+    lsn: str
+    counts: dict[str, int]
+
+
+def count_at_a_position(session: Session, tables: Sequence[str], timeout: float) -> Snapshot:
+    """Rows of tables of the primary, and the position to which a restore has exactly those; it is archived then.
+
+    Taken while no transaction that has an id is at work and no WAL is written: otherwise one whose commit is before the
+    position might not be seen yet, or one be seen whose commit is after it.
+    """
+
+    def quiet() -> str:
+        before = session.value("SELECT pg_current_wal_insert_lsn()")
+        session.query("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        row = session.query(
+            "SELECT pg_current_wal_insert_lsn() AS lsn, (SELECT count(*) FROM "
+            "pg_snapshot_xip(pg_current_snapshot())) AS busy"
+        )[0]
+        if row["busy"] == "0" and row["lsn"] == before:
+            return str(row["lsn"])
+        session.query("ROLLBACK")
+        return ""
+
+    lsn = wait_until(quiet, "a moment at which no transaction writes, to count the rows of drill_tables", timeout)
+    counts = rows_of(session, tables)
+    session.query("COMMIT")
+    segment = session.value("SELECT pg_walfile_name($1::pg_lsn)", (lsn,))
+    # An empty message: a segment in which nothing was written after the position would not be switched.
+    session.query("SELECT pg_logical_emit_message(false, 'relevo', '')")
+    session.query("SELECT pg_switch_wal()")
+
+    def archived() -> bool:
+        return session.flag("SELECT coalesce(last_archived_wal >= $1, false) FROM pg_stat_archiver", (segment,))
+
+    wait_until(archived, f"the segment {segment} to be archived (status.yml says what keeps it back)", timeout)
+    return Snapshot(lsn, counts)
+
+
+def age_of(newest: datetime | None, now: datetime) -> float | None:
+    """Seconds since the newest WAL was archived."""
+    return None if newest is None else (now - newest).total_seconds()

@@ -1,0 +1,70 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the plan of a restore is made of, asked of the repository and of the host that would get it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import _names
+from .._errors import RelevoError
+from .._repository.archive import Archive
+from .._repository.pgbackrest import PgBackRest
+from .._server.lsn import timeline_of_history
+from .plan import Place
+from .reach import Repository
+
+#: Of the file system, what has to stay free for the archive that goes on.
+RESERVE = 0.02
+
+
+def read_repository(pgbackrest: PgBackRest, timeout: float = 30) -> Repository:
+    """All that the plan needs, in a call of pgBackRest for the backups, one for the archive and one for each
+    history."""
+    entry = pgbackrest.require_stanza(timeout)
+    archive = Archive.newest(pgbackrest, timeout)
+    files = archive.files() if archive else {}
+    histories: dict[int, tuple[str, float]] = {}
+    for name, archived in files.items():
+        timeline = timeline_of_history(name)
+        if archive and timeline is not None:
+            histories[timeline] = (archive.history(timeline) or "", archived)
+    segments = {name: archived for name, archived in files.items() if timeline_of_history(name) is None}
+    return Repository(entry.get("backup") or [], entry.get("db") or [], segments, histories)
+
+
+def version_of(databases: Sequence[Mapping[str, Any]]) -> str:
+    """The major version of the stanza's newest system."""
+    if not databases:
+        raise RelevoError("The repository knows no database of this stanza. Take a backup with backup.yml.")
+    return str(databases[-1]["version"])
+
+
+def foreign(databases: Sequence[Mapping[str, Any]], system_identifier: str) -> str:
+    """Why backups of another cluster are not restored for this one, as a sentence; empty where they are its own."""
+    newest = str(databases[-1]["system-id"]) if databases else ""
+    if not system_identifier or not newest or newest == system_identifier:
+        return ""
+    return (
+        f"The repository's backups are of a cluster with the system identifier {newest}, and the one that runs has "
+        f"{system_identifier}. They hold none of its data; name the right inventory or cluster."
+    )
+
+
+def place_of(host: str, root: Path, version: str, own: int = 0, container: bool = False) -> Place:
+    """What this host has for an instance below ``root``; ``own``: the bytes of what it would replace."""
+    path = next(one for one in (root, *root.parents) if one.exists())
+    system = os.statvfs(path)
+    return Place(
+        host,
+        str(root),
+        system.f_bavail * system.f_frsize + own,
+        int(system.f_blocks * system.f_frsize * RESERVE),
+        (_names.bin_directory(version) / "postgres").exists(),
+        version,
+        container,
+    )

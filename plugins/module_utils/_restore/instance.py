@@ -1,0 +1,349 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Making a scratch instance, looking at those that are there, and removing one; on the host that has them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import pwd
+import shutil
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from .. import _names, _process
+from .._durable import write_file
+from .._errors import RelevoError
+from .._repository.command import CONFIG, restore_command
+from .._repository.pgbackrest import PgBackRest
+from .._server.lsn import CURRENT_TIMELINE, parse_lsn
+from .._server.server import Server
+from .._server.session import Session, SessionError
+from .._wait import wait_until
+from . import scratch
+from .scratch import Files
+from .target import Target
+
+#: "running" is one whose target was reached; "unfinished" one whose restore was cut off, or is at work.
+State = Literal["running", "stopped", "unfinished"]
+DAY = 86400.0
+
+
+class FaultError(RelevoError):
+    """The backup or the WAL is why it cannot be restored, and not this host: no space, no time."""
+
+
+def fault(message: str, said: str, **details: Any) -> RelevoError:
+    """The error for what a program has ``said`` when it ended."""
+    full = os.strerror(errno.ENOSPC)
+    if full in said:
+        return RelevoError(
+            f"The disk of this host was full in the middle of it ({full}). Make room, then run this again."
+        )
+    return FaultError(message, **details)
+
+
+@dataclass(frozen=True)
+class Instance:
+    """What there is of an instance. ``request`` is what was asked for, ``reached`` is empty before the target was."""
+
+    name: str
+    cluster: str
+    state: State
+    port: int
+    size: int
+    request: Mapping[str, Any]
+    reached: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be made: from the backup ``label`` along ``timeline`` to ``target``.
+
+    ``position`` and ``at_least``: see RestorePlan. ``asked`` is what somebody typed, by which a second run knows its
+    own; ``version`` the server's major version.
+    """
+
+    cluster: str
+    target: Target
+    label: str
+    timeline: int
+    version: str
+    asked: Mapping[str, Any]
+    read_only: bool = False
+    preload: str = ""
+    process_max: int | None = None
+    nice: int = 0
+    timeout: float = DAY
+    position: str = ""
+    at_least: str = ""
+
+
+def tree_size(path: Path) -> int:
+    """Bytes on disk of all files below a directory; what goes away meanwhile is not counted."""
+    total = 0
+    for folder, _folders, names in os.walk(path):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += (Path(folder) / name).lstat().st_blocks * 512
+    return total
+
+
+def found(root: Path = scratch.DIRECTORY) -> list[Instance]:
+    """The instances of this host, by name."""
+    if not root.is_dir():
+        return []
+    names = sorted(path.name for path in root.iterdir() if path.is_dir())
+    return [look(Files(root, name)) for name in names if (root / name / "instance.json").exists()]
+
+
+def look(files: Files) -> Instance:
+    note = json.loads(files.note.read_text())
+    done = files.outcome.exists()
+    runs = Server(files.data).postmaster_pid() is not None
+    state: State = "unfinished" if not done else "running" if runs else "stopped"
+    reached = json.loads(files.outcome.read_text()) if done else {}
+    return Instance(
+        files.name, note["cluster"], state, int(note["port"]), tree_size(files.home), note["request"], reached
+    )
+
+
+@contextlib.contextmanager
+def held(files: Files, timeout: float) -> Iterator[int]:
+    """Be the only one who works on an instance; what an earlier run left behind is waited for."""
+    _directory(files.root)
+    handle = os.open(files.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+
+        def take() -> bool:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+        wait_until(take, f"whoever works on the scratch instance {files.name}", timeout, interval=0.5)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def make(files: Files, order: Order, config: Path = CONFIG) -> tuple[Instance, bool]:
+    """The instance with its target reached, and whether anything had to be done for it."""
+    with held(files, order.timeout) as lock:
+        if files.note.exists():
+            there = look(files)
+            if dict(there.request) != dict(order.asked):
+                raise RelevoError(conflict(there))
+            if there.state == "running":
+                return there, False
+            if there.state == "stopped":
+                _start(files, order.version)
+                _wait_open(files, there.port, order.timeout)
+                return look(files), True
+        port = _port(files)
+        _clear(files)
+        _write_note(files, order, port)
+        reached = _restore(files, order, port, lock, config)
+        write_file(files.outcome, json.dumps(reached))
+        return look(files), True
+
+
+def conflict(there: Instance) -> str:
+    asked = ", ".join(f"{key}={value}" for key, value in there.request.items() if value)
+    return (
+        f"There is a scratch instance {there.name} already, made for something else ({asked}). Remove it with "
+        f"restore.yml -e remove={there.name}, or give this one another name with -e scratch=NAME."
+    )
+
+
+def remove(files: Files, timeout: float = 600) -> bool:
+    """Stop and remove an instance, also a half-made one; returns whether there was one."""
+    if not files.home.exists():
+        return False
+    with held(files, timeout):
+        _clear(files)
+    files.lock.unlink(missing_ok=True)
+    return True
+
+
+# --- the steps --------------------------------------------------------------------------------------------------
+
+
+def _postgres() -> tuple[int, int]:
+    account = pwd.getpwnam(_process.POSTGRES)
+    return account.pw_uid, account.pw_gid
+
+
+def _directory(path: Path) -> None:
+    if not path.is_dir():
+        path.mkdir(mode=0o700, parents=True)
+        os.chown(path, *_postgres())
+
+
+def _port(files: Files) -> int:
+    """The port that an unfinished one had, or the first that nobody has."""
+    if files.note.exists():
+        return int(json.loads(files.note.read_text())["port"])
+    taken = {instance.port for instance in found(files.root)}
+    port = scratch.FIRST_PORT
+    while port in taken or (_names.SOCKET_DIR / f".s.PGSQL.{port}").exists():
+        port += 1
+    return port
+
+
+def _clear(files: Files) -> None:
+    """Stop its server, and remove its files; its note last, so that what was cut off is found again."""
+    if not files.home.exists():
+        return
+    server = Server(files.data)
+    # No data have to survive. The processes that have its data open end with the postmaster.
+    server.signal_postmaster(signal.SIGQUIT)
+    wait_until(lambda: not server.processes(), f"the server of {files.name} to end", 60)
+    for path in sorted(files.home.iterdir(), key=lambda one: one == files.note):
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    files.home.rmdir()
+
+
+def _write_note(files: Files, order: Order, port: int) -> None:
+    for path in (files.home, files.data, files.tablespaces, files.home / "lock"):
+        _directory(path)
+    note = {
+        "cluster": order.cluster,
+        # A cleanup leaves it alone until the target is reached (_repository/in_use.py).
+        "backup": order.label,
+        "port": port,
+        "request": dict(order.asked),
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    write_file(files.note, json.dumps(note))
+
+
+def _restore(files: Files, order: Order, port: int, lock: int, config: Path) -> dict[str, Any]:
+    """The three phases, each with its seconds."""
+    text = scratch.repository_configuration(config.read_text(), order.cluster, files, order.process_max)
+    write_file(files.repository, text)
+    pgbackrest = PgBackRest(order.cluster, files.repository)
+    # We write what ends the recovery ourselves: a wrong line of the old server must not remain.
+    command = pgbackrest.line(
+        "restore",
+        f"--set={order.label}",
+        "--type=none",
+        f"--tablespace-map-all={files.tablespaces}",
+        "--archive-mode=off",
+    )
+    copied = _process.run_with_lock(["nice", "-n", str(order.nice), *command], order.timeout, lock)
+    if copied.returncode:
+        raise fault(
+            f"pgBackRest could not restore the backup {order.label}: {_first_error(copied.stdout)}.",
+            copied.stdout,
+            rc=copied.returncode,
+            stderr=copied.stdout[-4000:],
+        )
+    _configure(files, order, port)
+    started = time.monotonic()
+    _start(files, order.version, order.nice)
+    _wait_open(files, port, order.timeout)
+    recovered = time.monotonic() - started
+    with session(port) as asked:
+        row = asked.query(
+            f"SELECT pg_last_wal_replay_lsn() AS lsn, {CURRENT_TIMELINE} AS timeline, "
+            "to_char(pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS "
+            "last_commit"
+        )[0]
+    if order.at_least and parse_lsn(str(row["lsn"])) < parse_lsn(order.at_least):
+        # To the server a segment that could not be read is the end of the archive.
+        raise FaultError(
+            f"The recovery ended at {row['lsn']}, and the archive goes on to {order.at_least}: a segment after that "
+            f"position cannot be read. pgBackRest's words are in {files.log} on that host."
+        )
+    return {
+        "lsn": row["lsn"],
+        "last_commit": row["last_commit"],
+        "timeline": int(row["timeline"] or 0),
+        "backup": order.label,
+        "copy_s": round(copied.seconds, 1),
+        "recovery_s": round(recovered, 1),
+    }
+
+
+def _configure(files: Files, order: Order, port: int) -> None:
+    data = Server(files.data)
+    programs = _names.bin_directory(order.version)
+    shown = _process.run([str(programs / "pg_controldata"), str(data.pgdata)], timeout=10)
+    settings = scratch.server_settings(
+        files, port, scratch.limits_of(shown.stdout), read_only=order.read_only, preload=order.preload
+    )
+    settings |= {"restore_command": restore_command(order.cluster, files.repository)}
+    settings |= scratch.recovery_settings(order.target, order.timeline, order.position)
+    write_file(files.settings, scratch.settings_text(settings))
+    write_file(files.hba, scratch.HBA)
+    write_file(files.ident, scratch.IDENT)
+    # What somebody once set with ALTER SYSTEM overrides a configuration file: preloaded libraries, an archive command.
+    write_file(files.data / "postgresql.auto.conf", "")
+    write_file(files.data / "recovery.signal", "")
+    (files.data / "standby.signal").unlink(missing_ok=True)
+
+
+def _start(files: Files, version: str, nice: int = 0) -> None:
+    server = Server(files.data)
+    server.remove_stale_lock_files()
+    files.log.unlink(missing_ok=True)
+    command = [str(_names.bin_directory(version) / "pg_ctl"), "start", "-W", "-s", "-D", str(files.data)]
+    command += ["-l", str(files.log), "-o", f"-c config_file={files.settings}"]
+    done = _process.run(["nice", "-n", str(nice), *command], timeout=60)
+    if done.returncode:
+        raise RelevoError(
+            f"The server of the scratch instance {files.name} could not be started: {done.stderr.strip()}"
+        )
+    # It has forked when this returns, but need not have written its number yet.
+    wait_until(lambda: server.postmaster_pid() is not None or _ended(files), "its postmaster", 30)
+
+
+def _ended(files: Files) -> bool:
+    return files.log.exists() and "database system is shut down" in files.log.read_text(errors="replace")
+
+
+def _wait_open(files: Files, port: int, timeout: float) -> None:
+    """Until it accepts writes, which it does once the target is reached; it ends where that cannot be."""
+    server = Server(files.data)
+
+    def answer() -> str:
+        if server.postmaster_pid() is None:
+            log = files.log.read_text(errors="replace") if files.log.exists() else ""
+            raise fault(
+                f"The target was not reached. {scratch.failure_in(log)} The cluster was not touched; the scratch "
+                f"instance {files.name} is left as it is (restore.yml -e remove={files.name}).",
+                log,
+                log=log[-4000:],
+            )
+        try:
+            with session(port, timeout=3) as asked:
+                return "" if asked.flag("SELECT pg_is_in_recovery()") else "open"
+        except SessionError:
+            return ""
+
+    wait_until(answer, f"the scratch instance {files.name} to reach its target", timeout, interval=0.2)
+
+
+def _first_error(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line.partition("ERROR:")[2].strip() for line in lines if "ERROR:" in line]
+    return (errors or lines or ["it gave no reason"])[0].rstrip(".: ")
+
+
+def session(port: int, dbname: str = "postgres", timeout: float = 10) -> Session:
+    """A superuser's session at an instance of this host."""
+    return Session.at_socket(port, dbname, "the scratch instance", timeout)

@@ -1,0 +1,255 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a repository can be restored to: its branches, which backup is on which, and up to where each one leads.
+
+The moment at which WAL ended or a timeline began is that of its file in the repository: the commits in a segment are
+not
+later than the time at which the segment was archived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from .._errors import RelevoError
+from .._recovery_window import Hole, of_newest_system
+from .._repository.archive import holes
+from .._server.lsn import SEGMENT_SIZE, Fork, history_name, parse_history, parse_lsn, segment_name, segment_start
+
+
+class BrokenWayError(RelevoError):
+    """What the archive lacks, and not what was asked for, is why a target cannot be reached."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A hole in the archive of a branch: what came after ``last_before`` cannot be reached from a backup before it."""
+
+    hole: Hole
+    last_before: datetime | None
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Every moment from ``since``, the end of the backup ``oldest``, to ``until`` can be reached."""
+
+    since: datetime
+    until: datetime
+    oldest: str
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A timeline as a way through the WAL: its ancestors up to where each was left, then itself.
+
+    ``began`` is when it was promoted, None of the first; ``known`` is False where its history is missing in the
+    archive.
+    """
+
+    timeline: int
+    forks: tuple[Fork, ...] = ()
+    began: datetime | None = None
+    known: bool = True
+
+    @property
+    def parent(self) -> Fork | None:
+        return self.forks[-1] if self.forks else None
+
+    def end_of(self, timeline: int) -> int | None:
+        """Where it left an ancestor, in bytes; None of itself. Raises KeyError of a timeline that is not on its way."""
+        if timeline == self.timeline:
+            return None
+        return {fork.timeline: fork.end for fork in self.forks}[timeline]
+
+    def owner_of(self, lsn: int) -> int:
+        """The timeline that a position belongs to on its way."""
+        return next((fork.timeline for fork in self.forks if lsn <= fork.end), self.timeline)
+
+    def passes(self, timeline: int, lsn: int) -> bool:
+        """Whether a position of a timeline is on its way."""
+        try:
+            end = self.end_of(timeline)
+        except KeyError:
+            return False
+        return end is None or lsn <= end
+
+    def covers(self, segment: str) -> bool:
+        """Whether a segment is read on its way: not of an ancestor after its end."""
+        return self.passes(int(segment[:8], 16), segment_start(segment))
+
+
+@dataclass(frozen=True)
+class Repository:
+    """What a stanza holds. ``segments`` and ``histories`` of its newest database: by name the second of the
+    archiving."""
+
+    backups: Sequence[Mapping[str, Any]]
+    databases: Sequence[Mapping[str, Any]]
+    segments: Mapping[str, float]
+    histories: Mapping[int, tuple[str, float]] = field(default_factory=dict)
+
+    @cached_property
+    def usable(self) -> list[Mapping[str, Any]]:
+        """The backups of the newest system that can be recovered to a moment, oldest first."""
+        return [
+            backup
+            for backup in of_newest_system(self.backups, self.databases)
+            if (backup.get("annotation") or {}).get("relevo-consistent") != "false"
+            and not backup.get("error")
+            and (backup.get("lsn") or {}).get("stop")
+            and (backup.get("archive") or {}).get("start")
+        ]
+
+    @cached_property
+    def branches(self) -> dict[int, Branch]:
+        """By timeline, ascending."""
+        found = {int(name[:8], 16) for name in self.segments} | set(self.histories) | {1}
+        found |= {int(backup["archive"]["stop"][:8], 16) for backup in self.usable}
+        return {timeline: self._branch(timeline) for timeline in sorted(found)}
+
+    def _branch(self, timeline: int) -> Branch:
+        if timeline not in self.histories:
+            return Branch(timeline, known=timeline == 1)
+        text, archived = self.histories[timeline]
+        return Branch(timeline, tuple(parse_history(text)), datetime.fromtimestamp(archived, UTC))
+
+    def branch(self, timeline: int) -> Branch:
+        """A branch by its number; ``RelevoError`` where no server ever was on it, or its way is not known."""
+        found = self.branches.get(timeline)
+        if found is None:
+            have = ", ".join(map(str, self.branches))
+            raise RelevoError(f"The archive knows no timeline {timeline}. It has {have}.")
+        if not found.known:
+            raise BrokenWayError(
+                f"{history_name(timeline)} is missing in the archive, so nobody knows from where timeline {timeline} "
+                "came. A server that is on it has the file in its pg_wal; archive it from there (archive-push)."
+            )
+        return found
+
+    @property
+    def newest(self) -> Branch:
+        return self.branch(max(self.branches))
+
+    # --- one branch ----------------------------------------------------------------------------------------------
+
+    def own_segments(self, timeline: int) -> list[str]:
+        return sorted(name for name in self.segments if int(name[:8], 16) == timeline)
+
+    def way(self, branch: Branch) -> list[str]:
+        """The segments of a branch and its ancestors, in the order of their names."""
+        return sorted(name for name in self.segments if branch.covers(name))
+
+    def backups_of(self, branch: Branch) -> list[Mapping[str, Any]]:
+        """The backups from which its way can be gone, oldest first."""
+        return [
+            backup
+            for backup in self.usable
+            if branch.passes(int(backup["archive"]["stop"][:8], 16), parse_lsn(backup["lsn"]["stop"]))
+        ]
+
+    def until(self, branch: Branch) -> datetime | None:
+        """When the last of its WAL was archived."""
+        way = self.way(branch)
+        return datetime.fromtimestamp(max(self.segments[name] for name in way), UTC) if way else None
+
+    def gaps(self, branch: Branch, backup: Mapping[str, Any]) -> list[Gap]:
+        """What is missing on the way from a backup to the end of a branch."""
+        way = self.way(branch)
+        missing = holes(set(way), list(branch.forks), [str(backup["archive"]["start"])])
+        return [Gap(hole, self._last_before(way, hole)) for hole in missing]
+
+    def _last_before(self, way: Sequence[str], hole: Hole) -> datetime | None:
+        before = [self.segments[name] for name in way if segment_start(name) < segment_start(hole.first)]
+        return datetime.fromtimestamp(max(before), UTC) if before else None
+
+    def stretches(self, branch: Branch) -> list[Stretch]:
+        """What can be reached on a branch, oldest first; between two of them is a hole."""
+        found: list[Stretch] = []
+        end = self.until(branch)
+        for backup in self.backups_of(branch):
+            gaps = self.gaps(branch, backup)
+            until = (gaps[0].last_before if gaps else end) or stop_of(backup)
+            if not found or found[-1].until < until:
+                found.append(Stretch(stop_of(backup), max(until, stop_of(backup)), str(backup["label"])))
+        return found
+
+    def goes_on_after(self, timeline: int, lsn: int) -> bool:
+        """Whether a timeline has whole segments after the one of a position: it was not left at its end there."""
+        last = segment_name(timeline, lsn)
+        return any(name > last for name in self.own_segments(timeline))
+
+    # --- which branch is meant -----------------------------------------------------------------------------------
+
+    def branch_at(self, moment: datetime) -> Branch:
+        """The branch on which the servers were at a moment, and that goes on after it.
+
+        A cluster that was taken back to its past has two pasts: before that restore the older timeline is the true one,
+        to which the newest does not lead.
+        """
+        begun = [one for one in self.branches.values() if one.began is None or one.began <= moment]
+        branch = self.branch(max(begun, key=lambda one: one.timeline).timeline if begun else min(self.branches))
+        return self._followed(branch)
+
+    def _followed(self, branch: Branch) -> Branch:
+        """The newest branch that began where this one ended; its first segment has the bytes of this one's last."""
+        for other in sorted(self.branches.values(), key=lambda one: -one.timeline):
+            parent = other.parent
+            if parent and parent.timeline == branch.timeline and not self.goes_on_after(branch.timeline, parent.end):
+                return self._followed(other)
+        return branch
+
+    def branches_with(self, lsn: int) -> dict[int, Branch]:
+        """By the timeline to which a position belongs, the newest branch that leads there.
+
+        More than one where a timeline went on after another had been forked off before that position.
+        """
+        found: dict[int, Branch] = {}
+        for branch in self.branches.values():
+            owner = branch.owner_of(lsn)
+            if branch.known and not self._left_before(owner, lsn) and self._has(branch, lsn):
+                found[owner] = branch
+        return found
+
+    def _has(self, branch: Branch, lsn: int) -> bool:
+        return any(segment_start(name) <= lsn < segment_start(name) + SEGMENT_SIZE for name in self.way(branch))
+
+    def _left_before(self, timeline: int, lsn: int) -> bool:
+        """Whether a timeline was left for another one before a position; the rest of its last segment is empty."""
+        ends = [one.parent.end for one in self.branches.values() if one.parent and one.parent.timeline == timeline]
+        return any(end < lsn and not self.goes_on_after(timeline, end) for end in ends)
+
+
+def stop_of(backup: Mapping[str, Any]) -> datetime:
+    return datetime.fromtimestamp(int(backup["timestamp"]["stop"]), UTC)
+
+
+def size_of(backup: Mapping[str, Any]) -> int:
+    """Bytes of the database when it was backed up."""
+    return int((backup.get("info") or {}).get("size") or 0)
+
+
+def all_stretches(repository: Repository) -> list[dict[str, Any]]:
+    """From when to when each timeline can be restored, as plain values; moments are seconds since 1970."""
+    return [
+        {
+            "timeline": branch.timeline,
+            "since": stretch.since.timestamp(),
+            "until": stretch.until.timestamp(),
+            "oldest": stretch.oldest,
+        }
+        for branch in repository.branches.values()
+        if branch.known
+        for stretch in repository.stretches(branch)
+    ]
+
+
+def all_gaps(repository: Repository) -> list[dict[str, Any]]:
+    """The holes on the way of the newest timeline since the oldest backup, as plain values."""
+    newest = max(repository.branches.values(), key=lambda branch: branch.timeline)
+    backups = repository.backups_of(newest)
+    return [asdict(gap.hole) for gap in repository.gaps(newest, backups[0])] if backups else []

@@ -1,0 +1,114 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a service of a node has read its files since they were written.
+
+pgBackRest's TLS server and Redis cannot be asked for it, as PostgreSQL can. What a service was told by a signal is kept
+as the time of an empty file below /run, which does not outlive the processes of a machine.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import _names
+from .marker import start_time
+
+PROC = Path("/proc")
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A service: the name of its program, and the word that is among its arguments (empty: whatever they are)."""
+
+    name: str
+    program: str
+    argument: str = ""
+
+
+READERS = {"pgbackrest": Reader("pgbackrest", "pgbackrest", "server"), "redis": Reader("redis", "redis-server")}
+
+
+def process_of(reader: Reader, proc: Path = PROC) -> int | None:
+    """The service's process, which is the oldest: those that it forks for a connection look alike. None: it is down."""
+    found: dict[int, int] = {}
+    for entry in proc.iterdir():
+        if entry.name.isdecimal() and _is(reader, entry):
+            ticks = start_time(int(entry.name))
+            if ticks is not None:
+                found[int(entry.name)] = int(ticks)
+    return min(found, key=lambda pid: (found[pid], pid)) if found else None
+
+
+def _is(reader: Reader, entry: Path) -> bool:
+    try:
+        program = (entry / "comm").read_text().strip()
+        arguments = (entry / "cmdline").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return program == reader.program and (not reader.argument or reader.argument.encode() in arguments[1:])
+
+
+def started(pid: int) -> float | None:
+    """When a process began, in seconds since 1970, to a hundredth."""
+    ticks = start_time(pid)
+    if ticks is None:
+        return None
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + int(ticks) / os.sysconf("SC_CLK_TCK")
+
+
+def _told(reader: Reader) -> Path:
+    return _names.READING_DIR / reader.name
+
+
+def is_owed(written: float | None, began: float | None, told: float | None) -> bool:
+    """Whether files that were ``written`` last then (seconds since 1970) have still to be read.
+
+    ``began``: when the process did, None when there is none, which reads all of them when it starts; ``told``: when it
+    was last told to read them again.
+    """
+    return written is not None and began is not None and written > max(began, told or 0)
+
+
+def owed(reader: Reader, files: Sequence[Path]) -> bool:
+    """Whether the service runs, and has not read these files since they came to be where they are."""
+    pid = process_of(reader)
+    # The time of a change of the entry, not of its content: a file is written first and put in place then.
+    written = [path.stat().st_ctime for path in files if path.exists()]
+    told = _told(reader)
+    return is_owed(
+        max(written, default=None),
+        started(pid) if pid is not None else None,
+        told.stat().st_mtime if told.exists() else None,
+    )
+
+
+def tell(reader: Reader) -> None:
+    """Let the service read its files again; it has been told only once this returns."""
+    now = time.time()
+    pid = process_of(reader)
+    if pid is not None:
+        os.kill(pid, signal.SIGHUP)
+        _note(reader, now)
+
+
+def note_that_it_is_down(reader: Reader) -> None:
+    """Whoever does not run now reads, when it starts, what is there now.
+
+    Its start does not tell that: under runit a service waits for its first files, and its process is as old as that.
+    """
+    now = time.time()
+    if process_of(reader) is None:
+        _note(reader, now)
+
+
+def _note(reader: Reader, when: float) -> None:
+    told = _told(reader)
+    told.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+    told.touch()
+    os.utime(told, (when, when))

@@ -1,0 +1,125 @@
+#!/usr/bin/python
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Measure what tells whether backups can be trusted."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: catalog_info
+short_description: Measure what tells whether backups can be trusted
+version_added: 0.1.0
+description:
+  - Returns ages, windows, holes in the archive, broken chains, differences between catalog and repository, and what the
+    last drill found. Runs on the repository host and judges nothing; see P(relevo.postgres.catalog_reports#filter).
+author:
+  - The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.info_module
+  - relevo.postgres.pgbackrest
+  - relevo.postgres.redis
+attributes:
+  action_group:
+    description: Use C(group/relevo.postgres.redis) and C(group/relevo.postgres.pgbackrest) in C(module_defaults).
+    support: full
+    membership:
+      - relevo.postgres.redis
+      - relevo.postgres.pgbackrest
+options:
+  read_timeout:
+    description: Seconds for each question to the repository.
+    type: float
+    default: 30
+"""
+
+EXAMPLES = r"""
+- name: Measure
+  relevo.postgres.catalog_info:
+    stanza: main
+    host: redis
+    password: "{{ catalog_redis_password }}"
+  register: measured
+"""
+
+RETURN = r"""
+facts:
+  description: What was measured; moments are seconds since 1970, sizes bytes.
+  returned: success
+  type: dict
+  contains:
+    newest:
+      description: The newest backup, with C(label), C(stop), C(seconds) and C(bytes); null without one.
+      type: dict
+    stretches:
+      description: From when to when each timeline can be restored.
+      type: list
+      elements: dict
+    holes:
+      description: The segments that are missing in the archive.
+      type: list
+      elements: dict
+    records_missing:
+      description: Backups without a record; null where Redis did not answer.
+      type: int
+    records_orphaned:
+      description: Records without a backup; null where Redis did not answer.
+      type: int
+    drill:
+      description: What the last drill found; null before the first one.
+      type: dict
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.check import measure
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.page import counts
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store import (
+    IMPORT_ERROR,
+    RedisError,
+    connected,
+    connection_spec,
+)
+from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest, labels_of
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.facts import read_repository
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.reach import all_gaps, all_stretches
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    params = module.params
+    pgbackrest = PgBackRest(params["stanza"], params["config"])
+    entry = pgbackrest.require_stanza(params["read_timeout"])
+    repository = read_repository(pgbackrest, params["read_timeout"])
+    missing, orphaned, reason = None, None, ""
+    try:
+        with connected(params) as client:
+            missing, orphaned = counts(client, params["stanza"], labels_of(entry))
+    except RedisError as error:
+        reason = error.message
+    facts = measure(
+        entry, all_stretches(repository), all_gaps(repository), missing, orphaned, reason, datetime.now(UTC)
+    )
+    return {"changed": False, "facts": facts}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **connection_spec(),
+            "stanza": {"type": "str", "default": "main"},
+            "config": {"type": "path", "default": "/etc/pgbackrest/pgbackrest.conf"},
+            "read_timeout": {"type": "float", "default": 30},
+        },
+        supports_check_mode=True,
+    )
+    require_libraries(module, {"redis": IMPORT_ERROR})
+    run_module(module, work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,298 @@
+"""Restoring beside the cluster, restore points, drills: on real backups, real WAL, and faults planted in both."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cluster import (
+    FAILBACK,
+    FAILOVER,
+    PRIMARY,
+    REPOSITORY,
+    STANDBY,
+    STATUS,
+    Play,
+    killed_play,
+    labels,
+    play,
+    psql,
+    records,
+    shell,
+)
+
+RESTORE, POINT, DRILL = (f"playbooks/{name}.yml" for name in ("restore", "restore_point", "drill"))
+SCRATCH = "/var/lib/postgresql/scratch"
+REPO = "/var/lib/pgbackrest"
+
+
+@pytest.fixture
+def ledger(backed_up: None) -> Iterator[None]:
+    psql(PRIMARY, "CREATE TABLE IF NOT EXISTS ledger (id int PRIMARY KEY)")
+    yield
+    psql(PRIMARY, "DROP TABLE IF EXISTS ledger")
+    for name in scratch_instances():
+        play(RESTORE, "-e", f"remove={name}")
+
+
+def scratch_instances(directory: str = SCRATCH) -> list[str]:
+    return shell(REPOSITORY, "sh", "-c", f"if [ -d {directory} ]; then ls {directory}; fi").split()
+
+
+def add(number: int) -> str:
+    """Add a row, and return its transaction."""
+    return psql(PRIMARY, f"INSERT INTO ledger VALUES ({number}) RETURNING pg_current_xact_id()").splitlines()[0]
+
+
+def now() -> str:
+    """A moment between two commits."""
+    time.sleep(1.1)  # of which the plan knows the end of a backup to the second
+    moment = psql(PRIMARY, "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
+    time.sleep(0.1)
+    return moment
+
+
+def position() -> str:
+    return psql(PRIMARY, "SELECT pg_current_wal_insert_lsn()")
+
+
+def archive_all() -> None:
+    """Everything until now is in the archive."""
+    segment = psql(PRIMARY, "SELECT pg_walfile_name(pg_switch_wal())")
+    deadline = time.monotonic() + 60
+    while psql(PRIMARY, f"SELECT last_archived_wal >= '{segment}' FROM pg_stat_archiver") != "t":
+        assert time.monotonic() < deadline, f"{segment} was not archived"
+        time.sleep(0.2)
+
+
+def port_of(done: Play) -> str:
+    found = re.search(r"psql -p (\d+)", done.text)
+    assert found, done.output[-3000:]
+    return found[1]
+
+
+def rows(port: str, host: str = REPOSITORY) -> set[int]:
+    said = shell(host, "psql", "-p", port, "-d", "imdb", "-XAtc", "SELECT id FROM ledger", user="postgres")
+    return {int(line) for line in said.split()}
+
+
+def plan(name: str, *arguments: str) -> dict[str, list[str]]:
+    output = play(name, *arguments, "-e", "plan=json").output
+    found: dict[str, list[str]] = json.loads(output[output.index("\n{") : output.rindex("\n}") + 2])
+    return found
+
+
+def test_a_dropped_table_is_found_beside_the_cluster(ledger: None) -> None:
+    add(1)
+    before = now()
+    add(2)
+    psql(PRIMARY, "DROP TABLE ledger")
+    archive_all()
+    assert "restore-beside" in play(RESTORE, "-e", f"target={before}", "-e", "plan=json").output
+    assert scratch_instances() == []
+    done = play(RESTORE, "-e", f"target={before}")
+    port = port_of(done)
+    assert rows(port) == {1}
+    assert "on timeline 1" in done.text
+    assert "copied in" in done.text
+    # It accepts writes, and the cluster does not notice.
+    shell(REPOSITORY, "psql", "-p", port, "-d", "imdb", "-Xc", "INSERT INTO ledger VALUES (9)", user="postgres")
+    assert psql(PRIMARY, "SELECT to_regclass('ledger')") == ""
+    assert psql(PRIMARY, "SELECT count(*) FROM pg_replication_slots") == "1"
+    [name] = scratch_instances()
+    assert f"Scratch instance {name} on {REPOSITORY}: running, port {port}" in play(STATUS).text
+    again = play(RESTORE, "-e", f"target={before}")
+    assert again.changed == 0
+    assert rows(port) == {1, 9}
+    assert "Removed the scratch instance" in play(RESTORE, "-e", f"remove={name}").text
+    assert scratch_instances() == []
+
+
+def test_what_cannot_be_reached_is_refused_before_anything_is_touched(backed_up: None) -> None:
+    refused = {
+        (): "No target was given",
+        ("-e", "target=2026-11-25"): "Ansible cut it off at the space",
+        ("-e", "target=2999-01-01T00:00:00Z"): "is in the future",
+        ("-e", "target=2020-01-01T00:00:00Z"): "is before the first consistent point",
+    }
+    for arguments, words in refused.items():
+        found = plan(RESTORE, *arguments)["refusals"]
+        assert any(words in one for one in found), (arguments, found)
+    assert "Nothing was touched" in play(RESTORE, expect=2).text
+    assert scratch_instances() == []
+
+
+def test_a_restore_point_is_a_target(ledger: None) -> None:
+    add(1)
+    made = play(POINT, "-e", "point=before_release", "-e", "restore_point_timeout=60")
+    assert "It is archived" in made.text
+    add(2)
+    archive_all()
+    assert rows(port_of(play(RESTORE, "-e", "target_type=name", "-e", "target=before_release"))) == {1}
+    again = play(POINT, "-e", "point=before_release", expect=2)
+    assert "There is a restore point before_release already" in again.text
+
+
+CHECKS = {
+    "drill_checks": [
+        {"database": "imdb", "query": "SELECT count(*) FROM ledger", "expect": 1, "name": "rows of the ledger"},
+    ],
+    "drill_database": "imdb",
+    "drill_tables": ["public.ledger"],
+}
+
+
+def test_a_drill_proves_a_backup_and_its_result_is_kept(ledger: None) -> None:
+    add(1)
+    done = play(DRILL, "-e", json.dumps(CHECKS))
+    newest = labels()[-1]
+    assert f"the backup {newest} restores" in done.text
+    assert scratch_instances() == []
+    [record] = [one for one in records() if one["etiqueta"] == newest]
+    assert record["resultado"] == "correcto"
+    assert float(record["rto_s"]) > 0
+    assert "rpo_s" in record
+    # What is expected and is not there is found, and said in the catalog.
+    add(2)
+    red = play(DRILL, "-e", json.dumps(CHECKS), expect=2)
+    assert "rows of the ledger in imdb: 2, expected 1" in red.text
+    [record] = [one for one in records() if one["etiqueta"] == newest]
+    assert record["resultado"] == "fallido"
+    assert "expected 1" in record["motivo"]
+    assert "NO RESTAURA" in play("playbooks/catalog.yml").text
+
+
+@pytest.mark.long
+def test_every_kind_of_target_gives_its_rows(ledger: None) -> None:
+    add(1)
+    transaction = add(2)
+    reached = position()
+    add(3)
+    archive_all()
+    kinds = {
+        ("xid", transaction): {1, 2},
+        # With the record that begins there, which is the insert; its commit comes later.
+        ("lsn", reached): {1, 2},
+        ("latest", ""): {1, 2, 3},
+    }
+    for (kind, target), expected in kinds.items():
+        wanted = ["-e", f"target_type={kind}", *(["-e", f"target={target}"] if target else [])]
+        found = rows(port_of(play(RESTORE, *wanted)))
+        assert found == expected, kind
+    immediate = port_of(play(RESTORE, "-e", "target_type=immediate"))
+    assert psql_scratch(immediate, "SELECT count(*) FROM pg_database WHERE datname = 'imdb'") == "1"
+    # All of them side by side.
+    assert len(scratch_instances()) == 4
+
+
+def psql_scratch(port: str, sql: str, host: str = REPOSITORY) -> str:
+    return shell(host, "psql", "-p", port, "-d", "imdb", "-XAtc", sql, user="postgres").strip()
+
+
+@pytest.mark.long
+def test_the_past_is_on_the_timeline_of_then(ledger: None) -> None:
+    add(1)
+    before = now()
+    add(2)
+    play(FAILOVER)
+    psql(STANDBY, "INSERT INTO ledger VALUES (3)")
+    play(FAILBACK)
+    add(4)
+    archive_all()
+    assert rows(port_of(play(RESTORE, "-e", f"target={before}"))) == {1}
+    assert rows(port_of(play(RESTORE, "-e", "target_type=latest"))) == {1, 2, 3, 4}
+
+
+@pytest.mark.long
+def test_its_settings_are_those_that_were_asked_for(ledger: None) -> None:
+    add(1)
+    archive_all()
+    other = f"{REPO}/scratch"
+    options = {
+        "to": "beside",
+        "target_type": "latest",
+        "scratch": "mine",
+        "read_only": True,
+        "restore_preload_libraries": "auto_explain",
+        "restore_process_max": 1,
+        "restore_timeout": 600,
+        "restore_directory": other,
+    }
+    port = port_of(play(RESTORE, "-e", json.dumps(options)))
+    assert psql_scratch(port, "SHOW default_transaction_read_only") == "on"
+    assert psql_scratch(port, "SHOW shared_preload_libraries") == "auto_explain"
+    assert scratch_instances(other) == ["mine"]
+    assert "process-max=1" in shell(REPOSITORY, "cat", f"{other}/mine/pgbackrest.conf")
+    play(RESTORE, "-e", "remove=mine", "-e", f"restore_directory={other}")
+    # On another host.
+    elsewhere = play(RESTORE, "-e", "target_type=latest", "-e", f"restore_host={STANDBY}", "-e", "timeline=0")
+    assert rows(port_of(elsewhere), STANDBY) == {1}
+    play(RESTORE, "-e", "remove=main_latest", "-e", f"restore_host={STANDBY}")
+
+
+@pytest.mark.long
+def test_a_restore_that_was_killed_is_run_again(ledger: None) -> None:
+    add(1)
+    archive_all()
+    killed_play(RESTORE, "Restore, and wait until the target is reached", "-e", "target_type=latest")
+    assert rows(port_of(play(RESTORE, "-e", "target_type=latest"))) == {1}
+
+
+@pytest.mark.long
+def test_a_drill_that_was_killed_leaves_nothing(ledger: None) -> None:
+    add(1)
+    killed_play(DRILL, "Restore the backup, look at it, remove it")
+    options = {"drill_last": 1, "drill_nice": 5, "drill_process_max": 2, "drill_timeout": 900, "backup": "random"}
+    play(DRILL, "-e", json.dumps({**CHECKS, **options}))
+    assert scratch_instances() == []
+
+
+@pytest.mark.long
+def test_a_drill_on_another_host(ledger: None) -> None:
+    add(1)
+    options = ["-e", f"backup={labels()[-1]}", "-e", "drill_directory=/var/lib/postgresql/tried"]
+    play(DRILL, "-e", f"drill_host={STANDBY}", *options)
+    assert shell(STANDBY, "ls", "/var/lib/postgresql/tried").split() == []
+
+
+def largest(suffix: str) -> str:
+    newest = labels()[-1].split("_")[0]
+    listed = shell(
+        REPOSITORY, "sh", "-c", f"find {REPO}/backup/main/{newest} -name '*{suffix}' -size +50k | xargs ls -S"
+    )
+    return listed.split()[0]
+
+
+def archived_segments() -> list[str]:
+    return sorted(shell(REPOSITORY, "find", f"{REPO}/archive/main", "-name", "0*-*.zst").split())
+
+
+FAULTS = {
+    "a hole": lambda: ["rm", archived_segments()[-2]],
+    "a truncated segment": lambda: ["truncate", "-s", "100", archived_segments()[-2]],
+    "a missing file": lambda: ["rm", largest(".zst")],
+    "a flipped byte": lambda: ["sh", "-c", f"printf XXXXX | dd of={largest('.zst')} bs=1 seek=20000 conv=notrunc 2>&1"],
+    "a missing manifest": lambda: ["sh", "-c", f"rm {REPO}/backup/main/{labels()[-1]}/backup.manifest*"],
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_drill_finds_a_planted_fault(ledger: None, fault: str) -> None:
+    add(1)
+    play("backup.yml", "-e", "day=1")
+    for number in (2, 3, 4):
+        add(number)
+        archive_all()
+    saved = f"{Path(REPO).parent}/saved"
+    shell(REPOSITORY, "cp", "-a", REPO, saved)
+    try:
+        shell(REPOSITORY, *FAULTS[fault](), user="postgres")
+        assert "does not pass" in play(DRILL, expect=2).text
+    finally:
+        shell(REPOSITORY, "sh", "-c", f"cp -a {saved}/backup {saved}/archive {REPO}/ && rm -r {saved}")
+    assert scratch_instances() == []

@@ -1,0 +1,123 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which backup a drill tries, what it makes of what it finds, and what is kept of that."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.records import record_from_backup
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._restore import drill, points
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.drill import Check, Result
+
+BACKUPS: list[dict[str, Any]] = [{"label": label} for label in ("a", "b", "c")]
+RESULT = Result("20261124-120000F", "2026-11-26T12:00:00Z", 10.04, 5.5, 2.0, 33.4, "0/5000000")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "last", "label"),
+    [("", 10, "c"), ("newest", 10, "c"), ("a", 1, "a"), ("random", 2, "b"), ("random", 9, "a")],
+)
+def test_the_backup_that_is_tried(wanted: str, last: int, label: str) -> None:
+    """What is drawn is the first here."""
+    assert drill.choose(BACKUPS, wanted, last, lambda few: few[0])["label"] == label
+
+
+def test_a_backup_that_is_not_there_is_refused() -> None:
+    with pytest.raises(RelevoError, match="has no backup x to try. It has a, b, c"):
+        drill.choose(BACKUPS, "x", 1, lambda few: few[0])
+    with pytest.raises(RelevoError, match="holds no backup to try"):
+        drill.choose([], "", 1, lambda few: few[0])
+
+
+def test_one_that_is_known_to_be_inconsistent_is_no_candidate() -> None:
+    dirty = {"label": "d", "annotation": {"relevo-consistent": "false"}}
+    assert drill.candidates([*BACKUPS, dirty], []) == BACKUPS
+
+
+@pytest.mark.parametrize(
+    ("expect", "found", "passes"),
+    [
+        (3, "3", True),
+        ("3", "3", True),
+        # What YAML makes of a t or of true, PostgreSQL prints as t.
+        (True, "t", True),
+        ("t", "t", True),
+        (3, "4", False),
+        (False, "t", False),
+        ("", None, True),
+        ("3", None, False),
+    ],
+)
+def test_what_a_check_makes_of_an_answer(expect: object, found: object, passes: bool) -> None:
+    check = Check.of({"database": "shop", "query": "SELECT 1", "expect": expect, "name": "orders"})
+    verdict = check.verdict(found)
+    assert (verdict == "") is passes
+    assert passes or verdict.startswith("orders in shop: ")
+
+
+def test_a_check_that_says_nothing_is_refused() -> None:
+    with pytest.raises(RelevoError, match="has no expect"):
+        Check.of({"database": "shop", "query": "SELECT 1"})
+
+
+def test_what_is_kept_with_the_backup() -> None:
+    assert RESULT.annotations() == {
+        "relevo-drill-at": "2026-11-26T12:00:00Z",
+        "relevo-drill-result": "passed",
+        # An empty value takes back what an earlier drill said.
+        "relevo-drill-reason": "",
+        "relevo-drill-rto": "15.5",
+        "relevo-drill-rpo": "33",
+    }
+    red = replace(RESULT, failures=["x" * 400]).annotations()
+    assert (red["relevo-drill-result"], red["relevo-drill-rto"], len(red["relevo-drill-reason"])) == ("failed", "", 300)
+
+
+def test_the_record_says_it_in_the_words_of_the_catalog() -> None:
+    kept = {name: value for name, value in RESULT.annotations().items() if value}
+    record = record_from_backup({"label": RESULT.label, "type": "full", "annotation": kept}, "main", "/repo")
+    expected = {"verificado": RESULT.at, "resultado": "correcto", "rto_s": "15.5", "rpo_s": "33"}
+    assert expected.items() <= record.items()
+    assert "motivo" not in record
+    assert "verificado" not in record_from_backup({"label": RESULT.label, "type": "full"}, "main", "/repo")
+
+
+def test_the_result_in_words() -> None:
+    assert drill.report(RESULT, "main").splitlines() == [
+        "Drill of main: the backup 20261124-120000F restores.",
+        "  Copied in 10.04 s, recovered to 0/5000000 in 5.5 s, checked in 2 s.",
+        "  RTO 15.5 s; RPO 33 s at most.",
+    ]
+    red = drill.report(Result("x", "now", failures=["A hole."]), "main")
+    assert red == "Drill of main: the backup x DOES NOT RESTORE.\n  ! A hole."
+
+
+@pytest.mark.parametrize(
+    ("name", "backups", "words"),
+    [
+        ("", BACKUPS, "cannot be the name"),
+        ("a b", BACKUPS, "cannot be the name"),
+        ("p", [], "no backup yet"),
+        (
+            "p",
+            [{"label": "a", "annotation": {"relevo-point-p": "0/5 1 2026"}}],
+            "a restore point p already, of 2026 at 0/5",
+        ),
+    ],
+)
+def test_a_restore_point_that_is_refused(name: str, backups: list[dict[str, Any]], words: str) -> None:
+    plan = points.describe_point(name, "main", "a", "repo", backups)
+    assert plan.action == "none"
+    assert any(words in refusal for refusal in plan.refusals)
+
+
+def test_the_plan_of_a_restore_point() -> None:
+    plan = points.describe_point("p", "main", "a", "repo", BACKUPS)
+    assert [effect.name for effect in plan.affects] == ["a", "repo"]
+    assert "backup c" in plan.affects[1].change

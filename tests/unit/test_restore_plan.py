@@ -1,0 +1,292 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From which backup and along which timeline a target is reached; and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.describe import describe, reached, windows
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.facts import foreign
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.plan import (
+    Place,
+    Request,
+    RestorePlan,
+    decide,
+    expected_seconds,
+)
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.points import Point, points_of
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.reach import Repository
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.target import parse
+from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import SEGMENT_SIZE, format_lsn, segment_name
+
+# Seconds since 1970: minute 0 of every test.
+ZERO = datetime(2026, 11, 26, 12, 0, tzinfo=UTC).timestamp()
+NOW = datetime(2026, 11, 26, 13, 0, tzinfo=UTC)
+PLACE = Place("repo", "/var/lib/postgresql/scratch", 10**10, database_version="17")
+DATABASES = [{"id": 1, "repo-key": 1, "system-id": 77, "version": "17"}]
+
+
+def segment(number: int, timeline: int = 1) -> str:
+    return segment_name(timeline, number * SEGMENT_SIZE)
+
+
+def position(number: int, offset: int = 0x100) -> str:
+    return format_lsn(number * SEGMENT_SIZE + offset)
+
+
+def backup(label: str, minute: float, number: int, timeline: int = 1, **more: Any) -> dict[str, Any]:
+    """One that ended in a minute, within one segment."""
+    stop = int(ZERO + 60 * minute)
+    return {
+        "label": label,
+        "type": "full",
+        "timestamp": {"start": stop - 5, "stop": stop},
+        "archive": {"start": segment(number, timeline), "stop": segment(number, timeline)},
+        "lsn": {"start": position(number, 0x28), "stop": position(number)},
+        "database": {"id": 1, "repo-key": 1},
+        "info": {"size": 1000 * 2**20},
+        **more,
+    }
+
+
+def archived(first: int, last: int, timeline: int = 1, minute: float | None = None) -> dict[str, float]:
+    """Segment n is archived in minute n, or from another minute on."""
+    begin = first if minute is None else minute
+    return {segment(n, timeline): ZERO + 60 * (begin + n - first) for n in range(first, last + 1)}
+
+
+def history(*forks: tuple[int, int, int]) -> str:
+    """(timeline, segment, offset in it)"""
+    return "".join(
+        f"{timeline}\t{position(number, offset)}\tno recovery target specified\n" for timeline, number, offset in forks
+    )
+
+
+def minute(value: float) -> str:
+    return datetime.fromtimestamp(ZERO + 60 * value, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def plan(
+    repository: Repository, target: str = "", target_type: str = "", place: Place = PLACE, **more: Any
+) -> RestorePlan:
+    return decide(Request(parse(target_type, target), **more), repository, place, NOW)
+
+
+A, B, C = backup("a", 2, 2), backup("b", 10, 10), backup("c", 20, 20)
+#: One timeline, segments 2 to 30.
+PLAIN = Repository([A, B, C], DATABASES, archived(2, 30))
+HOLED = Repository(
+    [A, B, C], DATABASES, {n: t for n, t in archived(2, 30).items() if n not in (segment(12), segment(13))}
+)
+#: A failover: 1 was left in the middle of segment 15, of which it archived nothing, and 2 goes on.
+FAILED_OVER = Repository(
+    [A, B, backup("d", 22, 22, 2)],
+    DATABASES,
+    archived(2, 14) | archived(15, 30, 2, minute=15.5),
+    {2: (history((1, 15, 0x500)), ZERO + 60 * 15.2)},
+)
+#: A restore in place in minute 40: timeline 1 had come to segment 30, and 2 began anew in segment 15.
+TAKEN_BACK = Repository(
+    [A, B, C, backup("e", 42, 16, 2)],
+    DATABASES,
+    archived(2, 30) | archived(15, 20, 2, minute=41),
+    {2: (history((1, 15, 0x500)), ZERO + 60 * 40)},
+)
+
+
+@pytest.mark.parametrize(
+    ("repository", "asked", "label", "timeline"),
+    [
+        # The newest backup that ends before it.
+        (PLAIN, {"target": minute(9)}, "a", 1),
+        (PLAIN, {"target": minute(11)}, "b", 1),
+        (PLAIN, {"target": minute(30)}, "c", 1),
+        # Not within the second in which it ended.
+        (PLAIN, {"target": minute(10)}, "a", 1),
+        (PLAIN, {"target": minute(30), "label": "a"}, "a", 1),
+        # Within the second in which the last segment was archived.
+        (PLAIN, {"target": minute(30).replace("Z", ".9Z")}, "c", 1),
+        (PLAIN, {"target_type": "lsn", "target": position(19)}, "b", 1),
+        (PLAIN, {"target_type": "lsn", "target": position(20)}, "c", 1),
+        (PLAIN, {"target_type": "lsn", "target": position(20, 0x50)}, "b", 1),
+        (PLAIN, {"target_type": "xid", "target": "740"}, "a", 1),
+        (PLAIN, {"target_type": "latest"}, "c", 1),
+        (PLAIN, {"target_type": "immediate"}, "c", 1),
+        (PLAIN, {"target_type": "immediate", "label": "a"}, "a", 1),
+        # Before a hole, and after it.
+        (HOLED, {"target": minute(9)}, "a", 1),
+        (HOLED, {"target": minute(11)}, "b", 1),
+        (HOLED, {"target": minute(25)}, "c", 1),
+        (HOLED, {"target_type": "immediate", "label": "b"}, "b", 1),
+        (HOLED, {"target_type": "xid", "target": "740"}, "c", 1),
+        # The last WAL of timeline 1 is in the first segment of its successor.
+        (FAILED_OVER, {"target": minute(14.5)}, "b", 2),
+        (FAILED_OVER, {"target": minute(16)}, "b", 2),
+        (FAILED_OVER, {"target": minute(25)}, "d", 2),
+        (FAILED_OVER, {"target_type": "lsn", "target": position(15, 0x300)}, "b", 2),
+        (FAILED_OVER, {"target_type": "latest"}, "d", 2),
+        # Before the restore, timeline 1 is what was there; after it, 2.
+        (TAKEN_BACK, {"target": minute(12)}, "b", 1),
+        (TAKEN_BACK, {"target": minute(25)}, "c", 1),
+        (TAKEN_BACK, {"target": minute(41.5)}, "b", 2),
+        (TAKEN_BACK, {"target": minute(43)}, "e", 2),
+        (TAKEN_BACK, {"target": minute(12), "timeline": 2}, "b", 2),
+        (TAKEN_BACK, {"target_type": "latest"}, "e", 2),
+        (TAKEN_BACK, {"target_type": "lsn", "target": position(12)}, "b", 2),
+        (TAKEN_BACK, {"target_type": "lsn", "target": position(25)}, "c", 1),
+        (TAKEN_BACK, {"target_type": "lsn", "target": position(17), "timeline": 1}, "b", 1),
+        (TAKEN_BACK, {"target_type": "immediate", "label": "c"}, "c", 1),
+    ],
+)
+def test_the_backup_and_the_timeline(repository: Repository, asked: dict[str, Any], label: str, timeline: int) -> None:
+    found = plan(repository, **asked)
+    assert (found.label, found.timeline) == (label, timeline)
+
+
+#: A backup that a hole follows, the archive of another system, one that cannot be recovered.
+FOREIGN = Repository(
+    [backup("old", 1, 1, database={"id": 1, "repo-key": 1}), backup("new", 10, 10, database={"id": 2, "repo-key": 1})],
+    [*DATABASES, {"id": 2, "repo-key": 1, "system-id": 78, "version": "17"}],
+    archived(10, 30),
+)
+
+
+@pytest.mark.parametrize(
+    ("repository", "asked", "words"),
+    [
+        (Repository([], DATABASES, {}), {"target_type": "latest"}, "holds no backup"),
+        (PLAIN, {"target": minute(61)}, "is in the future"),
+        (PLAIN, {"target": minute(30 + 1 / 60)}, "later than the last WAL"),
+        (PLAIN, {"target": minute(40)}, "later than the last WAL that was archived of timeline 1.*target_type=latest"),
+        (PLAIN, {"target": minute(1)}, "before the first consistent point that can be restored on timeline 1"),
+        (PLAIN, {"target": minute(9), "label": "b"}, "before the first consistent point of the backup b"),
+        (PLAIN, {"target": minute(9), "label": "x"}, "has no backup x. It has a, b, c"),
+        (PLAIN, {"target": minute(9), "timeline": 3}, "knows no timeline 3. It has 1"),
+        (PLAIN, {"target_type": "lsn", "target": position(31)}, "after the end of the archive"),
+        (PLAIN, {"target_type": "lsn", "target": position(1)}, "before the first consistent point"),
+        (HOLED, {"target": minute(15)}, "has a hole.*12:11:00 UTC can be reached, and again from .* 12:20:00 UTC"),
+        (HOLED, {"target_type": "lsn", "target": position(12)}, "has a hole"),
+        (HOLED, {"target_type": "latest", "label": "a"}, "has a hole"),
+        (FOREIGN, {"target_type": "latest", "label": "old"}, "another system identifier"),
+        # No way from a backup of the branch that was left.
+        (TAKEN_BACK, {"target": minute(43), "label": "c"}, "No way leads from the backup c"),
+        (TAKEN_BACK, {"target_type": "latest", "label": "c"}, "No way leads from the backup c"),
+        (TAKEN_BACK, {"target": minute(43), "label": "c", "timeline": 2}, "backup c to timeline 2"),
+        # The same position with two contents.
+        (TAKEN_BACK, {"target_type": "lsn", "target": position(17)}, "on the timelines 1 and 2.*-e timeline=2"),
+        (
+            replace(TAKEN_BACK, backups=[C]),
+            {"target_type": "latest"},
+            "No backup leads to timeline 2",
+        ),
+        (replace(FAILED_OVER, histories={}), {"target_type": "latest"}, "00000002.history is missing in the archive"),
+        (PLAIN, {"target_type": "name", "target": "p"}, "No backup knows a restore point p"),
+        (PLAIN, {"target_type": "latest", "place": replace(PLACE, free=10**9)}, "and this needs 1612 MiB"),
+        (PLAIN, {"target_type": "latest", "place": replace(PLACE, reserve=9 * 10**9)}, "stay free for the repository"),
+        (
+            PLAIN,
+            {"target_type": "latest", "place": replace(PLACE, programs=False, container=True)},
+            "no programs of PostgreSQL 17.*docker_nodes_recreate=true",
+        ),
+        (PLAIN, {"target_type": "latest", "place": replace(PLACE, programs=False)}, "site.yml installs those"),
+    ],
+)
+def test_what_is_refused(repository: Repository, asked: dict[str, Any], words: str) -> None:
+    with pytest.raises(RelevoError, match=words):
+        plan(repository, **asked)
+
+
+def noted(backup: dict[str, Any], *points: Point) -> dict[str, Any]:
+    annotation: dict[str, str] = {}
+    for point in points:
+        annotation |= point.annotation()
+    return {**backup, "annotation": annotation}
+
+
+def test_a_point_is_found_by_its_name() -> None:
+    point = Point("release", position(15, 0x200), 1, "2026-11-26T12:15:00Z")
+    repository = replace(FAILED_OVER, backups=[A, noted(B, point)])
+    assert points_of(repository.backups) == [point]
+    found = plan(repository, "release", "name")
+    # It lies in the last segment of timeline 1, which only its successor archived.
+    assert (found.label, found.timeline, found.value) == ("b", 2, "release")
+    assert found.position == position(15, 0x200)
+
+
+def test_a_point_before_a_restore_in_place_is_on_its_own_timeline() -> None:
+    point = Point("release", position(25), 1, "2026-11-26T12:25:00Z")
+    found = plan(replace(TAKEN_BACK, backups=[A, B, noted(C, point)]), "release", "name")
+    assert (found.label, found.timeline) == ("c", 1)
+
+
+def test_a_name_that_exists_twice_is_refused() -> None:
+    two = noted(A, Point("p", position(5), 1, "x")), noted(B, Point("p", position(15), 1, "y"))
+    with pytest.raises(RelevoError, match=rf"2 restore points p: {position(5)} on timeline 1"):
+        plan(replace(PLAIN, backups=[*two, C]), "p", "name")
+
+
+def test_what_is_of_another_cluster_is_refused() -> None:
+    assert "has 78" in foreign(DATABASES, "78")
+    assert foreign(DATABASES, "77") == ""
+    assert foreign(DATABASES, "") == ""
+
+
+def test_the_wal_and_the_time_that_it_takes() -> None:
+    assert plan(PLAIN, minute(14.5)).segments == 6
+    assert plan(PLAIN, position(14), "lsn").segments == 5
+    assert plan(PLAIN, "", "latest").segments == 11
+    assert plan(PLAIN, "", "immediate").segments == 1
+    assert expected_seconds(A, [A]) is None
+    drilled = {**B, "annotation": {"relevo-drill-rto": "30", "relevo-drill-at": "2026"}, "info": {"size": 500 * 2**20}}
+    assert expected_seconds(A, [A, drilled]) == 60
+
+
+def test_the_window_of_each_timeline_with_its_holes() -> None:
+    assert windows(HOLED) == [
+        "Timeline 1: any moment from 2026-11-26 12:02:00 to 2026-11-26 12:11:00 UTC (backup a), then a hole, then from "
+        "2026-11-26 12:20:00 to 2026-11-26 12:30:00 UTC (backup c)."
+    ]
+    assert windows(TAKEN_BACK) == [
+        "Timeline 1: any moment from 2026-11-26 12:02:00 to 2026-11-26 12:30:00 UTC (backup a).",
+        "Timeline 2 (from 1, since 2026-11-26 12:40:00 UTC): any moment from 2026-11-26 12:02:00 to 2026-11-26 "
+        "12:46:00 UTC (backup a).",
+    ]
+
+
+def test_the_plan_is_said_in_words() -> None:
+    found = plan(PLAIN, "", "latest")
+    shown = describe(found, PLAIN, "main", "repo", "main_latest", [])
+    assert shown.text.splitlines() == [
+        "Plan of restore for main: the end of the archive, beside the cluster, which goes on.",
+        "  repo gets the scratch instance main_latest, of 1000.0 MiB.",
+        "  Expected: Window: Timeline 1: any moment from 2026-11-26 12:02:00 to 2026-11-26 12:30:00 UTC (backup a).",
+        "  Expected: Backup c: the newest that ends before the target. Recovery follows timeline 1.",
+        "  Expected: WAL to replay: at most 11 segments.",
+        "  Expected: Space: 1.6 GiB needed, 9.3 GiB free.",
+        "  Expected: Time: not known before the first drill.",
+        "  Expected: The cluster loses nothing: it is not touched.",
+    ]
+    refused = describe(None, PLAIN, "main", "repo", "", ["No."])
+    assert refused.text.endswith("REFUSED: No.")
+    assert RestorePlan.from_dict(found.as_dict()) == found
+
+
+def test_what_was_reached_is_said_with_the_way_in_and_out() -> None:
+    end = {"lsn": "0/1", "last_commit": "T", "timeline": 2, "backup": "c", "copy_s": 1.0, "recovery_s": 2.5}
+    made = {"name": "main_latest", "port": 5600, "reached": end}
+    said = reached(plan(PLAIN, "", "latest"), made, "repo", "docker exec repo", changed=True, read_only=False)
+    assert said.splitlines() == [
+        "main_latest on repo has reached the end of the archive.",
+        "  Position 0/1 on timeline 1; last commit T; from there on timeline 2.",
+        "  Backup c; copied in 1 s, recovered in 2.5 s.",
+        "  It accepts writes, and it has no way to the cluster.",
+        "  Connect: docker exec repo psql -p 5600 -d DATABASE",
+        "  Remove:  ansible-playbook playbooks/restore.yml -e remove=main_latest",
+    ]
