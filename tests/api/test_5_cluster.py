@@ -205,10 +205,10 @@ def test_a_hand_over_is_clicked_and_seen_to_its_end(
         expect(page.locator("#headline")).to_have_text(f"{PRIMARY} is primary.")
         page.click("[data-operation=switchover]")
         page.click("#askPlan")
-        expect(page.locator("#askYes")).to_be_enabled(timeout=90_000)
+        expect(page.locator("#askYes")).to_be_enabled(timeout=240_000)
         page.click("#askYes")
-        expect(page.locator("#headline")).to_have_text(f"{STANDBY} is primary.", timeout=120_000)
-        expect(page.locator(".job").first).to_contain_text("done", timeout=120_000)
+        expect(page.locator("#headline")).to_have_text(f"{STANDBY} is primary.", timeout=240_000)
+        expect(page.locator(".job").first).to_contain_text("done", timeout=240_000)
         expect(page.locator(".job .log")).to_contain_text("Plan")
     assert primary() == STANDBY
     assert curl(server, "/failback") == SUCCESS["failback"]

@@ -25,7 +25,7 @@ from .settings import Settings
 #: Plays that only look, at the same time: each takes a core.
 AT_ONCE = 2
 #: Seconds after which one is given up.
-LONGEST_S = 120
+LONGEST_S = 300
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,8 @@ class Views:
         self.known: dict[tuple[str, str], Answer] = {}
         self.locks: dict[tuple[str, str], asyncio.Lock] = {}
         self.room = asyncio.Semaphore(AT_ONCE)
+        # Somebody waits for a plan, while a page that is open asks for the status again and again.
+        self.room_for_plans = asyncio.Semaphore(AT_ONCE)
 
     async def get(self, view: View, cluster: str, max_age: float) -> Answer:
         """An answer that is at most ``max_age`` seconds old."""
@@ -70,20 +72,29 @@ class Views:
     async def plan(self, operation: Operation, cluster: str, values: dict[str, Any]) -> Any:
         """The plan of an operation. Raises 412 where not even that can be made."""
         variables = {**operation.fixed, **values, "cluster": cluster, "plan": "json"}
-        return await self.run(operation.playbook, variables, cluster, refused=412)
+        return await self.run(operation.playbook, variables, cluster, refused=412, room=self.room_for_plans)
 
-    async def outcome(self, playbook: str, variables: dict[str, Any]) -> dict[str, Any]:
+    async def outcome(
+        self, playbook: str, variables: dict[str, Any], room: asyncio.Semaphore | None = None
+    ) -> dict[str, Any]:
         """How a play ended, and what it printed."""
-        async with self.room:
+        async with room or self.room:
             folder = Path(tempfile.mkdtemp(dir=self.directory))
             try:
                 return await self._outcome(folder, Request(playbook, variables, "api", ""))
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    async def run(self, playbook: str, variables: dict[str, Any], cluster: str, refused: int = 503) -> Any:
+    async def run(
+        self,
+        playbook: str,
+        variables: dict[str, Any],
+        cluster: str,
+        refused: int = 503,
+        room: asyncio.Semaphore | None = None,
+    ) -> Any:
         """The document that a play printed. Raises ProblemError where it failed."""
-        outcome = await self.outcome(playbook, variables)
+        outcome = await self.outcome(playbook, variables, room)
         failure = outcome["failure"]
         if failure:
             holders = failure["holders"]

@@ -23,7 +23,7 @@ async function ask(path, options = {}) {
   throw new Refused(answer.status, await answer.json().catch(() => ({})));
 }
 
-export const get = async (path) => (await ask(path, { signal: AbortSignal.timeout(130000) }).catch((failure) => {
+export const get = async (path) => (await ask(path, { signal: AbortSignal.timeout(310000) }).catch((failure) => {
   if (failure.name === "TimeoutError" || failure.name === "AbortError") throw new Away("timeout");
   throw failure;
 })).json();

@@ -6,7 +6,7 @@ import { command, el, fill } from "./elements.js";
 import { bytes, choose, clock, duration, language, moment, say, WORDS } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
-const EVERY = { nodes: 1000, status: 15000, backups: 60000, jobs: 3000 };
+const EVERY = { nodes: 1000, status: 30000, backups: 60000, jobs: 3000 };
 const OFFERED = ["switchover", "failback", "backups", "drills", "restores"];
 const known = { me: null, clusters: [], cluster: null, live: null, status: null, backups: null, jobs: null, operations: [], heard: 0, away: false };
 const lags = new Map();
@@ -29,7 +29,7 @@ function theme(name) { document.documentElement.dataset.theme = name; localStora
 const base = () => `/v1/clusters/${encodeURIComponent(known.cluster)}`;
 const QUESTIONS = {
   nodes: async () => { known.live = await api.get(`${base()}/nodes`); remember(known.live); },
-  status: async () => { known.status = await api.get(`${base()}?max_age=20`); },
+  status: async () => { known.status = await api.get(`${base()}?max_age=45`); },
   backups: async () => { known.backups = (await api.get(`${base()}/backups?limit=200`)).items; },
   jobs: async () => {
     const before = known.jobs?.find((one) => one.state === "running");
