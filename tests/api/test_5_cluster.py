@@ -197,6 +197,7 @@ def test_a_backup_from_here_is_named_to_those_at_a_terminal(server: Server, api:
     assert server.wait_for_job(api, job["id"])["state"] == "succeeded"
 
 
+@pytest.mark.long
 def test_a_hand_over_is_clicked_and_seen_to_its_end(
     browser: Browser, server: Server, api: httpx.Client, free: None
 ) -> None:
