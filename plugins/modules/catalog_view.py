@@ -134,7 +134,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._module import req
 from ansible_collections.relevo.postgres.plugins.module_utils._recovery_window import of_newest_system
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import archive_holes
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest, labels_of
-from ansible_collections.relevo.postgres.plugins.module_utils._restore.facts import read_repository
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.facts import repository_of
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.reach import all_stretches
 
 
@@ -157,7 +157,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     backups = of_newest_system(entry.get("backup") or [], entry.get("db") or [])
     starts = [str((backup.get("archive") or {}).get("start") or "") for backup in backups]
     missing = [asdict(hole) for hole in archive_holes(pgbackrest, starts, params["read_timeout"])]
-    stretches = all_stretches(read_repository(pgbackrest, params["read_timeout"]))
+    stretches = all_stretches(repository_of(pgbackrest, entry, params["read_timeout"]))
     found = read_catalog(params, filters, labels_of(entry))
     catalog = catalog_of(
         found,

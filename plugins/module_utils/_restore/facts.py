@@ -25,7 +25,11 @@ RESERVE = 0.02
 def read_repository(pgbackrest: PgBackRest, timeout: float = 30) -> Repository:
     """All that the plan needs, in a call of pgBackRest for the backups, one for the archive and one for each
     history."""
-    entry = pgbackrest.require_stanza(timeout)
+    return repository_of(pgbackrest, pgbackrest.require_stanza(timeout), timeout)
+
+
+def repository_of(pgbackrest: PgBackRest, entry: Mapping[str, Any], timeout: float = 30) -> Repository:
+    """The same for who has asked for the stanza already: ``entry`` is what ``require_stanza`` gave."""
     archive = Archive.newest(pgbackrest, timeout)
     files = archive.files() if archive else {}
     histories: dict[int, tuple[str, float]] = {}
