@@ -39,10 +39,6 @@ def with_block(text: str, block: str, top: bool) -> str:
     return ours + theirs if top else theirs + ours
 
 
-def has_block(text: str) -> bool:
-    return f"{BEGIN}\n" in text
-
-
 def drop_in(unit: str) -> Path:
     return UNITS / f"{unit}.d" / "relevo.conf"
 
