@@ -43,8 +43,8 @@ class Runner(Strict):
     collections_path: str = ""
 
 
-#: Names of the job templates that awx.yml makes, by playbook. A switch of the primary may have to take the role from one
-#: that hangs, so it is the template that asks for all of it.
+#: Names of the job templates that awx.yml makes, by playbook. A hand-over may have to take the role from a primary that
+#: hangs, so it is the template that asks for all of it.
 AWX_TEMPLATES = {
     "status": "Relevo status",
     "catalog": "Relevo catalog",
