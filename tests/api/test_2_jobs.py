@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -198,3 +200,16 @@ def test_what_is_kept_is_for_nobody_else(server: Server) -> None:
         assert (server.directory / name).stat().st_mode & 0o077 == 0, name
     for name in ("tokens.json", "audit.log"):
         assert (server.directory / name).stat().st_mode & 0o077 == 0, name
+
+
+def test_what_failed_last_is_a_metric(api: httpx.Client) -> None:
+    before = time.time()
+    is_problem(api.post("/v1/clusters/main/failback", json={}), 412)
+    metrics = api.get("/metrics").text
+    found = re.search(
+        r'^relevo_job_last_failure_timestamp_seconds{cluster="main",operation="failback"} (\S+)$', metrics, re.MULTILINE
+    )
+    assert found
+    # In whole seconds.
+    assert float(found[1]) >= int(before)
+    assert "relevo_job_last_success_timestamp_seconds{" not in metrics

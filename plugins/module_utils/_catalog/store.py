@@ -197,7 +197,7 @@ def _explain_connection(
 def patiently(ask: Callable[[], T], seconds: float, interval: float = 0.5) -> T:
     """Return what ``ask`` returns; while that fails with what may pass by itself, ask again for so many seconds.
 
-    Raises RedisError: the last one, or the first that waiting cannot mend, such as a refused password.
+    Raises RedisError: the last one, or the first that waiting cannot fix, such as a refused password.
     """
     deadline = time.monotonic() + seconds
     while True:
