@@ -71,8 +71,8 @@ options:
     default: {}
   schedule_directory:
     description:
-      - Where this controller's timers keep what became of their runs (role P(relevo.postgres.schedule#role)). A directory
-        that is not there means that it has none.
+      - Where this controller's timers keep what became of their runs (role P(relevo.postgres.schedule#role)).
+        It has none where the directory is not there.
     type: path
   restart:
     description: Whether C(site.yml) would be told to restart what waits for it, for RV(site_plan).

@@ -133,7 +133,7 @@ def sentence_in(lines: Iterable[str]) -> str:
     for line in lines:
         if line.startswith("[ERROR]: "):
             found, reading = [line.removeprefix("[ERROR]: ")], True
-        elif reading and line.strip() and not line.startswith(("Origin: ", "<<<")):
+        elif reading and line.strip() and not line.startswith(("Origin: ", "<<<", "Task failed: ")):
             found.append(line)
         else:
             reading = False
