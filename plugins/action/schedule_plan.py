@@ -56,6 +56,7 @@ class ActionModule(ControllerAction):
         return {
             "changed": False,
             "files": units.files(place, jobs),
+            "unit_files": units.unit_files(place, jobs),
             "folders": [units.folder(place, job) for job in jobs],
             "units": [
                 f"{units.UNITS}/{units.PREFIX}{job.name}.{kind}" for job in jobs for kind in ("service", "timer")

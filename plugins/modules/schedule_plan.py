@@ -35,7 +35,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 files:
-  description: Directories and files, as M(relevo.postgres.managed_files) takes them.
+  description: Directories and files of the jobs, as M(relevo.postgres.managed_files) takes them.
+  returned: success
+  type: list
+  elements: dict
+unit_files:
+  description: The units, as M(relevo.postgres.managed_files) takes them. They hold no variable of a job.
   returned: success
   type: list
   elements: dict

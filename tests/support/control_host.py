@@ -57,6 +57,10 @@ def systemd_is_up() -> None:
     wait_until(up, "the control host to boot", 120)
 
 
+def there() -> bool:
+    return HOST in docker("ps", "--format", "{{.Names}}").split()
+
+
 def remove() -> None:
     subprocess.run(["docker", "rm", "--force", "--volumes", HOST], capture_output=True, timeout=120)
 

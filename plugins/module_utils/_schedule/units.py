@@ -79,7 +79,7 @@ def task(place: Place, job: Job) -> Task:
 
 
 def files(place: Place, jobs: Sequence[Job]) -> list[dict[str, Any]]:
-    """Directories and files, as the module managed_files takes them."""
+    """Directories and files of the jobs, as the module managed_files takes them; nobody but the user may read these."""
     user, root = {"owner": place.owner or place.user, "group": "root"}, {"owner": "root", "group": "root"}
     made: list[dict[str, Any]] = [
         {"path": place.directory, "mode": "0755", **root},
@@ -88,16 +88,24 @@ def files(place: Place, jobs: Sequence[Job]) -> list[dict[str, Any]]:
     ]
     for job in jobs:
         own = folder(place, job)
-        unit = f"{UNITS}/{PREFIX}{job.name}"
         variables = variables_of(job, place.wait)
         made += [
             {"path": own, "mode": "0755", **user},
             {"path": f"{own}/job.json", "content": _json(task(place, job).as_dict()), "mode": "0400", **user},
             {"path": f"{own}/variables.json", "content": _json(variables), "mode": "0400", **user},
-            {"path": f"{unit}.service", "content": service(place, job), "mode": "0644", **root},
-            {"path": f"{unit}.timer", "content": timer(place, job), "mode": "0644", **root},
         ]
     return made
+
+
+def unit_files(place: Place, jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    """The units, likewise."""
+    root = {"owner": "root", "group": "root", "mode": "0644"}
+    kinds = {"service": service, "timer": timer}
+    return [
+        {"path": f"{UNITS}/{PREFIX}{job.name}.{kind}", "content": write(place, job), **root}
+        for job in jobs
+        for kind, write in kinds.items()
+    ]
 
 
 def _json(value: Mapping[str, Any]) -> str:
