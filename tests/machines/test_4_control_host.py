@@ -166,7 +166,7 @@ def test_a_failed_run_is_seen_everywhere() -> None:
     assert "does not answer" in failed["sentence"], failed
     assert failed["sentence"] in journal("relevo-schedule-backup")
 
-    shown = play(STATUS, "-e", "format=json").output
+    shown = play(STATUS, "-e", "@/srv/settings.json", "-e", "format=json").output
     status = json.loads(shown[shown.index("\n{") : shown.rindex("\n}") + 2])
     [problem] = [one for one in status["problems"] if one["code"] == "scheduled-run-failed"]
     assert problem["severity"] == "warning"
@@ -194,7 +194,7 @@ def test_a_run_that_takes_too_long_is_ended_and_no_second_one_begins_beside_it()
     assert runner
     by_hand = f'export PYTHONPATH={ROOT}/collections; {runner[1]}; test "$?" = 75'
     assert "The scheduled endless runs already since" in shell(HOST, "bash", "-c", by_hand, user="operator")
-    running = play(STATUS, "-e", "format=json").output
+    running = play(STATUS, "-e", "@/srv/settings.json", "-e", "format=json").output
     assert '"state": "running"' in running
     # While it runs, what would remove it refuses.
     assert "relevo-schedule-endless.service runs now." in schedule("-e", "schedule_state=absent", expect=2).text

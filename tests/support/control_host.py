@@ -22,7 +22,8 @@ HOST = f"{NETWORK}_control"
 HOME = "/srv/cluster"
 PYTHON = Path(sys.executable)
 SOCKET = Path("/var/run/docker.sock")
-DIRECTORY = "/var/lib/relevo-schedule"
+#: Not the default.
+DIRECTORY = "/var/lib/relevo-timers"
 
 
 def mounts() -> list[str]:
