@@ -44,7 +44,8 @@ SETTINGS = {
             "calendar": "hourly",
             "variables": {"format": "text", "nobody": SECRET},
         },
-        {"name": "endless", "playbook": "/srv/endless.yml", "calendar": "daily", "time_limit": 60},
+        {"name": "endless", "playbook": "/srv/endless.yml", "calendar": "daily"},
+        {"name": "brief", "playbook": "/srv/endless.yml", "calendar": "daily", "time_limit": 60},
     ],
 }
 ENDLESS = """
@@ -99,6 +100,11 @@ def told() -> list[str]:
     return shell(HOST, "cat", "/srv/told").splitlines()
 
 
+def state_of(job: str) -> str:
+    """Of a run that may not have begun yet."""
+    return str(record(job)["state"]) if "run.json" in shell(HOST, "ls", f"{DIRECTORY}/jobs/{job}") else ""
+
+
 def files() -> set[str]:
     """All that there is where the schedule and the API leave something."""
     places = ["/etc/systemd", "/var/lib", "/opt", "/srv/textfile", "/etc/passwd", "/etc/group"]
@@ -133,7 +139,7 @@ def test_timers_are_installed_as_they_were_announced(before: set[str]) -> None:
 
     timers = systemctl("list-timers", "--all", "--plain", "relevo-schedule-*")
     names = re.findall(r"relevo-schedule-(\w+)\.timer", timers)
-    assert sorted(names) == ["backup", "drill", "endless", "look"], timers
+    assert sorted(names) == ["backup", "brief", "drill", "endless", "look"], timers
     shown = systemctl("cat", "relevo-schedule-drill.timer")
     for line in (
         "OnCalendar=Sun *-*-* 04:00:00 Europe/Madrid",
@@ -185,23 +191,33 @@ def test_a_failed_run_is_seen_everywhere() -> None:
 
 
 @pytest.mark.long
-def test_a_run_that_takes_too_long_is_ended_and_no_second_one_begins_beside_it() -> None:
+def test_no_second_run_begins_beside_the_first_and_one_that_is_stopped_has_failed() -> None:
     systemctl("start", "--no-block", "relevo-schedule-endless.service")
-    wait_until(lambda: "pause" in journal("relevo-schedule-endless"), "the endless play to have begun", timeout=60)
+    wait_until(lambda: state_of("endless") == "running", "the endless run to begin", timeout=60)
     # systemd joins the run that goes on, and whoever starts it by hand is told.
     systemctl("start", "--no-block", "relevo-schedule-endless.service")
     runner = re.search(r"^ExecStart=(.*)$", systemctl("cat", "relevo-schedule-endless.service"), re.MULTILINE)
     assert runner
     by_hand = f'export PYTHONPATH={ROOT}/collections; {runner[1]}; test "$?" = 75'
     assert "The scheduled endless runs already since" in shell(HOST, "bash", "-c", by_hand, user="operator")
-    running = play(STATUS, "-e", "@/srv/settings.json", "-e", "format=json").output
-    assert '"state": "running"' in running
+    shown = play(STATUS, "-e", "@/srv/settings.json", "-e", "format=json").output
+    assert '"state": "running"' in shown
     # While it runs, what would remove it refuses.
     assert "relevo-schedule-endless.service runs now." in schedule("-e", "schedule_state=absent", expect=2).text
+    assert journal("relevo-schedule-endless").count("Starting ") == 1
 
-    wait_until(lambda: record("endless")["state"] == "failed", "the end of the time limit", timeout=120)
-    assert "longer than its time limit" in record("endless")["sentence"]
+    systemctl("stop", "relevo-schedule-endless.service")
+    assert (record("endless")["state"], record("endless")["sentence"]) == ("failed", "Somebody stopped it.")
     assert any("|endless|failed|" in line for line in told())
+
+
+@pytest.mark.long
+def test_a_run_that_takes_too_long_is_ended() -> None:
+    systemctl("start", "relevo-schedule-brief.service", expect=1)
+    assert record("brief")["sentence"] == "It was ended because it took longer than its time limit, 1 min 00 s."
+    assert any("|brief|failed|" in line for line in told())
+    running = shell(HOST, "bash", "-c", "pgrep -fc ansible-playbook || :").strip()
+    assert running == "0", "its play is gone, too"
 
 
 @pytest.mark.long
