@@ -62,10 +62,8 @@ def provisioned() -> None:
     """In place of the folder's: no cluster is needed, and its refusal to work without one is what is looked for."""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def host() -> Iterator[None]:
-    if not (KEEP and control_host.there()):
-        control_host.start()
+def furnish() -> None:
+    """What an administrator would have there before."""
     nothing = inventory(f"{NETWORK}_nothing", 1024).read_text()
     # Machines that do not exist: no engine is needed to find that out.
     for docker, ssh in (
@@ -82,6 +80,14 @@ def host() -> Iterator[None]:
     control_host.give("word\n", "/srv/vault_password", "0400", "root")
     shell(HOST, "install", "-d", "-m", "1777", "/srv/textfile")
     shell(HOST, "install", "-m", "0666", "/dev/null", "/srv/told")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def host() -> Iterator[None]:
+    """RELEVO_MACHINES_KEEP=yes uses the host that an earlier run left, and leaves it."""
+    if not (KEEP and control_host.there()):
+        control_host.start()
+        furnish()
     yield
     if not KEEP:
         control_host.remove()
