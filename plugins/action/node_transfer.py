@@ -22,6 +22,8 @@ from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action
 
 #: A command over SSH takes 0.3 s before its first byte: much more than to carry some of these MB.
 PIECE_MB = 16
+#: How often a question is asked whose answer was lost, and what comes at the end of one.
+ATTEMPTS, END = 10, "relevo-end"
 #: Whom the files belong to on both ends, and nobody else reads them.
 PREPARE = "install -d -m 0700 -o postgres -g postgres {folder} && find {folder} -mindepth 1 -delete"
 
@@ -59,12 +61,12 @@ class ActionModule(ControllerAction):
     def _carry(source: Node, path: str, destination: Node, directory: str) -> tuple[str, int]:
         arrived = f"{directory}/{path.rpartition('/')[2]}"
         here, there = shlex.quote(path), shlex.quote(arrived)
-        size = int(source.run(f"stat -c %s {here}"))
+        size = int(source.ask(f"stat -c %s {here}"))
         destination.run(f"umask 077 && : > {there} && chown postgres:postgres {there}")
         for piece in range(-(-size // (PIECE_MB * 2**20))):
-            text = source.run(f"dd if={here} bs=1M skip={piece * PIECE_MB} count={PIECE_MB} status=none | base64 -w 0")
+            text = source.ask(f"dd if={here} bs=1M skip={piece * PIECE_MB} count={PIECE_MB} status=none | base64 -w 0")
             destination.run(f"cat >> {there}", base64.b64decode(text))
-        sums = [node.run(f"sha256sum < {at}").split()[0] for node, at in ((source, here), (destination, there))]
+        sums = [node.ask(f"sha256sum < {at}").split()[0] for node, at in ((source, here), (destination, there))]
         if sums[0] != sums[1]:
             raise RelevoError(
                 f"{path} of {source.name} has not arrived whole on {destination.name}. Look at its disk, then run this again."
@@ -80,14 +82,24 @@ class Node:
         self._variables, self._context = variables, context
         self._connection = _machines.connect(name, variables, context)
 
-    def run(self, command: str, stdin: bytes | None = None) -> str:
+    def ask(self, command: str) -> str:
+        """What a command prints; it changes nothing, so that it can be asked again.
+
+        On a busy host the Docker engine loses the output of one short command in 30.
+        """
+        for _again in range(ATTEMPTS):
+            said = self.run(f"{command} && echo {END}").strip()
+            if said.endswith(END):
+                return said.removesuffix(END).strip()
+        raise RelevoError(f"A file could not be carried: {self.name} prints nothing. Run this again.")
+
+    def run(self, command: str, stdin: bytes = b"") -> str:
         """What a command printed that tasks' own user runs; ``RelevoError`` where it does not end with 0."""
-        given = {} if stdin is None else {"in_data": stdin}
         line = _machines.as_become_user(
             self._connection, self._variables, self._context, f"/bin/sh -c {shlex.quote(command)}"
         )
         try:
-            code, output, said = self._connection.exec_command(line, sudoable=True, **given)
+            code, output, said = self._connection.exec_command(line, in_data=stdin, sudoable=True)
         except AnsibleError as error:
             raise RelevoError(
                 f"{self.name} went away while a file was carried: {_machines.one_line(str(error))}. Run this again."
