@@ -4,8 +4,8 @@
 """Carry files from one node to another through the controller's memory, a piece at a time.
 
 The nodes need no way to one another, and the repository host no login at the primary: over the two connections that
-Ansible has anyway, a container's engine or SSH with sudo, a command is all that both kinds can do alike. ``fetch`` would
-read the whole file into memory where the tasks become another user, and leave a copy on the controller.
+Ansible has anyway, a container's engine or SSH with sudo, a command is all that both kinds can do alike. ``fetch``
+would read the whole file into memory where the tasks become another user, and leave a copy on the controller.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ class ActionModule(ControllerAction):
         sums = [node.ask(f"sha256sum < {at}").split()[0] for node, at in ((source, here), (destination, there))]
         if sums[0] != sums[1]:
             raise RelevoError(
-                f"{path} of {source.name} has not arrived whole on {destination.name}. Look at its disk, then run this again."
+                f"{path} of {source.name} has not arrived whole on {destination.name}. Look at its disk, then run "
+                "this again."
             )
         return arrived, size
 

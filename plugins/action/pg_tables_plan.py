@@ -9,12 +9,11 @@ from typing import Any
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._operation_plan import Effect, OperationPlan, refusal
-from ansible_collections.relevo.postgres.plugins.module_utils._restore.tables import (
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.tables import Wanted, moment_of
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.tables_plan import (
     Origin,
     Primary,
-    Wanted,
     describe_tables,
-    moment_of,
     question,
 )
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction

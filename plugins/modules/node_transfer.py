@@ -11,8 +11,8 @@ module: node_transfer
 short_description: Carry files from one node to another
 version_added: 0.1.0
 description:
-  - Carries files through the controller's memory, a piece at a time, over the connections of the two nodes. Neither needs a
-    way to the other, and nothing is written on the controller.
+  - Carries files through the controller's memory, a piece at a time, over the connections of the two nodes. Neither
+    needs a way to the other, and nothing is written on the controller.
   - The directory of the destination is emptied first, belongs to C(postgres), and nobody else reads it.
 author:
   - The Relevo authors (@relevo)

@@ -44,7 +44,7 @@ options:
     type: str
     required: true
   tables:
-    description: The tables, as C(schema.table); a name that needs double quotes has them. The whole database when empty.
+    description: The tables, as C(schema.table), with double quotes where SQL needs them. The whole database when empty.
     type: list
     elements: str
     default: []
@@ -118,14 +118,14 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._restore import instance, tables
+from ansible_collections.relevo.postgres.plugins.module_utils._restore import instance, tables, tables_check
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.scratch import Files, checked_name
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.tables_source import Source, room
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
 
 
 def archives_of(
-    source: Source, wanted: tables.Wanted, found: list[tables.Table], living: list[str], to: str
+    source: Source, wanted: tables.Wanted, found: list[tables_check.Table], living: list[str], to: str
 ) -> list[Path]:
     if not wanted.tables:
         return [source.dump_database()]
@@ -139,7 +139,7 @@ def archives_of(
 def answer(source: Source, wanted: tables.Wanted, params: dict[str, Any]) -> dict[str, Any]:
     database = source.require_database()
     found = source.tables(wanted.tables)
-    why = tables.source_refusals(wanted, found)
+    why = tables_check.source_refusals(wanted, found)
     if why:
         raise RelevoError(f"{' '.join(why)} The primary was not touched.")
     there = source.there

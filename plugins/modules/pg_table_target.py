@@ -52,7 +52,7 @@ options:
     type: str
     default: ""
   looked:
-    description: What M(relevo.postgres.pg_table_source) has returned with O(relevo.postgres.pg_table_source#module:state=looked).
+    description: What M(relevo.postgres.pg_table_source) has returned when it only looked.
     type: dict
     default: {}
   archives:
@@ -105,17 +105,17 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._restore import tables
+from ansible_collections.relevo.postgres.plugins.module_utils._restore import tables, tables_check, tables_plan
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.tables_target import Job, Target
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
 
 
-def refusals(target: Target, job: Job, looked: dict[str, Any], living: list[tables.Living]) -> list[str]:
+def refusals(target: Target, job: Job, looked: dict[str, Any], living: list[tables_check.Living]) -> list[str]:
     there = target.primary(job.wanted.database)
-    found = tables.named_already(job.wanted, there, job.destination, job.note)
+    found = tables_plan.named_already(job.wanted, there, job.destination, job.note)
     if job.wanted.replaces:
-        found += tables.replace_refusals(job.found, living)
-    room = tables.room_refusal(there, looked["size"])
+        found += tables_check.replace_refusals(job.found, living)
+    room = tables_plan.room_refusal(there, looked["size"])
     return [*found, room] if room else found
 
 
@@ -126,11 +126,11 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         return {"changed": False, "there": target.primary(params["database"]).as_dict()}
     wanted = tables.Wanted.given(params["database"], params["tables"], params["into"])
     looked = params["looked"]
-    found = [tables.Table.from_dict(one) for one in looked["found"]]
+    found = [tables_check.Table.from_dict(one) for one in looked["found"]]
     job = Job(wanted, found, looked["destination"], looked["note"], params["timeout"], params["lock_timeout"])
     there = target.primary(wanted.database)
     living = target.living(wanted.database, [one.table for one in found]) if wanted.replaces else []
-    already = tables.noted(wanted, there, job.destination) == job.note
+    already = tables_plan.noted(wanted, there, job.destination) == job.note
     if params["state"] == "tried":
         why = [] if already else refusals(target, job, looked, living)
         if why:
@@ -144,7 +144,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         )
     finally:
         size = target.remove_archives()
-    text = tables.report(wanted, job.destination, found, looked["moment"], params["primary"], size, seconds)
+    text = tables_check.report(wanted, job.destination, found, looked["moment"], params["primary"], size, seconds)
     return {"changed": not already, "text": text}
 
 

@@ -132,7 +132,12 @@ def _by_type(words: Labels, totals: Totals) -> str:
 
 
 def _timelines(catalog: Catalog) -> list[str]:
-    """From when to when each timeline can be restored; several lines for one timeline where there is a hole."""
+    """From when to when each timeline can be restored; several lines for one timeline where there is a hole.
+
+    One is all that the window says already.
+    """
+    if len(catalog.stretches) == 1:
+        return []
     return [
         catalog.words.timeline_window.format(
             timeline=one.timeline, since=_utc(one.since), until=_utc(one.until), oldest=one.oldest
@@ -142,8 +147,13 @@ def _timelines(catalog: Catalog) -> list[str]:
 
 
 def window(catalog: Catalog) -> str:
-    """Say since when every moment can be recovered: since the end of the oldest consistent backup."""
+    """Say from and to when every moment can be recovered, on the newest timeline and after its last hole."""
     words = catalog.words
+    newest = max(catalog.stretches, key=lambda one: (one.timeline, one.until), default=None)
+    if newest is not None:
+        both = words.window_ended.format(since=_utc(newest.since), until=_utc(newest.until))
+        return both + words.window_oldest.format(label=newest.oldest)
+    # Nobody has looked at the archive, or no WAL leads from a backup.
     found = window_of(catalog.of_newest_system, catalog.holes)
     if found is None:
         return words.no_window

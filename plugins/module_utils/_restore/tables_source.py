@@ -23,7 +23,8 @@ from .._errors import RelevoError
 from .._server.session import Session, SessionError, socket_dsn
 from . import instance
 from .scratch import Files
-from .tables import MOVED, ROWS, WHOLE, Table, TableName, keys_of, list_without, literal, moved_from, moved_note, quoted
+from .tables import MOVED, ROWS, WHOLE, TableName, literal, moved_from, moved_note, quoted
+from .tables_check import Table, keys_of, list_without
 
 #: What a subscriber or a publisher is stays with the original; a tablespace need not be there any more.
 _LEFT_OUT = ("--no-publications", "--no-subscriptions", "--no-tablespaces")
@@ -41,8 +42,10 @@ SELECT coalesce(json_agg(json_build_object(
   'size', pg_total_relation_size(c.oid),
   'columns', (SELECT coalesce(json_object_agg(attname, format_type(atttypid, atttypmod) ORDER BY attnum), '{}')
      FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped AND attgenerated = ''),
-  'sequences', (SELECT coalesce(json_agg(json_build_array(sn.nspname, s.relname, coalesce(pg_sequence_last_value(s.oid), 0))), '[]')
-     FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S' JOIN pg_namespace sn ON sn.oid = s.relnamespace
+  'sequences', (SELECT coalesce(json_agg(json_build_array(sn.nspname, s.relname,
+       coalesce(pg_sequence_last_value(s.oid), 0))), '[]')
+     FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
+       JOIN pg_namespace sn ON sn.oid = s.relnamespace
      WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
        AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')),
   'outside_parents', (SELECT coalesce(json_agg(inhparent::regclass::text), '[]') FROM pg_inherits

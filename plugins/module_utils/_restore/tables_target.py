@@ -23,12 +23,15 @@ from .._errors import RelevoError
 from .._seed import CHUNK, Failure, PsqlTarget, excerpt, parse_failure, without_transactions_of_pg_dump
 from .._server.installation import local_port
 from .._server.server import Server
-from .._server.session import Session, SessionError, socket_dsn
-from .tables import ROWS, UNFINISHED, Living, Primary, Table, TableName, Wanted, keys_of, list_without, literal, quoted
+from .._server.session import Session, socket_dsn
+from .tables import ROWS, UNFINISHED, TableName, Wanted, literal, quoted
+from .tables_check import Living, Table, keys_of, list_without
+from .tables_plan import Primary
 
-#: Where the archives wait for their load; gone after it, and before the next one.
-INCOMING = _names.DATA_ROOT / "restore"
+INCOMING = _names.RESTORE_DIR
 RESERVE = 0.02
+#: One load at a time, and one database that is being made.
+LOAD, MAKING = (f"pg_catalog.hashtextextended('relevo_restore', {number})" for number in (0, 1))
 
 _LIVING = """
 SELECT coalesce(json_agg(json_build_object(
@@ -185,7 +188,7 @@ class Target:
             str(self.server.bin_directory), str(_names.SOCKET_DIR), local_port(), _process.POSTGRES, _process.POSTGRES
         )
         # Before anything else: a database may be read-only by default.
-        first = "SET TRANSACTION READ WRITE; SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('relevo_restore', 0))"
+        first = f"SET TRANSACTION READ WRITE; SELECT pg_catalog.pg_advisory_xact_lock({LOAD})"
         command = [*psql.psql(socket_dsn(local_port(), database)), "--output=/dev/null", "--set=AUTOCOMMIT=off"]
 
         def feed(pipe: IO[bytes]) -> None:
@@ -271,12 +274,10 @@ class Target:
         name = quoted(job.destination)
         with Session.at_socket(local_port(), "postgres", self.name, job.timeout) as session:
             # Held for the whole load: what has no comment of an ended load belongs to nobody who lives.
-            session.query("SELECT pg_advisory_lock(hashtextextended('relevo_restore', 1))")
-            note = self._noted(session, "pg_database", "datname").get(job.destination)
-            if note == job.note:
-                return 0.0
-            if note is not None:
-                session.query(f"DROP DATABASE {name} WITH (FORCE)")
+            session.query(f"SELECT pg_advisory_lock({MAKING})")
+            for left, note in self._noted(session, "pg_database", "datname").items():
+                if note == UNFINISHED:
+                    session.query(f"DROP DATABASE {quoted(left)} WITH (FORCE)")
             session.query(create_database(job.destination, source))
             # Nobody comes in whom the original kept out: its own privileges are not carried over.
             session.query(
@@ -339,15 +340,3 @@ def failure_message(job: Job, failure: Failure) -> str:
 def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
     while chunk := stream.read(CHUNK):
         yield chunk
-
-
-def unfinished(session_at: Any = Session.local) -> list[str]:
-    """Databases whose load has not ended; empty where the server does not answer."""
-    try:
-        with session_at("postgres") as session:
-            rows = session.query(
-                "SELECT datname FROM pg_database WHERE shobj_description(oid, 'pg_database') = $1", (UNFINISHED,)
-            )
-    except SessionError:
-        return []
-    return [str(row["datname"]) for row in rows]
