@@ -12,7 +12,7 @@ short_description: Load tables, or a database, that were taken out of a scratch 
 version_added: 0.1.0
 description:
   - Runs on the primary, whose own programs load the archives over its own socket.
-  - All of it is loaded in one transaction, beside what is there or in its place. When it is killed, nothing of it is
+  - All of it is loaded in one transaction, beside what is there or in its place. When it is killed, none of it is
     there; a database that was made for it stays, empty, until the next run or until it is dropped.
   - Changes nothing where an earlier run has loaded the same.
 author:
@@ -134,7 +134,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     if params["state"] == "tried":
         why = [] if already else refusals(target, job, looked, living)
         if why:
-            raise RelevoError(f"{' '.join(why)} Nothing of it was touched.")
+            raise RelevoError(f"{' '.join(why)} None of it was touched.")
         if looked.get("definitions") and not already:
             target.try_definitions(job, looked["definitions"])
         return {"changed": False, "already": already, "living": [str(one.table) for one in living]}

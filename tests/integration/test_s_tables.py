@@ -101,7 +101,7 @@ def test_dropped_tables_come_back_beside(shop: str) -> None:
     done = restore(shop, tables=EVERYTHING)
     assert "public.orders" in done.text
     [schema] = restored()
-    assert schema == f"restored_{shop[:19].translate(str.maketrans({'-': '', ':': '', 'T': '_'}))}"
+    assert schema == "restored_" + shop[:19].replace("-", "").replace(":", "").replace("T", "_")
     assert counts(schema, "orders", "customers", "events", "events_2", '"a ""b"') == [100, 10, 300, 119, 1]
     # What is there now is not touched, and what belongs to a table has come along.
     assert psql(PRIMARY, "SELECT DISTINCT name FROM customers", DATABASE) == "lost"
@@ -131,7 +131,7 @@ def test_dropped_tables_come_back_beside(shop: str) -> None:
     assert shell(PRIMARY, "find", INCOMING, "-type", "f") == ""
     nothing_needs_attention()
     again = restore(shop, tables=EVERYTHING)
-    assert "is there already" in again.text or "are there already" in again.text
+    assert "already there, in the schema" in again.text
     assert again.changed == 0
     psql(PRIMARY, f"DROP SCHEMA {schema} CASCADE", DATABASE)
 

@@ -346,7 +346,7 @@ def _restore(status: ClusterStatus, node: NodeStatus) -> Found:
         yield problem(
             "restore-unfinished",
             f"A restore of tables or of a database onto {node.name} was cut off: {_names.RESTORE_DIR} has "
-            f"{', '.join(node.restore_left)}. Nothing of it is loaded.",
+            f"{', '.join(node.restore_left)}. None of it is loaded.",
             f"Run the same restore.yml again. To give it up, remove these files, and drop the database that has the "
             f'comment "{_names.UNFINISHED_RESTORE}", if there is one.',
             node.name,

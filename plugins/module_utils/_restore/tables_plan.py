@@ -71,7 +71,7 @@ def room_refusal(primary: Primary, size: int) -> str:
         return ""
     return (
         f"{primary.name} has {primary.free // 2**20} MiB free, of which {primary.reserve // 2**20} MiB stay free, and "
-        f"this needs {want // 2**20} MiB: the data twice and WAL. Make room there; nothing of it was loaded."
+        f"this needs {want // 2**20} MiB: the data twice and WAL. Make room there; none of it was loaded."
     )
 
 
@@ -111,7 +111,7 @@ def describe_tables(
         return OperationPlan("restore", base.cluster, "none", message, expected=base.expected, refusals=refusals), False
     place = wanted.place(destination)
     if note and noted(wanted, primary, destination) == note:
-        return OperationPlan("restore", base.cluster, "none", f"{wanted.what} is there already, in the {place}."), True
+        return OperationPlan("restore", base.cluster, "none", f"{wanted.what}: already there, in the {place}."), True
     expected = [one for one in base.expected if not one.startswith("The cluster loses nothing")]
     risks = list(base.risks)
     if wanted.replaces:

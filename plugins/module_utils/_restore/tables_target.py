@@ -202,7 +202,7 @@ class Target:
         )
         if done is None:
             raise RelevoError(
-                f"The load did not end within {job.timeout:g} s. Nothing of it is there; raise restore_timeout."
+                f"The load did not end within {job.timeout:g} s. None of it is there; raise restore_timeout."
             )
         if done.returncode:
             raise RelevoError(failure_message(job, parse_failure(done.stderr)), stderr=excerpt(done.stderr))
@@ -332,7 +332,7 @@ def failure_message(job: Job, failure: Failure) -> str:
     advice = _ADVICE.get(failure.sqlstate or "", "Remove the cause") + ", then run this again."
     hint = f" The server's hint: {failure.hint.rstrip('.')}." if failure.hint else ""
     return (
-        f"The primary does not take {job.wanted.what}: {failure.text.rstrip('.')}.{hint} Nothing of it is there, since "
+        f"The primary does not take {job.wanted.what}: {failure.text.rstrip('.')}.{hint} None of it is there, since "
         f"it is one transaction. {advice}"
     )
 
