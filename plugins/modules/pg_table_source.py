@@ -131,9 +131,9 @@ def archives_of(
         return [source.dump_database()]
     if not wanted.replaces:
         return [source.dump_into(found, to)]
-    there = [one for one in found if str(one.table) in living]
-    gone = [one for one in found if str(one.table) not in living]
-    return [source.dump_rows(there)] * bool(there) + [source.dump_whole(gone)] * bool(gone)
+    there, gone = tables_check.parted(found, living)
+    taken = [source.dump_rows(there)] if there else []
+    return [*taken, source.dump_whole(gone)] if gone else taken
 
 
 def answer(source: Source, wanted: tables.Wanted, params: dict[str, Any]) -> dict[str, Any]:

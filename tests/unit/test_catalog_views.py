@@ -257,5 +257,5 @@ def test_a_hole_in_the_archive_is_no_part_of_the_window() -> None:
     # Nothing after it: what there was until then.
     information["backup"] = information["backup"][:1]
     shown = text("table", AWAY, information, language="en", holes=HOLES)
-    assert "any moment from 2026-11-24 12:10:14 UTC to 2026-11-24 12:10:14 UTC (oldest:" in shown
+    assert "any moment since 2026-11-24 12:10:14 UTC until 2026-11-24 12:10:14 UTC (oldest:" in shown
     assert "from 2026-11-24 12:10:14 UTC to the next backup can be recovered" in shown

@@ -243,6 +243,12 @@ def test_what_is_the_same_or_gone_is_replaced() -> None:
     assert tables_check.replace_refusals([ORDERS], []) == []
 
 
+def test_a_partition_that_is_gone_goes_into_the_table_that_is_there() -> None:
+    part = replace(ORDERS, name="orders_1", partition=True, asked=False, ancestors=[["public", "orders"]])
+    assert tables_check.parted([ORDERS, part], ["public.orders"]) == ([ORDERS, part], [])
+    assert tables_check.parted([ORDERS, part], []) == ([], [ORDERS, part])
+
+
 # --- archives ----------------------------------------------------------------------------------------------------
 
 CONTENTS = """\

@@ -149,18 +149,15 @@ def _timelines(catalog: Catalog) -> list[str]:
 def window(catalog: Catalog) -> str:
     """Say from and to when every moment can be recovered, on the newest timeline and after its last hole."""
     words = catalog.words
-    newest = max(catalog.stretches, key=lambda one: (one.timeline, one.until), default=None)
-    if newest is not None:
-        both = words.window_ended.format(since=_utc(newest.since), until=_utc(newest.until))
-        return both + words.window_oldest.format(label=newest.oldest)
-    # Nobody has looked at the archive, or no WAL leads from a backup.
     found = window_of(catalog.of_newest_system, catalog.holes)
     if found is None:
         return words.no_window
-    text = (words.window_ended if found.ended else words.window).format(
-        since=_utc(found.since), until=_utc(found.newest)
-    )
-    if found.newest > found.since and not found.ended:
+    newest = max(catalog.stretches, key=lambda one: (one.timeline, one.until), default=None)
+    until = found.newest if found.ended or newest is None else max(found.newest, newest.until)
+    both = found.ended or newest is not None
+    text = (words.window_ended if both else words.window).format(since=_utc(found.since), until=_utc(until))
+    # Nobody has looked at the archive: all that is sure is how far it goes back.
+    if found.newest > found.since and not both:
         text += words.window_before_newest.format(
             duration=format_duration((found.newest - found.since).total_seconds())
         )

@@ -20,7 +20,8 @@ class Table:
 
     ``kind`` and ``persistence`` as in pg_class. ``columns``: name to type, without the generated ones. ``sequences``:
     those that it owns, as schema, name and last value. ``outside_parents``, ``outside_keys``: tables that were not
-    asked for, the latter by the foreign key's oid. ``rows`` None: not counted.
+    asked for, the latter by the foreign key's oid. ``ancestors``: of a partition, as schema and name. ``rows`` None: not
+    counted.
     """
 
     oid: int
@@ -37,6 +38,7 @@ class Table:
     outside_parents: Sequence[str] = ()
     outside_keys: Mapping[str, str] = field(default_factory=dict)
     extension: str = ""
+    ancestors: Sequence[Sequence[str]] = ()
     large_objects: Sequence[str] = ()
     rows: int | None = None
 
@@ -137,6 +139,19 @@ def replace_refusals(found: Sequence[Table], living: Sequence[Living]) -> list[s
         if there.inherits:
             why.append(f"{one.table} has children or parents by INHERITS. {beside}")
     return why
+
+
+def parted(found: Sequence[Table], living: Sequence[str]) -> tuple[list[Table], list[Table]]:
+    """Those of which the rows are put back, and those that are made again; ``living``: the names of what is there.
+
+    A partition that is gone while its table is there: its rows go into whatever partitions that has now.
+    """
+    there = [
+        one
+        for one in found
+        if {str(one.table), *(str(TableName(*ancestor)) for ancestor in one.ancestors)} & set(living)
+    ]
+    return there, [one for one in found if one not in there]
 
 
 def _differences(then: Mapping[str, str], now: Mapping[str, str]) -> str:

@@ -55,6 +55,9 @@ SELECT coalesce(json_agg(json_build_object(
   'extension', coalesce((SELECT e.extname FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
      WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
        AND d.refclassid = 'pg_extension'::regclass), ''),
+  'ancestors', (SELECT coalesce(json_agg(json_build_array(an.nspname, a.relname)), '[]')
+     FROM pg_partition_ancestors(c.oid) AS p(id) JOIN pg_class a ON a.oid = p.id AND a.oid <> c.oid
+       JOIN pg_namespace an ON an.oid = a.relnamespace),
   'large_objects', (SELECT coalesce(json_agg(attname), '[]') FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
      WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped AND 'oid'::regtype IN (t.oid, t.typbasetype))
 ) ORDER BY c.oid), '[]')

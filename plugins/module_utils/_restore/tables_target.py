@@ -179,6 +179,8 @@ class Target:
                 with self._sql_of(job, archive) as sql:
                     for chunk in without_transactions_of_pg_dump(_chunks(sql)):
                         pipe.write(chunk)
+                # A table with a check that waits for the commit cannot be altered.
+                pipe.write(b"\nSET CONSTRAINTS ALL IMMEDIATE;\n")
             pipe.write(f"{after}COMMIT;\n".encode())
 
         return self._run(job, send, database)
@@ -284,11 +286,14 @@ class Target:
                 f"COMMENT ON DATABASE {name} IS {literal(UNFINISHED)}; REVOKE ALL ON DATABASE {name} FROM PUBLIC"
             )
             done = f"COMMENT ON DATABASE {name} IS {literal(job.note)};\n"
+            loaded = False
             try:
-                return self._feed(job, job.destination, "", [archive], done)
-            except RelevoError:
-                session.query(f"DROP DATABASE {name} WITH (FORCE)")
-                raise
+                seconds = self._feed(job, job.destination, "", [archive], done)
+                loaded = True
+            finally:
+                if not loaded:
+                    session.query(f"DROP DATABASE {name} WITH (FORCE)")
+            return seconds
 
 
 def replaced(job: Job, living: Sequence[Living]) -> list[Living]:
