@@ -138,7 +138,7 @@ def test_dropped_tables_come_back_beside(shop: str) -> None:
 
 @pytest.mark.long
 def test_tables_in_place_of_what_is_there(shop: str) -> None:
-    """Rows of those that are there, with their triggers, views and sequences as they are; all of those that are gone."""
+    """Rows of those that are there, whose triggers, views and sequences stay; all of those that are gone."""
     psql(
         PRIMARY,
         "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.amount := 1; RETURN NEW; END';"
@@ -165,7 +165,8 @@ def test_tables_in_place_of_what_is_there(shop: str) -> None:
     assert "Somebody works on these tables" in held.text
     psql(
         PRIMARY,
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' "
+        "AND pid <> pg_backend_pid()",
     )
     before = counts("public", "orders", "customers")
     assert before[0] < 100

@@ -20,8 +20,8 @@ class Table:
 
     ``kind`` and ``persistence`` as in pg_class. ``columns``: name to type, without the generated ones. ``sequences``:
     those that it owns, as schema, name and last value. ``outside_parents``, ``outside_keys``: tables that were not
-    asked for, the latter by the foreign key's oid. ``ancestors``: of a partition, as schema and name. ``rows`` None: not
-    counted.
+    asked for, the latter by the foreign key's oid. ``ancestors``: of a partition, as schema and name. ``rows``: None
+    where they were not counted.
     """
 
     oid: int
