@@ -238,7 +238,8 @@ def test_what_was_left_of_a_load_is_named_and_goes(shop: str) -> None:
 @pytest.mark.long
 def test_what_cannot_be_restored_alone_is_refused_before_the_primary_is_touched(shop: str) -> None:
     """One scratch instance for all of them: it stays."""
-    psql(PRIMARY, "ALTER TABLE orders ALTER mood DROP DEFAULT, ALTER mood TYPE text; DROP TYPE mood", DATABASE)
+    changed = "DROP VIEW big; ALTER TABLE orders ALTER mood DROP DEFAULT, ALTER mood TYPE text; DROP TYPE mood"
+    psql(PRIMARY, changed, DATABASE)
     restore(shop, "-e", "scratch=kept", tables=["public.customers"])
     refused = {
         "public.pictures": "refers to large objects (image)",
@@ -249,8 +250,8 @@ def test_what_cannot_be_restored_alone_is_refused_before_the_primary_is_touched(
     for table, words in refused.items():
         given = ("-e", "scratch=kept", "-e", f"database={DATABASE}", "-e", f"tables={table}", "-e", "into=another")
         assert words in play(RESTORE, *given, expect=2).text
-    changed = ("-e", "scratch=kept", "-e", f"database={DATABASE}", "-e", "tables=public.orders", "-e", "into=original")
-    assert "mood was mood and is text" in play(RESTORE, *changed, "-e", "confirm=main", expect=2).text
+    replaced = ("-e", "scratch=kept", "-e", f"database={DATABASE}", "-e", "tables=public.orders", "-e", "into=original")
+    assert "mood was mood and is text" in play(RESTORE, *replaced, "-e", "confirm=main", expect=2).text
     assert psql(PRIMARY, "SELECT to_regnamespace('another') IS NULL", DATABASE) == "t"
     # The tables of the scratch instance are where they were.
     port = shell(REPOSITORY, "sh", "-c", "ls /var/run/postgresql/.s.PGSQL.* | sed 's/.*PGSQL.//; /lock/d'").split()[0]

@@ -325,7 +325,7 @@ _ADVICE = {
     "42P01": "Create it, or name it, too",
     "3F000": "Create that schema",
     "42P06": "Somebody has made it meanwhile: run this again, or give another name with -e into=NAME",
-    "55P03": "Somebody works on these tables; run this again when they are done",
+    "55P03": "Somebody works on these tables: wait until they are done",
     "23503": "A foreign key leads to rows that are not there now: name that table, too, or leave out into",
     "53100": "Make room on its disk",
     "42501": "A trigger or policy of this database forbids it",
