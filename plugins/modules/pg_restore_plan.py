@@ -42,6 +42,10 @@ options:
     description: The scratch instance's name. Made of the target when empty.
     type: str
     default: ""
+  purpose:
+    description: What it is made for, a word at the end of a name that is made of the target.
+    type: str
+    default: ""
   directory:
     description: Where the scratch instances of this host are.
     type: path
@@ -133,7 +137,7 @@ class Asked:
         params = self.params
         target = parse(params["target_type"], params["target"])
         self.name = scratch.checked_name(
-            params["name"] or scratch.default_name(params["stanza"], target, params["label"])
+            params["name"] or scratch.default_name(params["stanza"], target, params["label"], params["purpose"])
         )
         self.asked = {
             "target_type": target.type,
@@ -190,6 +194,7 @@ def main() -> None:
             "label": {"type": "str", "default": ""},
             "timeline": {"type": "int", "default": 0},
             "name": {"type": "str", "default": ""},
+            "purpose": {"type": "str", "default": ""},
             "directory": {"type": "path", "default": "/var/lib/postgresql/scratch"},
             "host": {"type": "str", "default": "the repository host"},
             "container": {"type": "bool", "default": False},

@@ -45,7 +45,8 @@ ALLOWED: dict[str, set[str]] = {
     "_nodes": TOOLS | {"_server"},
     "_rejoin": CLUSTER,
     "_handover": CLUSTER,
-    "_restore": CLUSTER,
+    # Tables are loaded as seed files are.
+    "_restore": CLUSTER | {"_seed"},
     # It is installed on the nodes with all that it imports, and nobody imports it but the module that installs it.
     "_start_guard": CLUSTER,
     "_guard_files": {"_files"},

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from .. import _names
 from .._server.peer import Life
 from .._tables import format_bytes, format_duration
 from .answer import WAY_OUT, Slot
@@ -60,6 +61,7 @@ CODES: dict[str, Severity] = {
     "certificate-expired": "error",
     "certificate-expires": "warning",
     "scheduled-run-failed": "warning",
+    "restore-unfinished": "warning",
 }
 
 Found = Iterator[Problem]
@@ -352,6 +354,19 @@ def _certificate(_status: ClusterStatus, node: NodeStatus) -> Found:
             yield problem("certificate-expired", f"The certificate of {node.name} has expired.", cure, node.name)
 
 
+def _restore(status: ClusterStatus, node: NodeStatus) -> Found:
+    # While one is at work it is among the operations.
+    if node.restore_left and not status.operations:
+        yield problem(
+            "restore-unfinished",
+            f"A restore of tables or of a database onto {node.name} was cut off: {_names.RESTORE_DIR} has "
+            f"{', '.join(node.restore_left)}. None of it is loaded.",
+            f"Run the same restore.yml again. To give it up, remove these files, and drop the database that has the "
+            f'comment "{_names.UNFINISHED_RESTORE}", if there is one.',
+            node.name,
+        )
+
+
 # --- the repository --------------------------------------------------------------------------------------------------
 
 
@@ -440,6 +455,7 @@ NODE_CHECKS: tuple[Callable[[ClusterStatus, NodeStatus], Found], ...] = (
     _configuration,
     _tls_reload,
     _certificate,
+    _restore,
 )
 REPOSITORY_CHECKS: tuple[Callable[[ClusterStatus], Found], ...] = (
     _newer_timeline,

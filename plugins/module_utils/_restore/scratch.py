@@ -96,14 +96,15 @@ def checked_name(name: str) -> str:
     return name
 
 
-def default_name(cluster: str, target: Target, label: str = "") -> str:
+def default_name(cluster: str, target: Target, label: str = "", purpose: str = "") -> str:
     """The same for the same target, so that a second run finds what the first one left."""
     what = {
         "time": f"{target.moment:%Y%m%d_%H%M%S}" if target.moment else "",
         "immediate": label or "newest",
         "latest": "latest",
     }.get(target.type, f"{target.type}_{target.value}")
-    return re.sub(r"[^a-z0-9_.-]", "_", f"{cluster}_{what}".lower())[:63]
+    end = f"_{purpose}" if purpose else ""
+    return re.sub(r"[^a-z0-9_.-]", "_", f"{cluster}_{what}".lower())[: 63 - len(end)] + end
 
 
 def repository_configuration(text: str, stanza: str, files: Files, process_max: int | None = None) -> str:

@@ -67,6 +67,11 @@ def resolve(host: str, timeout: float) -> str:
     return result
 
 
+def socket_dsn(port: int, dbname: str) -> str:
+    """How a program of PostgreSQL reaches a server of this host as its superuser; any name of a database."""
+    return str(make_conninfo(host=str(_names.SOCKET_DIR), port=port, user="postgres", dbname=dbname))
+
+
 class Session:
     """One connection; every method takes or has a time-out in seconds and raises ``SessionError`` when it passes."""
 
