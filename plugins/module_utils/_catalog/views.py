@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from .._errors import RelevoError
@@ -50,8 +50,21 @@ def _view(view: str, catalog: Catalog, usage: Mapping[str, Any] | None) -> str:
 
 
 def _json(catalog: Catalog) -> str:
-    listed = [{"clave": entry.key, "estado": STATUS[entry.status], **entry.record} for entry in catalog.shown]
+    ends = _ends(catalog)
+    listed = [
+        {"clave": entry.key, "estado": STATUS[entry.status], **entry.record, **ends.get(entry.name, {})}
+        for entry in catalog.shown
+    ]
     return json.dumps(listed, ensure_ascii=False, indent=2)
+
+
+def _ends(catalog: Catalog) -> dict[str, dict[str, str]]:
+    """When each backup of the repository ended, in UTC, by label; a record's own date and time are local ones."""
+    return {
+        str(backup["label"]): {"terminado": datetime.fromtimestamp(int(stop), UTC).isoformat()}
+        for backup in catalog.information.get("backup") or []
+        if (stop := (backup.get("timestamp") or {}).get("stop")) is not None
+    }
 
 
 def _empty(catalog: Catalog) -> str:
