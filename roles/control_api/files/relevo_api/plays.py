@@ -24,12 +24,16 @@ ENDED = {"successful": True, "failed": False, "error": False, "canceled": False}
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be run. ``who`` and ``job`` are what others read of the holder of a lock."""
+    """What is to be run. ``who`` and ``job`` are what others read of the holder of a lock.
+
+    ``check``: in check mode, so that whatever the play makes of its variables, it changes nothing.
+    """
 
     playbook: str
     variables: dict[str, Any] = field(default_factory=dict)
     who: str = ""
     job: str = ""
+    check: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -71,6 +75,7 @@ class RunnerBackend:
                 project_dir=str(self.settings.project_directory),
                 playbook=str(self.settings.playbooks / request.playbook),
                 inventory=self.options.inventory,
+                cmdline="--check" if request.check else None,
                 # They come into a file of the folder, since everybody sees the arguments of a process.
                 extravars=dict(request.variables),
                 envvars=self._environment(request, self._launcher(Path(folder))),
@@ -127,24 +132,29 @@ class AwxBackend:
 
     def _launch(self, client: Any, request: Request) -> int:
         name = self.options.template(request.playbook)
-        answer = client.post(
-            f"/api/v2/job_templates/{name}/launch/", json={"extra_vars": json.dumps(request.variables)}
-        )
+        body = {"extra_vars": json.dumps(request.variables), **({"job_type": "check"} if request.check else {})}
+        answer = client.post(f"/api/v2/job_templates/{name}/launch/", json=body)
         if answer.status_code == 404:
             raise BackendError(f"AWX has no job template {name}. Run awx.yml, or name it in control_api_awx_templates.")
         if answer.status_code in (401, 403):
             raise BackendError(f"AWX refuses the token of {self.options.token_file} for the job template {name}.")
         answer.raise_for_status()
         launched = answer.json()
-        # AWX drops variables for which the template does not ask, and says so only here.
-        dropped = sorted(launched.get("ignored_fields", {}).get("extra_vars", {}))
+        # AWX drops what the template does not ask for, and says so only here.
+        ignored = launched.get("ignored_fields", {})
+        dropped = sorted(ignored.get("extra_vars", {}))
+        if not dropped and "job_type" not in ignored:
+            return int(launched["job"])
+        client.post(f"/api/v2/jobs/{launched['job']}/cancel/")
         if dropped:
-            client.post(f"/api/v2/jobs/{launched['job']}/cancel/")
             raise BackendError(
                 f"The job template {name} does not take {', '.join(dropped)}: it has to prompt for variables on "
                 "launch. The job was cancelled."
             )
-        return int(launched["job"])
+        raise BackendError(
+            f"The job template {name} does not take the job type check, in which a plan is made: it has to prompt for "
+            "it on launch. The job was cancelled."
+        )
 
     def _follow(
         self, client: Any, number: int, on_event: Callable[[RawEvent], None], on_start: Callable[[str], None]

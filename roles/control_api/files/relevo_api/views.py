@@ -72,35 +72,26 @@ class Views:
     async def plan(self, operation: Operation, cluster: str, values: dict[str, Any]) -> Any:
         """The plan of an operation. Raises 412 where not even that can be made."""
         variables = {**operation.fixed, **values, "cluster": cluster, "plan": "json"}
-        return await self.run(operation.playbook, variables, cluster, refused=412, room=self.room_for_plans)
+        return await self.run(operation.playbook, variables, cluster, plan=True)
 
-    async def outcome(
-        self, playbook: str, variables: dict[str, Any], room: asyncio.Semaphore | None = None
-    ) -> dict[str, Any]:
-        """How a play ended, and what it printed."""
-        async with room or self.room:
+    async def outcome(self, playbook: str, variables: dict[str, Any], plan: bool = False) -> dict[str, Any]:
+        """How a play ended, and what it printed. A plan needs no more than the scope read: it is made in check mode."""
+        async with self.room_for_plans if plan else self.room:
             folder = Path(tempfile.mkdtemp(dir=self.directory))
             try:
-                return await self._outcome(folder, Request(playbook, variables, "api", ""))
+                return await self._outcome(folder, Request(playbook, variables, "api", "", check=plan))
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    async def run(
-        self,
-        playbook: str,
-        variables: dict[str, Any],
-        cluster: str,
-        refused: int = 503,
-        room: asyncio.Semaphore | None = None,
-    ) -> Any:
+    async def run(self, playbook: str, variables: dict[str, Any], cluster: str, plan: bool = False) -> Any:
         """The document that a play printed. Raises ProblemError where it failed."""
-        outcome = await self.outcome(playbook, variables, room)
+        outcome = await self.outcome(playbook, variables, plan)
         failure = outcome["failure"]
         if failure:
             holders = failure["holders"]
             found, wanted = parts_of(failure["sentence"])
             raise error(
-                409 if holders else refused,
+                409 if holders else 412 if plan else 503,
                 failure["sentence"],
                 check=failure["task"] or playbook,
                 found=found,
