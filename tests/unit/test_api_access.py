@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI, Response
+from fastapi.testclient import TestClient
 from relevo_api.access import host_of, is_within, legacy_refusal
-from relevo_api.guard import Buckets
+from relevo_api.guard import Buckets, Guard
 from relevo_api.settings import Settings
 from relevo_api.tokens import TokenError, Tokens
 
@@ -67,7 +69,7 @@ def test_they_are_closed_unless_somebody_opens_them() -> None:
 
 @pytest.mark.parametrize(
     ("header", "name"),
-    [("a:80", "a"), ("A", "a"), ("[::1]:80", "::1"), ("https://a.b:1", "a.b"), ("null", "null"), ("", "")],
+    [("a:80", "a"), ("A", "a"), ("[::1]:80", "::1"), ("https://a.b:1", "a.b"), ("null", "null"), ("", ""), ("[::1", "")],
 )
 def test_the_name_in_a_header(header: str, name: str) -> None:
     assert host_of(header) == name
@@ -154,3 +156,34 @@ def test_addresses_are_forgotten_before_the_memory_is_full(monkeypatch: pytest.M
     for address in "abc":
         buckets.take(address)
     assert list(buckets.known) == ["b", "c"]
+
+
+def test_whatever_an_address_did_it_waits_for_one_request_at_most() -> None:
+    now = [0.0]
+    buckets = Buckets(rate=0.5, burst=3, clock=lambda: now[0])
+    for _ in range(1000):
+        buckets.take("a")
+    assert buckets.wait_s("a") == 2
+    now[0] = 2.0
+    assert buckets.wait_s("a") == 0
+
+
+@pytest.mark.parametrize("path", ["/nodes/a/health", "/healthz"])
+def test_a_monitor_without_a_token_does_not_lock_its_machine_out(path: str) -> None:
+    limited = settings(limits={"refusals": 1})
+    app = FastAPI()
+
+    @app.get("/{path:path}")
+    async def refuse() -> Response:
+        return Response(status_code=401)
+
+    app.add_middleware(Guard, settings=limited)
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        assert {client.get(path).status_code for _ in range(20)} == {401}
+        # Guesses at what the limit protects are counted.
+        assert [client.get("/v1/me").status_code for _ in range(2)] == [401, 429]
+
+
+@pytest.mark.parametrize("name", ["host", "origin"])
+def test_a_header_that_is_no_address_is_refused_and_no_fault(name: str) -> None:
+    assert legacy_refusal(settings(open_legacy=True), "127.0.0.1", {**HERE, name: "[::1"})

@@ -35,8 +35,11 @@ def address_of(request: Request) -> str:
 
 
 def host_of(header: str) -> str:
-    """The name of a Host header or an Origin, without its port: ``[::1]:8088`` is ``::1``."""
-    return (urlsplit(header if "//" in header else f"//{header}").hostname or "").lower()
+    """The name of a Host header or an Origin, without its port: ``[::1]:8088`` is ``::1``. Empty where it is none."""
+    try:
+        return (urlsplit(header if "//" in header else f"//{header}").hostname or "").lower()
+    except ValueError:
+        return ""
 
 
 def is_within(address: str, networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
