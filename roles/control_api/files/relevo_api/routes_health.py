@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -94,6 +95,8 @@ def health_routes(service: Service) -> APIRouter:
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **responses(401, 403)},
     )
     async def metrics() -> Response:
-        return Response(exposition(service), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(
+            await asyncio.to_thread(exposition, service), media_type="text/plain; version=0.0.4; charset=utf-8"
+        )
 
     return router
