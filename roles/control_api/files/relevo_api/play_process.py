@@ -20,7 +20,7 @@ from typing import Any
 
 from . import audit, events
 from .files import append_line, read_json, write_json
-from .plays import BackendError, Request, backend_of
+from .plays import BackendError, LostSightError, Request, backend_of
 from .settings import Settings
 
 
@@ -47,6 +47,8 @@ class PlayProcess:
         try:
             ended_well = backend_of(self.settings, self.directory).run(request, self.take, self.started)
         except BackendError as error:
+            # What may still run is not something that was refused.
+            self.reading.admitted |= isinstance(error, LostSightError)
             self.reading.failures.append(events.Failure(str(error), "backend"))
             self.show("failed", str(error))
             ended_well = False
