@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import FastAPI, Response
 from fastapi.testclient import TestClient
-from relevo_api.access import host_of, is_within, legacy_refusal
+from relevo_api.access import Access, host_of, is_within, legacy_refusal
 from relevo_api.guard import Buckets, Guard
 from relevo_api.settings import Settings
 from relevo_api.tokens import TokenError, Tokens
@@ -69,7 +71,15 @@ def test_they_are_closed_unless_somebody_opens_them() -> None:
 
 @pytest.mark.parametrize(
     ("header", "name"),
-    [("a:80", "a"), ("A", "a"), ("[::1]:80", "::1"), ("https://a.b:1", "a.b"), ("null", "null"), ("", ""), ("[::1", "")],
+    [
+        ("a:80", "a"),
+        ("A", "a"),
+        ("[::1]:80", "::1"),
+        ("https://a.b:1", "a.b"),
+        ("null", "null"),
+        ("", ""),
+        ("[::1", ""),
+    ],
 )
 def test_the_name_in_a_header(header: str, name: str) -> None:
     assert host_of(header) == name
@@ -187,3 +197,30 @@ def test_a_monitor_without_a_token_does_not_lock_its_machine_out(path: str) -> N
 @pytest.mark.parametrize("name", ["host", "origin"])
 def test_a_header_that_is_no_address_is_refused_and_no_fault(name: str) -> None:
     assert legacy_refusal(settings(open_legacy=True), "127.0.0.1", {**HERE, name: "[::1"})
+
+
+# --- what root types -------------------------------------------------------------------------------------------------
+
+
+def test_what_root_makes_belongs_to_the_service(tokens: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, tuple[int, int]] = {}
+
+    def chown(number: int, user: int, group: int) -> None:
+        given[Path(f"/proc/self/fd/{number}").readlink().name] = (user, group)
+
+    owner = tokens.path.parent.stat()
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("os.fchown", chown)
+    tokens.make("ana", "read")
+    assert given == dict.fromkeys((".tokens.json.lock", f".tokens.json.{os.getpid()}"), (owner.st_uid, owner.st_gid))
+
+
+def test_the_command_that_a_refusal_names_runs(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    file.write_text(settings(state_directory=str(tmp_path)).model_dump_json())
+    access = Access(Settings.read(file), Tokens(tmp_path / "tokens.json"), file)
+    command = access.how_to_make("operate").replace("NAME", "ana")
+    word = subprocess.run(command, shell=True, check=True, capture_output=True, text=True, cwd=tmp_path).stdout.strip()
+    found = access.tokens.find(word)
+    assert found
+    assert (found.name, found.scope) == ("ana", "operate")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from awx_jobs_stand_in import TOKEN, StandIn, awx
 from relevo_api import plays
+from relevo_api.play_process import PlayProcess
 from relevo_api.plays import AwxBackend, BackendError, LostSightError, Request, RunnerBackend, answers_of
 from relevo_api.settings import Awx, Runner, Settings
 
@@ -84,3 +85,14 @@ def test_a_job_that_nobody_can_be_asked_about_may_still_run(
     assert backend.state("AWX job 1") == ""
     started.away = 0
     assert backend.state("AWX job 1") == "running"
+
+
+def test_secrets_that_are_variables_are_shown_nowhere(tmp_path: Path) -> None:
+    runner = Runner(ansible_playbook=Path("/x"), inventory=[])
+    settings = Settings(
+        state_directory=tmp_path, playbooks=tmp_path, project_directory=tmp_path, backend=runner, clusters=[]
+    )
+    settings.given_secrets_file.write_text('["hunter2hunter2"]')
+    process = PlayProcess(settings, tmp_path)
+    process.take({"event": "verbose", "stdout": "the password is hunter2hunter2"})
+    assert "hunter2" not in (tmp_path / "log.txt").read_text() + (tmp_path / "events.jsonl").read_text()

@@ -90,12 +90,14 @@ class Eye:
                 self._answer = asked, json.loads(session.value(WATCH, timeout=ANSWER_S)), ""
             except SessionError as error:
                 self._answer = asked, None, error.message
-                session = _closed(session)
-            except Exception as error:
+                _close(session)
+                session = None
+            except Exception as error:  # noqa: BLE001
                 # A thread that ends says nothing more of its server, and nobody would see why.
                 traceback.print_exc()
                 self._answer = asked, None, f"{self.node.name}: {error}"
-                session = _closed(session)
+                _close(session)
+                session = None
             time.sleep(max(0.0, asked + EVERY_S - time.monotonic()))
 
     def _connect(self) -> Session:
@@ -109,7 +111,7 @@ class Eye:
         )
 
 
-def _closed(session: Session | None) -> None:
+def _close(session: Session | None) -> None:
     if session:
         session.close()
 

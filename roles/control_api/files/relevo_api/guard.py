@@ -115,7 +115,7 @@ class Guard:
                 return
         if refusal is not None:
             headers = {"Retry-After": "1", "Connection": "close"} if refusal.status != 421 else None
-            await response_of(refusal, headers)(scope, receive, watched)
+            await response_of(refusal, self.settings.url, headers)(scope, receive, watched)
             return
         await self.app(scope, _replay(body, receive), watched)
 

@@ -71,7 +71,7 @@ class Busy(Exception):
         self.job = job
 
 
-def problem_of(job: Job, failure: dict[str, Any], admitted: bool) -> Problem:
+def problem_of(job: Job, failure: dict[str, Any], admitted: bool, url: str = "http://127.0.0.1:8088") -> Problem:
     """A play's failure: 409 where others hold the lock, 412 where a check refused it, 500 where its work failed."""
     sentence, task, holders = failure["sentence"], failure["task"], failure["holders"]
     command = events.command_in(sentence, job.cluster)
@@ -83,7 +83,7 @@ def problem_of(job: Job, failure: dict[str, Any], admitted: bool) -> Problem:
             check="operation-lock",
             found=holder.get("sentence", sentence),
             wanted=f"nobody else who works on the cluster {job.cluster}",
-            command=f"curl http://127.0.0.1:8088/v1/jobs/{holder['job']}" if holder.get("job") else command,
+            command=f"curl {url}/v1/jobs/{holder['job']}" if holder.get("job") else command,
             holder=holder,
             job=job.id,
         )
@@ -235,7 +235,7 @@ class Jobs:
         if not outcome.exists() and not self._lives(folder) and not outcome.exists():
             self._note_interruption(job, folder)
         if outcome.exists():
-            return with_outcome(job, read_json(outcome))
+            return with_outcome(job, read_json(outcome), self.settings.url)
         return job
 
     def _lives(self, folder: Path) -> bool:
@@ -330,7 +330,7 @@ def version_of(path: Path) -> tuple[int, int] | None:
     return state.st_mtime_ns, state.st_ino
 
 
-def with_outcome(job: Job, outcome: dict[str, Any]) -> Job:
+def with_outcome(job: Job, outcome: dict[str, Any], url: str) -> Job:
     job.ended, job.admitted = outcome["ended"], bool(outcome.get("admitted"))
     if outcome.get("interrupted"):
         job.state, job.found = "interrupted", outcome.get("found")
@@ -351,7 +351,7 @@ def with_outcome(job: Job, outcome: dict[str, Any]) -> Job:
     job.state = "succeeded" if outcome["succeeded"] else "failed"
     job.report = outcome["text"]
     if outcome["failure"]:
-        job.problem = problem_of(job, outcome["failure"], job.admitted)
+        job.problem = problem_of(job, outcome["failure"], job.admitted, url)
     return job
 
 

@@ -91,7 +91,7 @@ class Watcher:
         while self.command:
             try:
                 await self._once()
-            except Exception as failure:
+            except Exception as failure:  # noqa: BLE001
                 # Nobody waits for this task: without it no node would be known until somebody restarts the service.
                 self.problem = f"The watcher could not be read: {failure}."
                 print(f"{self.problem} {traceback.format_exc()}", file=sys.stderr, flush=True)

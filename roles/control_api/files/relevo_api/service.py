@@ -36,7 +36,7 @@ class Service:
     def __init__(self, settings: Settings, settings_file: Path) -> None:
         self.settings = settings
         self.tokens = Tokens(settings.tokens_file)
-        self.access = Access(settings, self.tokens)
+        self.access = Access(settings, self.tokens, settings_file)
         self.jobs = Jobs(settings, settings_file)
         self.views = Views(settings, settings_file)
         self.watcher = Watcher(settings.watcher, settings.fresh_s)
@@ -149,7 +149,7 @@ class Service:
             check="operation",
             found=sentence,
             wanted=f"nobody else who works on the cluster {cluster}",
-            command=f"curl http://127.0.0.1:8088{holder.href}" if holder else command_in("", cluster),
+            command=f"curl {self.settings.url}{holder.href}" if holder else command_in("", cluster),
             holder=shown,
         )
 
@@ -205,7 +205,7 @@ class Service:
                 self.backup_metrics = said or self.backup_metrics
             except ProblemError as failure:
                 print(f"{CHECK.playbook}: {failure.problem.detail}", file=sys.stderr, flush=True)
-            except Exception:
+            except Exception:  # noqa: BLE001
                 # Nobody waits for this task, and a full disk must not end it for good.
                 print(f"{CHECK.playbook}: {traceback.format_exc()}", file=sys.stderr, flush=True)
             await asyncio.sleep(self.settings.check_s)
