@@ -108,6 +108,9 @@ def test_a_dropped_table_is_found_beside_the_cluster(ledger: None) -> None:
     again = play(RESTORE, "-e", f"target={before}")
     assert again.changed == 0
     assert rows(port) == {1, 9}
+    assert "remove" in plan(RESTORE, "-e", f"remove={name}")["action"]
+    assert "Plan of restore" in play(RESTORE, "-e", f"remove={name}", "--check").text
+    assert scratch_instances() == [name]
     assert "Removed the scratch instance" in play(RESTORE, "-e", f"remove={name}").text
     assert scratch_instances() == []
 
