@@ -236,6 +236,21 @@ def test_limits_come_as_text_or_numbers() -> None:
         limits_of({"rpo": "soon"})
 
 
+@pytest.mark.parametrize("value", [True, "true", "True", "yes", "on", "1", "y", 1])
+def test_what_ansible_takes_for_true_is_true(value: Any) -> None:
+    assert limits_of({"drill_required": value}).drill_required is True
+
+
+@pytest.mark.parametrize("value", [False, "false", "no", "off", "0", "n", 0])
+def test_what_ansible_takes_for_false_is_false(value: Any) -> None:
+    assert limits_of({"drill_required": value}).drill_required is False
+
+
+def test_what_is_no_boolean_is_refused() -> None:
+    with pytest.raises(RelevoError, match="The limit drill_required is 'perhaps', which is not a boolean"):
+        limits_of({"drill_required": "perhaps"})
+
+
 def test_prometheus_reads_every_metric() -> None:
     report = judged(facts(FULL, drilled(), holes=[HOLE])).as_dict()
     families = {

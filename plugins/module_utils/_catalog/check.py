@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import boolean
+
 from .._drill_note import last_drill
 from .._errors import RelevoError
 from .._recovery_window import of_newest_system
@@ -42,17 +44,16 @@ class Limits:
 
 
 def limits_of(given: Mapping[str, Any]) -> Limits:
-    """Limits from variables, whatever type Ansible has given them; raises ``RelevoError`` for what is no number."""
+    """Limits from variables, whatever type Ansible has given them; raises ``RelevoError`` for what they cannot be."""
     values: dict[str, Any] = {}
     for one in fields(Limits):
         if one.name in given:
             value = given[one.name]
+            converted, kind = (boolean, "boolean") if one.name == "drill_required" else (float, "number")
             try:
-                values[one.name] = (
-                    value in (True, "true", "True", "yes") if one.name == "drill_required" else float(value)
-                )
+                values[one.name] = converted(value)
             except (TypeError, ValueError):
-                raise RelevoError(f"The limit {one.name} is '{value}', which is not a number.") from None
+                raise RelevoError(f"The limit {one.name} is '{value}', which is not a {kind}.") from None
     return Limits(**values)
 
 
