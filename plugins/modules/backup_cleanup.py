@@ -199,7 +199,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     pgbackrest = PgBackRest(params["stanza"], params["config"])
     if params["pin"]:
         return pin(pgbackrest, params["pin"], params["until"], module.check_mode)
-    found = with_catalog(params, holdings(pgbackrest))
+    found = with_catalog(params, holdings(pgbackrest, operation=request.operation))
     if request.operation == SHOW:
         plan = describe_show(request, found)
         text = overview(request, found)

@@ -22,7 +22,10 @@ from ansible_collections.relevo.postgres.plugins.module_utils._restore.plan impo
     expected_seconds,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.points import Point, points_of
-from ansible_collections.relevo.postgres.plugins.module_utils._restore.reach import Repository
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.reach import (
+    Repository,
+    leading_to_now,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.target import parse
 from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import SEGMENT_SIZE, format_lsn, segment_name
 
@@ -295,3 +298,42 @@ def test_what_was_reached_is_said_with_the_way_in_and_out() -> None:
         "  Connect: docker exec repo psql -p 5600 -d DATABASE",
         "  Remove:  ansible-playbook playbooks/restore.yml -e remove=main_latest",
     ]
+
+
+# --- whether anything leads to now -------------------------------------------------------------------------------
+
+
+def without_history(repository: Repository) -> Repository:
+    return replace(repository, histories={})
+
+
+#: Taken back in minute 40, with no backup since, and none before the fork is left.
+NOTHING_LEADS = replace(TAKEN_BACK, backups=[C])
+OTHER_SYSTEM = replace(PLAIN, databases=[*DATABASES, {"id": 2, "repo-key": 1, "system-id": 88, "version": "17"}])
+UNWHOLE = replace(PLAIN, backups=[{**B, "annotation": {"relevo-consistent": "false"}}])
+
+
+@pytest.mark.parametrize(
+    ("repository", "labels", "reason"),
+    [
+        (PLAIN, ["a", "b", "c"], ""),
+        # A hole after a backup ends what can be reached from it, but begins nowhere.
+        (HOLED, ["a", "b", "c"], ""),
+        (FAILED_OVER, ["a", "b", "d"], ""),
+        (TAKEN_BACK, ["a", "b", "e"], ""),
+        (without_history(FAILED_OVER), [], "00000002.history is missing in the archive"),
+        (NOTHING_LEADS, [], "No backup leads to timeline 2, on which the servers are"),
+        (OTHER_SYSTEM, [], "No backup leads to timeline 1"),
+        (UNWHOLE, [], "No backup leads to timeline 1"),
+        (replace(PLAIN, backups=[]), [], "No backup leads to timeline 1"),
+        # What ends within a backup, or before it, does not make it whole.
+        (replace(PLAIN, segments={}), [], "No backup leads to timeline 1"),
+        (replace(PLAIN, backups=[A, C], segments=archived(2, 19)), ["a"], ""),
+        (replace(PLAIN, backups=[A, B], segments=archived(3, 30)), ["b"], ""),
+    ],
+)
+def test_which_backups_lead_to_now(repository: Repository, labels: list[str], reason: str) -> None:
+    leading, why = leading_to_now(repository)
+    assert [one["label"] for one in leading] == labels
+    assert why.startswith(reason)
+    assert bool(why) == (not labels)

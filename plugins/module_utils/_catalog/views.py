@@ -182,6 +182,9 @@ def _losses(catalog: Catalog) -> list[str]:
     words, lines = catalog.words, []
     for loss in losses(catalog.of_newest_system, catalog.holes):
         hole = loss.hole
+        if hole.history:
+            lines.append(words.history_hole.format(history=hole.history))
+            continue
         since = _utc(loss.after) if loss.after else words.the_beginning
         until = _utc(loss.before) if loss.before else words.the_next_backup
         missing = plural(hole.count, *words.segment)

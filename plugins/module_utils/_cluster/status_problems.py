@@ -416,7 +416,14 @@ def _holes(status: ClusterStatus) -> Found:
         since = f"from {iso(loss.after)}" if loss.after else "from the beginning"
         missing = f"{hole.count} segments of WAL are" if hole.count > 1 else "1 segment of WAL is"
         said = f"{missing} missing in the archive ({hole.first} to {hole.last})"
-        if loss.before is None:
+        if hole.history:
+            yield problem(
+                "archive-hole",
+                f"{hole.history} is missing in the archive, so no backup before it leads to the newest timeline.",
+                "Archive it (archive-push) from the pg_wal of a server that is on that timeline. Where none has it, "
+                "failover.yml begins a new timeline; then run backup.yml -e day=1.",
+            )
+        elif loss.before is None:
             yield problem(
                 "archive-hole",
                 f"{said}: not every moment {since} on can be restored.",

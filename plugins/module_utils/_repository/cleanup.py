@@ -66,7 +66,7 @@ class Holdings:
 
     ``expired``: the labels that pgBackRest's own retention would remove now. ``sizes``: bytes on disk by label.
     ``wal``: bytes of each archived segment, by name. ``orphans`` and ``unrecorded``: keys of the catalog, None where
-    Redis did not answer (``reason`` says why). ``exists``: whether there is a stanza at all.
+    Redis did not answer (``reason`` says why). ``exists``: whether there is a stanza, and a whole one.
     """
 
     backups: Sequence[Backup]
@@ -162,6 +162,15 @@ def _segments_before(fulls: Sequence[Backup], wal: Mapping[str, int]) -> list[st
 def _orphans(found: Holdings) -> Removal:
     if found.orphans is None or found.unrecorded is None:
         return Removal(ORPHANS, refusals=[found.reason])
+    if not found.exists:
+        # It looks the same where the repository's disk is not mounted, and then every record is of a backup.
+        return Removal(
+            ORPHANS,
+            refusals=[
+                "The repository has no stanza, so nobody knows which records are without a backup. Look whether its "
+                "disk is mounted; otherwise run site.yml, which creates the stanza."
+            ],
+        )
     return Removal(ORPHANS, records=list(found.orphans), recorded=list(found.unrecorded))
 
 
