@@ -274,6 +274,7 @@ def archived_segments() -> list[str]:
 FAULTS = {
     "a hole": lambda: ["rm", archived_segments()[-2]],
     "a truncated segment": lambda: ["truncate", "-s", "100", archived_segments()[-2]],
+    "a truncated last segment": lambda: ["truncate", "-s", "100", archived_segments()[-1]],
     "a missing file": lambda: ["rm", largest(".zst")],
     "a flipped byte": lambda: ["sh", "-c", f"printf XXXXX | dd of={largest('.zst')} bs=1 seek=20000 conv=notrunc 2>&1"],
     "a missing manifest": lambda: ["sh", "-c", f"rm {REPO}/backup/main/{labels()[-1]}/backup.manifest*"],

@@ -263,11 +263,11 @@ def _restore(files: Files, order: Order, port: int, lock: int, config: Path) -> 
             "to_char(pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS "
             "last_commit"
         )[0]
-    if order.at_least and parse_lsn(str(row["lsn"])) < parse_lsn(order.at_least):
+    if not read_to_the_end(str(row["lsn"]), order.at_least):
         # To the server a segment that could not be read is the end of the archive.
         raise FaultError(
-            f"The recovery ended at {row['lsn']}, and the archive goes on to {order.at_least}: a segment after that "
-            f"position cannot be read. pgBackRest's words are in {files.log} on that host."
+            f"The recovery ended at {row['lsn']}, and the archive goes on after {order.at_least}: a segment from that "
+            f"position on cannot be read. pgBackRest's words are in {files.log} on that host."
         )
     return {
         "lsn": row["lsn"],
@@ -277,6 +277,15 @@ def _restore(files: Files, order: Order, port: int, lock: int, config: Path) -> 
         "copy_s": round(copied.seconds, 1),
         "recovery_s": round(recovered, 1),
     }
+
+
+def read_to_the_end(replayed: str, at_least: str) -> bool:
+    """Whether a recovery that ended at ``replayed`` has read something of the last segment, which begins at
+    ``at_least``; that is empty where nothing is expected.
+
+    Replay of a segment that was switched ends exactly where the next one begins.
+    """
+    return not at_least or parse_lsn(replayed) > parse_lsn(at_least)
 
 
 def _configure(files: Files, order: Order, port: int) -> None:
