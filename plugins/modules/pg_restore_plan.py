@@ -132,8 +132,10 @@ class Asked:
     def plan(self) -> RestorePlan:
         params = self.params
         target = parse(params["target_type"], params["target"])
-        self.name = scratch.checked_name(
-            params["name"] or scratch.default_name(params["stanza"], target, params["label"])
+        self.name = (
+            scratch.given_name(params["name"])
+            if params["name"]
+            else scratch.checked_name(scratch.default_name(params["stanza"], target, params["label"]))
         )
         self.asked = {
             "target_type": target.type,

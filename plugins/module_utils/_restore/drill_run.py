@@ -12,10 +12,11 @@ from datetime import datetime
 from pathlib import Path
 
 from .. import _names, _process
+from .._errors import RelevoError
 from .._repository.command import CONFIG
 from .._server.session import Session, SessionError
 from .._wait import wait_until
-from . import instance
+from . import instance, scratch
 from .drill import Check, Result
 from .scratch import Files
 
@@ -34,7 +35,7 @@ class Looks:
 
 
 def name_for(cluster: str) -> str:
-    return f"{cluster.lower()}_drill"
+    return f"{cluster.lower()}{scratch.DRILL}"
 
 
 def carry_out(files: Files, order: instance.Order, looks: Looks, result: Result, config: Path = CONFIG) -> Result:
@@ -45,6 +46,7 @@ def carry_out(files: Files, order: instance.Order, looks: Looks, result: Result,
 
 
 def _alone(files: Files, order: instance.Order, looks: Looks, result: Result, config: Path) -> Result:
+    _refuse_another(files)
     instance.remove(files, order.timeout)
     try:
         try:
@@ -64,6 +66,18 @@ def _alone(files: Files, order: instance.Order, looks: Looks, result: Result, co
         )
     finally:
         instance.remove(files, order.timeout)
+
+
+def _refuse_another(files: Files) -> None:
+    """``RelevoError`` where the instance of that name is not a drill's, which would be removed with its data."""
+    if not files.note.exists():
+        return
+    there = instance.look(files)
+    if "drill" not in there.request:
+        raise RelevoError(
+            f"The scratch instance {there.name} of cluster {there.cluster} was not made by a drill, and a drill would "
+            f"remove it. Remove it yourself with restore.yml -e remove={there.name}, then run this again."
+        )
 
 
 def _look(port: int, order: instance.Order, looks: Looks) -> list[str]:

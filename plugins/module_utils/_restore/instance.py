@@ -208,6 +208,7 @@ def _clear(files: Files) -> None:
     """Stop its server, and remove its files; its note last, so that what was cut off is found again."""
     if not files.home.exists():
         return
+    _ours(files)
     server = Server(files.data)
     # No data have to survive. The processes that have its data open end with the postmaster.
     server.signal_postmaster(signal.SIGQUIT)
@@ -215,6 +216,23 @@ def _clear(files: Files) -> None:
     for path in sorted(files.home.iterdir(), key=lambda one: one == files.note):
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     files.home.rmdir()
+
+
+def _ours(files: Files) -> None:
+    """``RelevoError`` for a directory that is no instance: without a note it has nothing but what precedes that."""
+    if files.note.exists():
+        return
+    made_before = (files.data, files.tablespaces, files.home / "lock")
+    strange = [
+        path.name
+        for path in (sorted(files.home.iterdir()) if files.home.is_dir() else [files.home])
+        if path.name != f".{files.note.name}.new" and (path not in made_before or any(path.iterdir()))
+    ]
+    if strange:
+        raise RelevoError(
+            f"{files.home} is not a scratch instance: it has no {files.note.name}, and it holds {', '.join(strange)}. "
+            "It is left as it is. Take another name (-e scratch=NAME) or directory (restore_directory), or move it away."
+        )
 
 
 def _write_note(files: Files, order: Order, port: int) -> None:

@@ -23,6 +23,8 @@ from .target import Target
 DIRECTORY = _names.DATA_ROOT / "scratch"
 #: The port of the first instance; the next one has the next that is free.
 FIRST_PORT = 5600
+#: How the names of the instances of drills end.
+DRILL = "_drill"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 
 IDENT = "# OS user -> any role: whoever may become postgres on this host may read all of it anyway.\n" + "".join(
@@ -94,6 +96,13 @@ def checked_name(name: str) -> str:
             "and a letter or a digit first."
         )
     return name
+
+
+def given_name(name: str) -> str:
+    """A name that somebody gave; ``RelevoError`` for one of those that drills remove without a question."""
+    if name.endswith(DRILL):
+        raise RelevoError(f"{name} cannot be the name of a scratch instance: those that end in {DRILL} are of drills.")
+    return checked_name(name)
 
 
 def default_name(cluster: str, target: Target, label: str = "") -> str:
