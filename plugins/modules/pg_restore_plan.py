@@ -152,7 +152,7 @@ class Asked:
         own = 0
         if files.note.exists():
             there = instance.look(files)
-            if dict(there.request) != self.asked:
+            if not instance.is_for(there, params["stanza"], self.asked):
                 raise RelevoError(instance.conflict(there))
             own = there.size
         version = facts.version_of(self.repository.databases)

@@ -82,8 +82,11 @@ def test_an_instance_is_removed(tmp_path: Path) -> None:
 
 def test_a_drill_does_not_remove_what_is_not_a_drills(tmp_path: Path) -> None:
     files = standing(tmp_path, drill_run.name_for("main"))
-    with pytest.raises(RelevoError, match="main_drill of cluster main was not made by a drill"):
+    with pytest.raises(RelevoError, match="main_drill of cluster main was not made by a drill of main"):
         drill_run.carry_out(files, order(), drill_run.Looks(), Result("b", "now"))
+    files.note.write_text(files.note.read_text().replace('"target_type": "latest"', '"drill": "b"'))
+    with pytest.raises(RelevoError, match="was not made by a drill of other"):
+        drill_run.carry_out(files, order(cluster="other"), drill_run.Looks(), Result("b", "now"))
     assert files.note.exists()
 
 
@@ -91,3 +94,17 @@ def test_nobody_names_an_instance_as_drills_name_theirs() -> None:
     with pytest.raises(RelevoError, match="those that end in _drill are of drills"):
         scratch.given_name("main_drill")
     assert scratch.given_name("drill_2") == "drill_2"
+
+
+def test_an_instance_of_another_cluster_is_not_taken_for_ours(tmp_path: Path) -> None:
+    files = standing(tmp_path)
+    with pytest.raises(RelevoError, match="made for something else .cluster=main, target_type=latest"):
+        instance.make(files, order(cluster="shop"))
+
+
+def test_clusters_whose_names_differ_in_capitals_share_no_name() -> None:
+    names = [scratch.default_name(cluster, parse("latest", "")) for cluster in ("shop", "Shop", "SHOP")]
+    assert names[0] == "shop_latest"
+    assert len(set(names)) == 3
+    assert all(scratch.checked_name(name) == name for name in names)
+    assert len({drill_run.name_for(cluster) for cluster in ("shop", "Shop", "SHOP")}) == 3

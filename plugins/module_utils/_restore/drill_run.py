@@ -35,7 +35,7 @@ class Looks:
 
 
 def name_for(cluster: str) -> str:
-    return f"{cluster.lower()}{scratch.DRILL}"
+    return f"{scratch.cluster_part(cluster)}{scratch.DRILL}"
 
 
 def carry_out(files: Files, order: instance.Order, looks: Looks, result: Result, config: Path = CONFIG) -> Result:
@@ -46,7 +46,7 @@ def carry_out(files: Files, order: instance.Order, looks: Looks, result: Result,
 
 
 def _alone(files: Files, order: instance.Order, looks: Looks, result: Result, config: Path) -> Result:
-    _refuse_another(files)
+    _refuse_another(files, order.cluster)
     instance.remove(files, order.timeout)
     try:
         try:
@@ -68,15 +68,16 @@ def _alone(files: Files, order: instance.Order, looks: Looks, result: Result, co
         instance.remove(files, order.timeout)
 
 
-def _refuse_another(files: Files) -> None:
-    """``RelevoError`` where the instance of that name is not a drill's, which would be removed with its data."""
+def _refuse_another(files: Files, cluster: str) -> None:
+    """``RelevoError`` where what has that name is not of a drill of this cluster: it would be removed with its data."""
     if not files.note.exists():
         return
     there = instance.look(files)
-    if "drill" not in there.request:
+    if "drill" not in there.request or there.cluster != cluster:
         raise RelevoError(
-            f"The scratch instance {there.name} of cluster {there.cluster} was not made by a drill, and a drill would "
-            f"remove it. Remove it yourself with restore.yml -e remove={there.name}, then run this again."
+            f"The scratch instance {there.name} of cluster {there.cluster} was not made by a drill of {cluster}, which "
+            f"would remove it. Remove it yourself with restore.yml -e cluster={there.cluster} -e remove={there.name}, "
+            "then run this again."
         )
 
 

@@ -145,7 +145,7 @@ def make(files: Files, order: Order, config: Path = CONFIG) -> tuple[Instance, b
     with held(files, order.timeout) as lock:
         if files.note.exists():
             there = look(files)
-            if dict(there.request) != dict(order.asked):
+            if not is_for(there, order.cluster, order.asked):
                 raise RelevoError(conflict(there))
             if there.state == "running":
                 return there, False
@@ -161,8 +161,13 @@ def make(files: Files, order: Order, config: Path = CONFIG) -> tuple[Instance, b
         return look(files), True
 
 
+def is_for(there: Instance, cluster: str, asked: Mapping[str, Any]) -> bool:
+    """Whether it was made of this cluster, and for just this."""
+    return there.cluster == cluster and dict(there.request) == dict(asked)
+
+
 def conflict(there: Instance) -> str:
-    asked = ", ".join(f"{key}={value}" for key, value in there.request.items() if value)
+    asked = ", ".join(f"{key}={value}" for key, value in {"cluster": there.cluster, **there.request}.items() if value)
     return (
         f"There is a scratch instance {there.name} already, made for something else ({asked}). Remove it with "
         f"restore.yml -e remove={there.name}, or give this one another name with -e scratch=NAME."

@@ -8,6 +8,7 @@ All of it is below one directory, so that it is removed with it; only its socket
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -112,7 +113,13 @@ def default_name(cluster: str, target: Target, label: str = "") -> str:
         "immediate": label or "newest",
         "latest": "latest",
     }.get(target.type, f"{target.type}_{target.value}")
-    return re.sub(r"[^a-z0-9_.-]", "_", f"{cluster}_{what}".lower())[:63]
+    return re.sub(r"[^a-z0-9_.-]", "_", f"{cluster_part(cluster)}_{what}".lower())[:63]
+
+
+def cluster_part(cluster: str) -> str:
+    """How a name begins: two clusters that differ in what a name cannot hold, as Shop and shop, do not share one."""
+    small = re.sub(r"[^a-z0-9_.-]", "_", cluster.lower())
+    return small if small == cluster else f"{small}-{hashlib.sha256(cluster.encode()).hexdigest()[:6]}"
 
 
 def repository_configuration(text: str, stanza: str, files: Files, process_max: int | None = None) -> str:
