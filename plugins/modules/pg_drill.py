@@ -175,7 +175,7 @@ class Drill:
 
     def _planned(self, repository: Repository, now: datetime) -> RestorePlan:
         version = facts.version_of(repository.databases)
-        own = instance.tree_size(self.files.home)
+        own = instance.tree_size(self.files.home) - instance.owed(self.files)
         place = facts.place_of(self.params["host"], self.files.root, version, own, self.params["container"])
         return decide(Request(self.target, self.label), repository, place, now)
 
@@ -196,6 +196,7 @@ class Drill:
             timeout=params["timeout"],
             position=params["lsn"],
             at_least=plan.at_least,
+            plan=plan.as_dict(),
         )
         looks = drill_run.Looks(self.checks, params["database"], params["counts"], params["process_max"])
         return drill_run.carry_out(self.files, order, looks, result, Path(params["config"]))

@@ -155,7 +155,12 @@ class Asked:
             if not instance.is_for(there, params["stanza"], self.asked):
                 raise RelevoError(instance.conflict(there))
             own = there.size
+            done = instance.planned(files)
+            if done:
+                # Its backup may have expired meanwhile.
+                return done
         version = facts.version_of(self.repository.databases)
+        own -= instance.owed(files)
         place = facts.place_of(params["host"], files.root, version, own, params["container"])
         request = Request(target, params["label"], params["timeline"])
         return decide(request, self.repository, place, datetime.now(UTC))

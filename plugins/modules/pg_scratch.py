@@ -133,6 +133,7 @@ def order_of(params: dict[str, Any]) -> instance.Order:
         timeout=params["timeout"],
         position=plan.position,
         at_least=plan.at_least,
+        plan=plan.as_dict(),
     )
 
 

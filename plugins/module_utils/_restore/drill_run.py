@@ -22,6 +22,8 @@ from .scratch import Files
 
 #: What pg_amcheck ends with where it found something; other codes say that it could not look.
 CORRUPT = 2
+#: What the server's log says then. A process that ended for bad data has written why, and aborts.
+KILLED = "was terminated by signal 9"
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def _alone(files: Files, order: instance.Order, looks: Looks, result: Result, co
             return replace(result, failures=[*result.failures, error.message])
         reached = made.reached
         started = time.monotonic()
-        failures = _look(made.port, order, looks)
+        failures = _look(files, made.port, order, looks)
         return replace(
             result,
             copy_s=reached["copy_s"],
@@ -81,38 +83,48 @@ def _refuse_another(files: Files, cluster: str) -> None:
         )
 
 
-def _look(port: int, order: instance.Order, looks: Looks) -> list[str]:
-    return [*_amcheck(port, order, looks.jobs), *_checks(port, looks.checks), *_counts(port, looks)]
+def _look(files: Files, port: int, order: instance.Order, looks: Looks) -> list[str]:
+    found = [*_amcheck(port, order, looks.jobs), *_checks(files, port, looks.checks), *_counts(files, port, looks)]
+    if found and KILLED in files.log.read_text(errors="replace"):
+        raise RelevoError(
+            "A process of the drill's server was killed while it was looked at (signal 9), as by a host without "
+            "memory. That says nothing of the backup; run this again when there is more."
+        )
+    return found
 
 
 def _amcheck(port: int, order: instance.Order, jobs: int) -> list[str]:
     """What pg_amcheck says of heaps and B-trees of all databases."""
     command = [str(_names.bin_directory(order.version) / "pg_amcheck"), "--all", "--install-missing", f"--jobs={jobs}"]
     where = [f"--host={_names.SOCKET_DIR}", f"--port={port}", "--username=postgres"]
-    done = _process.run(["nice", "-n", str(order.nice), *command, *where], order.timeout)
+    # What a database or a role limits is meant for applications.
+    options = f"{_names.unlimited(int(order.version))} {scratch.SESSION}"
+    done = _process.run(["nice", "-n", str(order.nice), *command, *where], order.timeout, PGOPTIONS=options)
     if done.returncode == 0:
         return []
     said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-    word = "found" if done.returncode == CORRUPT else "could not look"
-    return [f"pg_amcheck {word}: {' '.join(said[:2]) or f'status {done.returncode}'}."]
+    words = " ".join(said[:2]) or f"status {done.returncode}"
+    if done.returncode != CORRUPT:
+        raise RelevoError(f"pg_amcheck could not look: {words}. That says nothing of the backup.")
+    return [f"pg_amcheck found: {words}."]
 
 
-def _checks(port: int, checks: Sequence[Check]) -> list[str]:
+def _checks(files: Files, port: int, checks: Sequence[Check]) -> list[str]:
     found = []
     for check in checks:
         try:
-            with instance.session(port, check.database) as session:
+            with instance.session(files, port, check.database) as session:
                 found.append(check.verdict(session.value(check.query, timeout=instance.DAY)))
         except SessionError as error:
             found.append(f"{check.name or check.query} in {check.database}: {error.message}.")
     return [one for one in found if one]
 
 
-def _counts(port: int, looks: Looks) -> list[str]:
+def _counts(files: Files, port: int, looks: Looks) -> list[str]:
     if not looks.counts:
         return []
     try:
-        with instance.session(port, looks.database) as session:
+        with instance.session(files, port, looks.database) as session:
             here = rows_of(session, list(looks.counts))
     except SessionError as error:
         return [f"The tables of {looks.database} could not be counted: {error.message}."]

@@ -28,9 +28,10 @@ FIRST_PORT = 5600
 DRILL = "_drill"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 
-IDENT = "# OS user -> any role: whoever may become postgres on this host may read all of it anyway.\n" + "".join(
-    f"scratch {user} all\n" for user in ("postgres", "root")
-)
+#: The first major version that takes ``all`` in pg_ident.conf for every role; to an older one that is a role's name.
+ALL_ROLES_SINCE = 16
+#: Options of our own sessions, which a database or a role of the cluster may have set to something else.
+SESSION = "-c default_transaction_read_only=off -c session_preload_libraries= -c local_preload_libraries="
 HBA = "# Nobody comes in over the network.\nlocal all all peer map=scratch\n"
 
 
@@ -114,6 +115,13 @@ def default_name(cluster: str, target: Target, label: str = "") -> str:
         "latest": "latest",
     }.get(target.type, f"{target.type}_{target.value}")
     return re.sub(r"[^a-z0-9_.-]", "_", f"{cluster_part(cluster)}_{what}".lower())[:63]
+
+
+def ident(version: str) -> str:
+    """Its pg_ident.conf."""
+    roles = ["postgres", *(["all"] if int(version) >= ALL_ROLES_SINCE else [])]
+    lines = "".join(f"scratch {user} {role}\n" for user in ("postgres", "root") for role in roles)
+    return f"# Whoever may become postgres on this host may read all of it anyway.\n{lines}"
 
 
 def cluster_part(cluster: str) -> str:
