@@ -247,6 +247,8 @@ def test_a_drill_that_was_killed_leaves_nothing(ledger: None) -> None:
     add(1)
     killed_play(DRILL, "Restore the backup, look at it, remove it")
     options = {"drill_last": 1, "drill_nice": 5, "drill_process_max": 2, "drill_timeout": 900, "backup": "random"}
+    loaded = {"database": "imdb", "query": "SHOW shared_preload_libraries", "expect": "auto_explain"}
+    options |= {"drill_preload_libraries": "auto_explain", "drill_checks": [*CHECKS["drill_checks"], loaded]}
     play(DRILL, "-e", json.dumps({**CHECKS, **options}))
     assert scratch_instances() == []
 

@@ -147,10 +147,11 @@ def rows_of(session: Session, tables: Sequence[str]) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What the primary held at ``lsn``."""
+    """What the primary held at ``lsn`` of ``timeline``."""
 
     lsn: str
     counts: dict[str, int]
+    timeline: int = 0
 
 
 def count_at_a_position(session: Session, tables: Sequence[str], timeout: float) -> Snapshot:
@@ -175,7 +176,7 @@ def count_at_a_position(session: Session, tables: Sequence[str], timeout: float)
     lsn = wait_until(quiet, "a moment at which no transaction writes, to count the rows of drill_tables", timeout)
     counts = rows_of(session, tables)
     session.query("COMMIT")
-    segment = session.value("SELECT pg_walfile_name($1::pg_lsn)", (lsn,))
+    segment = str(session.value("SELECT pg_walfile_name($1::pg_lsn)", (lsn,)))
     # An empty message: a segment in which nothing was written after the position would not be switched.
     session.query("SELECT pg_logical_emit_message(false, 'relevo', '')")
     session.query("SELECT pg_switch_wal()")
@@ -184,7 +185,8 @@ def count_at_a_position(session: Session, tables: Sequence[str], timeout: float)
         return session.flag("SELECT coalesce(last_archived_wal >= $1, false) FROM pg_stat_archiver", (segment,))
 
     wait_until(archived, f"the segment {segment} to be archived (status.yml says what keeps it back)", timeout)
-    return Snapshot(lsn, counts)
+    # After a failover with a loss the position may be on two timelines.
+    return Snapshot(lsn, counts, int(segment[:8], 16))
 
 
 def age_of(newest: datetime | None, now: datetime) -> float | None:

@@ -28,6 +28,11 @@ FIRST_PORT = 5600
 DRILL = "_drill"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 
+#: pgBackRest's options of a restore that say what is restored, where to and how far: here that is not the user's.
+RESTORE_OPTIONS = frozenset(
+    "archive-mode db-exclude db-include delta force link-all link-map recovery-option set tablespace-map "
+    "tablespace-map-all target target-action target-exclusive target-timeline type".split()
+)
 #: The first major version that takes ``all`` in pg_ident.conf for every role; to an older one that is a role's name.
 ALL_ROLES_SINCE = 16
 #: Options of our own sessions, which a database or a role of the cluster may have set to something else.
@@ -136,18 +141,20 @@ def repository_configuration(text: str, stanza: str, files: Files, process_max: 
     Its own locks, so that several are restored side by side and none is in a backup's way.
     """
     parser = parse_config(text)
+
+    def kept(section: str) -> dict[str, str]:
+        given = dict(parser.items(section)) if parser.has_section(section) else {}
+        left_out = RESTORE_OPTIONS | ours.keys() | own_process_max.keys()
+        return {name: value for name, value in given.items() if name not in left_out}
+
     ours = {"archive-async": "n", "lock-path": str(files.home / "lock")}
     own_process_max = {"process-max": str(process_max)} if process_max else {}
-    lines = ["[global]"]
-    if parser.has_section("global"):
-        given = dict(parser.items("global"))
-        kept = {name: value for name, value in given.items() if not name.startswith(("tls-server-", "pg"))}
-        lines += [f"{name}={value}" for name, value in (kept | ours | own_process_max).items()]
+    general = {name: value for name, value in kept("global").items() if not name.startswith(("tls-server-", "pg"))}
+    lines = ["[global]", *(f"{name}={value}" for name, value in (general | ours | own_process_max).items())]
     if parser.has_section("global:restore") and not process_max:
-        lines += ["", "[global:restore]", *(f"{name}={value}" for name, value in parser.items("global:restore"))]
+        lines += ["", "[global:restore]", *(f"{name}={value}" for name, value in kept("global:restore").items())]
     lines += ["", f"[{stanza}]"]
-    if parser.has_section(stanza):
-        lines += [f"{name}={value}" for name, value in parser.items(stanza) if not re.match(r"pg\d+-", name)]
+    lines += [f"{name}={value}" for name, value in kept(stanza).items() if not re.match(r"pg\d+-", name)]
     return "\n".join([*lines, f"pg1-path={files.data}", ""])
 
 
