@@ -50,6 +50,8 @@ ELSEWHERE = {
     "control_api_directory": ("api/test_5_cluster.py", "control_api_directory"),
     "control_api_open_legacy": ("api/test_5_cluster.py", "control_api_open_legacy=true"),
     "control_api_port": ("api/test_5_cluster.py", "control_api_port"),
+    "control_api_state": ("machines/test_4_control_host.py", "control_api_state=absent"),
+    "control_api_user": ("machines/test_4_control_host.py", '"control_api_user": "api-runner"'),
     "control_api_service": ("api/test_5_cluster.py", "control_api_service=none"),
     "control_api_venv": ("api/test_5_cluster.py", "control_api_venv="),
     "catalog_before": ("integration/test_q_cleanup.py", "before="),
@@ -117,6 +119,27 @@ ELSEWHERE = {
     "restore_target_type": ("integration/test_p_restore.py", "target_type="),
     "restore_timeline": ("integration/test_p_restore.py", "timeline="),
     "restore_timeout": ("integration/test_p_restore.py", '"restore_timeout": 600'),
+    **{
+        f"schedule_{name}": ("machines/test_4_control_host.py", f'"schedule_{name}"')
+        for name in (
+            "backup_calendar",
+            "check_calendar",
+            "cluster",
+            "directory",
+            "drill_calendar",
+            "more_jobs",
+            "persistent",
+            "random_delay",
+            "textfile_directory",
+            "time_limit",
+            "timezone",
+            "user",
+            "vault_password_file",
+            "wait",
+        )
+    },
+    "schedule_notify_command": ("machines/test_4_control_host.py", '"relevo_notify_command"'),
+    "schedule_state": ("machines/test_4_control_host.py", "schedule_state=absent"),
     "secrets_authority_certificate": ("integration/test_m_other_controller.py", "secrets_authority_certificate"),
     "secrets_authority_key": ("integration/test_m_other_controller.py", "secrets_authority_key"),
     "secrets_given": ("integration/test_a_given_secrets.py", "secrets_given"),
@@ -176,7 +199,6 @@ NOT_YET = {
     "catalog_check_max_rto",
     "cleanup_timeout",
     "control_api_awx_authority",
-    "control_api_user",
 }
 
 

@@ -36,6 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "_awx": set(),
     "_secrets": {"_errors", "_names", "_durable"},
     "_held_secrets": {"_errors"},
+    "_schedule": TOOLS,
     "_seed": {"_errors", "_names", "_process"},
     "_catalog": TOOLS,
     "_server": TOOLS,

@@ -81,6 +81,7 @@ def plan(
 
 
 A, B, C = backup("a", 2, 2), backup("b", 10, 10), backup("c", 20, 20)
+D, E = backup("d", 22, 22, 2), backup("e", 42, 16, 2)
 #: One timeline, segments 2 to 30.
 PLAIN = Repository([A, B, C], DATABASES, archived(2, 30))
 HOLED = Repository(
@@ -88,14 +89,14 @@ HOLED = Repository(
 )
 #: A failover: 1 was left in the middle of segment 15, of which it archived nothing, and 2 goes on.
 FAILED_OVER = Repository(
-    [A, B, backup("d", 22, 22, 2)],
+    [A, B, D],
     DATABASES,
     archived(2, 14) | archived(15, 30, 2, minute=15.5),
     {2: (history((1, 15, 0x500)), ZERO + 60 * 15.2)},
 )
 #: A restore in place in minute 40: timeline 1 had come to segment 30, and 2 began anew in segment 15.
 TAKEN_BACK = Repository(
-    [A, B, C, backup("e", 42, 16, 2)],
+    [A, B, C, E],
     DATABASES,
     archived(2, 30) | archived(15, 20, 2, minute=41),
     {2: (history((1, 15, 0x500)), ZERO + 60 * 40)},
@@ -166,7 +167,11 @@ FOREIGN = Repository(
         (PLAIN, {"target": minute(61)}, "is in the future"),
         (PLAIN, {"target": minute(30 + 1 / 60)}, "later than the last WAL"),
         (PLAIN, {"target": minute(40)}, "later than the last WAL that was archived of timeline 1.*target_type=latest"),
-        (PLAIN, {"target": minute(1)}, "before the first consistent point that can be restored on timeline 1"),
+        (PLAIN, {"target": minute(1)}, "before the first consistent point that can be restored: .* of the backup a"),
+        # The backups of the timeline that was in use then have expired.
+        (replace(FAILED_OVER, backups=[D]), {"target": minute(9)}, "before the first consistent point .* the backup d"),
+        (replace(TAKEN_BACK, backups=[E]), {"target": minute(9)}, "before the first consistent point .* the backup e"),
+        (FAILED_OVER, {"target": minute(14), "timeline": 2, "label": "d"}, "consistent point of the backup d"),
         (PLAIN, {"target": minute(9), "label": "b"}, "before the first consistent point of the backup b"),
         (PLAIN, {"target": minute(9), "label": "x"}, "has no backup x. It has a, b, c"),
         (PLAIN, {"target": minute(9), "timeline": 3}, "knows no timeline 3. It has 1"),

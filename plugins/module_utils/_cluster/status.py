@@ -114,6 +114,7 @@ class ClusterStatus:
     differing_settings: Sequence[str] = ()
     repository_reload_owed: bool = False
     scratch: Sequence[Mapping[str, Any]] | None = None
+    schedule: Sequence[Mapping[str, Any]] | None = None
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -186,6 +187,7 @@ class ClusterStatus:
             },
             "operations": None if self.operations is None else [dict(holder) for holder in self.operations],
             "scratch_instances": None if self.scratch is None else [dict(one) for one in self.scratch],
+            "schedule": None if self.schedule is None else [dict(one) for one in self.schedule],
             "differing_settings": list(self.differing_settings),
             "problems": [asdict(problem) for problem in self.problems],
         }
@@ -234,6 +236,7 @@ def compose(observed: Observed) -> ClusterStatus:
         differing_settings(observed),
         repository.tls_server_owed if repository else False,
         observed.scratch,
+        observed.schedule,
     )
 
 

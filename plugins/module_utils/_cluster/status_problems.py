@@ -59,6 +59,7 @@ CODES: dict[str, Severity] = {
     "configuration-differs": "warning",
     "certificate-expired": "error",
     "certificate-expires": "warning",
+    "scheduled-run-failed": "warning",
 }
 
 Found = Iterator[Problem]
@@ -121,6 +122,19 @@ def _configuration_differs(status: ClusterStatus) -> Found:
             f"{' and '.join(names)} do not have the same configuration: {', '.join(status.differing_settings)}.",
             "Run site.yml, which gives all of them what the inventory says.",
         )
+
+
+def _scheduled_run_failed(status: ClusterStatus) -> Found:
+    """A warning: otherwise a check that was scheduled with ``require=healthy`` would fail for its own last failure."""
+    for run in status.schedule or []:
+        if run["state"] == "failed":
+            when = f" at {run['ended']}" if run["ended"] else ""
+            said = f"The scheduled {run['name']} failed{when}: {run['sentence']}"
+            yield problem(
+                "scheduled-run-failed",
+                f"{said} {run['untold']}".rstrip(),
+                f"journalctl -u {run['unit']} shows all of it; then run systemctl start {run['unit']}.",
+            )
 
 
 # --- a node ----------------------------------------------------------------------------------------------------------
@@ -407,6 +421,7 @@ CLUSTER_CHECKS: tuple[Callable[[ClusterStatus], Found], ...] = (
     _two_primaries,
     _foreign_node,
     _configuration_differs,
+    _scheduled_run_failed,
 )
 NODE_CHECKS: tuple[Callable[[ClusterStatus, NodeStatus], Found], ...] = (
     _container_down,
