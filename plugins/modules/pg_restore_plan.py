@@ -136,8 +136,12 @@ class Asked:
     def plan(self) -> RestorePlan:
         params = self.params
         target = parse(params["target_type"], params["target"])
-        self.name = scratch.checked_name(
-            params["name"] or scratch.default_name(params["stanza"], target, params["label"], params["purpose"])
+        self.name = (
+            scratch.given_name(params["name"])
+            if params["name"]
+            else scratch.checked_name(
+                scratch.default_name(params["stanza"], target, params["label"], params["purpose"])
+            )
         )
         self.asked = {
             "target_type": target.type,
@@ -154,10 +158,15 @@ class Asked:
         own = 0
         if files.note.exists():
             there = instance.look(files)
-            if dict(there.request) != self.asked:
+            if not instance.is_for(there, params["stanza"], self.asked):
                 raise RelevoError(instance.conflict(there))
             own = there.size
+            done = instance.planned(files)
+            if done:
+                # Its backup may have expired meanwhile.
+                return done
         version = facts.version_of(self.repository.databases)
+        own -= instance.owed(files)
         place = facts.place_of(params["host"], files.root, version, own, params["container"])
         request = Request(target, params["label"], params["timeline"])
         return decide(request, self.repository, place, datetime.now(UTC))

@@ -41,6 +41,10 @@ options:
     type: str
     choices: [present, absent]
     default: present
+  cluster:
+    description: With O(state=absent), the cluster that it must be of. Any when empty.
+    type: str
+    default: ""
   plan:
     description: RV(relevo.postgres.pg_restore_plan#module:plan). Needed for O(state=present).
     type: dict
@@ -133,6 +137,7 @@ def order_of(params: dict[str, Any]) -> instance.Order:
         timeout=params["timeout"],
         position=plan.position,
         at_least=plan.at_least,
+        plan=plan.as_dict(),
     )
 
 
@@ -143,6 +148,12 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         if not files.home.exists():
             have = ", ".join(one.name for one in instance.found(files.root)) or "none"
             raise RelevoError(f"There is no scratch instance {files.name} on this host. There is: {have}.")
+        of = instance.look(files).cluster if files.note.exists() else ""
+        if params["cluster"] and of not in ("", params["cluster"]):
+            raise RelevoError(
+                f"The scratch instance {files.name} is of cluster {of}, not of {params['cluster']}. To remove it, run "
+                f"restore.yml -e cluster={of} -e remove={files.name}."
+            )
         if module.check_mode:
             plan = describe_removal(params["stanza"], params["host"], files.name, instance.tree_size(files.home))
             return {"changed": True, "operation_plan": plan.as_dict()}
@@ -169,6 +180,7 @@ def main() -> None:
             "config": {"type": "path", "default": "/etc/pgbackrest/pgbackrest.conf"},
             "name": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "cluster": {"type": "str", "default": ""},
             "plan": {"type": "dict"},
             "asked": {"type": "dict", "default": {}},
             "directory": {"type": "path", "default": "/var/lib/postgresql/scratch"},

@@ -250,6 +250,8 @@ def test_a_drill_that_was_killed_leaves_nothing(ledger: None) -> None:
     add(1)
     killed_play(DRILL, "Restore the backup, look at it, remove it")
     options = {"drill_last": 1, "drill_nice": 5, "drill_process_max": 2, "drill_timeout": 900, "backup": "random"}
+    loaded = {"database": "imdb", "query": "SHOW shared_preload_libraries", "expect": "auto_explain"}
+    options |= {"drill_preload_libraries": "auto_explain", "drill_checks": [*CHECKS["drill_checks"], loaded]}
     play(DRILL, "-e", json.dumps({**CHECKS, **options}))
     assert scratch_instances() == []
 
@@ -277,6 +279,7 @@ def archived_segments() -> list[str]:
 FAULTS = {
     "a hole": lambda: ["rm", archived_segments()[-2]],
     "a truncated segment": lambda: ["truncate", "-s", "100", archived_segments()[-2]],
+    "a truncated last segment": lambda: ["truncate", "-s", "100", archived_segments()[-1]],
     "a missing file": lambda: ["rm", largest(".zst")],
     "a flipped byte": lambda: ["sh", "-c", f"printf XXXXX | dd of={largest('.zst')} bs=1 seek=20000 conv=notrunc 2>&1"],
     "a missing manifest": lambda: ["sh", "-c", f"rm {REPO}/backup/main/{labels()[-1]}/backup.manifest*"],

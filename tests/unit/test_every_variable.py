@@ -88,6 +88,7 @@ ELSEWHERE = {
     "drill_host": ("integration/test_p_restore.py", "drill_host="),
     "drill_last": ("integration/test_p_restore.py", "drill_last"),
     "drill_nice": ("integration/test_p_restore.py", "drill_nice"),
+    "drill_preload_libraries": ("integration/test_p_restore.py", "drill_preload_libraries"),
     "drill_process_max": ("integration/test_p_restore.py", "drill_process_max"),
     "drill_tables": ("integration/test_p_restore.py", "drill_tables"),
     "drill_timeout": ("integration/test_p_restore.py", "drill_timeout"),

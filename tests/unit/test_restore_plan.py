@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._restore import facts
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.describe import describe, reached, windows
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.facts import foreign
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.plan import (
@@ -337,3 +338,16 @@ def test_which_backups_lead_to_now(repository: Repository, labels: list[str], re
     assert [one["label"] for one in leading] == labels
     assert why.startswith(reason)
     assert bool(why) == (not labels)
+
+
+def test_a_segment_on_its_way_is_no_hole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several are archived at a time, and a later one may come first."""
+    behind = {name: moment for name, moment in archived(2, 30).items() if name != segment(29)}
+    answers = iter([replace(PLAIN, segments=behind), replace(PLAIN, segments=behind), PLAIN])
+    monkeypatch.setattr(facts, "repository_of", lambda *_given: next(answers))
+
+    class Called:
+        def require_stanza(self, _timeout: float) -> dict[str, Any]:
+            return {}
+
+    assert facts.read_repository(cast("Any", Called())) == PLAIN

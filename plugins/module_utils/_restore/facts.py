@@ -26,7 +26,7 @@ RESERVE = 0.02
 def read_repository(pgbackrest: PgBackRest, timeout: float = 30) -> Repository:
     """All that the plan needs, in a call of pgBackRest for the backups, one for the archive and one for each
     history."""
-    return repository_of(pgbackrest, pgbackrest.require_stanza(timeout), timeout)
+    return settled_repository(pgbackrest, pgbackrest.require_stanza(timeout), timeout)
 
 
 def repository_of(pgbackrest: PgBackRest, entry: Mapping[str, Any], timeout: float = 30) -> Repository:

@@ -55,7 +55,7 @@ class RestorePlan:
     """``segments``: how many are replayed at most. ``expected_s`` None: nothing like it was measured yet.
 
     ``position``: of a restore point, where its record ends. ``at_least``: of the end of the archive, where its last
-    segment begins: a recovery that ends before it could not read what is there.
+    segment begins: a recovery that does not go beyond could not read what is there.
     """
 
     type: TargetType
