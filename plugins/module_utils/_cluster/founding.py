@@ -34,7 +34,7 @@ class Holding:
         return cls(
             bool(node.get("initialised")),
             bool(node.get("standby")),
-            bool(node.get("fence") or node.get("rejoin")),
+            bool(node.get("fence") or node.get("rejoin") or node.get("restore")),
             int(node.get("timeline") or 0),
         )
 
@@ -45,7 +45,7 @@ class Holding:
     @property
     def words(self) -> str:
         if self.fenced:
-            return "is fenced or half rejoined, and may hold the cluster's data"
+            return "is fenced, half rejoined or half restored, and may hold the cluster's data"
         if not self.initialised:
             return "holds nothing"
         role = "as a standby" if self.standby else "and was primary when it stopped"

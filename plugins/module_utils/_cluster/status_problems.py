@@ -30,6 +30,7 @@ CODES: dict[str, Severity] = {
     "container-down": "error",
     "node-fenced": "error",
     "rejoin-interrupted": "error",
+    "restore-unfinished": "error",
     "node-unreachable": "error",
     "server-hung": "error",
     "server-starting": "error",
@@ -148,6 +149,17 @@ def _rejoin_interrupted(status: ClusterStatus, node: NodeStatus) -> Found:
     if node.rejoin:
         yield problem(
             "rejoin-interrupted", f"{node.name} was cut off while it was rejoining.", _rejoin(status), node.name
+        )
+
+
+def _restore_unfinished(_status: ClusterStatus, node: NodeStatus) -> Found:
+    if node.restore:
+        yield problem(
+            "restore-unfinished",
+            f"{node.name} waits for the end of a restore in place, which {node.restore.requested_by} began at "
+            f"{node.restore.at}.",
+            f"Finish it: {node.restore.reason}",
+            node.name,
         )
 
 
@@ -411,6 +423,7 @@ CLUSTER_CHECKS: tuple[Callable[[ClusterStatus], Found], ...] = (
 NODE_CHECKS: tuple[Callable[[ClusterStatus, NodeStatus], Found], ...] = (
     _container_down,
     _rejoin_interrupted,
+    _restore_unfinished,
     _fenced,
     _lives,
     _down,

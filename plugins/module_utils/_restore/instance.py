@@ -27,9 +27,10 @@ from .._repository.command import CONFIG, restore_command
 from .._repository.pgbackrest import PgBackRest
 from .._server.lsn import CURRENT_TIMELINE, parse_lsn
 from .._server.server import Server
-from .._server.session import Session, SessionError
+from .._server.session import Session
 from .._wait import wait_until
 from . import scratch
+from .private_server import PrivateServer
 from .scratch import Files
 from .target import Target
 
@@ -120,11 +121,16 @@ def look(files: Files) -> Instance:
     )
 
 
-@contextlib.contextmanager
-def held(files: Files, timeout: float) -> Iterator[int]:
+def held(files: Files, timeout: float) -> contextlib.AbstractContextManager[int]:
     """Be the only one who works on an instance; what an earlier run left behind is waited for."""
     _directory(files.root)
-    handle = os.open(files.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    return held_file(files.lock, f"the scratch instance {files.name}", timeout)
+
+
+@contextlib.contextmanager
+def held_file(path: Path, what: str, timeout: float) -> Iterator[int]:
+    """Hold a lock file, whose handle every copy must inherit; ``what`` names what is worked on."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
 
         def take() -> bool:
@@ -134,7 +140,7 @@ def held(files: Files, timeout: float) -> Iterator[int]:
                 return False
             return True
 
-        wait_until(take, f"whoever works on the scratch instance {files.name}", timeout, interval=0.5)
+        wait_until(take, f"whoever works on {what}", timeout, interval=0.5)
         yield handle
     finally:
         os.close(handle)
@@ -150,8 +156,8 @@ def make(files: Files, order: Order, config: Path = CONFIG) -> tuple[Instance, b
             if there.state == "running":
                 return there, False
             if there.state == "stopped":
-                _start(files, order.version)
-                _wait_open(files, there.port, order.timeout)
+                _start(files, order.version, there.port)
+                _wait_open(files, order.version, there.port, order.timeout)
                 return look(files), True
         port = _port(files)
         _clear(files)
@@ -190,6 +196,12 @@ def _postgres() -> tuple[int, int]:
 def _directory(path: Path) -> None:
     if not path.is_dir():
         path.mkdir(mode=0o700, parents=True)
+        own(path)
+
+
+def own(*paths: Path) -> None:
+    """Give these to the user postgres."""
+    for path in paths:
         os.chown(path, *_postgres())
 
 
@@ -247,15 +259,15 @@ def _restore(files: Files, order: Order, port: int, lock: int, config: Path) -> 
     copied = _process.run_with_lock(["nice", "-n", str(order.nice), *command], order.timeout, lock)
     if copied.returncode:
         raise fault(
-            f"pgBackRest could not restore the backup {order.label}: {_first_error(copied.stdout)}.",
+            f"pgBackRest could not restore the backup {order.label}: {first_error(copied.stdout)}.",
             copied.stdout,
             rc=copied.returncode,
             stderr=copied.stdout[-4000:],
         )
     _configure(files, order, port)
     started = time.monotonic()
-    _start(files, order.version, order.nice)
-    _wait_open(files, port, order.timeout)
+    _start(files, order.version, port, order.nice)
+    _wait_open(files, order.version, port, order.timeout)
     recovered = time.monotonic() - started
     with session(port) as asked:
         row = asked.query(
@@ -297,48 +309,35 @@ def _configure(files: Files, order: Order, port: int) -> None:
     (files.data / "standby.signal").unlink(missing_ok=True)
 
 
-def _start(files: Files, version: str, nice: int = 0) -> None:
-    server = Server(files.data)
-    server.remove_stale_lock_files()
-    files.log.unlink(missing_ok=True)
-    command = [str(_names.bin_directory(version) / "pg_ctl"), "start", "-W", "-s", "-D", str(files.data)]
-    command += ["-l", str(files.log), "-o", f"-c config_file={files.settings}"]
-    done = _process.run(["nice", "-n", str(nice), *command], timeout=60)
-    if done.returncode:
-        raise RelevoError(
-            f"The server of the scratch instance {files.name} could not be started: {done.stderr.strip()}"
-        )
-    # It has forked when this returns, but need not have written its number yet.
-    wait_until(lambda: server.postmaster_pid() is not None or _ended(files), "its postmaster", 30)
+def _private(files: Files, version: str, port: int) -> PrivateServer:
+    return PrivateServer(
+        Server(files.data), version, port, files.log, files.settings, f"the scratch instance {files.name}", {}
+    )
 
 
-def _ended(files: Files) -> bool:
-    return files.log.exists() and "database system is shut down" in files.log.read_text(errors="replace")
+def _start(files: Files, version: str, port: int, nice: int = 0) -> None:
+    _private(files, version, port).start(nice)
 
 
-def _wait_open(files: Files, port: int, timeout: float) -> None:
+def _wait_open(files: Files, version: str, port: int, timeout: float) -> None:
     """Until it accepts writes, which it does once the target is reached; it ends where that cannot be."""
-    server = Server(files.data)
+    private = _private(files, version, port)
 
-    def answer() -> str:
-        if server.postmaster_pid() is None:
-            log = files.log.read_text(errors="replace") if files.log.exists() else ""
+    def answer() -> bool:
+        if private.server.postmaster_pid() is None:
+            log = private.said()
             raise fault(
                 f"The target was not reached. {scratch.failure_in(log)} The cluster was not touched; the scratch "
                 f"instance {files.name} is left as it is (restore.yml -e remove={files.name}).",
                 log,
                 log=log[-4000:],
             )
-        try:
-            with session(port, timeout=3) as asked:
-                return "" if asked.flag("SELECT pg_is_in_recovery()") else "open"
-        except SessionError:
-            return ""
+        return private.is_open()
 
     wait_until(answer, f"the scratch instance {files.name} to reach its target", timeout, interval=0.2)
 
 
-def _first_error(text: str) -> str:
+def first_error(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line.partition("ERROR:")[2].strip() for line in lines if "ERROR:" in line]
     return (errors or lines or ["it gave no reason"])[0].rstrip(".: ")
