@@ -231,7 +231,7 @@ class Asked:
         plan = decide(self.request, repository, roomy, self.now)
         timeline = self.cluster.timeline or self.cluster.newest_timeline
         wal = in_place.lost_wal(plan, self.request.target, repository, timeline)
-        self.lost = in_place.loss_in_words(self.cluster, self.request.target, wal, self.now)
+        self.lost = in_place.loss_in_words(self.cluster, plan, self.request.target, wal, self.now)
         return RestorePlan(**(plan.as_dict() | {"free": self.place.free}))
 
     def refusals(self, plan: RestorePlan) -> list[str]:

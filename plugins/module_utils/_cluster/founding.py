@@ -126,8 +126,9 @@ def _found(cluster: str, repository: RepositoryHolding | None, new_cluster: bool
         )
     if repository.exists and not new_cluster:
         raise RelevoError(
-            f"No node holds data of the cluster {cluster}, but {repository.words}. {nothing} To get the data back, "
-            "restore them (docs/runbook.md, All data directories are lost). To begin anew and give up what the "
+            f"No node holds data of the cluster {cluster}, but {repository.words}. {nothing} The nodes are prepared. "
+            f"To get the data back: ansible-playbook playbooks/restore.yml -e cluster={cluster} -e to=cluster "
+            f"-e target_type=latest -e confirm={cluster}, then site.yml again. To begin anew and give up what the "
             f"repository holds of the old cluster: site.yml -e new_cluster={cluster}."
         )
     return "found"

@@ -10,7 +10,7 @@ what a second run knows what the first one had decided. A garbled one forbids li
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,15 @@ class Unfinished:
         except (KeyError, TypeError, ValueError) as error:
             raise RelevoError(f"That is no record of a restore in place: {error!r}.") from error
         return cls(cluster, node, by, at, command, asked, plan, undo)
+
+
+def unfinished_of(repository: Path, nodes: Collection[str]) -> Unfinished | None:
+    """The restore in place of the cluster that has one of these nodes, for who does not know the cluster's name."""
+    for path in sorted((repository / FOLDER).glob("*.json")):
+        found = RestoreRecord(path.stem, repository).read()
+        if found and found.node in nodes:
+            return found
+    return None
 
 
 @dataclass(frozen=True)

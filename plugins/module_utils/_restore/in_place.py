@@ -154,7 +154,7 @@ def lost_wal(plan: RestorePlan, target: Target, repository: Repository, timeline
         behind = [name for name in way if repository.segments[name] > moment]
     elif limit is not None and branch.passes(plan.timeline, limit):
         behind = [name for name in way if segment_start(name) + SEGMENT_SIZE > limit]
-    elif branch.passes(plan.timeline, 0):
+    elif plan.timeline == timeline or plan.type == "xid":
         behind = []
     else:
         behind = repository.own_segments(timeline)
@@ -240,14 +240,17 @@ def _way_back(undo: Undo | str, cluster: Cluster) -> str:
     return f"The way back, until {undo.until}: {undo.command(cluster.name)}"
 
 
-def loss_in_words(cluster: Cluster, target: Target, wal: int, now: datetime) -> str:
-    """What the cluster has now and will not have afterwards."""
+def loss_in_words(cluster: Cluster, plan: RestorePlan, target: Target, wal: int, now: datetime) -> str:
+    """What the cluster has now and will not have afterwards; empty where that is nothing."""
     if cluster.lost:
         return "What was not archived before the loss is gone."
-    if target.type == "latest":
-        return "What was written since the end of that timeline goes." if not cluster.primaries else ""
-    since = f" of the last {format_duration((now - target.moment).total_seconds())}" if target.moment else ""
+    present = cluster.timeline or cluster.newest_timeline
     size = f" ({format_bytes(wal)} of archived WAL at most)" if wal else ""
+    if target.type == "latest" and plan.timeline == present:
+        return "" if cluster.primaries else "What the last primary had not archived goes."
+    if target.type == "latest":
+        return f"Everything that was written on timeline {present} goes from the cluster{size}."
+    since = f" of the last {format_duration((now - target.moment).total_seconds())}" if target.moment else ""
     return f"Everything that was written after it{since} goes from the cluster{size}."
 
 
