@@ -19,6 +19,7 @@ extends_documentation_fragment:
   - relevo.postgres.attributes
   - relevo.postgres.cluster.node
   - relevo.postgres.cluster.service_manager
+  - relevo.postgres.cluster.psycopg
 attributes:
   check_mode:
     support: full
@@ -72,7 +73,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import push
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.restore_record import Unfinished
@@ -80,6 +81,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._restore import re
 from ansible_collections.relevo.postgres.plugins.module_utils._server import marker
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import service_for, stop_for_good
+from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
 
 #: Seconds for one file to be archived.
 PUSH = 60.0
@@ -149,6 +151,7 @@ def main() -> None:
         required_if=[("state", "marked", ["record"]), ("state", "stopped", ["record"])],
         supports_check_mode=True,
     )
+    require_libraries(module, {"psycopg": PSYCOPG_IMPORT_ERROR})
     run_module(module, work)
 
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A server that recovers where no client finds it: on a port of its own of this host's socket directory.
 
-The start guard is not asked, since nothing of it leads to the cluster until its data are what they should be.
+The start guard is not asked, since it leads nowhere near the cluster until its data are what they should be.
 """
 
 from __future__ import annotations

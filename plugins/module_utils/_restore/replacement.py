@@ -139,7 +139,7 @@ class Replacement:
     def _reach(self, lock: int) -> dict[str, Any]:
         if marker.read("restore", self.directory) is None:
             raise RelevoError("This node is not marked as one that is being restored, so its data were not touched.")
-        # What a killed run has left. Its data are replaced, so nothing of it has to be flushed.
+        # What a killed run has left. Its data are replaced, so they need not be flushed.
         self.private.stop(signal.SIGQUIT, 120)
         copied = self._copy(lock)
         self._prepare()
