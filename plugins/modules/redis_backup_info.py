@@ -40,6 +40,10 @@ options:
       - Finds what the former scripts wrote since the index was made. Takes a walk over all keys of the database.
     type: bool
     default: false
+  wait:
+    description: Seconds to go on asking while Redis does not answer. A refusal is never waited for.
+    type: float
+    default: 0
 seealso:
   - module: relevo.postgres.redis_backup_record
 """
@@ -98,13 +102,15 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils._catalog.records import newest_first, status_of
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.records import Record, newest_first, status_of
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store import (
     IMPORT_ERROR,
+    Known,
     RedisError,
     connected,
     connection_spec,
     known_keys,
+    patiently,
     read_records,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
@@ -113,10 +119,14 @@ from ansible_collections.relevo.postgres.plugins.module_utils._module import req
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     labels = None if params["labels"] is None else set(params["labels"])
-    try:
+
+    def look() -> tuple[Known, dict[str, Record | None]]:
         with connected(params) as client:
             known = known_keys(client, params["stanza"], params["search"])
-            found = read_records(client, [*known.mine[: params["limit"] or None], *known.foreign])
+            return known, read_records(client, [*known.mine[: params["limit"] or None], *known.foreign])
+
+    try:
+        known, found = patiently(look, params["wait"])
     except RedisError as error:
         if params["unreachable"] == "fail":
             raise
@@ -145,6 +155,7 @@ def main() -> None:
             "labels": {"type": "list", "elements": "str"},
             "limit": {"type": "int", "default": 0},
             "search": {"type": "bool", "default": False},
+            "wait": {"type": "float", "default": 0},
         },
         supports_check_mode=True,
     )

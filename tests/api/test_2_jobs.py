@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -28,9 +31,29 @@ def wait_for_a_job(server: Server) -> str:
     return running(server)[0]
 
 
+def process_of(server: Server, name: str) -> int:
+    """The process of a job's play, once the play has begun."""
+    state = server.directory / "jobs" / name / "state.json"
+    wait_until(state.exists, "its play to begin", 20)
+    return int(json.loads(state.read_text())["process"])
+
+
+@contextmanager
+def held(process: int) -> Iterator[None]:
+    """A job that cannot end: these plays refuse so soon that they would be over before a server has been stopped."""
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGCONT)
+
+
 @pytest.fixture(autouse=True)
 def nobody_works(server: Server) -> Iterator[None]:
     yield
+    # What one test has failed over must not fail the next.
+    if server.process is None:
+        server.start()
     wait_until(lambda: not running(server), "every job to end", 60)
 
 
@@ -68,12 +91,13 @@ def test_the_old_endpoint_fails_honestly(anybody: httpx.Client) -> None:
 def test_two_at_once_and_the_second_learns_who_the_first_is(server: Server, api: httpx.Client) -> None:
     first = in_background(api.post, "/v1/clusters/main/failover", json={})
     name = wait_for_a_job(server)
-    # Any operation that works on the same thing, by any way.
-    for answer in (api.post("/v1/clusters/main/rejoin", json={}), api.post("/failback")):
-        problem = is_problem(answer, 409)
-        assert problem["holder"]["job"] == name
-        assert problem["holder"]["requested_by"] == "operate"
-        assert problem["suggestion"]["command"].endswith(f"/v1/jobs/{name}")
+    with held(process_of(server, name)):
+        # Any operation that works on the same thing, by any way.
+        for answer in (api.post("/v1/clusters/main/rejoin", json={}), api.post("/failback")):
+            problem = is_problem(answer, 409)
+            assert problem["holder"]["job"] == name
+            assert problem["holder"]["requested_by"] == "operate"
+            assert problem["suggestion"]["command"].endswith(f"/v1/jobs/{name}")
     assert server.audit()[-1]["result"] == "refused"
     assert first().status_code == 412
 
@@ -84,7 +108,7 @@ def test_also_across_two_servers_of_one_installation(server: Server, api: httpx.
         second.start()
         first = in_background(api.post, "/v1/clusters/main/failover", json={})
         name = wait_for_a_job(server)
-        with second.client(server.token("bob")) as other:
+        with held(process_of(server, name)), second.client(server.token("bob")) as other:
             assert is_problem(other.post("/v1/clusters/main/failback", json={}), 409)["holder"]["job"] == name
         assert first().status_code == 412
     finally:
@@ -123,11 +147,12 @@ def test_a_job_outlives_its_request_and_its_server(server: Server, tokens: dict[
     with server.client(tokens["operate"]) as client:
         asked = in_background(lambda: _or_cut_off(client))
         name = wait_for_a_job(server)
-        server.stop(number)
-        # uvicorn answers for what it cut off itself.
-        assert asked() in ("cut off", 500)
-    assert name in running(server)
-    server.start()
+        with held(process_of(server, name)):
+            server.stop(number)
+            # uvicorn answers for what it cut off itself.
+            assert asked() in ("cut off", 500)
+            assert name in running(server)
+            server.start()
     with server.client(tokens["read"]) as client:
         job = server.wait_for_job(client, name)
     assert job["state"] == "failed"
@@ -138,8 +163,9 @@ def test_a_job_whose_own_process_was_killed_is_told_from_the_cluster(server: Ser
     with server.client(tokens["operate"]) as client:
         asked = in_background(lambda: _or_cut_off(client))
         name = wait_for_a_job(server)
-        wait_until((server.directory / "jobs" / name / "state.json").exists, "its play to begin", 20)
-        process = json.loads((server.directory / "jobs" / name / "state.json").read_text())["process"]
+        process = process_of(server, name)
+        # It stays stopped: a killed process is not woken first.
+        os.kill(process, signal.SIGSTOP)
         server.stop(signal.SIGKILL)
         os.kill(process, signal.SIGKILL)
         asked()
@@ -174,3 +200,16 @@ def test_what_is_kept_is_for_nobody_else(server: Server) -> None:
         assert (server.directory / name).stat().st_mode & 0o077 == 0, name
     for name in ("tokens.json", "audit.log"):
         assert (server.directory / name).stat().st_mode & 0o077 == 0, name
+
+
+def test_what_failed_last_is_a_metric(api: httpx.Client) -> None:
+    before = time.time()
+    is_problem(api.post("/v1/clusters/main/failback", json={}), 412)
+    metrics = api.get("/metrics").text
+    found = re.search(
+        r'^relevo_job_last_failure_timestamp_seconds{cluster="main",operation="failback"} (\S+)$', metrics, re.MULTILINE
+    )
+    assert found
+    # In whole seconds.
+    assert float(found[1]) >= int(before)
+    assert "relevo_job_last_success_timestamp_seconds{" not in metrics

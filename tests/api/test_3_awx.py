@@ -32,6 +32,7 @@ def awx_server(
         "url": stand_in[1],
         "token_file": str(token),
         "templates": {"rejoin": "our rejoin"},
+        "organization": "Databases",
         "poll_s": 0.1,
     }
     settings = {**runner_settings(nothing, CLUSTERS, limits=WIDE, open_legacy=True), "backend": backend}
@@ -53,7 +54,7 @@ def test_an_operation_is_a_job_template(
     job = awx_server.wait_for_job(client, answer.json()["id"])
     assert (job["state"], job["report"], job["admitted"]) == ("succeeded", "b is primary.", True)
     assert job["backend"] == f"AWX job {len(stand_in[0].jobs)}"
-    assert stand_in[0].jobs[-1]["template"] == "relevo failover"
+    assert stand_in[0].jobs[-1]["template"] == "Relevo failover forced++Databases"
     assert stand_in[0].jobs[-1]["variables"] == {"candidate": "b", "cluster": "main"}
     log = client.get(f"/v1/jobs/{job['id']}/log").text
     assert "PLAY RECAP" in log
@@ -90,7 +91,7 @@ def test_variables_that_awx_would_drop_stop_the_job(client: httpx.Client, stand_
 def test_a_template_that_is_not_there(client: httpx.Client) -> None:
     # status.yml has no template in this stand-in.
     problem = is_problem(client.get("/v1/clusters/main"), 503)
-    assert "no job template relevo status" in problem["detail"]
+    assert "no job template Relevo status++Databases" in problem["detail"]
 
 
 def test_an_awx_that_is_away(awx_server: Server, nothing: Path, tmp_path: Path) -> None:

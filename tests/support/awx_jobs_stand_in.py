@@ -47,10 +47,10 @@ class StandIn:
 
     def __init__(self) -> None:
         self.templates: dict[str, tuple[str, list[dict[str, Any]], set[str] | None]] = {
-            "relevo failover": ("successful", DONE, None),
-            "relevo failback": ("failed", REFUSED, None),
+            "Relevo failover forced++Databases": ("successful", DONE, None),
+            "Relevo failback++Databases": ("failed", REFUSED, None),
             "our rejoin": ("successful", DONE, None),
-            "relevo backup": ("successful", DONE, {"cluster"}),
+            "Relevo backup++Databases": ("successful", DONE, {"cluster"}),
         }
         self.jobs: list[dict[str, Any]] = []
         self.cancelled: list[int] = []

@@ -10,12 +10,15 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 
 from ansible_collections.relevo.postgres.plugins.plugin_utils._metrics import METRICS
 
 ROOT = Path(__file__).resolve().parents[2]
-ALERTS = ROOT / "docs" / "reference" / "alerts"
+ALERTS = ROOT / "examples" / "monitoring"
+NAMES = ("backups", "servers")
+API_PAGE = ROOT / "docs" / "reference" / "api.md"
 PAGE = ROOT / "docs" / "reference" / "metrics.md"
 
 
@@ -26,16 +29,18 @@ def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([path, *arguments], cwd=ALERTS, capture_output=True, text=True, timeout=300)
 
 
-def test_promtool_finds_the_rules_as_they_should_be() -> None:
-    checked = promtool("check", "rules", "relevo.rules.yml")
+@pytest.mark.parametrize("name", NAMES)
+def test_promtool_finds_the_rules_as_they_should_be(name: str) -> None:
+    checked = promtool("check", "rules", f"{name}.rules.yml")
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    tested = promtool("test", "rules", "relevo.test.yml")
+    tested = promtool("test", "rules", f"{name}.test.yml")
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
-def test_each_rule_is_tested_when_it_fires_and_when_it_does_not() -> None:
-    rules = yaml.safe_load((ALERTS / "relevo.rules.yml").read_text())["groups"][0]["rules"]
-    tests = yaml.safe_load((ALERTS / "relevo.test.yml").read_text())["tests"]
+@pytest.mark.parametrize("name", NAMES)
+def test_each_rule_is_tested_when_it_fires_and_when_it_does_not(name: str) -> None:
+    rules = yaml.safe_load((ALERTS / f"{name}.rules.yml").read_text())["groups"][0]["rules"]
+    tests = yaml.safe_load((ALERTS / f"{name}.test.yml").read_text())["tests"]
     silent, firing = set[str](), set[str]()
     for test in tests:
         for one in test["alert_rule_test"]:
@@ -43,9 +48,11 @@ def test_each_rule_is_tested_when_it_fires_and_when_it_does_not() -> None:
     assert {rule["alert"] for rule in rules} == silent == firing
 
 
-def test_the_rules_name_metrics_and_playbooks_that_exist() -> None:
-    text = (ALERTS / "relevo.rules.yml").read_text()
-    assert set(re.findall(r"\brelevo_\w+", text)) <= set(METRICS)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_rules_name_metrics_and_playbooks_that_exist(name: str) -> None:
+    text = (ALERTS / f"{name}.rules.yml").read_text()
+    known = set(METRICS) | set(re.findall(r"`(relevo_\w+)`", API_PAGE.read_text()))
+    assert set(re.findall(r"\brelevo_\w+", text)) <= known
     assert all(
         (ROOT / "playbooks" / name).exists() for name in re.findall(r"\b[a-z_]+\.yml(?= )", text) if "test" not in name
     )

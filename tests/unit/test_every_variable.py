@@ -35,6 +35,7 @@ ELSEWHERE = {
     "awx_secrets": ("awx/test_apply.py", "awx_secrets"),
     "control_api_allowed_hosts": ("api/test_1_service.py", "under_another_name"),
     "control_api_awx_templates": ("api/test_3_awx.py", '"templates"'),
+    "control_api_awx_organization": ("api/test_3_awx.py", '"organization"'),
     "control_api_awx_token_file": ("api/test_3_awx.py", '"token_file"'),
     "control_api_awx_url": ("api/test_3_awx.py", '"url"'),
     "control_api_backend": ("api/test_3_awx.py", '"kind": "awx"'),
@@ -166,26 +167,6 @@ PASSED_ON = {
     "status_clusters": "cluster",
     "status_recreate": "docker_nodes_recreate",
     "status_restart": "restart",
-}
-
-#: Looked for by no test yet. This only gets shorter.
-NOT_YET = {
-    "backup_cycle_rest_hours",
-    "cluster_topology_observer",
-    # Of systemd, and of an AWX behind TLS.
-    "control_api_awx_authority",
-    "control_api_user",
-    "cluster_topology_timeout",
-    "docker_nodes_adopt",
-    "docker_nodes_build_timeout",
-    "handover_timeout",
-    "packages_cache_valid_time",
-    "packages_install",
-    "pgbackrest_check_timeout",
-    "pgbackrest_ready_timeout",
-    "pgbackrest_service_manager",
-    "redis_ready_timeout",
-    "redis_service_manager",
 }
 
 #: Looked for by no test on real parts yet. This only gets shorter.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 import threading
 import time
@@ -57,6 +58,25 @@ def test_one_failure_keeps_no_other_part_from_running(runner: ModuleType, tmp_pa
     lanes.run()
     assert [outcome.problem for outcome in lanes.outcomes] == ["exit status 4", ""]
     assert not runner.summary(lanes.outcomes, 2, 1.0)
+
+
+def test_the_summary_names_the_tests_that_failed(
+    runner: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "test_two.py").write_text("def test_good(): pass\ndef test_bad(): assert 1 == 2\n")
+    lanes = runner.Lanes([runner.Part("x:y", "x", f"pytest -ra -p no:cacheprovider {tmp_path}/test_two.py", 1)])
+    lanes.run()
+    capsys.readouterr()
+    assert not runner.summary(lanes.outcomes, 1, 1.0)
+    said = capsys.readouterr().out
+    assert re.search(r"^x:y: FAILED \S*test_two\.py::test_bad", said, re.MULTILINE)
+    assert "test_good" not in said
+
+
+def test_what_shares_no_container_runs_in_the_other_lane(runner: ModuleType) -> None:
+    own = {part.name for part in runner.all_parts(True) if "RELEVO_TEST_CLUSTER=" in part.command}
+    assert own == {"api", "faults"}
+    assert not any(part.containers for part in runner.all_parts(True) if part.name in own)
 
 
 def test_what_is_interrupted_is_ended_and_nothing_follows(runner: ModuleType, tmp_path: Path) -> None:

@@ -79,3 +79,24 @@ def test_without_a_host_nothing_is_tried() -> None:
 
 def test_keys_are_cut_into_portions() -> None:
     assert [len(portion) for portion in portions(str(number) for number in range(1001))] == [500, 500, 1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "seconds", "times"),
+    [("unavailable", 5.0, 3), ("unavailable", 0.0, 1), ("refused", 5.0, 1), ("public", 5.0, 1)],
+)
+def test_only_what_may_pass_is_asked_again(kind: str, seconds: float, times: int) -> None:
+    asked = []
+
+    def ask() -> str:
+        asked.append(kind)
+        if len(asked) < 3:
+            raise RedisError("no", kind)
+        return "yes"
+
+    if times == 3:
+        assert store.patiently(ask, seconds, 0.01) == "yes"
+    else:
+        with pytest.raises(RedisError):
+            store.patiently(ask, seconds, 0.01)
+    assert len(asked) == times

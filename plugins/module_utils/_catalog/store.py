@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from .._errors import RelevoError
 from .._names import PUBLIC_WORD, with_port
@@ -31,6 +32,8 @@ from .records import (
     score_for,
     status_of,
 )
+
+T = TypeVar("T")
 
 IMPORT_ERROR: str | None = None
 try:
@@ -189,6 +192,21 @@ def _explain_connection(
         hint = "" if params.get("tls") else ", or wants TLS (catalog_redis_tls)"
         return away(f"{where} closed the connection: it is shutting down, is not a Redis{hint}.")
     return away(f"{where} cannot be reached ({said}). Start it, or correct catalog_redis_host and its port.")
+
+
+def patiently(ask: Callable[[], T], seconds: float, interval: float = 0.5) -> T:
+    """Return what ``ask`` returns; while that fails with what may pass by itself, ask again for so many seconds.
+
+    Raises RedisError: the last one, or the first that waiting cannot fix, such as a refused password.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return ask()
+        except RedisError as error:
+            if error.kind != "unavailable" or time.monotonic() >= deadline:
+                raise
+        time.sleep(interval)
 
 
 def portions(keys: Iterable[str]) -> Iterator[list[str]]:

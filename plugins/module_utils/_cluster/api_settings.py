@@ -117,6 +117,7 @@ def _backend(given: Mapping[str, Any]) -> dict[str, Any]:
             "token_file": given["awx_token_file"],
             "authority": given.get("awx_authority") or "",
             "templates": dict(given.get("awx_templates") or {}),
+            "organization": str(given.get("awx_organization") or "Default"),
         }
     return {
         "kind": "runner",

@@ -63,18 +63,26 @@ class Collector:
             Counter((job.cluster, job.operation, job.state) for job in self.jobs).items()
         ):
             counts.add_metric([cluster, operation, state], number)
-        ended = GaugeMetricFamily(
-            "relevo_job_last_success_timestamp_seconds", "When an operation last ended well.", labels=labels
-        )
+        yield counts
+        # Moments and not counts: jobs are forgotten, and a series that begins with 1 has never increased.
+        for word, text, states in (
+            ("success", "When an operation last ended well.", ("succeeded",)),
+            ("failure", "When an operation was last refused, failed, or was cut off.", ("failed", "interrupted")),
+        ):
+            ended = GaugeMetricFamily(f"relevo_job_last_{word}_timestamp_seconds", text, labels=labels)
+            for names, when in sorted(self._newest(states).items()):
+                ended.add_metric(list(names), when)
+            yield ended
+
+    def _newest(self, states: tuple[str, ...]) -> dict[tuple[str, str], float]:
+        """When each operation of each cluster last ended in one of ``states``, in seconds since 1970."""
         newest: dict[tuple[str, str], float] = {}
         for job in self.jobs:
-            if job.state == "succeeded" and job.ended:
+            if job.state in states and job.ended:
                 when = datetime.fromisoformat(job.ended).timestamp()
                 key = (job.cluster, job.operation)
                 newest[key] = max(newest.get(key, 0.0), when)
-        for names, when in sorted(newest.items()):
-            ended.add_metric(list(names), when)
-        yield from (counts, ended)
+        return newest
 
 
 def exposition(service: Service) -> bytes:

@@ -125,12 +125,8 @@ class AwxBackend:
             except httpx.HTTPError as error:
                 raise BackendError(f"AWX at {self.options.url} does not answer as it should: {error}.") from error
 
-    def template(self, playbook: str) -> str:
-        name = playbook.removesuffix(".yml")
-        return self.options.templates.get(name, f"relevo {name}")
-
     def _launch(self, client: Any, request: Request) -> int:
-        name = self.template(request.playbook)
+        name = self.options.template(request.playbook)
         answer = client.post(
             f"/api/v2/job_templates/{name}/launch/", json={"extra_vars": json.dumps(request.variables)}
         )

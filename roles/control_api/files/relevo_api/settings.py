@@ -43,15 +43,37 @@ class Runner(Strict):
     collections_path: str = ""
 
 
+#: Names of the job templates that awx.yml makes, by playbook. A hand-over may have to take the role from a primary that
+#: hangs, so it is the template that asks for all of it.
+AWX_TEMPLATES = {
+    "status": "Relevo status",
+    "catalog": "Relevo catalog",
+    "catalog_check": "Relevo catalog check",
+    "backup": "Relevo backup",
+    "failover": "Relevo failover forced",
+    "failback": "Relevo failback",
+    "rejoin": "Relevo rejoin",
+    "cleanup": "Relevo cleanup",
+    "restore": "Relevo restore beside",
+    "drill": "Relevo drill",
+}
+
+
 class Awx(Strict):
-    """The playbooks are job templates of an AWX; ``templates`` gives their names where they are not ``relevo NAME``."""
+    """The playbooks are job templates of an AWX: those of awx.yml, but for the names that ``templates`` gives."""
 
     kind: Literal["awx"] = "awx"
     url: str
     token_file: Path
     authority: str = ""
     templates: dict[str, str] = {}
+    organization: str = "Default"
     poll_s: float = 1
+
+    def template(self, playbook: str) -> str:
+        """What AWX takes for the template of ``playbook`` (``failover.yml``): a name alone is not unique there."""
+        name = playbook.removesuffix(".yml")
+        return self.templates.get(name) or f"{AWX_TEMPLATES[name]}++{self.organization}"
 
 
 class Limits(Strict):
