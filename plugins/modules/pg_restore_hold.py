@@ -40,6 +40,11 @@ options:
         be done. Of the node that was primary, since the way back needs it.
     type: bool
     default: false
+  timeout:
+    description:
+      - Seconds for the server to stop. With O(archive=true) the task fails after them; otherwise it is ended at once.
+    type: float
+    default: 600
   stanza:
     description: The cluster's stanza.
     type: str
@@ -114,7 +119,10 @@ def stop(module: AnsibleModule, unfinished: Unfinished) -> dict[str, Any]:
     changed = mark(module.params["node"], unfinished, module.check_mode)
     pushed: list[str] = []
     if not module.check_mode:
-        changed |= stop_for_good(service_for(module.params["service_manager"]), server)
+        # Its last checkpoint may take a while, and ends with the archiving of what the way back needs.
+        changed |= stop_for_good(
+            service_for(module.params["service_manager"]), server, module.params["timeout"], module.params["archive"]
+        )
         left = server.processes()
         if left:
             raise RelevoError(
@@ -146,6 +154,7 @@ def main() -> None:
             "record": {"type": "dict"},
             "archive": {"type": "bool", "default": False},
             "stanza": {"type": "str", "default": "main"},
+            "timeout": {"type": "float", "default": 600},
             "service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True},
         },
         required_if=[("state", "marked", ["record"]), ("state", "stopped", ["record"])],
