@@ -65,7 +65,7 @@ class StandIn:
     def launch(self, name: str, variables: dict[str, Any], job_type: str = "run") -> tuple[int, dict[str, Any]]:
         if name not in self.templates:
             return 404, {"detail": "Not found."}
-        # What the project's own template asks, and what AWX says to an answer that is none.
+        # What the project's own template asks, and what AWX says to an answer that is not one of its.
         survey = self.surveys.get(name.partition("++")[0])
         if survey:
             questions = {question["variable"] for question in survey["survey_spec"]["spec"]}
