@@ -17,15 +17,19 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Hole:
-    """Segments that are missing in the archive, from the first to the last."""
+    """Segments that are missing in the archive, from the first to the last.
+
+    ``history``: the file that is missing where the segments are there, and nobody knows what leads to them.
+    """
 
     first: str
     last: str
     count: int
+    history: str = ""
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Hole:
-        return cls(str(given["first"]), str(given["last"]), int(given["count"]))
+        return cls(str(given["first"]), str(given["last"]), int(given["count"]), str(given.get("history") or ""))
 
 
 @dataclass(frozen=True)

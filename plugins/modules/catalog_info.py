@@ -50,8 +50,20 @@ facts:
   type: dict
   contains:
     newest:
-      description: The newest backup, with C(label), C(stop), C(seconds) and C(bytes); null without one.
+      description:
+        - The newest backup that leads to the end of the newest timeline, with C(label), C(stop), C(seconds) and
+          C(bytes); null without one.
       type: dict
+    window:
+      description: Why nothing can be restored to the newest timeline, as a sentence; empty where something can.
+      type: str
+    broken:
+      description: Labels of the backups of which files are missing, of their own or of one that they build on.
+      type: list
+      elements: str
+    first_backup:
+      description: When the first backup ever ended, also where it has expired; null without one.
+      type: float
     stretches:
       description: From when to when each timeline can be restored.
       type: list
@@ -67,7 +79,7 @@ facts:
       description: Records without a backup; null where Redis did not answer.
       type: int
     drill:
-      description: What the last drill found; null before the first one.
+      description: What the last drill found, also of a backup that has expired since; null before the first one.
       type: dict
 """
 
@@ -85,25 +97,39 @@ from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store imp
     connection_spec,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.kept import first_backup, lost_backups
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest, labels_of
-from ansible_collections.relevo.postgres.plugins.module_utils._restore.facts import repository_of
-from ansible_collections.relevo.postgres.plugins.module_utils._restore.reach import all_gaps, all_stretches
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.facts import settled_repository
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.reach import (
+    all_gaps,
+    all_stretches,
+    leading_to_now,
+)
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     pgbackrest = PgBackRest(params["stanza"], params["config"])
     entry = pgbackrest.require_stanza(params["read_timeout"])
-    repository = repository_of(pgbackrest, entry, params["read_timeout"])
+    repository = settled_repository(pgbackrest, entry, params["read_timeout"])
+    leading, window = leading_to_now(repository)
+    reach = {
+        "stretches": all_stretches(repository),
+        "holes": all_gaps(repository),
+        "leading": leading,
+        "window": window,
+    }
+    kept = {
+        "lost": lost_backups(pgbackrest, entry, params["read_timeout"]),
+        "first": first_backup(pgbackrest, params["read_timeout"]),
+    }
     missing, orphaned, reason = None, None, ""
     try:
         with connected(params) as client:
             missing, orphaned = counts(client, params["stanza"], labels_of(entry))
     except RedisError as error:
         reason = error.message
-    facts = measure(
-        entry, all_stretches(repository), all_gaps(repository), missing, orphaned, reason, datetime.now(UTC)
-    )
+    facts = measure(entry, reach, kept, missing, orphaned, reason, datetime.now(UTC))
     return {"changed": False, "facts": facts}
 
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 from cluster import (
-    FIRST_PORT,
     PRIMARY,
     REDIS,
+    REDIS_PORT,
     REPOSITORY,
     ROOT,
     SECRETS,
@@ -197,6 +197,16 @@ def test_a_killed_cleanup_is_finished_by_the_same_command() -> None:
     assert "stopped on purpose" in play("backup.yml", expect=2).text or labels() == []
     play(CLEANUP, "-e", "operation=all", "-e", "confirm=main")
     psql(PRIMARY, "SELECT pg_switch_wal()")
+    # As stanza-delete leaves it when it is cut off: it removes the lists first.
+    by_hand("full")
+    for kind in ("archive", "backup"):
+        folder = f"/var/lib/pgbackrest/{kind}/main"
+        shell(REPOSITORY, "rm", f"{folder}/{kind}.info", f"{folder}/{kind}.info.copy")
+    refused = play(CLEANUP, "-e", "operation=orphans", expect=2).text
+    assert "is not in order" in refused
+    play(CLEANUP, "-e", "operation=all", "-e", "confirm=main")
+    assert labels() == []
+    psql(PRIMARY, "SELECT pg_switch_wal()")
     play("backup.yml", "-e", "backup_force=true")
     nothing_needs_attention()
 
@@ -286,6 +296,39 @@ def test_the_check_says_what_is_past_its_limit(backed_up: None, tmp_path: Path) 
 
 
 @pytest.mark.long
+def test_the_limits_of_a_drill_and_of_the_archive_are_kept(backed_up: None) -> None:
+    note = {"at": datetime.now(UTC).isoformat(), "result": "passed", "rto": "312", "rpo": "40"}
+    annotations = [f"--annotation=relevo-drill-{key}={value}" for key, value in note.items()]
+    label = labels()[-1]
+    shell(REPOSITORY, "pgbackrest", "--stanza=main", f"--set={label}", *annotations, "annotate", user="postgres")
+    limits = ["max_drill_age=1", "max_archive_lag=0"]
+    said = play(CHECK, *(part for one in limits for part in ("-e", f"catalog_check_{one}")), expect=2).text
+    assert "more than 1 s. Run drill.yml." in said
+    # 0 says that nobody looks.
+    assert "archive-lag" not in said
+    limits = ["max_rto=300", "max_rpo=30"]
+    said = play(CHECK, *(part for one in limits for part in ("-e", f"catalog_check_{one}")), expect=2).text
+    assert "The last drill measured RTO 5 min 12 s, more than 5 min 00 s" in said
+    assert "The last drill measured RPO 40 s, more than 30 s" in said
+    # The next backup knows of it, too.
+    assert f"The last drill, of {label}, passed" in play(CHECK).text
+    play("backup.yml", "-e", "backup_force=true")
+    shell(
+        REPOSITORY,
+        *("pgbackrest", "--stanza=main", f"--set={label}", "--annotation=relevo-drill-at=", "annotate"),
+        user="postgres",
+    )
+    assert f"The last drill, of {label}, passed" in play(CHECK).text
+
+
+@pytest.mark.long
+def test_a_cleanup_ends_in_its_time_or_says_so(backed_up: None) -> None:
+    refused = play(CLEANUP, "-e", "operation=retention", "-e", "cleanup_timeout=0.001", expect=2).text
+    assert "did not end within 0.001 s" in refused
+    play(CLEANUP, "-e", "operation=retention")
+
+
+@pytest.mark.long
 def test_the_check_finds_a_hole_and_a_catalog_that_is_out_of_step(backed_up: None) -> None:
     by_hand("full")
     psql(PRIMARY, "CREATE TABLE IF NOT EXISTS noise (x int); INSERT INTO noise VALUES (1); SELECT pg_switch_wal()")
@@ -343,7 +386,7 @@ def seconds_for_a_page(client: Any, filters: Filters, keys: list[str]) -> float:
 
 def test_a_page_of_many_records_takes_no_longer_and_indexes_come_back() -> None:
     password = (SECRETS / "redis").read_text().strip()
-    where = {"host": "127.0.0.1", "port": FIRST_PORT + 2, "password": password, "db": 9, "timeout": 60}
+    where = {"host": "127.0.0.1", "port": REDIS_PORT, "password": password, "db": 9, "timeout": 60}
     filters = Filters.given(type="incr", primary="node1", since="2020-09-14")
     taken = []
     with connected(where) as client:

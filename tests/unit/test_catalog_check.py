@@ -20,6 +20,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._catalog.check imp
     limits_of,
     measure,
 )
+from ansible_collections.relevo.postgres.plugins.module_utils._drill_note import carried, last_drill
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.plugin_utils._metrics import METRICS, text_of
 
@@ -48,8 +49,14 @@ def status(**more: Any) -> dict[str, Any]:
 
 
 def facts(*backups: dict[str, Any], **more: Any) -> dict[str, Any]:
-    given = {"stretches": [STRETCH], "holes": [], "missing": 0, "orphans": 0, "reason": "", **more}
-    return measure({"backup": list(backups or (FULL, INCR))}, now=NOW, **given)
+    """Of a repository all of whose backups lead to now, if ``more`` does not say otherwise."""
+    listed = list(backups or (FULL, INCR))
+    entry = {"backup": listed, **{key: more.pop(key) for key in ("db", "status") if key in more}}
+    reach = {"stretches": [STRETCH], "holes": [], "leading": listed, "window": ""}
+    kept = {"lost": [], "first": NOW.timestamp() - 30 * HOUR}
+    for given in (reach, kept):
+        given.update({key: more.pop(key) for key in tuple(given) if key in more})
+    return measure(entry, reach, kept, now=NOW, **{"missing": 0, "orphans": 0, "reason": "", **more})
 
 
 def judged(
@@ -79,8 +86,9 @@ def drilled(hours: float = 1, result: str = "passed") -> dict[str, Any]:
 def test_all_is_well() -> None:
     report = judged()
     assert failures(report) == {}
-    assert report.text.splitlines()[:2] == [
+    assert report.text.splitlines()[:3] == [
         "Backups of main: can be trusted.",
+        "  window: 1F_2I and the archive lead to the newest timeline's end.",
         "  backup-age: The newest backup, 1F_2I, is 2 h 00 min old.",
     ]
 
@@ -89,13 +97,13 @@ def test_all_is_well() -> None:
     ("backups", "limits", "code", "words"),
     [
         ([FULL], Limits(), "backup-age", "1F, is 1 d 06 h old, more than 1 d 02 h. Run backup.yml"),
-        ([INCR], Limits(), "full-age", "There is no full backup. Take one: backup.yml -e day=1."),
+        ([INCR], Limits(), "full-age", "no full backup that can be restored. Take one: backup.yml -e day=1."),
         ([FULL, INCR], Limits(full_age=29 * HOUR), "full-age", "more than 1 d 05 h"),
-        ([INCR], Limits(), "chain", "The base of 1F_2I is missing"),
+        ([INCR], Limits(), "chain", "1F_2I cannot be restored: files of it or of its base are"),
         ([{**FULL, "error": True}, INCR], Limits(), "page-errors", "1F: pages with a wrong checksum"),
-        ([FULL, drilled(900)], Limits(), "drill", "more than 35 d 00 h. Run drill.yml."),
+        ([FULL, drilled(900)], Limits(), "drill", "more than 8 d 00 h. Run drill.yml."),
         ([FULL, drilled(result="failed")], Limits(), "drill", "failed. pg_amcheck found it corrupt. Run drill.yml"),
-        ([FULL, INCR], Limits(drill_required=True), "drill", "No drill has tried any of these backups. Run drill.yml."),
+        ([FULL, INCR], Limits(drill_required=True), "drill", "No drill has shown that these backups can be restored."),
         ([FULL, drilled()], Limits(rto=300), "rto", "RTO 5 min 12 s, more than 5 min 00 s"),
         ([FULL, drilled()], Limits(rpo=30), "rpo", "RPO 40 s, more than 30 s"),
     ],
@@ -107,8 +115,9 @@ def test_what_is_past_its_limit_says_what_to_do(
 
 
 def test_without_a_backup_both_ages_fail() -> None:
-    empty = measure({"backup": []}, [], [], 0, 0, "", NOW)
-    assert set(failures(judged(empty))) == {"backup-age", "full-age"}
+    reach = {"stretches": [], "holes": [], "leading": [], "window": "No backup leads to timeline 1."}
+    empty = measure({"backup": []}, reach, {"lost": [], "first": None}, 0, 0, "", NOW)
+    assert set(failures(judged(empty))) == {"window", "backup-age", "full-age"}
 
 
 @pytest.mark.parametrize(
@@ -125,8 +134,64 @@ def test_what_the_repository_and_the_catalog_say(more: dict[str, Any], code: str
 
 
 def test_a_backup_that_is_being_taken_has_no_record_yet() -> None:
-    running = {"backup": [FULL, INCR], "status": {"lock": {"backup": {"held": True}}}}
-    assert failures(judged(measure(running, [], [], 1, 0, "", NOW))) == {}
+    running = {"lock": {"backup": {"held": True}}}
+    assert failures(judged(facts(status=running, missing=1))) == {}
+
+
+def test_a_backup_that_leads_nowhere_is_neither_the_newest_nor_the_way_to_now() -> None:
+    found = failures(judged(facts(leading=[FULL])))
+    assert set(found) == {"backup-age"}
+    assert "The newest backup, 1F, is 1 d 06 h old" in found["backup-age"]
+    found = failures(judged(facts(leading=[], window="No backup leads to timeline 2.")))
+    assert set(found) == {"window", "backup-age", "full-age"}
+    assert found["window"] == "No backup leads to timeline 2."
+
+
+def test_a_backup_whose_directory_is_gone_breaks_all_that_builds_on_it() -> None:
+    found = failures(judged(facts(lost=["1F"])))
+    assert set(found) == {"window", "chain", "backup-age", "full-age"}
+    assert found["chain"].startswith("1F, 1F_2I cannot be restored")
+    assert set(failures(judged(facts(lost=["1F_2I"])))) == {"chain", "backup-age"}
+
+
+@pytest.mark.parametrize(
+    ("days", "limits", "ok", "words"),
+    [
+        (1, Limits(), True, "Run drill.yml: in 7 d 00 h this becomes a failure."),
+        (9, Limits(), False, "No drill has shown that these backups can be restored. Run drill.yml."),
+        (1, Limits(drill_required=True), False, "Run drill.yml."),
+        (900, Limits(drill_age=0), True, "nothing asks for it (catalog_check_max_drill_age=0)."),
+        (None, Limits(), True, "in 8 d 00 h"),
+    ],
+)
+def test_without_a_drill_one_is_told_and_after_the_limit_fails(
+    days: float | None, limits: Limits, ok: bool, words: str
+) -> None:
+    first = None if days is None else NOW.timestamp() - days * 24 * HOUR
+    [found] = [one for one in judged(facts(first=first), limits=limits).checks if one.code == "drill"]
+    assert (found.ok, words in found.message) == (ok, True), found.message
+
+
+def test_what_a_drill_found_outlives_the_backup_that_it_tried() -> None:
+    failed = {**drilled(200, "failed"), "label": "0F"}
+    carrying = {**INCR, "annotation": carried([failed])}
+    assert "The last drill, of 0F, failed." in failures(judged(facts(FULL, carrying)))["drill"]
+    passed = {**INCR, "annotation": carried([carrying, drilled(193)])}
+    assert "passed 8 d 01 h ago, more than 8 d 00 h" in failures(judged(facts(FULL, passed)))["drill"]
+    again = {**carrying, "annotation": {**carrying["annotation"], **drilled(1)["annotation"]}}
+    assert "drill" not in failures(judged(facts(FULL, again)))
+
+
+def test_what_a_drill_of_another_system_found_does_not_count() -> None:
+    databases = [{"id": 1, "system-id": 11}, {"id": 2, "system-id": 22}]
+    old, new = ({**one, "database": {"id": number}} for number, one in ((1, drilled(1)), (2, FULL)))
+    assert facts(old, new, db=databases)["drill"] is None
+
+
+@pytest.mark.parametrize("value", ["", "not json", "[]", "{}", '{"label": "1F"}'])
+def test_a_carried_result_that_is_none(value: str) -> None:
+    assert last_drill([{**FULL, "annotation": {"relevo-last-drill": value}}]) is None
+    assert carried([FULL]) == {}
 
 
 @pytest.mark.parametrize(
@@ -169,6 +234,21 @@ def test_limits_come_as_text_or_numbers() -> None:
     assert given == replace(Limits(), backup_age=3600.0, rto=5.0, drill_required=True)
     with pytest.raises(RelevoError, match="The limit rpo is 'soon', which is not a number"):
         limits_of({"rpo": "soon"})
+
+
+@pytest.mark.parametrize("value", [True, "true", "True", "yes", "on", "1", "y", 1])
+def test_what_ansible_takes_for_true_is_true(value: Any) -> None:
+    assert limits_of({"drill_required": value}).drill_required is True
+
+
+@pytest.mark.parametrize("value", [False, "false", "no", "off", "0", "n", 0])
+def test_what_ansible_takes_for_false_is_false(value: Any) -> None:
+    assert limits_of({"drill_required": value}).drill_required is False
+
+
+def test_what_is_no_boolean_is_refused() -> None:
+    with pytest.raises(RelevoError, match="The limit drill_required is 'perhaps', which is not a boolean"):
+        limits_of({"drill_required": "perhaps"})
 
 
 def test_prometheus_reads_every_metric() -> None:

@@ -19,7 +19,10 @@ MODULE_UTILS = PLUGINS / "module_utils"
 FULL_NAME = "ansible_collections.relevo.postgres.plugins.module_utils."
 
 #: What everybody may use: flat files that know nothing of PostgreSQL.
-TOOLS = {"_errors", "_names", "_wait", "_tables", "_durable", "_process", "_operation_plan", "_recovery_window"}
+TOOLS = {
+    *("_errors", "_names", "_wait", "_tables", "_durable", "_process", "_operation_plan", "_recovery_window"),
+    "_drill_note",
+}
 #: What stands on a cluster as a whole.
 CLUSTER = TOOLS | {"_server", "_repository", "_cluster"}
 ALLOWED: dict[str, set[str]] = {
@@ -28,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "_tables": {"_errors"},
     "_operation_plan": set(),
     "_recovery_window": set(),
+    "_drill_note": set(),
     "_wait": {"_errors"},
     "_durable": {"_errors"},
     "_process": {"_errors", "_names", "_wait"},
@@ -45,7 +49,8 @@ ALLOWED: dict[str, set[str]] = {
     "_nodes": TOOLS | {"_server"},
     "_rejoin": CLUSTER,
     "_handover": CLUSTER,
-    "_restore": CLUSTER,
+    # Tables are loaded as seed files are.
+    "_restore": CLUSTER | {"_seed"},
     # It is installed on the nodes with all that it imports, and nobody imports it but the module that installs it.
     "_start_guard": CLUSTER,
     "_guard_files": {"_files"},

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.module_utils._repository import archive, backup, pgbackrest
+from ansible_collections.relevo.postgres.plugins.module_utils._repository import archive, backup, kept, pgbackrest
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.errors import explain
 
 CONFIG = """
@@ -245,6 +245,31 @@ def test_a_backup_returns_what_it_made_and_what_expired() -> None:
     assert result.backup == {"label": "3F"}
     assert result.expired == ["1F", "1F_2I"]
     assert fake.ran == [("--type=full", "--process-max=3", "--repo1-retention-full=1", "--annotation=relevo-day=1")]
+
+
+def test_a_backup_carries_along_what_the_last_drill_found() -> None:
+    fake = FakePgBackRest([made("3F")], before=["1F"], after=["3F"])
+    fake.entries[0]["backup"][0]["annotation"] = {"relevo-drill-at": "2026-11-20T03:00:00", "relevo-drill-result": "x"}
+    backup.make_backup(fake, backup.BackupRequest("full", {"relevo-day": "1"}))
+    [options] = fake.ran
+    assert options[1].startswith('--annotation=relevo-last-drill={"label": "1F", "at": "2026-11-20T03:00:00", ')
+    assert options[2:] == ("--annotation=relevo-day=1",)
+
+
+def test_a_backup_without_its_directory_is_lost_and_an_expired_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakePgBackRest([], before=["0F", "1F", "1F_2I"], after=["1F", "1F_2I"])
+    monkeypatch.setattr(fake, "names", lambda *_, **__: ["1F/backup.manifest"])
+    assert kept.lost_backups(fake, fake.info()) == ["1F_2I"]
+    monkeypatch.setattr(fake, "names", lambda *_, **__: ["1F/backup.manifest", "1F_2I/backup.manifest"])
+    assert kept.lost_backups(fake, fake.info()) == []
+
+
+def test_the_first_backup_is_known_after_it_has_expired(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakePgBackRest([])
+    monkeypatch.setattr(fake, "times", lambda *_: {"2025/0F.manifest.gz": 50.0, "2026/1F.manifest.gz": 90.0})
+    assert kept.first_backup(fake) == 50.0
+    monkeypatch.setattr(fake, "times", lambda *_: {})
+    assert kept.first_backup(fake) is None
 
 
 def test_success_without_a_backup_is_not_believed() -> None:

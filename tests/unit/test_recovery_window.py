@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -121,6 +122,23 @@ def test_what_is_missing_over_a_hand_over() -> None:
     assert holes(before | after | {segment(6)}, fork, [segment(3)]) == []
     assert holes((before | after) - {segment(5)}, fork, [segment(3)]) == [hole(5, 5)]
     assert holes((before | after) - {segment(6, 2)}, fork, [segment(3)]) == [Hole(segment(6, 2), segment(6, 2), 1)]
+
+
+def test_a_newest_timeline_without_its_history_is_a_hole(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = [segment(n) for n in (4, 5, 6)] + [segment(n, 2) for n in (7, 8)]
+    history: list[str | None] = [None]
+    monkeypatch.setattr(archive, "ARRIVAL", 0.1)
+    monkeypatch.setattr(Archive, "newest", lambda pgbackrest, timeout: Archive(pgbackrest, "17-1", timeout))
+    monkeypatch.setattr(Archive, "timelines", lambda _self: [1, 2])
+    monkeypatch.setattr(Archive, "segments", lambda _self, *_: there)
+    monkeypatch.setattr(Archive, "history", lambda _self, _timeline: history[0])
+    hole = Hole(segment(7, 2), segment(7, 2), 1, "00000002.history")
+    assert archive_holes(PgBackRest("main"), [segment(4)]) == [hole]
+    # Also where the newest backup is on the new timeline: how it came about is still not known.
+    assert archive_holes(PgBackRest("main"), [segment(4), segment(8, 2)]) == [hole]
+    assert Hole.of(asdict(hole)) == hole
+    history[0] = "1\t0/7000100\tno recovery target specified\n"
+    assert archive_holes(PgBackRest("main"), [segment(4)]) == []
 
 
 def test_what_is_on_its_way_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

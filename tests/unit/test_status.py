@@ -521,6 +521,15 @@ def test_a_hole_in_the_archive_is_told_and_nothing_is_promised_beyond_it() -> No
     assert found.as_dict()["backups"]["recovery_window"]["from"] == "2026-11-24T12:59:00+00:00"
 
 
+def test_a_missing_history_is_told_whatever_backups_there_are() -> None:
+    hole = {**HOLE, "last": HOLE["first"], "count": 1, "history": "00000002.history"}
+    found = status(repository=repository(holes=[hole]))
+    assert codes(found) == ["archive-hole"]
+    assert "00000002.history is missing in the archive, so no backup before it leads to the newest" in sentences(found)
+    window = found.as_dict()["backups"]["recovery_window"]
+    assert window == {"from": "2026-11-24T12:01:00+00:00", "until": "2026-11-24T12:01:00+00:00"}
+
+
 def test_the_backups_of_a_cluster_that_was_made_anew_open_no_window() -> None:
     databases = [{"id": 1, "system-id": 1}, {"id": 2, "system-id": 2}]
     old = {**LISTED, "database": {"id": 1, "repo-key": 1}}

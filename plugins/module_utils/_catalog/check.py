@@ -8,12 +8,16 @@ Text, JSON and the metrics are views of one ``Report``. docs/reference/metrics.m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import boolean
+
+from .._drill_note import last_drill
 from .._errors import RelevoError
+from .._recovery_window import of_newest_system
 from .._tables import format_bytes, format_duration, plural
 from .records import TYPES
 
@@ -32,7 +36,7 @@ class Limits:
     archive_lag: float = 900
     records_missing: int = 0
     records_orphaned: int = 0
-    drill_age: float = 35 * DAY
+    drill_age: float = 8 * DAY
     drill_required: bool = False
     rto: float = 0
     rpo: float = 0
@@ -40,17 +44,16 @@ class Limits:
 
 
 def limits_of(given: Mapping[str, Any]) -> Limits:
-    """Limits from variables, whatever type Ansible has given them; raises ``RelevoError`` for what is no number."""
+    """Limits from variables, whatever type Ansible has given them; raises ``RelevoError`` for what they cannot be."""
     values: dict[str, Any] = {}
     for one in fields(Limits):
         if one.name in given:
             value = given[one.name]
+            converted, kind = (boolean, "boolean") if one.name == "drill_required" else (float, "number")
             try:
-                values[one.name] = (
-                    value in (True, "true", "True", "yes") if one.name == "drill_required" else float(value)
-                )
+                values[one.name] = converted(value)
             except (TypeError, ValueError):
-                raise RelevoError(f"The limit {one.name} is '{value}', which is not a number.") from None
+                raise RelevoError(f"The limit {one.name} is '{value}', which is not a {kind}.") from None
     return Limits(**values)
 
 
@@ -100,8 +103,8 @@ class Report:
 
 def measure(
     entry: Mapping[str, Any],
-    stretches: Sequence[Mapping[str, Any]],
-    holes: Sequence[Mapping[str, Any]],
+    reach: Mapping[str, Any],
+    kept: Mapping[str, Any],
     missing: int | None,
     orphans: int | None,
     reason: str,
@@ -109,27 +112,42 @@ def measure(
 ) -> dict[str, Any]:
     """The facts of one stanza as plain values: what ``catalog_info`` returns. ``entry``: of ``pgbackrest info``.
 
-    ``missing`` records and ``orphans`` are counted; None where Redis did not answer, for that ``reason``.
+    ``reach``: what can be restored, with ``stretches``, ``holes``, ``leading`` (the backups that lead to now) and
+    ``window`` (why none does). ``kept``: of the directory of backups, with ``lost`` (labels) and ``first`` (when the
+    first backup ever ended). ``missing`` records and ``orphans`` are counted; None where Redis did not answer, for
+    that ``reason``.
     """
     backups = sorted(entry.get("backup") or [], key=lambda one: int(one["timestamp"]["stop"]))
-    labels = {str(one["label"]) for one in backups}
-    fulls = [one for one in backups if one.get("type") == "full"]
+    broken = _broken(backups, kept["lost"])
+    usable = sorted(
+        (one for one in reach["leading"] if one["label"] not in broken), key=lambda one: int(one["timestamp"]["stop"])
+    )
+    fulls = [one for one in usable if one.get("type") == "full"]
     held = ((entry.get("status") or {}).get("lock") or {}).get("backup") or {}
     return {
         "at": now.timestamp(),
         "counts": {kind: sum(one.get("type") == kind for one in backups) for kind in TYPES},
-        "newest": _summary(backups[-1]) if backups else None,
+        "newest": _summary(usable[-1]) if usable else None,
         "newest_full": _summary(fulls[-1]) if fulls else None,
         "running": bool(held.get("held")),
-        "broken": sorted(str(one["label"]) for one in backups if set(one.get("reference") or []) - labels),
+        "window": reach["window"] or ("" if usable else "Every backup that leads to now lacks files. See chain."),
+        "broken": broken,
         "page_errors": sorted(str(one["label"]) for one in backups if one.get("error")),
-        "stretches": list(stretches),
-        "holes": list(holes),
+        "stretches": list(reach["stretches"]),
+        "holes": list(reach["holes"]),
         "records_missing": missing,
         "records_orphaned": orphans,
         "redis_reason": reason,
-        "drill": _drill(backups),
+        "first_backup": kept["first"],
+        "drill": _drill(of_newest_system(backups, entry.get("db") or [])),
     }
+
+
+def _broken(backups: Sequence[Mapping[str, Any]], lost: Collection[str]) -> list[str]:
+    """The labels of the backups that lack their own files, or those of one that they build on."""
+    there = {str(one["label"]) for one in backups} - set(lost)
+    needs = {str(one["label"]): {str(one["label"]), *(one.get("reference") or [])} for one in backups}
+    return sorted(label for label, needed in needs.items() if needed - there)
 
 
 def _summary(backup: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,23 +162,17 @@ def _summary(backup: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _drill(backups: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """What the last drill found; None where there never was one of these backups."""
-    notes = [one.get("annotation") or {} for one in backups]
-    tried = [
-        (str(note["relevo-drill-at"]), one, note)
-        for one, note in zip(backups, notes, strict=True)
-        if "relevo-drill-at" in note
-    ]
-    if not tried:
+    """What the last drill found; None where no backup knows of one."""
+    note = last_drill(backups)
+    if note is None:
         return None
-    at, backup, note = max(tried, key=lambda one: one[0])
     return {
-        "label": str(backup["label"]),
-        "at": datetime.fromisoformat(at).timestamp(),
-        "passed": note.get("relevo-drill-result") == "passed",
-        "reason": str(note.get("relevo-drill-reason", "")),
-        "rto_s": float(note["relevo-drill-rto"]) if note.get("relevo-drill-rto") else None,
-        "rpo_s": float(note["relevo-drill-rpo"]) if note.get("relevo-drill-rpo") else None,
+        "label": note["label"],
+        "at": datetime.fromisoformat(note["at"]).timestamp(),
+        "passed": note["result"] == "passed",
+        "reason": note["reason"],
+        "rto_s": float(note["rto"]) if note["rto"] else None,
+        "rpo_s": float(note["rpo"]) if note["rpo"] else None,
     }
 
 
@@ -170,6 +182,7 @@ def _drill(backups: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
 def judge(cluster: str, facts: Mapping[str, Any], status: Mapping[str, Any], limits: Limits) -> Report:
     """Compare what was found with the limits. ``facts``: of ``measure``; ``status``: the one of ``status.yml``."""
     checks = [
+        *_window(facts),
         *_backups(facts, limits),
         *_archive(facts, status, limits),
         *_catalog(facts, limits),
@@ -186,6 +199,14 @@ def _age(facts: Mapping[str, Any], moment: float) -> float:
     return max(0.0, float(facts["at"]) - moment)
 
 
+def _window(facts: Mapping[str, Any]) -> Iterator[Check]:
+    """The one that everything else is for; a backup that is young, whole and recorded may still lead nowhere."""
+    if facts["window"]:
+        yield Check("window", False, str(facts["window"]))
+    else:
+        yield Check("window", True, f"{facts['newest']['label']} and the archive lead to the newest timeline's end.")
+
+
 def _backups(facts: Mapping[str, Any], limits: Limits) -> Iterator[Check]:
     newest, full = facts["newest"], facts["newest_full"]
     for code, found, limit, word in (
@@ -195,16 +216,21 @@ def _backups(facts: Mapping[str, Any], limits: Limits) -> Iterator[Check]:
         if not limit:
             continue
         if not found:
-            yield Check(code, False, f"There is no {word}. Take one: backup.yml{' -e day=1' if found is full else ''}.")
+            day = " -e day=1" if found is full else ""
+            yield Check(code, False, f"There is no {word} that can be restored. Take one: backup.yml{day}.")
             continue
         age = _age(facts, found["stop"])
         said = f"The newest {word}, {found['label']}, is {format_duration(int(age))} old"
         yield _limited(code, age, limit, said, "Run backup.yml, and see why its timer or job did not.")
     if facts["broken"]:
         names = ", ".join(facts["broken"])
-        yield Check("chain", False, f"The base of {names} is missing: it cannot be restored. Run backup.yml -e day=1.")
+        yield Check(
+            "chain",
+            False,
+            f"{names} cannot be restored: files of it or of its base are missing. Run backup.yml -e day=1.",
+        )
     else:
-        yield Check("chain", True, "Every backup has what it builds on.")
+        yield Check("chain", True, "Every backup has its files and what it builds on.")
     if facts["page_errors"]:
         yield Check(
             "page-errors",
@@ -282,8 +308,7 @@ def _catalog(facts: Mapping[str, Any], limits: Limits) -> Iterator[Check]:
 def _drills(facts: Mapping[str, Any], limits: Limits) -> Iterator[Check]:
     drill = facts["drill"]
     if not drill:
-        said = "No drill has tried any of these backups."
-        yield Check("drill", not limits.drill_required, f"{said} Run drill.yml." if limits.drill_required else said)
+        yield _no_drill(facts, limits)
         return
     if not drill["passed"]:
         said = f"The last drill, of {drill['label']}, failed. {drill['reason']}"
@@ -297,6 +322,19 @@ def _drills(facts: Mapping[str, Any], limits: Limits) -> Iterator[Check]:
             took = drill[f"{name}_s"]
             said = f"The last drill measured {name.upper()} {format_duration(took)}"
             yield _limited(name, took, limit, said, "docs/reference/metrics.md says what shortens it.")
+
+
+def _no_drill(facts: Mapping[str, Any], limits: Limits) -> Check:
+    """Whoever has just begun is told what to do; whoever has had the time fails."""
+    said = "No drill has shown that these backups can be restored. Run drill.yml"
+    first = facts["first_backup"]
+    waited = _age(facts, float(first)) if first is not None else 0.0
+    if limits.drill_required or (limits.drill_age and waited > limits.drill_age):
+        return Check("drill", False, f"{said}.")
+    if not limits.drill_age:
+        return Check("drill", True, f"{said}; nothing asks for it (catalog_check_max_drill_age=0).")
+    left = format_duration(int(limits.drill_age - waited))
+    return Check("drill", True, f"{said}: in {left} this becomes a failure.")
 
 
 def _certificates(status: Mapping[str, Any], limits: Limits) -> Iterator[Check]:

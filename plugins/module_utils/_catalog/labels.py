@@ -55,6 +55,7 @@ class Labels:
     window_oldest: str
     no_window: str
     hole: str
+    history_hole: str
     segment: Noun
     the_beginning: str
     the_next_backup: str
@@ -172,6 +173,7 @@ SPANISH = Labels(
     no_window="Ventana de recuperación: ninguna, porque no hay ningún backup consistente",
     hole="Falta WAL en el archivo ({segments}, de {first} a {last}): "
     "no todo momento de {since} a {until} es recuperable",
+    history_hole="Falta {history} en el archivo: ningún backup anterior lleva a la línea de tiempo más nueva",
     segment=("segmento", "segmentos"),
     the_beginning="el principio",
     the_next_backup="el próximo backup",
@@ -305,6 +307,7 @@ ENGLISH = Labels(
     no_window="Recovery window: none, because there is no consistent backup",
     hole="WAL is missing in the archive ({segments}, {first} to {last}): "
     "not every moment from {since} to {until} can be recovered",
+    history_hole="{history} is missing in the archive: no backup before it leads to the newest timeline",
     segment=("segment", "segments"),
     the_beginning="the beginning",
     the_next_backup="the next backup",

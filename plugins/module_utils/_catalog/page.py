@@ -22,14 +22,15 @@ from .store import known_keys, read_records
 class Page:
     """``records``: of this page, the newest first; None for a key that holds no hash. ``matched``: how many there are.
 
-    ``recorded``: which of the keys that were asked for are in the catalog at all. ``foreign``: how many keys are not
-    ours.
+    ``recorded``: which of the keys that were asked for are in the catalog at all. ``indexed``: how many of these are in
+    its index, which outlives a key that somebody has deleted. ``foreign``: how many keys are not ours.
     """
 
     records: dict[str, Record | None]
     matched: int
     recorded: set[str] = field(default_factory=set)
     foreign: int = 0
+    indexed: int = 0
 
 
 def read_page(client: Any, stanza: str, filters: Filters, limit: int, keys: Collection[str] = ()) -> Page:
@@ -48,16 +49,19 @@ def read_page(client: Any, stanza: str, filters: Filters, limit: int, keys: Coll
         pipe.zcount(index, lowest, highest)
     asked = list(keys)
     for key in asked:
+        pipe.exists(key)
+    for key in asked:
         pipe.zscore(index_for(stanza), key)
     pipe.zrange(FOREIGN_INDEX, 0, limit - 1 if limit else -1)
     pipe.zcard(FOREIGN_INDEX)
     *answers, foreign, count = pipe.execute()
     found = {key for page in answers[: 2 * len(indexes) : 2] for key in page}
     matched = sum(answers[1 : 2 * len(indexes) : 2])
-    scores = answers[2 * len(indexes) :]
-    recorded = {key for key, score in zip(asked, scores, strict=True) if score is not None}
+    exist, scores = answers[2 * len(indexes) :][: len(asked)], answers[2 * len(indexes) :][len(asked) :]
+    recorded = {key for key, exists in zip(asked, exist, strict=True) if exists}
+    indexed = sum(score is not None for score in scores)
     listed = [*newest_first(found)[: limit or None], *(foreign if filters.empty else [])][: limit or None]
-    return Page(read_records(client, listed), matched, recorded, count if filters.empty else 0)
+    return Page(read_records(client, listed), matched, recorded, count if filters.empty else 0, indexed)
 
 
 def page_of(
@@ -82,7 +86,7 @@ def page_of(
 def counts(client: Any, stanza: str, labels: Collection[str]) -> tuple[int, int]:
     """How many of the repository's backups have no record, and how many records have no backup."""
     page = read_page(client, stanza, Filters(), 1, [key_for(label, stanza) for label in labels])
-    return len(labels) - len(page.recorded), page.matched - len(page.recorded)
+    return len(labels) - len(page.recorded), page.matched - page.indexed
 
 
 def _searched(client: Any, stanza: str, filters: Filters, limit: int, keys: Collection[str]) -> Page:
@@ -93,4 +97,5 @@ def _searched(client: Any, stanza: str, filters: Filters, limit: int, keys: Coll
     foreign = known.foreign if filters.empty else []
     page = {key: found[key] for key in matching[: limit or None]}
     rest = foreign[: limit - len(page)] if limit else foreign
-    return Page(page | read_records(client, rest), len(matching), set(keys) & set(found), len(foreign))
+    recorded = set(keys) & set(found)
+    return Page(page | read_records(client, rest), len(matching), recorded, len(foreign), len(recorded))

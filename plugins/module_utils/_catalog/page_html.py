@@ -149,8 +149,14 @@ def _windows(catalog: Catalog) -> str:
         since = loss.after.strftime("%Y-%m-%d %H:%M:%S UTC") if loss.after else catalog.words.the_beginning
         until = loss.before.strftime("%Y-%m-%d %H:%M:%S UTC") if loss.before else catalog.words.the_next_backup
         missing = f"{loss.hole.count} {catalog.words.segment[loss.hole.count != 1]}"
-        said = catalog.words.hole.format(
-            first=loss.hole.first, last=loss.hole.last, segments=missing, since=since, until=until
+        words = catalog.words.history_hole if loss.hole.history else catalog.words.hole
+        said = words.format(
+            first=loss.hole.first,
+            last=loss.hole.last,
+            segments=missing,
+            since=since,
+            until=until,
+            history=loss.hole.history,
         )
         rows.append(f"<li class=bad>{_text(said)}</li>")
     return f"<ul>{''.join(rows)}</ul>" if rows else ""

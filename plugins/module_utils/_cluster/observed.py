@@ -68,6 +68,7 @@ class Disk:
     configuration: Configuration = field(default_factory=Configuration)
     tls_server_owed: bool = False
     recovery: str = ""
+    restore_left: Sequence[str] = ()
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Disk:
@@ -85,6 +86,7 @@ class Disk:
             read(Configuration, given.get("configuration")),
             bool(given.get("tls_server_owed")),
             str(given.get("recovery") or ""),
+            given.get("restore_left") or (),
         )
 
     @property

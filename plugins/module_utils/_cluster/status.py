@@ -86,6 +86,7 @@ class NodeStatus:
     configuration_faults: Sequence[str] = ()
     tls_reload_owed: bool = False
     recovery: str = ""
+    restore_left: Sequence[str] = ()
 
     @property
     def answers(self) -> bool:
@@ -292,6 +293,7 @@ def _node_status(observed: Observed, state: NodeState) -> NodeStatus:
         disk.configuration.faults if disk else (),
         disk.tls_server_owed if disk else False,
         disk.recovery if disk and word == "starting" else "",
+        disk.restore_left if disk else (),
     )
 
 

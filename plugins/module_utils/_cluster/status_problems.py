@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from .. import _names
 from .._server.peer import Life
 from .._tables import format_bytes, format_duration
 from .answer import WAY_OUT, Slot
@@ -60,6 +61,7 @@ CODES: dict[str, Severity] = {
     "certificate-expired": "error",
     "certificate-expires": "warning",
     "scheduled-run-failed": "warning",
+    "restore-unfinished": "warning",
 }
 
 Found = Iterator[Problem]
@@ -352,6 +354,19 @@ def _certificate(_status: ClusterStatus, node: NodeStatus) -> Found:
             yield problem("certificate-expired", f"The certificate of {node.name} has expired.", cure, node.name)
 
 
+def _restore(status: ClusterStatus, node: NodeStatus) -> Found:
+    # While one is at work it is among the operations.
+    if node.restore_left and not status.operations:
+        yield problem(
+            "restore-unfinished",
+            f"A restore of tables or of a database onto {node.name} was cut off: {_names.RESTORE_DIR} has "
+            f"{', '.join(node.restore_left)}. None of it is loaded.",
+            f"Run the same restore.yml again. To give it up, remove these files, and drop the database that has the "
+            f'comment "{_names.UNFINISHED_RESTORE}", if there is one.',
+            node.name,
+        )
+
+
 # --- the repository --------------------------------------------------------------------------------------------------
 
 
@@ -401,7 +416,14 @@ def _holes(status: ClusterStatus) -> Found:
         since = f"from {iso(loss.after)}" if loss.after else "from the beginning"
         missing = f"{hole.count} segments of WAL are" if hole.count > 1 else "1 segment of WAL is"
         said = f"{missing} missing in the archive ({hole.first} to {hole.last})"
-        if loss.before is None:
+        if hole.history:
+            yield problem(
+                "archive-hole",
+                f"{hole.history} is missing in the archive, so no backup before it leads to the newest timeline.",
+                "Archive it (archive-push) from the pg_wal of a server that is on that timeline. Where none has it, "
+                "failover.yml begins a new timeline; then run backup.yml -e day=1.",
+            )
+        elif loss.before is None:
             yield problem(
                 "archive-hole",
                 f"{said}: not every moment {since} on can be restored.",
@@ -440,6 +462,7 @@ NODE_CHECKS: tuple[Callable[[ClusterStatus, NodeStatus], Found], ...] = (
     _configuration,
     _tls_reload,
     _certificate,
+    _restore,
 )
 REPOSITORY_CHECKS: tuple[Callable[[ClusterStatus], Found], ...] = (
     _newer_timeline,

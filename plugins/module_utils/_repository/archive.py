@@ -125,6 +125,15 @@ def holes(segments: Collection[str], history: Sequence[Fork], starts: Iterable[s
     return found
 
 
+def _unknown_way(segments: Sequence[str], history: str | None) -> list[Hole]:
+    """Where the newest timeline begins and its ``history`` is missing: from a backup before that nothing leads on."""
+    newest = int(max(segments)[:8], 16) if segments else 1
+    if newest == 1 or history is not None:
+        return []
+    first = min(name for name in segments if int(name[:8], 16) == newest)
+    return [Hole(first, first, 1, history_name(newest))]
+
+
 def archive_holes(pgbackrest: PgBackRest, starts: Iterable[str], timeout: float = 10) -> list[Hole]:
     """The holes in the archive of the stanza's newest database; ``starts``: the first segments of its backups.
 
@@ -138,7 +147,7 @@ def archive_holes(pgbackrest: PgBackRest, starts: Iterable[str], timeout: float 
     def look() -> list[Hole]:
         segments = archive.segments(*archive.timelines())
         history = archive.history(int(max(segments)[:8], 16)) if segments else None
-        return holes(set(segments), parse_history(history or ""), starts)
+        return [*_unknown_way(segments, history), *holes(set(segments), parse_history(history or ""), starts)]
 
     def on_its_way() -> bool:
         return any(hole.count < IN_FLIGHT for hole in look()[-1:])

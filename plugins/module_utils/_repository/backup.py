@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from .._drill_note import carried
 from .._errors import RelevoError
+from .._recovery_window import of_newest_system
 from .errors import LOCK_HELD
 from .expire import configured_retention
 from .in_use import in_use
@@ -113,6 +115,8 @@ def make_backup(pgbackrest: PgBackRest, request: BackupRequest) -> BackupMade:
     """Make one backup, and expire what retention no longer keeps."""
     request.validate()
     before = pgbackrest.require_stanza()
+    known = of_newest_system(before.get("backup") or [], before.get("db") or [])
+    request = replace(request, annotations={**carried(known), **request.annotations})
     hosts, unreachable = choose_hosts(pgbackrest, request)
     keep = keep_for_pins(pgbackrest, request, before.get("backup") or [])
 

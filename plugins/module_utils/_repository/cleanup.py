@@ -66,7 +66,7 @@ class Holdings:
 
     ``expired``: the labels that pgBackRest's own retention would remove now. ``sizes``: bytes on disk by label.
     ``wal``: bytes of each archived segment, by name. ``orphans`` and ``unrecorded``: keys of the catalog, None where
-    Redis did not answer (``reason`` says why). ``exists``: whether there is a stanza at all.
+    Redis did not answer (``reason`` says why). ``exists``: whether there is a stanza, and a whole one.
     """
 
     backups: Sequence[Backup]
@@ -162,6 +162,15 @@ def _segments_before(fulls: Sequence[Backup], wal: Mapping[str, int]) -> list[st
 def _orphans(found: Holdings) -> Removal:
     if found.orphans is None or found.unrecorded is None:
         return Removal(ORPHANS, refusals=[found.reason])
+    if not found.exists:
+        # It looks the same where the repository's disk is not mounted, and then every record is of a backup.
+        return Removal(
+            ORPHANS,
+            refusals=[
+                "The repository has no stanza, so nobody knows which records are without a backup. Look whether its "
+                "disk is mounted; otherwise run site.yml, which creates the stanza."
+            ],
+        )
     return Removal(ORPHANS, records=list(found.orphans), recorded=list(found.unrecorded))
 
 
@@ -262,6 +271,13 @@ def overview(request: CleanupRequest, found: Holdings) -> str:
         variables = {KEEP: f" -e keep={keep}", ALL: f" -e confirm={request.stanza}"}.get(operation, "")
         parts.append(f"-e operation={operation}{variables}\n{describe(one, found, removal(one, found)).text}")
     return "\n\n".join(parts)
+
+
+def describe_show(request: CleanupRequest, found: Holdings) -> OperationPlan:
+    """The plan of an operation that only looks: what each of the others would do, line by line."""
+    message = "nothing is removed by looking; operation=keep, retention, orphans or all removes."
+    lines = [line.strip() for line in overview(request, found).splitlines()[1:]]
+    return OperationPlan("cleanup", request.stanza, "none", message, expected=[line for line in lines if line])
 
 
 def done_text(request: CleanupRequest, planned: Removal) -> str:

@@ -10,10 +10,10 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from .cleanup import RETENTION, Holdings, Removal
+from .cleanup import ALL, RETENTION, Holdings, Removal
 from .command import answer_in
 from .in_use import in_use
-from .pgbackrest import STATUS_NO_STANZA, PgBackRest, labels_of, parse_config, running_backup
+from .pgbackrest import STATUS_NO_DATA, STATUS_NO_STANZA, PgBackRest, labels_of, parse_config, running_backup
 from .pins import pinned_until
 
 #: More full backups than anybody has: nothing but what is named expires (pgBackRest's own limit).
@@ -79,26 +79,32 @@ def _files(pgbackrest: PgBackRest, path: str, timeout: float) -> list[tuple[str,
     return [(name, int(one.get("size") or 0)) for name, one in listed.items() if one.get("type") == "file"]
 
 
-def holdings(pgbackrest: PgBackRest, now: datetime | None = None) -> Holdings:
+def holdings(pgbackrest: PgBackRest, now: datetime | None = None, operation: str = "") -> Holdings:
     """All that decides what may be removed, without the catalog's part."""
     entry = pgbackrest.info()
     retention = configured_retention(pgbackrest).text
     if entry["status"]["code"] == STATUS_NO_STANZA:
         return Holdings([], retention=retention, exists=False)
+    if entry["status"]["code"] == STATUS_NO_DATA and operation == ALL:
+        # A deletion that was cut off: pgBackRest removes the lists of what there is first, and then the files.
+        sizes, wal = sizes_on_disk(pgbackrest)
+        return Holdings([], retention=retention, sizes=sizes, wal=wal, exists=False)
     pgbackrest.require_stanza()
     backups = entry.get("backup") or []
     moment = now or datetime.now(UTC)
     pinned = {str(one["label"]): until for one in backups if (until := pinned_until(one, moment))}
     needed = {label: f"is pinned until {until:%Y-%m-%d %H:%M} UTC" for label, until in pinned.items()}
     sizes, wal = sizes_on_disk(pgbackrest)
+    running = running_backup(entry) or ""
     return Holdings(
         backups,
         needed=in_use(pgbackrest.stanza, labels_of(entry)) | needed,
-        expired=would_expire(pgbackrest) if backups else [],
+        # Even a dry run wants the lock that a backup holds, and beside one nothing is removed.
+        expired=would_expire(pgbackrest) if backups and not running else [],
         retention=retention,
         sizes=sizes,
         wal=wal,
-        running=running_backup(entry) or "",
+        running=running,
     )
 
 
@@ -110,9 +116,9 @@ def thin_out(pgbackrest: PgBackRest, planned: Removal, timeout: float) -> None:
     if planned.operation == RETENTION and not planned.stays:
         pgbackrest.run("expire", timeout=timeout)
         return
-    kept: list[str] = []
+    # What the configuration keeps of differential backups and of WAL is not what was asked for.
+    kept = [f"--reset-repo1-retention-{name}" for name in ("diff", "archive", "archive-type")]
     if planned.stays:
-        kept.append("--reset-repo1-retention-diff")
         for label in planned.roots:
             # Of the WAL, nothing: what stays may have to be replayed up to any moment.
             pgbackrest.run("expire", f"--set={label}", f"--repo1-retention-full={EVERY}", *kept, timeout=timeout)

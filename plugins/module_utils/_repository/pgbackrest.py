@@ -23,7 +23,7 @@ from .command import CONFIG, RepositoryFiles, answer_in, command_line
 from .errors import ARCHIVE_TIMEOUT, LOCK_HELD, NOTHING_CHANGED, explain
 
 # Codes of the status of a stanza in the output of info (documentation, command info).
-STATUS_OK, STATUS_NO_STANZA, STATUS_NO_BACKUP = 0, 1, 2
+STATUS_OK, STATUS_NO_STANZA, STATUS_NO_BACKUP, STATUS_NO_DATA = 0, 1, 2, 3
 
 #: pgBackRest's own default (documentation, "Repository Path Option").
 DEFAULT_PATH = "/var/lib/pgbackrest"

@@ -146,11 +146,7 @@ class Repository:
 
     def backups_of(self, branch: Branch) -> list[Mapping[str, Any]]:
         """The backups from which its way can be gone, oldest first."""
-        return [
-            backup
-            for backup in self.usable
-            if branch.passes(int(backup["archive"]["stop"][:8], 16), parse_lsn(backup["lsn"]["stop"]))
-        ]
+        return [backup for backup in self.usable if leads_to(branch, backup)]
 
     def until(self, branch: Branch) -> datetime | None:
         """When the last of its WAL was archived."""
@@ -224,6 +220,11 @@ class Repository:
         return any(end < lsn and not self.goes_on_after(timeline, end) for end in ends)
 
 
+def leads_to(branch: Branch, backup: Mapping[str, Any]) -> bool:
+    """Whether a branch can be followed from a backup."""
+    return branch.passes(int(backup["archive"]["stop"][:8], 16), parse_lsn(backup["lsn"]["stop"]))
+
+
 def stop_of(backup: Mapping[str, Any]) -> datetime:
     return datetime.fromtimestamp(int(backup["timestamp"]["stop"]), UTC)
 
@@ -253,3 +254,28 @@ def all_gaps(repository: Repository) -> list[dict[str, Any]]:
     newest = max(repository.branches.values(), key=lambda branch: branch.timeline)
     backups = repository.backups_of(newest)
     return [asdict(gap.hole) for gap in repository.gaps(newest, backups[0])] if backups else []
+
+
+def leading_to_now(repository: Repository) -> tuple[list[Mapping[str, Any]], str]:
+    """The backups from which the end of the newest timeline can be reached, oldest first, and why there is none.
+
+    A hole after a backup is no reason: it is reached up to there (``all_gaps``).
+    """
+    try:
+        newest = repository.newest
+    except BrokenWayError as error:
+        return [], error.message
+    found = [backup for backup in repository.backups_of(newest) if _is_consistent(repository, newest, backup)]
+    if found:
+        return found, ""
+    return [], (
+        f"No backup leads to timeline {newest.timeline}, on which the servers are: nothing can be restored to a moment "
+        "of it. Run backup.yml -e day=1."
+    )
+
+
+def _is_consistent(repository: Repository, branch: Branch, backup: Mapping[str, Any]) -> bool:
+    """Whether the archive has the WAL between a backup's beginning and its end, without which it is worth nothing."""
+    last = str(backup["archive"]["stop"])
+    gaps = repository.gaps(branch, backup)
+    return last in repository.segments and all(segment_start(gap.hole.first) > segment_start(last) for gap in gaps)
