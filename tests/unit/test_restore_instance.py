@@ -23,7 +23,8 @@ from ansible_collections.relevo.postgres.plugins.module_utils._restore import bl
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.drill import Result
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.scratch import Files
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.target import parse
-from ansible_collections.relevo.postgres.plugins.module_utils._server.session import NotConnected
+from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
+from ansible_collections.relevo.postgres.plugins.module_utils._server.session import NotConnected, Session
 
 pytestmark = pytest.mark.usefixtures("own_account", "roots")
 
