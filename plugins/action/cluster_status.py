@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.describe_site import describe_site
@@ -14,8 +15,15 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status im
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status_problems import with_problems
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status_text import status_text
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import Topology
+from ansible_collections.relevo.postgres.plugins.module_utils._schedule.runs import runs_of
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 from ansible_collections.relevo.postgres.plugins.plugin_utils._lock_keeper import play_name
+
+
+def scheduled(directory: str | None, cluster: str) -> list[dict[str, Any]] | None:
+    """The last run of each job of this controller that is about the cluster, or about all of them."""
+    runs = runs_of(Path(directory)) if directory else None
+    return None if runs is None else [run.as_dict() for run in runs if run.cluster in ("", cluster)]
 
 
 class ActionModule(ControllerAction):
@@ -35,6 +43,7 @@ class ActionModule(ControllerAction):
             "next_day": {"type": "int", "default": 0},
             "operations": {"type": "dict", "default": {}},
             "scratch": {"type": "dict", "default": {}},
+            "schedule_directory": {"type": "path"},
             "restart": {"type": "bool", "default": False},
             "recreate": {"type": "bool", "default": False},
         }
@@ -60,6 +69,7 @@ class ActionModule(ControllerAction):
             holders,
             same_settings(self._task_vars["hostvars"], options["topology"]["nodes"]),
             options["scratch"].get("instances"),
+            scheduled(options["schedule_directory"], options["cluster"]),
         )
         status = with_problems(compose(observed))
         site = describe_site(status, options["restart"], options["recreate"])

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.api_settings import api_settings
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.loaded import digest_of
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
 
@@ -19,4 +21,7 @@ class ActionModule(ControllerAction):
 
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
         variables = self._task_vars or {}
-        return {"changed": False, **asdict(api_settings(variables["groups"], variables["hostvars"], options["given"]))}
+        given = options["given"]
+        told = asdict(api_settings(variables["groups"], variables["hostvars"], given))
+        loaded = digest_of(Path(path) for path in given["loaded"] if path)
+        return {"changed": False, **told, "loaded": loaded}

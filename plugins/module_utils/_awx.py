@@ -9,9 +9,10 @@ read back.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from ansible.module_utils.common.yaml import yaml_load
 
 #: The endpoint of each kind, which is the name of its module in awx.awx.
 ENDPOINTS = {
@@ -40,8 +41,10 @@ NOT_SHOWN = {
 }  # fmt: skip
 #: Kinds that are looked up by their organization and have none themselves.
 WITHOUT_ORGANIZATION = ("inventory_source", "schedule")
-#: Fields that AWX keeps as text.
+#: Fields that AWX keeps as text, which people may have written as YAML.
 AS_TEXT = ("variables", "extra_vars", "source_vars")
+#: Fields to which others add: each update of an inventory writes the variables of its file's group "all" into it.
+SHARED = {("inventory", "variables")}
 
 
 def differences(
@@ -65,7 +68,7 @@ def differences(
     wrong = [
         f"The {name} has {field}={shown!r}, not {value!r}."
         for field, value in wanted.items()
-        if field not in left_out and (shown := _shown(found, field)) != value
+        if field not in left_out and (shown := _beside(kind, found, field, value)) != _as_kept(value)
     ]
     wrong += [
         f"The {name} has {field} {_listed(names)}, not {_listed(wanted[field])}."
@@ -127,8 +130,34 @@ def _shown(found: Mapping[str, Any], field: str) -> Any:
         return summary["name"]
     value = found.get(field)
     if field in AS_TEXT and isinstance(value, str):
-        return json.loads(value or "{}")
+        return _data(value)
     return value
+
+
+def _beside(kind: str, found: Mapping[str, Any], field: str, wanted: Any) -> Any:
+    """A field as it is shown; of one to which others add, only what was given."""
+    shown = _shown(found, field)
+    if (kind, field) in SHARED and isinstance(shown, Mapping) and isinstance(wanted, Mapping):
+        return {name: value for name, value in shown.items() if name in wanted}
+    return shown
+
+
+def _as_kept(value: Any) -> Any:
+    """A value as AWX keeps it: it takes off the blanks around a text."""
+    return value.strip() if isinstance(value, str) else value
+
+
+def added_to(held: str | None, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the variables of an inventory with ours in them, in the order in which AWX holds them.
+
+    ``held``: what AWX keeps now, as JSON or YAML; None without an inventory. Written so, they are a change only where
+    one of ours is.
+    """
+    return {**_data(held or ""), **wanted}
+
+
+def _data(text: str) -> dict[str, Any]:
+    return yaml_load(text) or {}
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -29,6 +29,10 @@ PRIVATE_KEY = CONFIG_DIR / "tls" / "node.key"
 MARKER_DIR = DATA_ROOT / "relevo"
 #: The start guard's latest verdict, for status.yml and for who waits for a start.
 GUARD_STATUS = MARKER_DIR / "guard-status.json"
+#: Where tables that are restored wait for their load. It is gone when that has ended.
+RESTORE_DIR = DATA_ROOT / "restore"
+#: The comment of a database until all of it is loaded.
+UNFINISHED_RESTORE = "relevo: this restore has not ended"
 LOG_DIR = DATA_ROOT / "log"
 #: On the repository host, wherever its repository is. What is below /run does not outlive a machine's restart.
 OPERATION_LOCK_DIR = Path("/run/relevo/operation-lock")

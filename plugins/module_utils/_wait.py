@@ -14,10 +14,12 @@ from ._errors import RelevoError
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T | None], what: str, timeout: float, interval: float = 0.05) -> T:
+def wait_until(
+    condition: Callable[[], T | None], what: str | Callable[[], str], timeout: float, interval: float = 0.05
+) -> T:
     """Return the first true answer of ``condition``, asked every ``interval`` seconds.
 
-    Raises ``RelevoError`` after ``timeout`` seconds, saying ``what`` was waited for.
+    Raises ``RelevoError`` after ``timeout`` seconds, saying ``what`` was waited for, which may be known only then.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -25,5 +27,5 @@ def wait_until(condition: Callable[[], T | None], what: str, timeout: float, int
         if answer:
             return answer
         if time.monotonic() >= deadline:
-            raise RelevoError(f"Timed out after {timeout:g} s waiting for {what}.")
+            raise RelevoError(f"Timed out after {timeout:g} s waiting for {what() if callable(what) else what}.")
         time.sleep(interval)

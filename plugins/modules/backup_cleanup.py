@@ -87,7 +87,7 @@ EXAMPLES = r"""
 RETURN = r"""
 operation_plan:
   description: What is removed, in the shape that docs/reference/plan.md describes.
-  returned: when O(operation) is not V(show)
+  returned: success
   type: dict
 refused:
   description: Why nothing was done; empty when it was. The task does not fail in check mode.
@@ -147,6 +147,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.cleanu
     Removal,
     describe,
     describe_pin,
+    describe_show,
     done_text,
     overview,
     removal,
@@ -200,7 +201,9 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         return pin(pgbackrest, params["pin"], params["until"], module.check_mode)
     found = with_catalog(params, holdings(pgbackrest, operation=request.operation))
     if request.operation == SHOW:
-        return {"changed": False, "text": overview(request, found), **_result(Removal(SHOW))}
+        plan = describe_show(request, found)
+        text = overview(request, found)
+        return {"changed": False, "text": text, "operation_plan": plan.as_dict(), **_result(Removal(SHOW))}
     planned = removal(request, found)
     plan = describe(request, found, planned)
     result = {"operation_plan": plan.as_dict(), "text": plan.text, "changed": plan.action != "none"}

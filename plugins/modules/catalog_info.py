@@ -99,7 +99,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store imp
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.kept import first_backup, lost_backups
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest, labels_of
-from ansible_collections.relevo.postgres.plugins.module_utils._restore.facts import repository_of
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.facts import settled_repository
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.reach import (
     all_gaps,
     all_stretches,
@@ -111,7 +111,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     pgbackrest = PgBackRest(params["stanza"], params["config"])
     entry = pgbackrest.require_stanza(params["read_timeout"])
-    repository = repository_of(pgbackrest, entry, params["read_timeout"])
+    repository = settled_repository(pgbackrest, entry, params["read_timeout"])
     leading, window = leading_to_now(repository)
     reach = {
         "stretches": all_stretches(repository),

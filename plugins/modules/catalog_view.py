@@ -113,7 +113,6 @@ kind:
   returned: when RV(reachable) is false
 """
 
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -131,11 +130,9 @@ from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store imp
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.views import VIEWS, render
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._recovery_window import of_newest_system
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import archive_holes
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest, labels_of
-from ansible_collections.relevo.postgres.plugins.module_utils._restore.facts import repository_of
-from ansible_collections.relevo.postgres.plugins.module_utils._restore.reach import all_stretches
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.facts import settled_repository
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.reach import all_gaps, all_stretches
 
 
 def read_catalog(params: dict[str, Any], filters: Filters, labels: list[str]) -> dict[str, Any]:
@@ -154,10 +151,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     filters = Filters.given(**asked)
     pgbackrest = PgBackRest(params["stanza"], params["config"])
     entry = pgbackrest.require_stanza(params["read_timeout"])
-    backups = of_newest_system(entry.get("backup") or [], entry.get("db") or [])
-    starts = [str((backup.get("archive") or {}).get("start") or "") for backup in backups]
-    missing = [asdict(hole) for hole in archive_holes(pgbackrest, starts, params["read_timeout"])]
-    stretches = all_stretches(repository_of(pgbackrest, entry, params["read_timeout"]))
+    repository = settled_repository(pgbackrest, entry, params["read_timeout"])
     found = read_catalog(params, filters, labels_of(entry))
     catalog = catalog_of(
         found,
@@ -166,9 +160,9 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         params["repo_path"],
         params["limit"],
         params["language"],
-        missing,
+        all_gaps(repository),
         filters,
-        stretches,
+        all_stretches(repository),
     )
     answer: dict[str, Any] = {name: found[name] for name in ("reachable", "reason", "kind") if name in found}
     if params["view"] == "html":

@@ -69,6 +69,11 @@ options:
     description: The result of M(relevo.postgres.pg_scratch_info); without C(instances) when the host does not answer.
     type: dict
     default: {}
+  schedule_directory:
+    description:
+      - Where this controller's timers keep what became of their runs (role P(relevo.postgres.schedule#role)).
+        It has none where the directory is not there.
+    type: path
   restart:
     description: Whether C(site.yml) would be told to restart what waits for it, for RV(site_plan).
     type: bool

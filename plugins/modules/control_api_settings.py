@@ -38,6 +38,10 @@ settings:
   description: The content of the service's settings file. It holds no secret.
   returned: success
   type: dict
+loaded:
+  description: A digest of the files that the service loads at its start. With another one it has to be restarted.
+  returned: success
+  type: str
 watch:
   description: The content of the watcher's file.
   returned: success

@@ -52,6 +52,17 @@ options:
     description: Replay up to here. To the end of the archive when empty.
     type: str
     default: ""
+  timeline:
+    description: The timeline of O(lsn). The newest one that has it when 0.
+    type: int
+    default: 0
+  rpo_s:
+    description: RV(rpo_s) of an earlier call, where the archive was added to since then. Measured when omitted.
+    type: float
+  preload:
+    description: The C(shared_preload_libraries) that the data need, as PostgreSQL writes the list.
+    type: str
+    default: ""
   database:
     description: The database of O(counts).
     type: str
@@ -109,6 +120,10 @@ operation_plan:
   description: The plan as docs/reference/plan.md describes it.
   returned: success
   type: dict
+rpo_s:
+  description: How old the newest archived WAL was, in seconds; null when that is not known.
+  returned: success
+  type: float
 passed:
   description: Whether it restores, and nothing was found in it.
   returned: when it was tried
@@ -161,7 +176,8 @@ class Drill:
         now = datetime.now(UTC)
         repository = facts.read_repository(PgBackRest(self.params["stanza"], self.params["config"]))
         backups = drill.candidates(repository.backups, repository.databases)
-        backup = drill.choose(backups, self.params["label"], self.params["last"], random.choice)
+        leading = drill.to_the_newest(backups, repository)
+        backup = drill.choose(backups, self.params["label"], self.params["last"], random.choice, leading)
         self.label = str(backup["label"])
         result = drill.Result(self.label, now.isoformat(timespec="seconds").replace("+00:00", "Z"))
         if backup.get("error"):
@@ -169,15 +185,16 @@ class Drill:
         try:
             plan = self._planned(repository, now)
             until = repository.until(repository.branch(plan.timeline))
-            return plan, replace(result, rpo_s=drill_run.age_of(until, now))
+            given = self.params["rpo_s"]
+            return plan, replace(result, rpo_s=drill_run.age_of(until, now) if given is None else given)
         except BrokenWayError as error:
             return None, self._red(result, error.message)
 
     def _planned(self, repository: Repository, now: datetime) -> RestorePlan:
         version = facts.version_of(repository.databases)
-        own = instance.tree_size(self.files.home)
+        own = instance.tree_size(self.files.home) - instance.owed(self.files)
         place = facts.place_of(self.params["host"], self.files.root, version, own, self.params["container"])
-        return decide(Request(self.target, self.label), repository, place, now)
+        return decide(Request(self.target, self.label, self.params["timeline"]), repository, place, now)
 
     def _red(self, result: drill.Result, why: str) -> drill.Result:
         return replace(result, failures=[why])
@@ -191,11 +208,13 @@ class Drill:
             plan.timeline,
             plan.version,
             {"drill": plan.label},
+            preload=params["preload"],
             process_max=params["process_max"],
             nice=params["nice"],
             timeout=params["timeout"],
             position=params["lsn"],
             at_least=plan.at_least,
+            plan=plan.as_dict(),
         )
         looks = drill_run.Looks(self.checks, params["database"], params["counts"], params["process_max"])
         return drill_run.carry_out(self.files, order, looks, result, Path(params["config"]))
@@ -212,7 +231,12 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             raise RelevoError(f"{error.message} Nothing was touched.", **error.details) from None
         refusals = [error.message]
     shown = drill.describe_drill(params["stanza"], params["host"], asked.label, plan, refusals)
-    answer = {"changed": False, "label": asked.label, "operation_plan": shown.as_dict()}
+    answer = {
+        "changed": False,
+        "label": asked.label,
+        "operation_plan": shown.as_dict(),
+        "rpo_s": result.rpo_s if result else None,
+    }
     if params["describe"] or module.check_mode or result is None:
         return answer
     if plan is not None:
@@ -235,6 +259,9 @@ def main() -> None:
             "last": {"type": "int", "default": 10},
             "checks": {"type": "list", "elements": "dict", "default": []},
             "lsn": {"type": "str", "default": ""},
+            "timeline": {"type": "int", "default": 0},
+            "rpo_s": {"type": "float"},
+            "preload": {"type": "str", "default": ""},
             "database": {"type": "str", "default": ""},
             "counts": {"type": "dict", "default": {}},
             "directory": {"type": "path", "default": "/var/lib/postgresql/scratch"},

@@ -42,6 +42,10 @@ options:
     description: The scratch instance's name. Made of the target when empty.
     type: str
     default: ""
+  purpose:
+    description: What it is made for, a word at the end of a name that is made of the target.
+    type: str
+    default: ""
   directory:
     description: Where the scratch instances of this host are.
     type: path
@@ -132,8 +136,12 @@ class Asked:
     def plan(self) -> RestorePlan:
         params = self.params
         target = parse(params["target_type"], params["target"])
-        self.name = scratch.checked_name(
-            params["name"] or scratch.default_name(params["stanza"], target, params["label"])
+        self.name = (
+            scratch.given_name(params["name"])
+            if params["name"]
+            else scratch.checked_name(
+                scratch.default_name(params["stanza"], target, params["label"], params["purpose"])
+            )
         )
         self.asked = {
             "target_type": target.type,
@@ -150,10 +158,15 @@ class Asked:
         own = 0
         if files.note.exists():
             there = instance.look(files)
-            if dict(there.request) != self.asked:
+            if not instance.is_for(there, params["stanza"], self.asked):
                 raise RelevoError(instance.conflict(there))
             own = there.size
+            done = instance.planned(files)
+            if done:
+                # Its backup may have expired meanwhile.
+                return done
         version = facts.version_of(self.repository.databases)
+        own -= instance.owed(files)
         place = facts.place_of(params["host"], files.root, version, own, params["container"])
         request = Request(target, params["label"], params["timeline"])
         return decide(request, self.repository, place, datetime.now(UTC))
@@ -190,6 +203,7 @@ def main() -> None:
             "label": {"type": "str", "default": ""},
             "timeline": {"type": "int", "default": 0},
             "name": {"type": "str", "default": ""},
+            "purpose": {"type": "str", "default": ""},
             "directory": {"type": "path", "default": "/var/lib/postgresql/scratch"},
             "host": {"type": "str", "default": "the repository host"},
             "container": {"type": "bool", "default": False},

@@ -56,6 +56,10 @@ lsn:
   description: A restore that stops before the record at this position has exactly these rows.
   returned: outside of check mode
   type: str
+timeline:
+  description: The timeline that RV(lsn) is on.
+  returned: outside of check mode
+  type: int
 counts:
   description: The rows of each table.
   returned: outside of check mode
@@ -77,7 +81,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     with Session.local(module.params["database"]) as session:
         found = count_at_a_position(session, module.params["tables"], module.params["timeout"])
     # It began a new segment.
-    return {"changed": True, "lsn": found.lsn, "counts": found.counts}
+    return {"changed": True, "lsn": found.lsn, "timeline": found.timeline, "counts": found.counts}
 
 
 def main() -> None:

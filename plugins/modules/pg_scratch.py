@@ -41,6 +41,10 @@ options:
     type: str
     choices: [present, absent]
     default: present
+  cluster:
+    description: With O(state=absent), the cluster that it must be of. Any when empty.
+    type: str
+    default: ""
   plan:
     description: RV(relevo.postgres.pg_restore_plan#module:plan). Needed for O(state=present).
     type: dict
@@ -92,6 +96,10 @@ text:
   description: What was reached, and how to connect to it and to remove it.
   returned: with O(state=present), outside of check mode
   type: str
+operation_plan:
+  description: What would be removed, in the shape that docs/reference/plan.md describes.
+  returned: with O(state=absent), in check mode
+  type: dict
 instance:
   description:
     - The instance, with C(name), C(cluster), C(state), C(port), C(size) in bytes, C(request), and C(reached), which has
@@ -108,7 +116,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._restore import instance
-from ansible_collections.relevo.postgres.plugins.module_utils._restore.describe import reached
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.describe import describe_removal, reached
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.plan import RestorePlan
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.scratch import Files, checked_name
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
@@ -129,6 +137,7 @@ def order_of(params: dict[str, Any]) -> instance.Order:
         timeout=params["timeout"],
         position=plan.position,
         at_least=plan.at_least,
+        plan=plan.as_dict(),
     )
 
 
@@ -139,7 +148,16 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         if not files.home.exists():
             have = ", ".join(one.name for one in instance.found(files.root)) or "none"
             raise RelevoError(f"There is no scratch instance {files.name} on this host. There is: {have}.")
-        return {"changed": True if module.check_mode else instance.remove(files)}
+        of = instance.look(files).cluster if files.note.exists() else ""
+        if params["cluster"] and of not in ("", params["cluster"]):
+            raise RelevoError(
+                f"The scratch instance {files.name} is of cluster {of}, not of {params['cluster']}. To remove it, run "
+                f"restore.yml -e cluster={of} -e remove={files.name}."
+            )
+        if module.check_mode:
+            plan = describe_removal(params["stanza"], params["host"], files.name, instance.tree_size(files.home))
+            return {"changed": True, "operation_plan": plan.as_dict()}
+        return {"changed": instance.remove(files)}
     if module.check_mode:
         return {"changed": not files.outcome.exists()}
     made, changed = instance.make(files, order_of(params), Path(params["config"]))
@@ -162,6 +180,7 @@ def main() -> None:
             "config": {"type": "path", "default": "/etc/pgbackrest/pgbackrest.conf"},
             "name": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "cluster": {"type": "str", "default": ""},
             "plan": {"type": "dict"},
             "asked": {"type": "dict", "default": {}},
             "directory": {"type": "path", "default": "/var/lib/postgresql/scratch"},

@@ -25,7 +25,7 @@ options:
     type: str
     default: ""
   directory:
-    description: Where the scratch instances of this host are.
+    description: Where the scratch instances of this host are, beside the directories in which some were made before.
     type: path
     default: /var/lib/postgresql/scratch
 seealso:
@@ -52,13 +52,15 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._repository import scratch_roots
 from ansible_collections.relevo.postgres.plugins.module_utils._restore import instance
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     wanted = module.params["cluster"]
-    found = instance.found(Path(module.params["directory"]))
+    roots = dict.fromkeys([Path(module.params["directory"]), *scratch_roots.roots()])
+    found = [one for root in roots for one in instance.found(root)]
     return {
         "changed": False,
         "instances": [one.as_dict() for one in found if not wanted or one.cluster == wanted],

@@ -35,6 +35,9 @@ METRICS = {
     "relevo_drill_passed": "Whether the last drill restored its backup and found it good",
     "relevo_drill_rpo_seconds": "How much the last drill would have lost",
     "relevo_drill_rto_seconds": "How long the last drill took until its server was open",
+    "relevo_scheduled_run_duration_seconds": "How long the last run of a timer took",
+    "relevo_scheduled_run_failed": "Whether the last run of a timer failed",
+    "relevo_scheduled_run_timestamp_seconds": "When the last run of a timer ended",
     "relevo_window_from_timestamp_seconds": "Since when a timeline can be restored",
     "relevo_window_to_timestamp_seconds": "Until when a timeline can be restored",
 }

@@ -84,6 +84,22 @@ def test_a_scope_that_is_too_small(server: Server, tokens: dict[str, str]) -> No
         is_problem(client.post("/failback"), 403)
 
 
+@pytest.mark.parametrize("operation", ["keep", "retention", "orphans", "all"])
+@pytest.mark.parametrize("confirm", [{}, {"confirm": "other"}, {"confirm": "yes"}])
+def test_what_loses_data_wants_the_name_of_the_cluster(
+    server: Server, tokens: dict[str, str], operation: str, confirm: dict[str, str]
+) -> None:
+    with server.client(tokens["destroy"]) as client:
+        problem = is_problem(client.post("/v1/clusters/main/cleanup", json={"operation": operation, **confirm}), 428)
+        assert '"confirm": "main"' in problem["wanted"]
+    assert not list((server.directory / "jobs").iterdir())
+
+
+def test_a_header_that_is_no_address_is_refused(anybody: httpx.Client) -> None:
+    is_problem(anybody.get("/", headers={"Host": "[::1"}), 421)
+    is_problem(anybody.post("/failover", headers={"Origin": "http://[::1"}), 403)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [

@@ -55,7 +55,8 @@ def test_an_operation_is_a_job_template(
     assert (job["state"], job["report"], job["admitted"]) == ("succeeded", "b is primary.", True)
     assert job["backend"] == f"AWX job {len(stand_in[0].jobs)}"
     assert stand_in[0].jobs[-1]["template"] == "Relevo failover forced++Databases"
-    assert stand_in[0].jobs[-1]["variables"] == {"candidate": "b", "cluster": "main"}
+    assert stand_in[0].jobs[-1]["variables"].items() >= {"candidate": "b", "cluster": "main"}.items()
+    assert stand_in[0].jobs[-1]["job_type"] == "run"
     log = client.get(f"/v1/jobs/{job['id']}/log").text
     assert "PLAY RECAP" in log
     assert "geheim" not in log + client.get(f"/v1/jobs/{job['id']}/events").text + answer.text
@@ -73,8 +74,27 @@ def test_a_refusal_comes_through(client: httpx.Client) -> None:
     assert problem["detail"] == "a is paused. Nothing was changed."
 
 
-def test_a_plan_comes_through(client: httpx.Client) -> None:
+def test_a_plan_comes_through(client: httpx.Client, stand_in: tuple[StandIn, str]) -> None:
     assert client.post("/v1/clusters/main/failback?plan=true", json={}).json() == {"version": 1, "refusals": []}
+    assert stand_in[0].jobs[-1]["job_type"] == "check"
+
+
+def test_answers_are_those_that_the_surveys_take(client: httpx.Client, stand_in: tuple[StandIn, str]) -> None:
+    assert client.post("/v1/clusters/main/failover", json={"force": True}).status_code == 202
+    assert stand_in[0].jobs[-1]["variables"].items() >= {"force": "true", "fence_living": "false"}.items()
+    target = "2026-11-25T12:00:00+01:00"
+    assert client.post("/v1/clusters/main/restores", json={"target": target}).status_code == 202
+    assert stand_in[0].jobs[-1]["variables"].items() >= {"target": target, "target_type": "time"}.items()
+
+
+def test_an_awx_that_is_away_for_a_moment_loses_no_job(
+    awx_server: Server, client: httpx.Client, stand_in: tuple[StandIn, str]
+) -> None:
+    stand_in[0].away = 5
+    answer = client.post("/v1/clusters/main/failover", json={})
+    assert answer.status_code == 202
+    assert awx_server.wait_for_job(client, answer.json()["id"])["state"] == "succeeded"
+    assert stand_in[0].away == 0
 
 
 def test_a_template_may_have_another_name(client: httpx.Client, stand_in: tuple[StandIn, str]) -> None:

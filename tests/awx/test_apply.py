@@ -31,7 +31,8 @@ SETTINGS: dict[str, Any] = {
     "awx_inventory_path": "inventory/production.yml",
     "awx_execution_environment_image": "registry.example.com/relevo-ee:1",
     "awx_schedule": "DTSTART;TZID=Europe/Madrid:20260101T023000 RRULE:FREQ=DAILY;INTERVAL=1",
-    "awx_drill_schedule": "DTSTART;TZID=UTC:20260103T040000 RRULE:FREQ=DAILY;INTERVAL=3",
+    # In two lines, of which AWX makes one.
+    "awx_drill_schedule": "DTSTART;TZID=UTC:20260103T040000\nRRULE:FREQ=DAILY;INTERVAL=3;UNTIL=20991231T230000Z\n",
     "awx_secrets": {
         "relevo_replication": PASSWORD,
         "relevo_rewind": "b",
@@ -114,7 +115,7 @@ def test_it_makes_everything(first: subprocess.CompletedProcess[str], awx: Stand
     assert awx.one("execution_environments", "Relevo")["image"] == "registry.example.com/relevo-ee:1"
     schedule = awx.one("schedules", "Relevo nightly")
     assert schedule["rrule"] == SETTINGS["awx_schedule"]
-    assert awx.one("schedules", "Relevo drill")["rrule"] == SETTINGS["awx_drill_schedule"]
+    assert awx.one("schedules", "Relevo drill")["rrule"] == " ".join(SETTINGS["awx_drill_schedule"].split())
     assert schedule["unified_job_template"] == awx.one("workflow_job_templates", "Relevo nightly")["id"]
 
 
@@ -145,10 +146,13 @@ def test_the_night_shift_may_press_the_button_and_nothing_else(
 def test_the_second_time_nothing_changes(
     first: subprocess.CompletedProcess[str], awx: StandIn, address: str, folder: Path
 ) -> None:
+    # Meanwhile a job has updated the inventory: the variables of its file's group "all" stand there too, and stay.
+    awx.update_inventory("Relevo", {"ansible_user": "admin"})
     awx.writes.clear()
     done = apply(address, SETTINGS, folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert changed(done) == 0
+    assert json.loads(awx.one("inventories", "Relevo")["variables"])["ansible_user"] == "admin"
     # A credential is not given twice: without its inputs it stays as well.
     assert [write for write in awx.writes if not write.startswith("PATCH notification_templates")] == []
 
@@ -181,6 +185,15 @@ def test_what_awx_dropped_is_a_failure(
         assert f"The survey of the job_template Relevo backup lacks the question {question['variable']}." in text
     assert "The job_template Relevo rejoin has credentials Relevo " in text
     assert "The project Relevo has scm_branch='main', not 'v1'." in text
+
+
+def test_an_end_that_awx_would_rewrite_is_refused(awx: StandIn, address: str, folder: Path) -> None:
+    before = list(awx.writes)
+    rule = "DTSTART;TZID=Europe/Madrid:20260101T023000 RRULE:FREQ=DAILY;INTERVAL=1;UNTIL=20271231T230000"
+    done = apply(address, SETTINGS | {"awx_schedule": rule}, folder)
+    assert done.returncode == 2
+    assert "a moment in UTC" in done.stdout + done.stderr
+    assert awx.writes == before
 
 
 def test_without_a_project_nothing_is_changed(awx: StandIn, address: str, folder: Path) -> None:

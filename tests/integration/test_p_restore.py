@@ -108,6 +108,9 @@ def test_a_dropped_table_is_found_beside_the_cluster(ledger: None) -> None:
     again = play(RESTORE, "-e", f"target={before}")
     assert again.changed == 0
     assert rows(port) == {1, 9}
+    assert "remove" in plan(RESTORE, "-e", f"remove={name}")["action"]
+    assert "Plan of restore" in play(RESTORE, "-e", f"remove={name}", "--check").text
+    assert scratch_instances() == [name]
     assert "Removed the scratch instance" in play(RESTORE, "-e", f"remove={name}").text
     assert scratch_instances() == []
 
@@ -247,6 +250,8 @@ def test_a_drill_that_was_killed_leaves_nothing(ledger: None) -> None:
     add(1)
     killed_play(DRILL, "Restore the backup, look at it, remove it")
     options = {"drill_last": 1, "drill_nice": 5, "drill_process_max": 2, "drill_timeout": 900, "backup": "random"}
+    loaded = {"database": "imdb", "query": "SHOW shared_preload_libraries", "expect": "auto_explain"}
+    options |= {"drill_preload_libraries": "auto_explain", "drill_checks": [*CHECKS["drill_checks"], loaded]}
     play(DRILL, "-e", json.dumps({**CHECKS, **options}))
     assert scratch_instances() == []
 
@@ -274,6 +279,7 @@ def archived_segments() -> list[str]:
 FAULTS = {
     "a hole": lambda: ["rm", archived_segments()[-2]],
     "a truncated segment": lambda: ["truncate", "-s", "100", archived_segments()[-2]],
+    "a truncated last segment": lambda: ["truncate", "-s", "100", archived_segments()[-1]],
     "a missing file": lambda: ["rm", largest(".zst")],
     "a flipped byte": lambda: ["sh", "-c", f"printf XXXXX | dd of={largest('.zst')} bs=1 seek=20000 conv=notrunc 2>&1"],
     "a missing manifest": lambda: ["sh", "-c", f"rm {REPO}/backup/main/{labels()[-1]}/backup.manifest*"],

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 from cluster import (
-    FIRST_PORT,
     PRIMARY,
     REDIS,
+    REDIS_PORT,
     REPOSITORY,
     ROOT,
     SECRETS,
@@ -386,7 +386,7 @@ def seconds_for_a_page(client: Any, filters: Filters, keys: list[str]) -> float:
 
 def test_a_page_of_many_records_takes_no_longer_and_indexes_come_back() -> None:
     password = (SECRETS / "redis").read_text().strip()
-    where = {"host": "127.0.0.1", "port": FIRST_PORT + 2, "password": password, "db": 9, "timeout": 60}
+    where = {"host": "127.0.0.1", "port": REDIS_PORT, "password": password, "db": 9, "timeout": 60}
     filters = Filters.given(type="incr", primary="node1", since="2020-09-14")
     taken = []
     with connected(where) as client:

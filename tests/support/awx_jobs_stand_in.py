@@ -17,6 +17,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from awx_data import defaults, objects
+from awx_rules import answer_problems
+
 TOKEN = "awx-token-of-the-stand-in"
 PAGE = 2
 
@@ -50,14 +53,26 @@ class StandIn:
             "Relevo failover forced++Databases": ("successful", DONE, None),
             "Relevo failback++Databases": ("failed", REFUSED, None),
             "our rejoin": ("successful", DONE, None),
+            "Relevo restore beside++Databases": ("successful", DONE, None),
             "Relevo backup++Databases": ("successful", DONE, {"cluster"}),
         }
+        self.surveys = {one["name"]: one for one in objects()["controller_templates"]}
+        #: How many questions after a job will be answered with 502, as by a proxy whose AWX restarts.
+        self.away = 0
         self.jobs: list[dict[str, Any]] = []
         self.cancelled: list[int] = []
 
-    def launch(self, name: str, variables: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    def launch(self, name: str, variables: dict[str, Any], job_type: str = "run") -> tuple[int, dict[str, Any]]:
         if name not in self.templates:
             return 404, {"detail": "Not found."}
+        # What the project's own template asks, and what AWX says to an answer that is none.
+        survey = self.surveys.get(name.partition("++")[0])
+        if survey:
+            questions = {question["variable"] for question in survey["survey_spec"]["spec"]}
+            answers = {key: value for key, value in variables.items() if key in questions}
+            if problems := answer_problems(survey["survey_spec"], answers):
+                return 400, {"variables_needed_to_start": problems}
+            variables = {**{key: value for key, value in defaults(survey).items() if value != ""}, **variables}
         state, events, asked = self.templates[name]
         dropped = {} if asked is None else {key: value for key, value in variables.items() if key not in asked}
         planned = variables.get("plan") == "json"
@@ -65,6 +80,7 @@ class StandIn:
             {
                 "template": name,
                 "variables": variables,
+                "job_type": job_type,
                 "ends": "successful" if planned else state,
                 "events": PLANNED if planned else events,
                 "asked": 0,
@@ -111,7 +127,10 @@ def awx() -> Iterator[tuple[StandIn, str]]:
             url = urlsplit(self.path)
             parts = [unquote(part) for part in url.path.strip("/").split("/")]
             if parts[2] == "job_templates":
-                return stand_in.launch(parts[3], json.loads(body["extra_vars"]))
+                return stand_in.launch(parts[3], json.loads(body["extra_vars"]), body.get("job_type", "run"))
+            if stand_in.away > 0:
+                stand_in.away -= 1
+                return 502, {}
             number = int(parts[3])
             if parts[4:] == ["cancel"]:
                 stand_in.cancelled.append(number)

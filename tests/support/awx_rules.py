@@ -101,6 +101,18 @@ def answer_problems(spec: Mapping[str, Any], answers: Mapping[str, Any]) -> list
     return found
 
 
+def as_kept(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of an object as AWX keeps them: awx/main/fields.py, models/schedules.py, REST framework."""
+    kept = {name: value.strip() if isinstance(value, str) else value for name, value in data.items()}
+    if "host_filter" in kept:
+        kept["host_filter"] = kept["host_filter"] or None
+    if "rrule" in kept:
+        kept["rrule"] = " ".join(kept["rrule"].split())
+    if kept.get("description", "") is None:
+        kept["description"] = ""
+    return kept
+
+
 def rrule_problems(rule: str) -> list[str]:
     """Objections to the rule of a schedule."""
     starts = re.findall(r"DTSTART(?:;[^:]+)?:[0-9]+T[0-9]+Z?", rule)

@@ -176,7 +176,7 @@ class StandIn:
         return held
 
     def _take(self, kind: str, held: dict[str, Any], data: Mapping[str, Any]) -> None:
-        held.update(data)
+        held.update(awx_rules.as_kept(data))
         if kind == "credentials" and "inputs" in data:
             fields = self.objects["credential_types"][held["credential_type"]]["inputs"]["fields"]
             secret = {field["id"] for field in fields if field.get("secret")}
@@ -186,6 +186,11 @@ class StandIn:
             held["notification_configuration"] = {**WEBHOOK, **held["notification_configuration"]}
         if kind == "projects":
             held["scm_revision"] = "0" * 40
+
+    def update_inventory(self, name: str, variables: Mapping[str, Any]) -> None:
+        """What an update of an inventory does to its variables: those of the file's group "all" join them."""
+        held = self.one("inventories", name)
+        held["variables"] = json.dumps({**json.loads(held["variables"] or "{}"), **variables})
 
     def _check(self, kind: str, data: Mapping[str, Any]) -> None:
         found: list[str] = []

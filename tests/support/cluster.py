@@ -22,6 +22,8 @@ FIRST_PORT = int(os.environ.get("RELEVO_TEST_PORT", "15432"))
 PRIMARY, STANDBY = f"{NETWORK}_primary", f"{NETWORK}_standby"
 REPOSITORY, REDIS = f"{NETWORK}_pgbackrest", f"{NETWORK}_redis"
 PORTS = {PRIMARY: FIRST_PORT, STANDBY: FIRST_PORT + 1}
+# As molecule/inventory.yml has them, and as inventory() gives them to a copy of it.
+REDIS_PORT = 16379 if NETWORK == "relevo_test" else FIRST_PORT + 2
 FAILOVER, FAILBACK, REJOIN, STATUS = (f"playbooks/{name}.yml" for name in ("failover", "failback", "rejoin", "status"))
 # The major version of the role's default, and what follows from it on a node.
 DEFAULTS = ROOT / "roles" / "postgresql" / "defaults" / "main.yml"

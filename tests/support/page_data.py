@@ -35,6 +35,7 @@ def backups() -> list[dict[str, Any]]:
             "tipo_backup": kind,
             "maestro_usado": "postgres_slave" if 6 < number < 10 else "postgres_master",
             "etiqueta": label,
+            "terminado": iso(when + timedelta(seconds=40)),
         }
         if number in (0, 7):
             record |= {"verificado": iso(when), "resultado": "correcto" if number else "fallido"}

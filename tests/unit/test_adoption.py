@@ -266,6 +266,12 @@ def test_without_an_adopted_server_only_ours_is_asked(runs_it: str) -> None:
     assert not service.wanted()
 
 
+def test_it_has_stopped_only_when_the_unit_that_ran_it_has() -> None:
+    """Ours has never run then, and a restart that did not wait would find the old server and call it the new one."""
+    assert not Recorded("postgresql@17-main.service").stopped()
+    assert Recorded("").stopped()
+
+
 def test_no_process_is_no_units() -> None:
     assert unit_of(2**22 + 1) == ""
     assert _names.CONFIG_FILE.name in INCLUDE

@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from relevo_api.access import host_of, is_within, legacy_refusal
-from relevo_api.guard import Buckets
+from fastapi import FastAPI, Response
+from fastapi.testclient import TestClient
+from relevo_api.access import Access, host_of, is_within, legacy_refusal
+from relevo_api.guard import Buckets, Guard
 from relevo_api.settings import Settings
 from relevo_api.tokens import TokenError, Tokens
 
@@ -67,7 +71,15 @@ def test_they_are_closed_unless_somebody_opens_them() -> None:
 
 @pytest.mark.parametrize(
     ("header", "name"),
-    [("a:80", "a"), ("A", "a"), ("[::1]:80", "::1"), ("https://a.b:1", "a.b"), ("null", "null"), ("", "")],
+    [
+        ("a:80", "a"),
+        ("A", "a"),
+        ("[::1]:80", "::1"),
+        ("https://a.b:1", "a.b"),
+        ("null", "null"),
+        ("", ""),
+        ("[::1", ""),
+    ],
 )
 def test_the_name_in_a_header(header: str, name: str) -> None:
     assert host_of(header) == name
@@ -154,3 +166,61 @@ def test_addresses_are_forgotten_before_the_memory_is_full(monkeypatch: pytest.M
     for address in "abc":
         buckets.take(address)
     assert list(buckets.known) == ["b", "c"]
+
+
+def test_whatever_an_address_did_it_waits_for_one_request_at_most() -> None:
+    now = [0.0]
+    buckets = Buckets(rate=0.5, burst=3, clock=lambda: now[0])
+    for _ in range(1000):
+        buckets.take("a")
+    assert buckets.wait_s("a") == 2
+    now[0] = 2.0
+    assert buckets.wait_s("a") == 0
+
+
+@pytest.mark.parametrize("path", ["/nodes/a/health", "/healthz"])
+def test_a_monitor_without_a_token_does_not_lock_its_machine_out(path: str) -> None:
+    limited = settings(limits={"refusals": 1})
+    app = FastAPI()
+
+    @app.get("/{path:path}")
+    async def refuse() -> Response:
+        return Response(status_code=401)
+
+    app.add_middleware(Guard, settings=limited)
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        assert {client.get(path).status_code for _ in range(20)} == {401}
+        # Guesses at what the limit protects are counted.
+        assert [client.get("/v1/me").status_code for _ in range(2)] == [401, 429]
+
+
+@pytest.mark.parametrize("name", ["host", "origin"])
+def test_a_header_that_is_no_address_is_refused_and_no_fault(name: str) -> None:
+    assert legacy_refusal(settings(open_legacy=True), "127.0.0.1", {**HERE, name: "[::1"})
+
+
+# --- what root types -------------------------------------------------------------------------------------------------
+
+
+def test_what_root_makes_belongs_to_the_service(tokens: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, tuple[int, int]] = {}
+
+    def chown(number: int, user: int, group: int) -> None:
+        given[Path(f"/proc/self/fd/{number}").readlink().name] = (user, group)
+
+    owner = tokens.path.parent.stat()
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("os.fchown", chown)
+    tokens.make("ana", "read")
+    assert given == dict.fromkeys((".tokens.json.lock", f".tokens.json.{os.getpid()}"), (owner.st_uid, owner.st_gid))
+
+
+def test_the_command_that_a_refusal_names_runs(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    file.write_text(settings(state_directory=str(tmp_path)).model_dump_json())
+    access = Access(Settings.read(file), Tokens(tmp_path / "tokens.json"), file)
+    command = access.how_to_make("operate").replace("NAME", "ana")
+    word = subprocess.run(command, shell=True, check=True, capture_output=True, text=True, cwd=tmp_path).stdout.strip()
+    found = access.tokens.find(word)
+    assert found
+    assert (found.name, found.scope) == ("ana", "operate")

@@ -16,8 +16,10 @@ from relevo_api.operations import OPERATIONS
 from relevo_api.problems import ProblemError
 from relevo_api.settings import Settings
 
-FAILOVER = next(one for one in OPERATIONS if one.name == "failover")
-BACKUPS = next(one for one in OPERATIONS if one.name == "backups")
+FAILOVER, BACKUPS, RESTORES, REJOIN, SWITCHOVER = (
+    next(one for one in OPERATIONS if one.name == name)
+    for name in ("failover", "backups", "restores", "rejoin", "switchover")
+)
 
 
 @pytest.fixture
@@ -143,3 +145,92 @@ def test_a_lock_is_somebody_s_until_the_last_has_closed_it(tmp_path: Path) -> No
     again = try_lock(tmp_path / "lock")
     assert again is not None
     os.close(again)
+
+
+def test_a_restore_of_hours_does_not_keep_an_emergency_waiting(jobs: Jobs) -> None:
+    jobs.begin(RESTORES, "main", {}, "ana", "127.0.0.1")
+    begin(jobs)
+
+
+def test_an_emergency_waits_for_nothing_but_another_one(jobs: Jobs) -> None:
+    rejoin = jobs.begin(REJOIN, "main", {}, "ana", "127.0.0.1")
+    with pytest.raises(Busy) as busy:
+        jobs.begin(SWITCHOVER, "main", {}, "ana", "127.0.0.1")
+    assert busy.value.job == rejoin
+    # The cluster's own lock decides, and the play says who has it.
+    begin(jobs)
+
+
+def test_a_job_that_could_not_be_begun_is_none_that_runs(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_arguments: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("relevo_api.jobs.spawn", broken)
+    with pytest.raises(OSError, match="No space"):
+        begin(jobs)
+    assert [job.state for job in jobs.all()] == ["interrupted"]
+    # Its claims are free, too.
+    monkeypatch.setattr("relevo_api.jobs.spawn", lambda *_arguments: None)
+    begin(jobs)
+
+
+def test_a_key_is_on_the_disk_before_its_play_begins(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    noted: list[list[str]] = []
+    monkeypatch.setattr(
+        "relevo_api.jobs.spawn",
+        lambda *_arguments: noted.append([read_json(note)["job"] for note in jobs.keys.glob("*.json")]),
+    )
+    name = begin(jobs, "k")
+    assert noted == [[name]]
+
+
+def test_a_job_that_has_begun_is_not_called_failed_for_what_could_not_be_put_away(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        end(jobs, begin(jobs, f"k{number}"))
+    (jobs.keys / "old.lock").touch()
+    names = jobs.names()
+    # Another process of the service has pruned meanwhile.
+    monkeypatch.setattr(jobs, "names", lambda: [*names, "20200101T000000000-00000000"])
+    (jobs.directory / "20200101T000000000-00000000").mkdir()
+    read = read_json
+
+    def gone(path: Path) -> Any:
+        if path.parent == jobs.keys:
+            path.unlink(missing_ok=True)
+        return read(path)
+
+    monkeypatch.setattr("relevo_api.jobs.read_json", gone)
+    begin(jobs)
+    assert not list(jobs.keys.glob("*.lock"))
+    assert not (jobs.directory / "20200101T000000000-00000000").exists()
+
+
+def test_a_text_may_hold_any_separator_of_lines(jobs: Jobs) -> None:
+    name = begin(jobs)
+    text = '{"id": 1, "text": "a\u2028b\u0085c}"}\n{"id": 2}\n{"id": 3, "text": "ä'
+    (jobs.directory / name / "events.jsonl").write_bytes(text.encode()[:-1])
+    assert [one["id"] for one in jobs.events_after(name, 0)] == [1, 2]
+
+
+def test_what_has_ended_is_read_once_until_the_cluster_says_more(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [begin(jobs)]
+    end(jobs, names[0])
+    names.append(begin(jobs))
+    assert [job.state for job in jobs.all()] == ["running", "succeeded"]
+    read: list[str] = []
+
+    def counted(path: Path) -> Any:
+        read.append(path.parent.name)
+        return read_json(path)
+
+    monkeypatch.setattr("relevo_api.jobs.read_json", counted)
+    assert [job.state for job in jobs.all()] == ["running", "succeeded"]
+    assert set(read) == {names[1]}
+    assert jobs.page(1, 1) == (2, [jobs.find(names[0])])
+    assert [job.id for job in jobs.page(5, 0, state="running")[1]] == names[1:]
+    jobs.note_found(names[0], {"sentence": "a is primary"})
+    read.clear()
+    jobs.find(names[0])
+    assert names[0] in read

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from jinja2 import Environment
 from relevo_api.operations import BACKUPS, CHECK, OPERATIONS, STATUS
 from relevo_api.settings import AWX_TEMPLATES, Awx, Settings
 
@@ -94,6 +95,11 @@ def test_every_playbook_that_the_service_runs_has_a_template_of_awx_yml() -> Non
         ({"tls_client_authority": "/c"}, "TLS is off"),
         ({"backend": "awx"}, "control_api_awx_url"),
         ({"health_from": ["10.0.0.1/8"]}, "is not a network"),
+        ({"open_legacy": True, "plain_http": True}, "control_api_open_legacy"),
+        (
+            {"open_legacy": True, "listen": "0.0.0.0", "tls_certificate": "/c", "tls_key": "/k"},
+            "control_api_open_legacy",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused(change: dict[str, Any], word: str) -> None:
@@ -108,6 +114,7 @@ def test_what_cannot_be_meant_is_refused(change: dict[str, Any], word: str) -> N
         {},
         {"listen": "::1"},
         {"listen": "localhost"},
+        {"open_legacy": True},
         {"listen": "0.0.0.0", "plain_http": True},
         {"listen": "0.0.0.0", "tls_certificate": "/c", "tls_key": "/k"},
     ],
@@ -126,3 +133,30 @@ def test_the_requirements_of_the_service_are_those_of_the_checkout() -> None:
 def test_the_service_imports_no_plugin() -> None:
     for path in (ROLE / "files").rglob("*.py"):
         assert "ansible_collections" not in path.read_text(), path
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ({}, "http://127.0.0.1:8088"),
+        ({"port": 9, "allowed_hosts": ["::1"]}, "http://[::1]:9"),
+        ({"tls_certificate": "/c", "tls_key": "/k", "allowed_hosts": ["db.example"]}, "https://db.example:8088"),
+    ],
+)
+def test_where_the_service_answers(given: dict[str, Any], url: str) -> None:
+    runner = {"kind": "runner", "ansible_playbook": "/x", "inventory": []}
+    fixed = {"state_directory": "/s", "playbooks": "/p", "project_directory": "/c", "backend": runner, "clusters": []}
+    assert Settings.model_validate({**fixed, **given}).url == url
+    for path in (ROLE / "files" / "relevo_api").glob("*.py"):
+        assert "127.0.0.1:8088/" not in path.read_text(encoding="utf-8"), path.name
+
+
+def test_a_password_is_escaped_for_the_watcher_as_for_the_servers() -> None:
+    tasks = (ROLE / "tasks").glob("*.yml")
+    [writing] = [text for text in map(Path.read_text, tasks) if "name: pgpass" in text]
+    assert "secrets/templates/pgpass.j2', template_vars=__control_api_pgpass" in writing
+    variables = yaml.safe_load((ROLE / "vars" / "main.yml").read_text())["__control_api_pgpass"]
+    environment = Environment(trim_blocks=True, keep_trailing_newline=True, autoescape=False)
+    template = environment.from_string((ROOT / "roles" / "secrets" / "templates" / "pgpass.j2").read_text())
+    line = template.render({**variables, "__secrets": {"secrets": {"relevo_monitor": "a:b\\c"}}})
+    assert line == "*:*:*:relevo_monitor:a\\:b\\\\c\n"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.relevo.postgres.plugins.module_utils._awx import differences
+from ansible_collections.relevo.postgres.plugins.module_utils._awx import added_to, differences
 
 QUESTION = {"variable": "day", "type": "text", "default": "auto"}
 WANTED: dict[str, Any] = {
@@ -82,6 +82,50 @@ def test_the_fields_of_a_credential_type_are_compared() -> None:
     wanted = {"name": "t", "inputs": {"fields": [{"id": "a"}]}}
     assert differences("credential_type", wanted, wanted) == []
     assert differences("credential_type", wanted, {"name": "t", "inputs": {}})
+
+
+INVENTORY: dict[str, Any] = {"name": "Relevo", "variables": {"ours": "x"}}
+
+
+@pytest.mark.parametrize(
+    ("held", "wrong"),
+    [
+        ('{"ours": "x"}', False),
+        # An update of the inventory has added what its file says; somebody has written in AWX, as YAML.
+        ('{"theirs": 1, "ours": "x"}', False),
+        ("---\nours: x\ntheirs: 1\n", False),
+        ('{"theirs": 1, "ours": "y"}', True),
+        ('{"theirs": 1}', True),
+        ("---", True),
+        ("", True),
+    ],
+)
+def test_others_may_add_variables_to_an_inventory(held: str, wrong: bool) -> None:
+    said = differences("inventory", INVENTORY, {"name": "Relevo", "variables": held})
+    assert len(said) == wrong
+
+
+def test_others_may_not_add_variables_to_a_job() -> None:
+    assert compared(found={"extra_vars": json.dumps({"a": 1, "b": 2})})
+
+
+@pytest.mark.parametrize(
+    ("held", "written"),
+    [
+        (None, {"ours": "x"}),
+        ("", {"ours": "x"}),
+        ("---", {"ours": "x"}),
+        ('{"ours": "y", "theirs": 1}', {"ours": "x", "theirs": 1}),
+        ("theirs: 1", {"theirs": 1, "ours": "x"}),
+    ],
+)
+def test_what_others_have_added_to_an_inventory_stays(held: str | None, written: dict[str, Any]) -> None:
+    # The order too, since awx.awx compares texts.
+    assert list(added_to(held, INVENTORY["variables"]).items()) == list(written.items())
+
+
+def test_blanks_around_a_text_are_no_difference() -> None:
+    assert compared(wanted={"description": "a text\n"}, found={"description": "a text"}) == []
 
 
 NODES = [

@@ -48,7 +48,7 @@ MODULES = {
 }
 TEMPLATES = {template["name"]: template for template in OBJECTS["controller_templates"]}
 #: Playbooks that are no jobs: they set a machine up, or they are what fills AWX.
-NO_JOBS = {"api.yml", "awx.yml", "down.yml", "up.yml"}
+NO_JOBS = {"api.yml", "awx.yml", "down.yml", "schedule.yml", "up.yml"}
 #: Choices of a role that make no sense in a job's output.
 NOT_ASKED = {"html"}
 

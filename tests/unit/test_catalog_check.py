@@ -256,7 +256,8 @@ def test_prometheus_reads_every_metric() -> None:
     families = {
         one.name: one for one in text_string_to_metric_families(text_of([report, {**report, "cluster": 'x"y'}]))
     }
-    assert set(families) == set(METRICS)
+    # Those of the timers are written by their own runs.
+    assert set(families) == {name for name in METRICS if not name.startswith("relevo_scheduled_run_")}
     ages = {
         one.labels["type"]: one.value
         for one in families["relevo_backup_age_seconds"].samples

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,19 @@ def test_json_is_a_list_of_the_records_as_they_are() -> None:
     assert listed[-1]["estado"] == "registrado"
     assert listed[-1]["tamano_copia"] == "3033941"
     assert json.loads(text("json", {"reachable": True, "records": []}, {})) == []
+
+
+def test_json_says_in_utc_when_each_backup_ended() -> None:
+    stops = {backup["label"]: backup["timestamp"]["stop"] for backup in INFORMATION["backup"]}
+    gone = {"key": "backup:2020-01-01_00-00-00", "status": "orphan", "record": {"etiqueta": "20200101-000000F"}}
+    given = result()
+    given["records"].append(gone)
+    *listed, orphan = json.loads(text("json", given))
+    assert len(listed) == len(stops)
+    for item in listed:
+        assert datetime.fromisoformat(item["terminado"]) == datetime.fromtimestamp(stops[item["etiqueta"]], UTC)
+    # Nobody knows it of a backup that is gone.
+    assert "terminado" not in orphan
 
 
 @pytest.mark.parametrize("language", ["es", "en"])

@@ -18,6 +18,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.cleanu
     Holdings,
     Removal,
     describe,
+    describe_show,
     done_text,
     overview,
     parse_operation,
@@ -202,6 +203,13 @@ def test_show_shows_each_operation_with_what_to_type() -> None:
     for line in ("-e operation=keep -e keep=2", "-e operation=retention", "-e operation=orphans", "-e confirm=main"):
         assert line in text
     assert "REFUSED" not in text
+
+
+def test_show_is_a_plan_too_and_would_do_nothing() -> None:
+    plan = describe_show(CleanupRequest("show", "main"), found(expired=["1F"]))
+    assert (plan.action, plan.affects, plan.refusals) == ("none", [], [])
+    assert "-e operation=retention" in plan.expected
+    assert any("keep the newest 2 full backups" in line for line in plan.expected)
 
 
 def test_what_was_done() -> None:

@@ -50,6 +50,8 @@ ELSEWHERE = {
     "control_api_directory": ("api/test_5_cluster.py", "control_api_directory"),
     "control_api_open_legacy": ("api/test_5_cluster.py", "control_api_open_legacy=true"),
     "control_api_port": ("api/test_5_cluster.py", "control_api_port"),
+    "control_api_state": ("machines/test_4_control_host.py", "control_api_state=absent"),
+    "control_api_user": ("machines/test_4_control_host.py", '"control_api_user": "api-runner"'),
     "control_api_service": ("api/test_5_cluster.py", "control_api_service=none"),
     "control_api_venv": ("api/test_5_cluster.py", "control_api_venv="),
     "catalog_before": ("integration/test_q_cleanup.py", "before="),
@@ -86,6 +88,7 @@ ELSEWHERE = {
     "drill_host": ("integration/test_p_restore.py", "drill_host="),
     "drill_last": ("integration/test_p_restore.py", "drill_last"),
     "drill_nice": ("integration/test_p_restore.py", "drill_nice"),
+    "drill_preload_libraries": ("integration/test_p_restore.py", "drill_preload_libraries"),
     "drill_process_max": ("integration/test_p_restore.py", "drill_process_max"),
     "drill_tables": ("integration/test_p_restore.py", "drill_tables"),
     "drill_timeout": ("integration/test_p_restore.py", "drill_timeout"),
@@ -108,6 +111,12 @@ ELSEWHERE = {
     "postgresql_version": ("integration/test_2_bad_input.py", "postgresql_version"),
     "redis_service_manager": ("machines/inventory.yml", "redis_service_manager: systemd"),
     "restore_backup": ("integration/test_p_restore.py", "backup="),
+    "restore_confirm": ("integration/test_s_tables.py", "confirm=main"),
+    "restore_database": ("integration/test_s_tables.py", '"database": DATABASE'),
+    "restore_into": ("integration/test_s_tables.py", "into=original"),
+    "restore_keep": ("integration/test_s_tables.py", "keep=true"),
+    "restore_lock_timeout": ("integration/test_s_tables.py", "restore_lock_timeout=2"),
+    "restore_tables": ("integration/test_s_tables.py", '"tables": tables'),
     "restore_directory": ("integration/test_p_restore.py", "restore_directory"),
     "restore_host": ("integration/test_p_restore.py", "restore_host="),
     "restore_name": ("integration/test_p_restore.py", '"scratch": "mine"'),
@@ -121,6 +130,27 @@ ELSEWHERE = {
     "restore_target_type": ("integration/test_p_restore.py", "target_type="),
     "restore_timeline": ("integration/test_p_restore.py", "timeline="),
     "restore_timeout": ("integration/test_p_restore.py", '"restore_timeout": 600'),
+    **{
+        f"schedule_{name}": ("machines/test_4_control_host.py", f'"schedule_{name}"')
+        for name in (
+            "backup_calendar",
+            "check_calendar",
+            "cluster",
+            "directory",
+            "drill_calendar",
+            "more_jobs",
+            "persistent",
+            "random_delay",
+            "textfile_directory",
+            "time_limit",
+            "timezone",
+            "user",
+            "vault_password_file",
+            "wait",
+        )
+    },
+    "schedule_notify_command": ("machines/test_4_control_host.py", '"relevo_notify_command"'),
+    "schedule_state": ("machines/test_4_control_host.py", "schedule_state=absent"),
     "secrets_authority_certificate": ("integration/test_m_other_controller.py", "secrets_authority_certificate"),
     "secrets_authority_key": ("integration/test_m_other_controller.py", "secrets_authority_key"),
     "secrets_given": ("integration/test_a_given_secrets.py", "secrets_given"),
@@ -175,7 +205,6 @@ PASSED_ON = {
 #: Looked for by no test on real parts yet. This only gets shorter.
 NOT_YET = {
     "control_api_awx_authority",
-    "control_api_user",
 }
 
 

@@ -40,6 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     "_awx": set(),
     "_secrets": {"_errors", "_names", "_durable"},
     "_held_secrets": {"_errors"},
+    "_schedule": TOOLS,
     "_seed": {"_errors", "_names", "_process"},
     "_catalog": TOOLS,
     "_server": TOOLS,
@@ -48,7 +49,8 @@ ALLOWED: dict[str, set[str]] = {
     "_nodes": TOOLS | {"_server"},
     "_rejoin": CLUSTER,
     "_handover": CLUSTER,
-    "_restore": CLUSTER,
+    # Tables are loaded as seed files are.
+    "_restore": CLUSTER | {"_seed"},
     # It is installed on the nodes with all that it imports, and nobody imports it but the module that installs it.
     "_start_guard": CLUSTER,
     "_guard_files": {"_files"},

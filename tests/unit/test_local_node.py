@@ -163,6 +163,14 @@ def test_a_process_in_a_directory_that_was_removed_is_one_still(data: Path, post
     assert Server(data).processes() == [process.pid]
 
 
+def test_a_process_is_found_through_a_link(data: Path, postgres: Started) -> None:
+    """Data that were moved to a larger disk: not seen, a living server would be proved to be stopped."""
+    process = postgres()
+    link = data.parent.with_name("link")
+    link.symlink_to(data.parent)
+    assert Server(link / data.name).processes() == [process.pid]
+
+
 def test_a_process_whose_directory_root_may_not_see_is_asked_for_as_its_own_user(
     data: Path, postgres: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:

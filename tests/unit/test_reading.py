@@ -98,3 +98,78 @@ def test_who_only_waits_for_its_files_owes_nothing_once_it_runs(service: reading
     (tmp_path / "conf").write_text("y")
     reading.note_that_it_is_down(service)
     assert reading.owed(service, [tmp_path / "conf"])
+
+
+def supervised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pid: str) -> None:
+    directory = tmp_path / "service" / "test" / "supervise"
+    directory.mkdir(parents=True)
+    (directory / "pid").write_text(pid)
+    monkeypatch.setattr(reading, "SERVICE_DIR", tmp_path / "service")
+
+
+def unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    """A systemctl that says this of every unit."""
+    (tmp_path / "systemctl").write_text(f"#!/bin/sh\nprintf '{said}'\n")
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(reading, "SYSTEMD", tmp_path)
+
+
+def test_the_manager_says_which_process_it_is(
+    service: reading.Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child looks like the service and is younger: only the manager knows that it is meant."""
+    oldest = reading.oldest_process(service)
+    [child] = map(int, Path(f"/proc/{oldest}/task/{oldest}/children").read_text().split())
+    supervised(tmp_path, monkeypatch, f"{child}\n")
+    assert reading.process_of(service) == child
+
+
+@pytest.mark.parametrize("pid", ["", "self"])
+def test_a_stranger_is_not_the_service(
+    service: reading.Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pid: str
+) -> None:
+    """Ours is down, or waits for its files; an older process of that name is somebody else's."""
+    supervised(tmp_path, monkeypatch, str(os.getpid()) if pid else "")
+    (tmp_path / "conf").write_text("x")
+    assert reading.oldest_process(service)
+    assert reading.process_of(service) is None
+    reading.tell(service)
+    assert not (tmp_path / "read").exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "pid"),
+    [
+        ("LoadState=loaded\\nMainPID=17\\n", 17),
+        ("LoadState=loaded\\nMainPID=0\\n", 0),
+        ("LoadState=not-found\\nMainPID=0\\n", None),
+    ],
+)
+def test_systemd_says_which_process_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, pid: int | None
+) -> None:
+    unit(tmp_path, monkeypatch, said)
+    assert reading.managed_process(reading.Reader("test", "x", unit="x.service")) == pid
+
+
+def test_processes_of_containers_are_left_out(tmp_path: Path, service: reading.Reader) -> None:
+    """Of a machine's own processes and those in its containers, which it sees as well."""
+    pid = reading.oldest_process(service)
+    assert pid is not None
+    for name, space in (("self", "pid:[1]"), (str(pid), "pid:[2]")):
+        (tmp_path / "proc" / name / "ns").mkdir(parents=True)
+        (tmp_path / "proc" / name / "ns" / "pid").symlink_to(space)
+    for file in ("comm", "cmdline"):
+        (tmp_path / "proc" / str(pid) / file).write_bytes(Path(f"/proc/{pid}/{file}").read_bytes())
+    assert reading.oldest_process(service, tmp_path / "proc") is None
+    (tmp_path / "proc" / str(pid) / "ns" / "pid").unlink()
+    (tmp_path / "proc" / str(pid) / "ns" / "pid").symlink_to("pid:[1]")
+    assert reading.oldest_process(service, tmp_path / "proc") == pid
+
+
+def test_every_reader_has_a_unit_and_a_service_of_the_image() -> None:
+    root = Path(__file__).resolve().parents[2]
+    for name, reader in reading.READERS.items():
+        assert reader.unit
+        assert (root / "roles" / "docker_nodes" / "files" / "image" / "service" / name / "run").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -383,3 +384,14 @@ def test_the_last_words_of_a_copy_are_not_its_progress() -> None:
     said = methods.last_words(f"{REWIND}pg_rewind: error: no space left\n 325748/325748 kB (100%) copied\n")
     assert said == "pg_rewind: need to copy 318 MB pg_rewind: error: no space left"
     assert methods.last_words(BASEBACKUP.removeprefix("waiting for checkpoint")) == "no message"
+
+
+def test_what_a_dead_rejoin_left_running_is_found_through_a_link(tmp_path: Path) -> None:
+    """The postgres user's home may have been moved to a larger disk."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "home").symlink_to(tmp_path / "disk")
+    path = tmp_path / "home" / "rejoin.lock"
+    with path.open("w") as handle:
+        copy = subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=[handle.fileno()])
+    lock.end_orphans(path)
+    assert copy.wait(10) == -signal.SIGKILL

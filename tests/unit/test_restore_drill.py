@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.records import record_from_backup
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.module_utils._restore import drill, points
+from ansible_collections.relevo.postgres.plugins.module_utils._restore import drill, drill_run, points
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.drill import Check, Result
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.reach import Repository
 
 BACKUPS: list[dict[str, Any]] = [{"label": label} for label in ("a", "b", "c")]
 RESULT = Result("20261124-120000F", "2026-11-26T12:00:00Z", 10.04, 5.5, 2.0, 33.4, "0/5000000")
@@ -26,6 +27,46 @@ RESULT = Result("20261124-120000F", "2026-11-26T12:00:00Z", 10.04, 5.5, 2.0, 33.
 def test_the_backup_that_is_tried(wanted: str, last: int, label: str) -> None:
     """What is drawn is the first here."""
     assert drill.choose(BACKUPS, wanted, last, lambda few: few[0])["label"] == label
+
+
+def test_the_backup_that_is_drawn_leads_to_the_newest_timeline() -> None:
+    """After a failover with a loss the last backups may be of the abandoned timeline."""
+
+    def backup(label: str, timeline: int, segment: int) -> dict[str, Any]:
+        name = f"{timeline:08X}00000000{segment:08X}"
+        return {
+            "label": label,
+            "timestamp": {"stop": segment},
+            "archive": {"start": name, "stop": name},
+            "lsn": {"stop": f"0/{segment:X}000100"},
+            "database": {"id": 1, "repo-key": 1},
+        }
+
+    before, lost = backup("before", 1, 2), backup("lost", 1, 8)
+    history = {2: ("1\t0/5000500\tno recovery target specified\n", 9.0)}
+    databases = [{"id": 1, "repo-key": 1, "system-id": 7}]
+    repository = Repository([before, lost], databases, {"000000020000000000000005": 9.0}, history)
+    leading = drill.to_the_newest([before, lost], repository)
+    for wanted in ("newest", "random"):
+        assert drill.choose([before, lost], wanted, 10, lambda few: few[-1], leading) == before
+    assert drill.choose([before, lost], "lost", 10, lambda few: few[-1], leading) == lost
+    # The refusal says why, where none leads there.
+    assert drill.to_the_newest([lost], repository) == [lost]
+
+
+def test_a_position_is_told_with_its_timeline() -> None:
+    class Primary:
+        def value(self, sql: str, *_given: object, **_options: object) -> str:
+            return "000000030000000000000005" if "pg_walfile_name" in sql else "0/5000100"
+
+        def query(self, *_given: object) -> list[dict[str, str]]:
+            return [{"lsn": "0/5000100", "busy": "0"}]
+
+        def flag(self, *_given: object) -> bool:
+            return True
+
+    found = drill_run.count_at_a_position(cast("Any", Primary()), [], 5)
+    assert (found.lsn, found.timeline) == ("0/5000100", 3)
 
 
 def test_a_backup_that_is_not_there_is_refused() -> None:

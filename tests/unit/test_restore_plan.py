@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._restore import facts
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.describe import describe, reached, windows
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.facts import foreign
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.plan import (
@@ -83,6 +84,7 @@ def plan(
 
 
 A, B, C = backup("a", 2, 2), backup("b", 10, 10), backup("c", 20, 20)
+D, E = backup("d", 22, 22, 2), backup("e", 42, 16, 2)
 #: One timeline, segments 2 to 30.
 PLAIN = Repository([A, B, C], DATABASES, archived(2, 30))
 HOLED = Repository(
@@ -90,14 +92,14 @@ HOLED = Repository(
 )
 #: A failover: 1 was left in the middle of segment 15, of which it archived nothing, and 2 goes on.
 FAILED_OVER = Repository(
-    [A, B, backup("d", 22, 22, 2)],
+    [A, B, D],
     DATABASES,
     archived(2, 14) | archived(15, 30, 2, minute=15.5),
     {2: (history((1, 15, 0x500)), ZERO + 60 * 15.2)},
 )
 #: A restore in place in minute 40: timeline 1 had come to segment 30, and 2 began anew in segment 15.
 TAKEN_BACK = Repository(
-    [A, B, C, backup("e", 42, 16, 2)],
+    [A, B, C, E],
     DATABASES,
     archived(2, 30) | archived(15, 20, 2, minute=41),
     {2: (history((1, 15, 0x500)), ZERO + 60 * 40)},
@@ -168,7 +170,11 @@ FOREIGN = Repository(
         (PLAIN, {"target": minute(61)}, "is in the future"),
         (PLAIN, {"target": minute(30 + 1 / 60)}, "later than the last WAL"),
         (PLAIN, {"target": minute(40)}, "later than the last WAL that was archived of timeline 1.*target_type=latest"),
-        (PLAIN, {"target": minute(1)}, "before the first consistent point that can be restored on timeline 1"),
+        (PLAIN, {"target": minute(1)}, "before the first consistent point that can be restored: .* of the backup a"),
+        # The backups of the timeline that was in use then have expired.
+        (replace(FAILED_OVER, backups=[D]), {"target": minute(9)}, "before the first consistent point .* the backup d"),
+        (replace(TAKEN_BACK, backups=[E]), {"target": minute(9)}, "before the first consistent point .* the backup e"),
+        (FAILED_OVER, {"target": minute(14), "timeline": 2, "label": "d"}, "consistent point of the backup d"),
         (PLAIN, {"target": minute(9), "label": "b"}, "before the first consistent point of the backup b"),
         (PLAIN, {"target": minute(9), "label": "x"}, "has no backup x. It has a, b, c"),
         (PLAIN, {"target": minute(9), "timeline": 3}, "knows no timeline 3. It has 1"),
@@ -332,3 +338,16 @@ def test_which_backups_lead_to_now(repository: Repository, labels: list[str], re
     assert [one["label"] for one in leading] == labels
     assert why.startswith(reason)
     assert bool(why) == (not labels)
+
+
+def test_a_segment_on_its_way_is_no_hole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several are archived at a time, and a later one may come first."""
+    behind = {name: moment for name, moment in archived(2, 30).items() if name != segment(29)}
+    answers = iter([replace(PLAIN, segments=behind), replace(PLAIN, segments=behind), PLAIN])
+    monkeypatch.setattr(facts, "repository_of", lambda *_given: next(answers))
+
+    class Called:
+        def require_stanza(self, _timeout: float) -> dict[str, Any]:
+            return {}
+
+    assert facts.read_repository(cast("Any", Called())) == PLAIN

@@ -43,11 +43,11 @@ def test_pgbackrest_sees_the_same_repository_and_no_server_but_this() -> None:
     assert scratch.repository_configuration(CONFIGURATION, "main", FILES, 2).splitlines() == [
         "[global]",
         "compress-type=zst",
-        "archive-async=n",
         "repo1-path=/var/lib/pgbackrest",
         "repo1-cipher-pass=se=cret%",
-        "process-max=2",
+        "archive-async=n",
         "lock-path=/scratch/one/lock",
+        "process-max=2",
         "",
         "[main]",
         "repo1-retention-full=3",
@@ -59,6 +59,17 @@ def test_what_is_configured_for_restores_holds_unless_a_number_is_given() -> Non
     text = f"{CONFIGURATION}\n[global:restore]\nprocess-max=8\n"
     assert "[global:restore]\nprocess-max=8" in scratch.repository_configuration(text, "main", FILES)
     assert "process-max=8" not in scratch.repository_configuration(text, "main", FILES, 2)
+
+
+@pytest.mark.parametrize("section", ["global", "global:restore", "main"])
+@pytest.mark.parametrize(
+    "option", ["link-all=y", "link-map=pg_wal=/wal", "tablespace-map=ts=/ts", "db-include=shop", "recovery-option=a=b"]
+)
+def test_what_the_user_restores_otherwise_does_not_reach_an_instance(section: str, option: str) -> None:
+    found = scratch.repository_configuration(f"[{section}]\n{option}\nlock-path=/tmp\nio-timeout=70\n", "main", FILES)
+    assert option not in found
+    assert "lock-path=/tmp" not in found
+    assert "io-timeout=70" in found
 
 
 def test_the_server_has_no_way_to_production() -> None:

@@ -465,6 +465,20 @@ def test_what_site_would_refuse_is_said() -> None:
     assert "Two primaries: a and c" in plan(a(), primary("c"))[1].refusals[0]
 
 
+def test_a_scheduled_run_that_failed_is_a_warning() -> None:
+    """Otherwise a check that is itself scheduled with require=healthy would never be healthy again."""
+    run = {"name": "backup", "unit": "relevo-schedule-backup", "ended": "now", "sentence": "Full.", "untold": ""}
+    found = status(schedule=[{**run, "state": "failed"}, {**run, "state": "running"}, {**run, "state": "succeeded"}])
+    [said] = found.problems
+    assert (said.code, said.message) == ("scheduled-run-failed", "The scheduled backup failed at now: Full.")
+    assert said.action.endswith("then run systemctl start relevo-schedule-backup.")
+    assert found.healthy
+    assert [one["state"] for one in found.as_dict()["schedule"]] == ["failed", "running", "succeeded"]
+    assert status().as_dict()["schedule"] is None
+    untold = status(schedule=[{**run, "state": "failed", "ended": "", "untold": "Nobody was told."}])
+    assert untold.problems[0].message == "The scheduled backup failed: Full. Nobody was told."
+
+
 # --- the codes are an interface --------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from .._errors import RelevoError
@@ -50,8 +50,21 @@ def _view(view: str, catalog: Catalog, usage: Mapping[str, Any] | None) -> str:
 
 
 def _json(catalog: Catalog) -> str:
-    listed = [{"clave": entry.key, "estado": STATUS[entry.status], **entry.record} for entry in catalog.shown]
+    ends = _ends(catalog)
+    listed = [
+        {"clave": entry.key, "estado": STATUS[entry.status], **entry.record, **ends.get(entry.name, {})}
+        for entry in catalog.shown
+    ]
     return json.dumps(listed, ensure_ascii=False, indent=2)
+
+
+def _ends(catalog: Catalog) -> dict[str, dict[str, str]]:
+    """When each backup of the repository ended, in UTC, by label; a record's own date and time are local ones."""
+    return {
+        str(backup["label"]): {"terminado": datetime.fromtimestamp(int(stop), UTC).isoformat()}
+        for backup in catalog.information.get("backup") or []
+        if (stop := (backup.get("timestamp") or {}).get("stop")) is not None
+    }
 
 
 def _empty(catalog: Catalog) -> str:
@@ -132,7 +145,12 @@ def _by_type(words: Labels, totals: Totals) -> str:
 
 
 def _timelines(catalog: Catalog) -> list[str]:
-    """From when to when each timeline can be restored; several lines for one timeline where there is a hole."""
+    """From when to when each timeline can be restored; several lines for one timeline where there is a hole.
+
+    One is all that the window says already.
+    """
+    if len(catalog.stretches) == 1:
+        return []
     return [
         catalog.words.timeline_window.format(
             timeline=one.timeline, since=_utc(one.since), until=_utc(one.until), oldest=one.oldest
@@ -142,15 +160,17 @@ def _timelines(catalog: Catalog) -> list[str]:
 
 
 def window(catalog: Catalog) -> str:
-    """Say since when every moment can be recovered: since the end of the oldest consistent backup."""
+    """Say from and to when every moment can be recovered, on the newest timeline and after its last hole."""
     words = catalog.words
     found = window_of(catalog.of_newest_system, catalog.holes)
     if found is None:
         return words.no_window
-    text = (words.window_ended if found.ended else words.window).format(
-        since=_utc(found.since), until=_utc(found.newest)
-    )
-    if found.newest > found.since and not found.ended:
+    newest = max(catalog.stretches, key=lambda one: (one.timeline, one.until), default=None)
+    until = found.newest if found.ended or newest is None else max(found.newest, newest.until)
+    both = found.ended or newest is not None
+    text = (words.window_ended if both else words.window).format(since=_utc(found.since), until=_utc(until))
+    # Nobody has looked at the archive: all that is sure is how far it goes back.
+    if found.newest > found.since and not both:
         text += words.window_before_newest.format(
             duration=format_duration((found.newest - found.since).total_seconds())
         )

@@ -52,6 +52,12 @@ def fault_of(given: Mapping[str, Any]) -> str:
             "control_api_tls_certificate and control_api_tls_key, or control_api_plain_http=true behind a proxy "
             "that does TLS."
         )
+    if given["open_legacy"] and (given["plain_http"] or not is_loopback(given["listen"])):
+        return (
+            "control_api_open_legacy serves this machine without a token, and with control_api_plain_http, or a "
+            "control_api_listen that others reach, a proxy may stand here whose requests are anybody's. Set "
+            "control_api_open_legacy=false, and give a token to who asks."
+        )
     if given["backend"] == "awx" and not (given.get("awx_url") and given.get("awx_token_file")):
         return "control_api_backend is awx, and control_api_awx_url or control_api_awx_token_file is missing. Set both."
     for network in given["health_from"]:

@@ -68,6 +68,7 @@ class Disk:
     configuration: Configuration = field(default_factory=Configuration)
     tls_server_owed: bool = False
     recovery: str = ""
+    restore_left: Sequence[str] = ()
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Disk:
@@ -85,6 +86,7 @@ class Disk:
             read(Configuration, given.get("configuration")),
             bool(given.get("tls_server_owed")),
             str(given.get("recovery") or ""),
+            given.get("restore_left") or (),
         )
 
     @property
@@ -158,7 +160,8 @@ class Observed:
     ``unreachable``: why a node could not be entered; ``repository``: None when its host does not answer;
     ``next_day``: of the cycle of backups, 0 when not known; ``operations``: the holders of the operation lock, None
     when the repository host does not answer; ``uniform``: the inventory gives all nodes the same settings;
-    ``scratch``: what was restored beside the cluster, None when the repository host does not answer.
+    ``scratch``: what was restored beside the cluster, None when the repository host does not answer; ``schedule``: the
+    last run of each job of this controller's timers that is about the cluster, None where it has none.
     """
 
     cluster: str
@@ -174,4 +177,5 @@ class Observed:
     operations: Sequence[Mapping[str, Any]] | None = None
     uniform: bool = True
     scratch: Sequence[Mapping[str, Any]] | None = None
+    schedule: Sequence[Mapping[str, Any]] | None = None
     now: datetime = field(default_factory=lambda: datetime.now(UTC))

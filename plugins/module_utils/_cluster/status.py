@@ -86,6 +86,7 @@ class NodeStatus:
     configuration_faults: Sequence[str] = ()
     tls_reload_owed: bool = False
     recovery: str = ""
+    restore_left: Sequence[str] = ()
 
     @property
     def answers(self) -> bool:
@@ -114,6 +115,7 @@ class ClusterStatus:
     differing_settings: Sequence[str] = ()
     repository_reload_owed: bool = False
     scratch: Sequence[Mapping[str, Any]] | None = None
+    schedule: Sequence[Mapping[str, Any]] | None = None
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -186,6 +188,7 @@ class ClusterStatus:
             },
             "operations": None if self.operations is None else [dict(holder) for holder in self.operations],
             "scratch_instances": None if self.scratch is None else [dict(one) for one in self.scratch],
+            "schedule": None if self.schedule is None else [dict(one) for one in self.schedule],
             "differing_settings": list(self.differing_settings),
             "problems": [asdict(problem) for problem in self.problems],
         }
@@ -234,6 +237,7 @@ def compose(observed: Observed) -> ClusterStatus:
         differing_settings(observed),
         repository.tls_server_owed if repository else False,
         observed.scratch,
+        observed.schedule,
     )
 
 
@@ -289,6 +293,7 @@ def _node_status(observed: Observed, state: NodeState) -> NodeStatus:
         disk.configuration.faults if disk else (),
         disk.tls_server_owed if disk else False,
         disk.recovery if disk and word == "starting" else "",
+        disk.restore_left if disk else (),
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from .. import _names
 from .._server.peer import Life
 from .._tables import format_bytes, format_duration
 from .answer import WAY_OUT, Slot
@@ -59,6 +60,8 @@ CODES: dict[str, Severity] = {
     "configuration-differs": "warning",
     "certificate-expired": "error",
     "certificate-expires": "warning",
+    "scheduled-run-failed": "warning",
+    "restore-unfinished": "warning",
 }
 
 Found = Iterator[Problem]
@@ -121,6 +124,19 @@ def _configuration_differs(status: ClusterStatus) -> Found:
             f"{' and '.join(names)} do not have the same configuration: {', '.join(status.differing_settings)}.",
             "Run site.yml, which gives all of them what the inventory says.",
         )
+
+
+def _scheduled_run_failed(status: ClusterStatus) -> Found:
+    """A warning: otherwise a check that was scheduled with ``require=healthy`` would fail for its own last failure."""
+    for run in status.schedule or []:
+        if run["state"] == "failed":
+            when = f" at {run['ended']}" if run["ended"] else ""
+            said = f"The scheduled {run['name']} failed{when}: {run['sentence']}"
+            yield problem(
+                "scheduled-run-failed",
+                f"{said} {run['untold']}".rstrip(),
+                f"journalctl -u {run['unit']} shows all of it; then run systemctl start {run['unit']}.",
+            )
 
 
 # --- a node ----------------------------------------------------------------------------------------------------------
@@ -338,6 +354,19 @@ def _certificate(_status: ClusterStatus, node: NodeStatus) -> Found:
             yield problem("certificate-expired", f"The certificate of {node.name} has expired.", cure, node.name)
 
 
+def _restore(status: ClusterStatus, node: NodeStatus) -> Found:
+    # While one is at work it is among the operations.
+    if node.restore_left and not status.operations:
+        yield problem(
+            "restore-unfinished",
+            f"A restore of tables or of a database onto {node.name} was cut off: {_names.RESTORE_DIR} has "
+            f"{', '.join(node.restore_left)}. None of it is loaded.",
+            f"Run the same restore.yml again. To give it up, remove these files, and drop the database that has the "
+            f'comment "{_names.UNFINISHED_RESTORE}", if there is one.',
+            node.name,
+        )
+
+
 # --- the repository --------------------------------------------------------------------------------------------------
 
 
@@ -414,6 +443,7 @@ CLUSTER_CHECKS: tuple[Callable[[ClusterStatus], Found], ...] = (
     _two_primaries,
     _foreign_node,
     _configuration_differs,
+    _scheduled_run_failed,
 )
 NODE_CHECKS: tuple[Callable[[ClusterStatus, NodeStatus], Found], ...] = (
     _container_down,
@@ -432,6 +462,7 @@ NODE_CHECKS: tuple[Callable[[ClusterStatus, NodeStatus], Found], ...] = (
     _configuration,
     _tls_reload,
     _certificate,
+    _restore,
 )
 REPOSITORY_CHECKS: tuple[Callable[[ClusterStatus], Found], ...] = (
     _newer_timeline,

@@ -14,9 +14,11 @@ outlives who reads it. A line:
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -88,8 +90,13 @@ class Eye:
                 self._answer = asked, json.loads(session.value(WATCH, timeout=ANSWER_S)), ""
             except SessionError as error:
                 self._answer = asked, None, error.message
-                if session:
-                    session.close()
+                _close(session)
+                session = None
+            except Exception as error:  # noqa: BLE001
+                # A thread that ends says nothing more of its server, and nobody would see why.
+                traceback.print_exc()
+                self._answer = asked, None, f"{self.node.name}: {error}"
+                _close(session)
                 session = None
             time.sleep(max(0.0, asked + EVERY_S - time.monotonic()))
 
@@ -102,6 +109,11 @@ class Eye:
             timeout=ANSWER_S,
             address=self.node.address,
         )
+
+
+def _close(session: Session | None) -> None:
+    if session:
+        session.close()
 
 
 def line_of(cluster: str, states: list[NodeState]) -> dict[str, Any]:
@@ -144,9 +156,16 @@ def watch(given: Mapping[str, Any], output: TextIO) -> None:
 
 def main() -> None:
     given = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    threading.Thread(target=watch, args=(given, sys.stdout), daemon=True).start()
-    # Whoever started us holds the other end.
-    sys.stdin.read()
+    threading.Thread(target=_end_with_the_input, daemon=True).start()
+    # In this thread, so that its end is the program's, and whoever started us starts another.
+    watch(given, sys.stdout)
+
+
+def _end_with_the_input() -> None:
+    """Whoever started us holds the other end."""
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -33,11 +33,13 @@ def end_orphans(path: Path) -> None:
 
     pg_basebackup is several processes, so no signal at the parent's death would reach them all.
     """
+    # The kernel names files without links on the way.
+    real = path.resolve()
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         try:
-            if any(file.readlink() == path for file in (entry / "fd").iterdir()):
+            if any(file.readlink() == real for file in (entry / "fd").iterdir()):
                 os.kill(int(entry.name), signal.SIGKILL)
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue  # It has ended, or is none that root's rejoin started.

@@ -281,6 +281,13 @@ def overview(request: CleanupRequest, found: Holdings) -> str:
     return "\n\n".join(parts)
 
 
+def describe_show(request: CleanupRequest, found: Holdings) -> OperationPlan:
+    """The plan of an operation that only looks: what each of the others would do, line by line."""
+    message = "nothing is removed by looking; operation=keep, retention, orphans or all removes."
+    lines = [line.strip() for line in overview(request, found).splitlines()[1:]]
+    return OperationPlan("cleanup", request.stanza, "none", message, expected=[line for line in lines if line])
+
+
 def done_text(request: CleanupRequest, planned: Removal) -> str:
     """What was done, for people."""
     if planned.operation == ORPHANS:

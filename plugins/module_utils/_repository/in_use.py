@@ -14,23 +14,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .._names import DATA_ROOT
+from .scratch_roots import roots
 
-#: A directory for each scratch instance of ``restore.yml``. Its ``instance.json`` says which cluster's data it gets
-#: (``cluster``) and, where known, from which backup (``backup``); ``outcome.json`` is there once it has all of it.
-SCRATCH = DATA_ROOT / "scratch"
 PROC = Path("/proc")
 
 
-def in_use(stanza: str, labels: Sequence[str], scratch: Path = SCRATCH, proc: Path = PROC) -> dict[str, str]:
-    """Why a backup is needed, by label: the rest of a sentence that begins with the label."""
+def in_use(stanza: str, labels: Sequence[str], scratch: Path | None = None, proc: Path = PROC) -> dict[str, str]:
+    """Why a backup is needed, by label: the rest of a sentence that begins with the label.
+
+    ``scratch``: where scratch instances are, if not everywhere on this host where one was made.
+    """
     found: dict[str, str] = {}
     for process, command in _restores(stanza, proc):
         label = _option(command, "set")
         # Which one it has chosen it does not say on its command line.
         for name in labels if label in ("", "latest") else [label]:
             found.setdefault(name, f"is read by a restore (process {process} on the repository host)")
-    for name, instance in _unfinished(scratch):
+    for name, instance in (one for root in ([scratch] if scratch else roots()) for one in _unfinished(root)):
         if instance.get("cluster") == stanza:
             for label in [str(instance["backup"])] if instance.get("backup") else labels:
                 found.setdefault(label, f"is read by the scratch instance {name}")

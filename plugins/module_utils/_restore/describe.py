@@ -71,6 +71,19 @@ def describe(
     )
 
 
+def describe_removal(cluster: str, host: str, name: str, size: int) -> OperationPlan:
+    """The plan of removing a scratch instance, of ``size`` bytes."""
+    return OperationPlan(
+        "restore",
+        cluster,
+        "remove",
+        f"the scratch instance {name} is stopped, and its files are removed.",
+        affects=[Effect(host, f"loses the scratch instance {name}, and has {format_bytes(size)} more space")],
+        expected=["The cluster loses nothing: it is not touched."],
+        risks=[f"What was written into {name} is lost."],
+    )
+
+
 def reached(
     plan: RestorePlan, made: Mapping[str, Any], host: str, enter: str, *, changed: bool, read_only: bool
 ) -> str:

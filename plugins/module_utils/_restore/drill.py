@@ -17,6 +17,7 @@ from .._operation_plan import Effect, OperationPlan
 from .._recovery_window import of_newest_system
 from .._tables import format_bytes, format_duration
 from .plan import RestorePlan
+from .reach import Repository, leads_to
 
 NEWEST, RANDOM = "newest", "random"
 #: An annotation is to be read in a table; pgBackRest's words may be long.
@@ -98,19 +99,34 @@ def candidates(backups: Sequence[Mapping[str, Any]], databases: Sequence[Mapping
     ]
 
 
+def to_the_newest(backups: Sequence[Mapping[str, Any]], repository: Repository) -> Sequence[Mapping[str, Any]]:
+    """Those from which a way leads to the newest timeline; all where none does, or its way is not known.
+
+    After a failover with a loss the newest backup may be one of the abandoned timeline's.
+    """
+    newest = max(repository.branches.values(), key=lambda branch: branch.timeline)
+    known = [one for one in backups if (one.get("archive") or {}).get("stop") and (one.get("lsn") or {}).get("stop")]
+    return [one for one in known if newest.known and leads_to(newest, one)] or backups
+
+
 def choose(
     backups: Sequence[Mapping[str, Any]],
     wanted: str,
     last: int,
     pick: Callable[[Sequence[Mapping[str, Any]]], Mapping[str, Any]],
+    leading: Sequence[Mapping[str, Any]] | None = None,
 ) -> Mapping[str, Any]:
-    """The backup to try: its label, the newest, or one that ``pick`` takes of the ``last`` ones."""
+    """The backup to try: its label, the newest, or one that ``pick`` takes of the ``last`` ones.
+
+    ``leading``: those of which one that is not named is taken, if not of all.
+    """
     if not backups:
         raise RelevoError("The repository holds no backup to try. Take one with backup.yml.")
+    unnamed = backups if leading is None else leading
     if wanted in ("", NEWEST):
-        return backups[-1]
+        return unnamed[-1]
     if wanted == RANDOM:
-        return pick(backups[-max(last, 1) :])
+        return pick(unnamed[-max(last, 1) :])
     found = [backup for backup in backups if backup["label"] == wanted]
     if not found:
         have = ", ".join(str(backup["label"]) for backup in backups)

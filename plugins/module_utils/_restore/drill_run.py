@@ -12,15 +12,18 @@ from datetime import datetime
 from pathlib import Path
 
 from .. import _names, _process
+from .._errors import RelevoError
 from .._repository.command import CONFIG
 from .._server.session import Session, SessionError
 from .._wait import wait_until
-from . import instance
+from . import instance, scratch
 from .drill import Check, Result
 from .scratch import Files
 
 #: What pg_amcheck ends with where it found something; other codes say that it could not look.
 CORRUPT = 2
+#: What the server's log says then. A process that ended for bad data has written why, and aborts.
+KILLED = "was terminated by signal 9"
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Looks:
 
 
 def name_for(cluster: str) -> str:
-    return f"{cluster.lower()}_drill"
+    return f"{scratch.cluster_part(cluster)}{scratch.DRILL}"
 
 
 def carry_out(files: Files, order: instance.Order, looks: Looks, result: Result, config: Path = CONFIG) -> Result:
@@ -45,6 +48,7 @@ def carry_out(files: Files, order: instance.Order, looks: Looks, result: Result,
 
 
 def _alone(files: Files, order: instance.Order, looks: Looks, result: Result, config: Path) -> Result:
+    _refuse_another(files, order.cluster)
     instance.remove(files, order.timeout)
     try:
         try:
@@ -53,7 +57,7 @@ def _alone(files: Files, order: instance.Order, looks: Looks, result: Result, co
             return replace(result, failures=[*result.failures, error.message])
         reached = made.reached
         started = time.monotonic()
-        failures = _look(made.port, order, looks)
+        failures = _look(files, made.port, order, looks)
         return replace(
             result,
             copy_s=reached["copy_s"],
@@ -66,38 +70,61 @@ def _alone(files: Files, order: instance.Order, looks: Looks, result: Result, co
         instance.remove(files, order.timeout)
 
 
-def _look(port: int, order: instance.Order, looks: Looks) -> list[str]:
-    return [*_amcheck(port, order, looks.jobs), *_checks(port, looks.checks), *_counts(port, looks)]
+def _refuse_another(files: Files, cluster: str) -> None:
+    """``RelevoError`` where what has that name is not of a drill of this cluster: it would be removed with its data."""
+    if not files.note.exists():
+        return
+    there = instance.look(files)
+    if "drill" not in there.request or there.cluster != cluster:
+        raise RelevoError(
+            f"The scratch instance {there.name} of cluster {there.cluster} was not made by a drill of {cluster}, which "
+            f"would remove it. Remove it yourself with restore.yml -e cluster={there.cluster} -e remove={there.name}, "
+            "then run this again."
+        )
+
+
+def _look(files: Files, port: int, order: instance.Order, looks: Looks) -> list[str]:
+    found = [*_amcheck(port, order, looks.jobs), *_checks(files, port, looks.checks), *_counts(files, port, looks)]
+    if found and KILLED in files.log.read_text(errors="replace"):
+        raise RelevoError(
+            "A process of the drill's server was killed while it was looked at (signal 9), as by a host without "
+            "memory. That says nothing of the backup; run this again when there is more."
+        )
+    return found
 
 
 def _amcheck(port: int, order: instance.Order, jobs: int) -> list[str]:
     """What pg_amcheck says of heaps and B-trees of all databases."""
     command = [str(_names.bin_directory(order.version) / "pg_amcheck"), "--all", "--install-missing", f"--jobs={jobs}"]
     where = [f"--host={_names.SOCKET_DIR}", f"--port={port}", "--username=postgres"]
-    done = _process.run(["nice", "-n", str(order.nice), *command, *where], order.timeout)
+    # What a database or a role limits is meant for applications.
+    options = f"{_names.unlimited(int(order.version))} {scratch.SESSION}"
+    done = _process.run(["nice", "-n", str(order.nice), *command, *where], order.timeout, PGOPTIONS=options)
     if done.returncode == 0:
         return []
     said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-    word = "found" if done.returncode == CORRUPT else "could not look"
-    return [f"pg_amcheck {word}: {' '.join(said[:2]) or f'status {done.returncode}'}."]
+    words = " ".join(said[:2]) or f"status {done.returncode}"
+    if done.returncode != CORRUPT:
+        raise RelevoError(f"pg_amcheck could not look: {words}. That says nothing of the backup.")
+    return [f"pg_amcheck found: {words}."]
 
 
-def _checks(port: int, checks: Sequence[Check]) -> list[str]:
+def _checks(files: Files, port: int, checks: Sequence[Check]) -> list[str]:
     found = []
     for check in checks:
         try:
-            with instance.session(port, check.database) as session:
+            with instance.session(files, port, check.database) as session:
                 found.append(check.verdict(session.value(check.query, timeout=instance.DAY)))
         except SessionError as error:
             found.append(f"{check.name or check.query} in {check.database}: {error.message}.")
     return [one for one in found if one]
 
 
-def _counts(port: int, looks: Looks) -> list[str]:
+def _counts(files: Files, port: int, looks: Looks) -> list[str]:
     if not looks.counts:
         return []
     try:
-        with instance.session(port, looks.database) as session:
+        with instance.session(files, port, looks.database) as session:
             here = rows_of(session, list(looks.counts))
     except SessionError as error:
         return [f"The tables of {looks.database} could not be counted: {error.message}."]
@@ -120,10 +147,11 @@ def rows_of(session: Session, tables: Sequence[str]) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What the primary held at ``lsn``."""
+    """What the primary held at ``lsn`` of ``timeline``."""
 
     lsn: str
     counts: dict[str, int]
+    timeline: int = 0
 
 
 def count_at_a_position(session: Session, tables: Sequence[str], timeout: float) -> Snapshot:
@@ -148,7 +176,7 @@ def count_at_a_position(session: Session, tables: Sequence[str], timeout: float)
     lsn = wait_until(quiet, "a moment at which no transaction writes, to count the rows of drill_tables", timeout)
     counts = rows_of(session, tables)
     session.query("COMMIT")
-    segment = session.value("SELECT pg_walfile_name($1::pg_lsn)", (lsn,))
+    segment = str(session.value("SELECT pg_walfile_name($1::pg_lsn)", (lsn,)))
     # An empty message: a segment in which nothing was written after the position would not be switched.
     session.query("SELECT pg_logical_emit_message(false, 'relevo', '')")
     session.query("SELECT pg_switch_wal()")
@@ -157,7 +185,8 @@ def count_at_a_position(session: Session, tables: Sequence[str], timeout: float)
         return session.flag("SELECT coalesce(last_archived_wal >= $1, false) FROM pg_stat_archiver", (segment,))
 
     wait_until(archived, f"the segment {segment} to be archived (status.yml says what keeps it back)", timeout)
-    return Snapshot(lsn, counts)
+    # After a failover with a loss the position may be on two timelines.
+    return Snapshot(lsn, counts, int(segment[:8], 16))
 
 
 def age_of(newest: datetime | None, now: datetime) -> float | None:

@@ -12,11 +12,12 @@ from typing import Any
 
 from .. import _names
 from .._errors import RelevoError
-from .._repository.archive import Archive
+from .._repository.archive import ARRIVAL, IN_FLIGHT, Archive
 from .._repository.pgbackrest import PgBackRest
 from .._server.lsn import timeline_of_history
+from .._wait import wait_until
 from .plan import Place
-from .reach import Repository
+from .reach import Repository, all_gaps
 
 #: Of the file system, what has to stay free for the archive that goes on.
 RESERVE = 0.02
@@ -25,7 +26,7 @@ RESERVE = 0.02
 def read_repository(pgbackrest: PgBackRest, timeout: float = 30) -> Repository:
     """All that the plan needs, in a call of pgBackRest for the backups, one for the archive and one for each
     history."""
-    return repository_of(pgbackrest, pgbackrest.require_stanza(timeout), timeout)
+    return settled_repository(pgbackrest, pgbackrest.require_stanza(timeout), timeout)
 
 
 def repository_of(pgbackrest: PgBackRest, entry: Mapping[str, Any], timeout: float = 30) -> Repository:
@@ -39,6 +40,27 @@ def repository_of(pgbackrest: PgBackRest, entry: Mapping[str, Any], timeout: flo
             histories[timeline] = (archive.history(timeline) or "", archived)
     segments = {name: archived for name, archived in files.items() if timeline_of_history(name) is None}
     return Repository(entry.get("backup") or [], entry.get("db") or [], segments, histories)
+
+
+def settled_repository(pgbackrest: PgBackRest, entry: Mapping[str, Any], timeout: float = 30) -> Repository:
+    """The same where segments may be on their way: several are archived at a time, and a later one may come first."""
+    found = repository_of(pgbackrest, entry, timeout)
+
+    def arrived() -> Repository | None:
+        again = repository_of(pgbackrest, entry, timeout)
+        return None if _on_its_way(again) else again
+
+    if not _on_its_way(found):
+        return found
+    try:
+        return wait_until(arrived, "segments to arrive", ARRIVAL, interval=0.5)
+    except RelevoError:
+        # They have not arrived, and so they are missing.
+        return repository_of(pgbackrest, entry, timeout)
+
+
+def _on_its_way(repository: Repository) -> bool:
+    return any(gap["count"] < IN_FLIGHT for gap in all_gaps(repository)[-1:])
 
 
 def version_of(databases: Sequence[Mapping[str, Any]]) -> str:

@@ -15,7 +15,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -23,33 +23,27 @@ from typing import Any, Literal
 from .. import _names, _process
 from .._durable import write_file
 from .._errors import RelevoError
+from .._repository import scratch_roots
 from .._repository.command import CONFIG, restore_command
 from .._repository.pgbackrest import PgBackRest
 from .._server.lsn import CURRENT_TIMELINE, parse_lsn
 from .._server.server import Server
-from .._server.session import Session, SessionError
+from .._server.session import NotConnected, Session, SessionError
 from .._wait import wait_until
 from . import scratch
+from .blame import FaultError as FaultError
+from .blame import FullError, blames_data
+from .blame import fault as fault
+from .plan import RestorePlan
 from .scratch import Files
 from .target import Target
 
 #: "running" is one whose target was reached; "unfinished" one whose restore was cut off, or is at work.
 State = Literal["running", "stopped", "unfinished"]
 DAY = 86400.0
-
-
-class FaultError(RelevoError):
-    """The backup or the WAL is why it cannot be restored, and not this host: no space, no time."""
-
-
-def fault(message: str, said: str, **details: Any) -> RelevoError:
-    """The error for what a program has ``said`` when it ended."""
-    full = os.strerror(errno.ENOSPC)
-    if full in said:
-        return RelevoError(
-            f"The disk of this host was full in the middle of it ({full}). Make room, then run this again."
-        )
-    return FaultError(message, **details)
+PROC = Path("/proc")
+#: What its log says as soon as it takes logins: there is no hot standby.
+READY = "database system is ready to accept connections"
 
 
 @dataclass(frozen=True)
@@ -73,7 +67,7 @@ class Order:
     """What is to be made: from the backup ``label`` along ``timeline`` to ``target``.
 
     ``position`` and ``at_least``: see RestorePlan. ``asked`` is what somebody typed, by which a second run knows its
-    own; ``version`` the server's major version.
+    own; ``version`` the server's major version. ``plan``: the whole plan as plain values, kept with the instance.
     """
 
     cluster: str
@@ -89,6 +83,7 @@ class Order:
     timeout: float = DAY
     position: str = ""
     at_least: str = ""
+    plan: Mapping[str, Any] = field(default_factory=dict)
 
 
 def tree_size(path: Path) -> int:
@@ -109,6 +104,37 @@ def found(root: Path = scratch.DIRECTORY) -> list[Instance]:
     return [look(Files(root, name)) for name in names if (root / name / "instance.json").exists()]
 
 
+def planned(files: Files) -> RestorePlan | None:
+    """The plan of one whose target was reached, of which nothing is left to do; None before, or where none was kept."""
+    kept = json.loads(files.note.read_text()).get("plan") if files.outcome.exists() else None
+    if not kept:
+        return None
+    why = "it is restored, and its server is only started where it does not run"
+    return replace(RestorePlan.from_dict(kept), why=why, segments=0, needed=0, expected_s=0, notes=[])
+
+
+def owed(files: Files) -> int:
+    """Bytes that other instances, unfinished ones, still need of the file system that this one is made on."""
+    total = 0
+    for root in scratch_roots.roots():
+        for other, note in _notes(root):
+            if other.home == files.home or other.outcome.exists() or _device(root) != _device(files.root):
+                continue
+            total += max(int((note.get("plan") or {}).get("needed") or 0) - tree_size(other.home), 0)
+    return total
+
+
+def _device(path: Path) -> int:
+    return next(one for one in (path, *path.parents) if one.exists()).stat().st_dev
+
+
+def _notes(root: Path) -> Iterator[tuple[Files, Mapping[str, Any]]]:
+    for path in sorted(root.glob("*/instance.json")):
+        # One may be removed meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            yield Files(root, path.parent.name), json.loads(path.read_text())
+
+
 def look(files: Files) -> Instance:
     note = json.loads(files.note.read_text())
     done = files.outcome.exists()
@@ -120,11 +146,16 @@ def look(files: Files) -> Instance:
     )
 
 
-@contextlib.contextmanager
-def held(files: Files, timeout: float) -> Iterator[int]:
+def held(files: Files, timeout: float) -> contextlib.AbstractContextManager[int]:
     """Be the only one who works on an instance; what an earlier run left behind is waited for."""
     _directory(files.root)
-    handle = os.open(files.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    return held_file(files.lock, f"the scratch instance {files.name}", timeout)
+
+
+@contextlib.contextmanager
+def held_file(path: Path, what: str, timeout: float) -> Iterator[int]:
+    """Hold a lock file, whose handle every copy must inherit; ``what`` names what is worked on."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
 
         def take() -> bool:
@@ -134,7 +165,7 @@ def held(files: Files, timeout: float) -> Iterator[int]:
                 return False
             return True
 
-        wait_until(take, f"whoever works on the scratch instance {files.name}", timeout, interval=0.5)
+        wait_until(take, f"whoever works on {what}", timeout, interval=0.5)
         yield handle
     finally:
         os.close(handle)
@@ -145,7 +176,7 @@ def make(files: Files, order: Order, config: Path = CONFIG) -> tuple[Instance, b
     with held(files, order.timeout) as lock:
         if files.note.exists():
             there = look(files)
-            if dict(there.request) != dict(order.asked):
+            if not is_for(there, order.cluster, order.asked):
                 raise RelevoError(conflict(there))
             if there.state == "running":
                 return there, False
@@ -153,16 +184,25 @@ def make(files: Files, order: Order, config: Path = CONFIG) -> tuple[Instance, b
                 _start(files, order.version)
                 _wait_open(files, there.port, order.timeout)
                 return look(files), True
-        port = _port(files)
         _clear(files)
-        _write_note(files, order, port)
-        reached = _restore(files, order, port, lock, config)
-        write_file(files.outcome, json.dumps(reached))
+        try:
+            reached = _restore(files, order, _reserve(files, order), lock, config)
+            write_file(files.outcome, json.dumps(reached))
+        except (FullError, OSError) as error:
+            # The repository's WAL may go to the same disk.
+            if isinstance(error, FullError) or error.errno in (errno.ENOSPC, errno.EDQUOT):
+                _clear(files)
+            raise
         return look(files), True
 
 
+def is_for(there: Instance, cluster: str, asked: Mapping[str, Any]) -> bool:
+    """Whether it was made of this cluster, and for just this."""
+    return there.cluster == cluster and dict(there.request) == dict(asked)
+
+
 def conflict(there: Instance) -> str:
-    asked = ", ".join(f"{key}={value}" for key, value in there.request.items() if value)
+    asked = ", ".join(f"{key}={value}" for key, value in {"cluster": there.cluster, **there.request}.items() if value)
     return (
         f"There is a scratch instance {there.name} already, made for something else ({asked}). Remove it with "
         f"restore.yml -e remove={there.name}, or give this one another name with -e scratch=NAME."
@@ -170,9 +210,16 @@ def conflict(there: Instance) -> str:
 
 
 def remove(files: Files, timeout: float = 600) -> bool:
-    """Stop and remove an instance, also a half-made one; returns whether there was one."""
+    """Stop and remove an instance, also a half-made one, and one at which somebody works: that ends.
+
+    Returns whether there was one.
+    """
     if not files.home.exists():
         return False
+    _ours(files)
+    # A copy that was left behind goes on, and holds the lock for as long.
+    _end_copies(files)
+    Server(files.data).signal_postmaster(signal.SIGQUIT)
     with held(files, timeout):
         _clear(files)
     files.lock.unlink(missing_ok=True)
@@ -190,24 +237,59 @@ def _postgres() -> tuple[int, int]:
 def _directory(path: Path) -> None:
     if not path.is_dir():
         path.mkdir(mode=0o700, parents=True)
+        own(path)
+
+
+def own(*paths: Path) -> None:
+    """Give these to the user postgres."""
+    for path in paths:
         os.chown(path, *_postgres())
 
 
-def _port(files: Files) -> int:
-    """The port that an unfinished one had, or the first that nobody has."""
-    if files.note.exists():
-        return int(json.loads(files.note.read_text())["port"])
-    taken = {instance.port for instance in found(files.root)}
+def _reserve(files: Files, order: Order) -> int:
+    """Write its note, with a port that no other instance of this host has, wherever that is; the port."""
+    lock = scratch_roots.lock_file()
+    own(lock.parent)
+    with held_file(lock, "the ports of scratch instances", 60):
+        scratch_roots.add(files.root)
+        port = _port()
+        _write_note(files, order, port)
+    return port
+
+
+def _port() -> int:
+    """The first that nobody has."""
+    taken = {int(note["port"]) for root in scratch_roots.roots() for _files, note in _notes(root)}
     port = scratch.FIRST_PORT
     while port in taken or (_names.SOCKET_DIR / f".s.PGSQL.{port}").exists():
         port += 1
     return port
 
 
+def _copies(files: Files) -> list[int]:
+    """pgBackRest's processes that work for an instance."""
+    found = []
+    for path in PROC.glob("[0-9]*/cmdline"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if f"--config={files.repository}".encode() in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return found
+
+
+def _end_copies(files: Files) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in _copies(files):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        with contextlib.suppress(RelevoError):
+            wait_until(lambda: not _copies(files), "pgBackRest to end", 10)
+
+
 def _clear(files: Files) -> None:
     """Stop its server, and remove its files; its note last, so that what was cut off is found again."""
     if not files.home.exists():
         return
+    _ours(files)
     server = Server(files.data)
     # No data have to survive. The processes that have its data open end with the postmaster.
     server.signal_postmaster(signal.SIGQUIT)
@@ -215,6 +297,24 @@ def _clear(files: Files) -> None:
     for path in sorted(files.home.iterdir(), key=lambda one: one == files.note):
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     files.home.rmdir()
+
+
+def _ours(files: Files) -> None:
+    """``RelevoError`` for a directory that is no instance: without a note it has nothing but what precedes that."""
+    if files.note.exists():
+        return
+    made_before = (files.data, files.tablespaces, files.home / "lock")
+    strange = [
+        path.name
+        for path in (sorted(files.home.iterdir()) if files.home.is_dir() else [files.home])
+        if path.name != f".{files.note.name}.new" and (path not in made_before or any(path.iterdir()))
+    ]
+    if strange:
+        raise RelevoError(
+            f"{files.home} is not a scratch instance: it has no {files.note.name}, and it holds {', '.join(strange)}. "
+            "It is left as it is. Take another name (-e scratch=NAME) or directory (restore_directory), or move it "
+            "away."
+        )
 
 
 def _write_note(files: Files, order: Order, port: int) -> None:
@@ -226,6 +326,7 @@ def _write_note(files: Files, order: Order, port: int) -> None:
         "backup": order.label,
         "port": port,
         "request": dict(order.asked),
+        "plan": dict(order.plan),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     write_file(files.note, json.dumps(note))
@@ -257,17 +358,19 @@ def _restore(files: Files, order: Order, port: int, lock: int, config: Path) -> 
     _start(files, order.version, order.nice)
     _wait_open(files, port, order.timeout)
     recovered = time.monotonic() - started
-    with session(port) as asked:
+    with session(files, port) as asked:
         row = asked.query(
             f"SELECT pg_last_wal_replay_lsn() AS lsn, {CURRENT_TIMELINE} AS timeline, "
             "to_char(pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS "
             "last_commit"
         )[0]
-    if order.at_least and parse_lsn(str(row["lsn"])) < parse_lsn(order.at_least):
+    if not read_to_the_end(str(row["lsn"]), order.at_least):
         # To the server a segment that could not be read is the end of the archive.
-        raise FaultError(
-            f"The recovery ended at {row['lsn']}, and the archive goes on to {order.at_least}: a segment after that "
-            f"position cannot be read. pgBackRest's words are in {files.log} on that host."
+        # Also one that could not be fetched.
+        log = files.log.read_text(errors="replace")
+        raise (FaultError if blames_data(log) or "ERROR: [" not in log else RelevoError)(
+            f"The recovery ended at {row['lsn']}, and the archive goes on after {order.at_least}: a segment from that "
+            f"position on cannot be read. pgBackRest's words are in {files.log} on that host."
         )
     return {
         "lsn": row["lsn"],
@@ -277,6 +380,15 @@ def _restore(files: Files, order: Order, port: int, lock: int, config: Path) -> 
         "copy_s": round(copied.seconds, 1),
         "recovery_s": round(recovered, 1),
     }
+
+
+def read_to_the_end(replayed: str, at_least: str) -> bool:
+    """Whether a recovery that ended at ``replayed`` has read something of the last segment, which begins at
+    ``at_least``; that is empty where nothing is expected.
+
+    Replay of a segment that was switched ends exactly where the next one begins.
+    """
+    return not at_least or parse_lsn(replayed) > parse_lsn(at_least)
 
 
 def _configure(files: Files, order: Order, port: int) -> None:
@@ -290,7 +402,7 @@ def _configure(files: Files, order: Order, port: int) -> None:
     settings |= scratch.recovery_settings(order.target, order.timeline, order.position)
     write_file(files.settings, scratch.settings_text(settings))
     write_file(files.hba, scratch.HBA)
-    write_file(files.ident, scratch.IDENT)
+    write_file(files.ident, scratch.ident(order.version))
     # What somebody once set with ALTER SYSTEM overrides a configuration file: preloaded libraries, an archive command.
     write_file(files.data / "postgresql.auto.conf", "")
     write_file(files.data / "recovery.signal", "")
@@ -319,8 +431,11 @@ def _ended(files: Files) -> bool:
 def _wait_open(files: Files, port: int, timeout: float) -> None:
     """Until it accepts writes, which it does once the target is reached; it ends where that cannot be."""
     server = Server(files.data)
+    refused = ""
 
-    def answer() -> str:
+    def answer() -> bool:
+        nonlocal refused
+        log = files.log.read_text(errors="replace") if files.log.exists() else ""
         if server.postmaster_pid() is None:
             log = files.log.read_text(errors="replace") if files.log.exists() else ""
             raise fault(
@@ -330,12 +445,22 @@ def _wait_open(files: Files, port: int, timeout: float) -> None:
                 log=log[-4000:],
             )
         try:
-            with session(port, timeout=3) as asked:
-                return "" if asked.flag("SELECT pg_is_in_recovery()") else "open"
-        except SessionError:
-            return ""
+            with session(files, port, timeout=3) as asked:
+                return not asked.flag("SELECT pg_is_in_recovery()")
+        except SessionError as error:
+            refused = error.message
+            if isinstance(error, NotConnected) and READY in log and "the database system is" not in refused:
+                raise RelevoError(
+                    f"The server of the scratch instance {files.name} has reached its target, and refuses our login: "
+                    f"{refused}. What was restored is left as it is (restore.yml -e remove={files.name})."
+                ) from None
+            return False
 
-    wait_until(answer, f"the scratch instance {files.name} to reach its target", timeout, interval=0.2)
+    def what() -> str:
+        said = f" (it said last: {refused})" if refused else ""
+        return f"the scratch instance {files.name} to reach its target{said}"
+
+    wait_until(answer, what, timeout, interval=0.2)
 
 
 def _first_error(text: str) -> str:
@@ -344,6 +469,14 @@ def _first_error(text: str) -> str:
     return (errors or lines or ["it gave no reason"])[0].rstrip(".: ")
 
 
-def session(port: int, dbname: str = "postgres", timeout: float = 10) -> Session:
-    """A superuser's session at an instance of this host."""
-    return Session.at_socket(port, dbname, "the scratch instance", timeout)
+def session(files: Files, port: int, dbname: str = "postgres", timeout: float = 10) -> Session:
+    """A superuser's session at this instance; ``RelevoError`` where another server has its port."""
+    opened = Session.at_socket(port, dbname, "the scratch instance", timeout, options=scratch.SESSION)
+    data = str(opened.value("SHOW data_directory"))
+    if Path(data).resolve() != files.data.resolve():
+        opened.close()
+        raise RelevoError(
+            f"On port {port}, that of the scratch instance {files.name}, the server of {data} answers. Run this again, "
+            f"or remove the instance (restore.yml -e remove={files.name}), and it gets another port."
+        )
+    return opened

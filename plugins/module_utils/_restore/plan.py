@@ -55,7 +55,7 @@ class RestorePlan:
     """``segments``: how many are replayed at most. ``expected_s`` None: nothing like it was measured yet.
 
     ``position``: of a restore point, where its record ends. ``at_least``: of the end of the archive, where its last
-    segment begins: a recovery that ends before it could not read what is there.
+    segment begins: a recovery that does not go beyond could not read what is there.
     """
 
     type: TargetType
@@ -136,6 +136,10 @@ def _branch(
             f"{_first_up(target.sentence(now))} is in the future: it is {now:%Y-%m-%d %H:%M:%S} UTC now. For the end "
             f"of the archive, {LATEST}."
         )
+    # Whatever timeline was in use then: its own backups may have expired long ago.
+    oldest = min(repository.usable, key=stop_of)
+    if target.moment and chosen is None and target.moment < stop_of(oldest):
+        raise _too_early(target, oldest)
     if request.timeline:
         branch = repository.branch(request.timeline)
         if chosen and chosen not in repository.backups_of(branch):
@@ -259,12 +263,7 @@ def _backup(
         )
     early = [backup for backup in on_the_way if _ends_before(backup, target, limit)]
     if not early:
-        first = on_the_way[0]
-        raise RelevoError(
-            f"{_first_up(target.sentence())} is before the first consistent point that can be restored on timeline "
-            f"{branch.timeline}: {stop_of(first):%Y-%m-%d %H:%M:%S} UTC ({first['lsn']['stop']}), the end of the "
-            f"backup {first['label']}."
-        )
+        raise _too_early(target, on_the_way[0], f" on timeline {branch.timeline}")
     if target.type == "xid":
         # Nothing says when that was; the oldest from which no hole is in the way is sure to be before it.
         whole = [backup for backup in early if not repository.gaps(branch, backup)]
@@ -274,6 +273,13 @@ def _backup(
     if target.type == "immediate":
         return early[-1], "the newest, since none was named"
     return early[-1], "the newest that ends before the target"
+
+
+def _too_early(target: Target, first: Mapping[str, Any], where: str = "") -> RelevoError:
+    return RelevoError(
+        f"{_first_up(target.sentence())} is before the first consistent point that can be restored{where}: "
+        f"{stop_of(first):%Y-%m-%d %H:%M:%S} UTC ({first['lsn']['stop']}), the end of the backup {first['label']}."
+    )
 
 
 def _labels(backups: Sequence[Mapping[str, Any]]) -> str:

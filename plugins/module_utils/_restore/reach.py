@@ -146,11 +146,7 @@ class Repository:
 
     def backups_of(self, branch: Branch) -> list[Mapping[str, Any]]:
         """The backups from which its way can be gone, oldest first."""
-        return [
-            backup
-            for backup in self.usable
-            if branch.passes(int(backup["archive"]["stop"][:8], 16), parse_lsn(backup["lsn"]["stop"]))
-        ]
+        return [backup for backup in self.usable if leads_to(branch, backup)]
 
     def until(self, branch: Branch) -> datetime | None:
         """When the last of its WAL was archived."""
@@ -222,6 +218,11 @@ class Repository:
         """Whether a timeline was left for another one before a position; the rest of its last segment is empty."""
         ends = [one.parent.end for one in self.branches.values() if one.parent and one.parent.timeline == timeline]
         return any(end < lsn and not self.goes_on_after(timeline, end) for end in ends)
+
+
+def leads_to(branch: Branch, backup: Mapping[str, Any]) -> bool:
+    """Whether a branch can be followed from a backup."""
+    return branch.passes(int(backup["archive"]["stop"][:8], 16), parse_lsn(backup["lsn"]["stop"]))
 
 
 def stop_of(backup: Mapping[str, Any]) -> datetime:

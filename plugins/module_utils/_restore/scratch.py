@@ -8,6 +8,7 @@ All of it is below one directory, so that it is removed with it; only its socket
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,11 +24,19 @@ from .target import Target
 DIRECTORY = _names.DATA_ROOT / "scratch"
 #: The port of the first instance; the next one has the next that is free.
 FIRST_PORT = 5600
+#: How the names of the instances of drills end.
+DRILL = "_drill"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 
-IDENT = "# OS user -> any role: whoever may become postgres on this host may read all of it anyway.\n" + "".join(
-    f"scratch {user} all\n" for user in ("postgres", "root")
+#: pgBackRest's options of a restore that say what is restored, where to and how far: here that is not the user's.
+RESTORE_OPTIONS = frozenset(
+    "archive-mode db-exclude db-include delta force link-all link-map recovery-option set tablespace-map "
+    "tablespace-map-all target target-action target-exclusive target-timeline type".split()
 )
+#: The first major version that takes ``all`` in pg_ident.conf for every role; to an older one that is a role's name.
+ALL_ROLES_SINCE = 16
+#: Options of our own sessions, which a database or a role of the cluster may have set to something else.
+SESSION = "-c default_transaction_read_only=off -c session_preload_libraries= -c local_preload_libraries="
 HBA = "# Nobody comes in over the network.\nlocal all all peer map=scratch\n"
 
 
@@ -96,14 +105,35 @@ def checked_name(name: str) -> str:
     return name
 
 
-def default_name(cluster: str, target: Target, label: str = "") -> str:
+def given_name(name: str) -> str:
+    """A name that somebody gave; ``RelevoError`` for one of those that drills remove without a question."""
+    if name.endswith(DRILL):
+        raise RelevoError(f"{name} cannot be the name of a scratch instance: those that end in {DRILL} are of drills.")
+    return checked_name(name)
+
+
+def default_name(cluster: str, target: Target, label: str = "", purpose: str = "") -> str:
     """The same for the same target, so that a second run finds what the first one left."""
     what = {
         "time": f"{target.moment:%Y%m%d_%H%M%S}" if target.moment else "",
         "immediate": label or "newest",
         "latest": "latest",
     }.get(target.type, f"{target.type}_{target.value}")
-    return re.sub(r"[^a-z0-9_.-]", "_", f"{cluster}_{what}".lower())[:63]
+    end = f"_{purpose}" if purpose else ""
+    return re.sub(r"[^a-z0-9_.-]", "_", f"{cluster_part(cluster)}_{what}".lower())[: 63 - len(end)] + end
+
+
+def ident(version: str) -> str:
+    """Its pg_ident.conf."""
+    roles = ["postgres", *(["all"] if int(version) >= ALL_ROLES_SINCE else [])]
+    lines = "".join(f"scratch {user} {role}\n" for user in ("postgres", "root") for role in roles)
+    return f"# Whoever may become postgres on this host may read all of it anyway.\n{lines}"
+
+
+def cluster_part(cluster: str) -> str:
+    """How a name begins: two clusters that differ in what a name cannot hold, as Shop and shop, do not share one."""
+    small = re.sub(r"[^a-z0-9_.-]", "_", cluster.lower())
+    return small if small == cluster else f"{small}-{hashlib.sha256(cluster.encode()).hexdigest()[:6]}"
 
 
 def repository_configuration(text: str, stanza: str, files: Files, process_max: int | None = None) -> str:
@@ -112,18 +142,20 @@ def repository_configuration(text: str, stanza: str, files: Files, process_max: 
     Its own locks, so that several are restored side by side and none is in a backup's way.
     """
     parser = parse_config(text)
+
+    def kept(section: str) -> dict[str, str]:
+        given = dict(parser.items(section)) if parser.has_section(section) else {}
+        left_out = RESTORE_OPTIONS | ours.keys() | own_process_max.keys()
+        return {name: value for name, value in given.items() if name not in left_out}
+
     ours = {"archive-async": "n", "lock-path": str(files.home / "lock")}
     own_process_max = {"process-max": str(process_max)} if process_max else {}
-    lines = ["[global]"]
-    if parser.has_section("global"):
-        given = dict(parser.items("global"))
-        kept = {name: value for name, value in given.items() if not name.startswith(("tls-server-", "pg"))}
-        lines += [f"{name}={value}" for name, value in (kept | ours | own_process_max).items()]
+    general = {name: value for name, value in kept("global").items() if not name.startswith(("tls-server-", "pg"))}
+    lines = ["[global]", *(f"{name}={value}" for name, value in (general | ours | own_process_max).items())]
     if parser.has_section("global:restore") and not process_max:
-        lines += ["", "[global:restore]", *(f"{name}={value}" for name, value in parser.items("global:restore"))]
+        lines += ["", "[global:restore]", *(f"{name}={value}" for name, value in kept("global:restore").items())]
     lines += ["", f"[{stanza}]"]
-    if parser.has_section(stanza):
-        lines += [f"{name}={value}" for name, value in parser.items(stanza) if not re.match(r"pg\d+-", name)]
+    lines += [f"{name}={value}" for name, value in kept(stanza).items() if not re.match(r"pg\d+-", name)]
     return "\n".join([*lines, f"pg1-path={files.data}", ""])
 
 

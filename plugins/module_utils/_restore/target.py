@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -33,20 +33,26 @@ POINT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 @dataclass(frozen=True)
 class Target:
-    """``moment`` of a time, ``lsn`` in bytes of an lsn; ``value`` is what PostgreSQL is told, empty where nothing
-    is."""
+    """``moment`` of a time, in UTC, and ``zone`` that in which it was typed; ``lsn`` in bytes of an lsn. ``value`` is
+    what PostgreSQL is told, empty where nothing is."""
 
     type: TargetType
     value: str = ""
     moment: datetime | None = None
     lsn: int | None = None
+    zone: tzinfo | None = None
 
     def sentence(self, local: datetime | None = None) -> str:
-        """The target in words; ``local``: a moment whose zone is that of the reader, for times."""
+        """The target in words, a time also in the zone in which it was typed; ``local``: a moment in the reader's."""
         if self.moment is not None:
             utc = f"{self.moment:%Y-%m-%d %H:%M:%S.%f}".rstrip("0").rstrip(".")
-            there = self.moment.astimezone(local.tzinfo) if local else self.moment.astimezone()
-            return f"the moment {utc} UTC ({there:%Y-%m-%d %H:%M:%S %z} local time)"
+            words = f"the moment {utc} UTC"
+            for zone, whose in ((self.zone, ""), (local.tzinfo if local else None, " local time")):
+                there = self.moment.astimezone(zone or UTC)
+                # One that is the same says nothing.
+                if there.utcoffset():
+                    return f"{words} ({there:%Y-%m-%d %H:%M:%S %z}{whose})"
+            return words
         return {
             "lsn": f"the position {self.value}",
             "xid": f"the end of transaction {self.value}",
@@ -85,6 +91,10 @@ def _zone(text: str | None, given: str) -> ZoneInfo | timedelta:
 
 def parse_time(given: str) -> datetime:
     """A time with its zone, in UTC."""
+    return _moment_and_zone(given)[0]
+
+
+def _moment_and_zone(given: str) -> tuple[datetime, tzinfo]:
     found = _TIME.fullmatch(given)
     if found is None:
         if _DATE.fullmatch(given):
@@ -100,7 +110,7 @@ def parse_time(given: str) -> datetime:
         raise RelevoError(f"The target {given} is not a time: {error}. Give {TIME_FORM}.") from None
     zone = _zone(found["zone"], given)
     if isinstance(zone, timedelta):
-        return (naive - zone).replace(tzinfo=UTC)
+        return (naive - zone).replace(tzinfo=UTC), timezone(zone)
     first, second = (naive.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     if first != second:
         # In the hour that is skipped, and in that which comes twice, the two answers differ.
@@ -108,7 +118,7 @@ def parse_time(given: str) -> datetime:
         raise RelevoError(
             f"The target {given} {kind} there, since the clocks were changed. Give the distance from UTC: {TIME_FORM}."
         )
-    return first
+    return first, zone
 
 
 def parse(target_type: str, target: str) -> Target:
@@ -132,8 +142,8 @@ def parse(target_type: str, target: str) -> Target:
     if not given:
         raise RelevoError(f"target_type={kind} was given without a target. Give it with -e target=...")
     if kind == "time":
-        moment = parse_time(given)
-        return Target(kind, f"{moment:%Y-%m-%d %H:%M:%S.%f}+00", moment)
+        moment, zone = _moment_and_zone(given)
+        return Target(kind, f"{moment:%Y-%m-%d %H:%M:%S.%f}+00", moment, zone=zone)
     if kind == "lsn":
         if not _LSN.fullmatch(given):
             raise RelevoError(f"The target {given} is not a position in the WAL. One looks like 16/B374D848.")

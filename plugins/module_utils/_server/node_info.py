@@ -57,6 +57,7 @@ def node_info(service: Service, server: Server | None = None, configuration: boo
         "configuration_written": configuration_written(),
         "configuration": configuration_info(server) if configuration else None,
         "recovery": recovery.how_far(server) if configuration else "",
+        "restore_left": [path.name for path in sorted(_names.RESTORE_DIR.glob("*"))],
         "guard": json.loads(guard.read_text()) if guard.exists() else None,
     }
 

@@ -4,41 +4,79 @@
 """Whether a service of a node has read its files since they were written.
 
 pgBackRest's TLS server and Redis cannot be asked for it, as PostgreSQL can. What a service was told by a signal is kept
-as the time of an empty file below /run, which does not outlive the processes of a machine.
+as the time of an empty file below /run, which does not outlive the processes of a machine. Which process it is, its
+manager knows: a machine may run others of that name, for somebody else or in containers.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from .. import _names
+from .._errors import RelevoError
 from .marker import start_time
+from .service import SERVICE_DIR
 
 PROC = Path("/proc")
+#: There where systemd manages the machine.
+SYSTEMD = Path("/run/systemd/system")
 
 
 @dataclass(frozen=True)
 class Reader:
-    """A service: the name of its program, and the word that is among its arguments (empty: whatever they are)."""
+    """A service: the name of its program, the word that is among its arguments (empty: whatever they are), its unit."""
 
     name: str
     program: str
     argument: str = ""
+    unit: str = ""
 
 
-READERS = {"pgbackrest": Reader("pgbackrest", "pgbackrest", "server"), "redis": Reader("redis", "redis-server")}
+READERS = {
+    "pgbackrest": Reader("pgbackrest", "pgbackrest", "server", "relevo-pgbackrest.service"),
+    "redis": Reader("redis", "redis-server", unit="redis-server.service"),
+}
 
 
 def process_of(reader: Reader, proc: Path = PROC) -> int | None:
-    """The service's process, which is the oldest: those that it forks for a connection look alike. None: it is down."""
+    """The service's process. None: it is down, or still waits for its files under another name."""
+    pid = managed_process(reader)
+    if pid is None:
+        return oldest_process(reader, proc)
+    return pid if pid and _is(reader, proc / str(pid)) else None
+
+
+def managed_process(reader: Reader) -> int | None:
+    """What the service's manager says: the number of its process, 0 when it is down; None when no manager knows it."""
+    try:
+        return int((SERVICE_DIR / reader.name / "supervise" / "pid").read_text().strip() or 0)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return _unit_process(reader.unit) if reader.unit and SYSTEMD.is_dir() else None
+
+
+def _unit_process(unit: str) -> int | None:
+    command = ["systemctl", "show", "--property", "LoadState,MainPID", unit]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    except subprocess.TimeoutExpired:
+        raise RelevoError(f"{' '.join(command)} did not end within 30 s.") from None
+    if done.returncode:
+        raise RelevoError(f"{' '.join(command)} failed: {done.stderr.strip()}")
+    said = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    return None if said["LoadState"] == "not-found" else int(said["MainPID"])
+
+
+def oldest_process(reader: Reader, proc: Path = PROC) -> int | None:
+    """The oldest process that looks like the service, not in a container of this machine: those forked look alike."""
     found: dict[int, int] = {}
     for entry in proc.iterdir():
-        if entry.name.isdecimal() and _is(reader, entry):
+        if entry.name.isdecimal() and _is(reader, entry) and _is_here(entry, proc):
             ticks = start_time(int(entry.name))
             if ticks is not None:
                 found[int(entry.name)] = int(ticks)
@@ -52,6 +90,14 @@ def _is(reader: Reader, entry: Path) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return program == reader.program and (not reader.argument or reader.argument.encode() in arguments[1:])
+
+
+def _is_here(entry: Path, proc: Path) -> bool:
+    """Whether a process is in our own namespace: a machine sees those of its containers too."""
+    try:
+        return (entry / "ns" / "pid").readlink() == (proc / "self" / "ns" / "pid").readlink()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return False
 
 
 def started(pid: int) -> float | None:

@@ -158,8 +158,9 @@ class Server:
 
     def _working_here(self, entries: list[Path]) -> tuple[list[int], list[Path]]:
         """Which of these processes work in PGDATA, and of which that cannot be seen."""
-        # The kernel's word for a directory that somebody has removed under them.
-        here = (self.pgdata, self.pgdata.with_name(f"{self.pgdata.name} (deleted)"))
+        # The kernel names directories without links on the way, and so one that somebody has removed under them.
+        real = self.pgdata.resolve()
+        here = (real, real.with_name(f"{real.name} (deleted)"))
         found, hidden = [], []
         for entry in entries:
             try:

@@ -128,8 +128,9 @@ class Systemd:
             self._systemctl("stop", "--no-block")
 
     def stopped(self) -> bool:
-        # A unit that waits for its next start is "activating", one whose processes are ending "deactivating".
-        return self._property("ActiveState") in ("inactive", "failed")
+        # A unit that waits for its next start is "activating", one whose processes are ending "deactivating". An
+        # adopted server is not in it: that has stopped when no unit runs it.
+        return self._property("ActiveState") in ("inactive", "failed") and not self._others()
 
     def _property(self, name: str) -> str:
         return self._systemctl("show", "--value", f"--property={name}")

@@ -67,6 +67,11 @@ def resolve(host: str, timeout: float) -> str:
     return result
 
 
+def socket_dsn(port: int, dbname: str) -> str:
+    """How a program of PostgreSQL reaches a server of this host as its superuser; any name of a database."""
+    return str(make_conninfo(host=str(_names.SOCKET_DIR), port=port, user="postgres", dbname=dbname))
+
+
 class Session:
     """One connection; every method takes or has a time-out in seconds and raises ``SessionError`` when it passes."""
 
@@ -89,16 +94,22 @@ class Session:
 
     @classmethod
     def at_socket(
-        cls, port: int, dbname: str, label: str, timeout: float = 5.0, application_name: str = "relevo"
+        cls,
+        port: int,
+        dbname: str,
+        label: str,
+        timeout: float = 5.0,
+        application_name: str = "relevo",
+        options: str = "",
     ) -> Session:
-        """A superuser's session at a server of this host, by the port in its socket's name."""
+        """A superuser's session at a server of this host, by the port in its socket's name; ``options``: more."""
         conninfo = make_conninfo(
             host=str(_names.SOCKET_DIR),
             port=port,
             user="postgres",
             dbname=dbname,
             application_name=application_name,
-            options=f"-c synchronous_commit=local {_names.unlimited()}",
+            options=f"-c synchronous_commit=local {_names.unlimited()} {options}".rstrip(),
         )
         return cls(conninfo, label, timeout)
 

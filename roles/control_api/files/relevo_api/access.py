@@ -6,8 +6,11 @@
 from __future__ import annotations
 
 import ipaddress
+import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from fastapi import Request
@@ -18,7 +21,8 @@ from .tokens import SCOPES, Tokens
 
 #: A proxy, or somebody who wants to look like one, adds one of these.
 FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
-MAKE = "python -m relevo_api token make NAME --scope {scope}"
+CHALLENGE = {"WWW-Authenticate": "Bearer"}
+SOURCE = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,11 @@ def address_of(request: Request) -> str:
 
 
 def host_of(header: str) -> str:
-    """The name of a Host header or an Origin, without its port: ``[::1]:8088`` is ``::1``."""
-    return (urlsplit(header if "//" in header else f"//{header}").hostname or "").lower()
+    """The name of a Host header or an Origin, without its port: ``[::1]:8088`` is ``::1``. Empty where it is none."""
+    try:
+        return (urlsplit(header if "//" in header else f"//{header}").hostname or "").lower()
+    except ValueError:
+        return ""
 
 
 def is_within(address: str, networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
@@ -75,8 +82,9 @@ def legacy_refusal(settings: Settings, address: str, headers: Mapping[str, str])
 class Access:
     """Tells who asks. A dependency of the routes: each says the scope that it wants."""
 
-    def __init__(self, settings: Settings, tokens: Tokens) -> None:
+    def __init__(self, settings: Settings, tokens: Tokens, settings_file: Path) -> None:
         self.settings = settings
+        self.settings_file = settings_file
         self.tokens = tokens
 
     def caller(self, request: Request) -> Caller | None:
@@ -87,13 +95,13 @@ class Access:
         scheme, _blank, word = given.partition(" ")
         token = self.tokens.find(word.strip()) if scheme.lower() == "bearer" else None
         if token is None:
-            raise unknown("The token is not one of this server's, or it has been revoked.")
+            raise self.unknown("The token is not one of this server's, or it has been revoked.")
         return Caller(token.name, token.scope, address_of(request))
 
     def require(self, request: Request, scope: str) -> Caller:
         caller = self.caller(request)
         if caller is None:
-            raise unknown("There is no token in the request.", scope)
+            raise self.unknown("There is no token in the request.", scope)
         self.demand(caller, scope)
         return caller
 
@@ -105,7 +113,7 @@ class Access:
                 check="scope",
                 found=caller.scope,
                 wanted=scope,
-                command=MAKE.format(scope=scope),
+                command=self.how_to_make(scope),
             )
 
     def require_legacy(self, request: Request, scope: str) -> Caller:
@@ -121,25 +129,34 @@ class Access:
                 headers=None if self.settings.open_legacy else CHALLENGE,
                 check="legacy",
                 wanted="a token, or a request of this machine itself",
-                command=MAKE.format(scope=scope),
+                command=self.how_to_make(scope),
             )
         return Caller("local", scope, address_of(request))
+
+    def unknown(self, why: str, scope: str = "read") -> Exception:
+        return error(
+            401,
+            why,
+            headers=CHALLENGE,
+            check="token",
+            wanted=f"Authorization: Bearer TOKEN, of the scope {scope}",
+            command=self.how_to_make(scope),
+        )
+
+    def how_to_make(self, scope: str) -> str:
+        """The command that makes a token, for whoever may read the settings; it needs nothing but a name."""
+        words = [
+            "env",
+            f"PYTHONPATH={SOURCE}",
+            sys.executable,
+            "-m",
+            "relevo_api",
+            "--settings",
+            str(self.settings_file),
+        ]
+        return shlex.join([*words, "token", "make", "NAME", "--scope", scope])
 
     def may_ask_health(self, request: Request) -> bool:
         if is_within(address_of(request), self.settings.health_from):
             return True
         return self.caller(request) is not None
-
-
-CHALLENGE = {"WWW-Authenticate": "Bearer"}
-
-
-def unknown(why: str, scope: str = "read") -> Exception:
-    return error(
-        401,
-        why,
-        headers=CHALLENGE,
-        check="token",
-        wanted=f"Authorization: Bearer TOKEN, of the scope {scope}",
-        command=MAKE.format(scope=scope),
-    )

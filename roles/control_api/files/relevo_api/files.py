@@ -35,13 +35,23 @@ def append_line(path: Path, line: str) -> None:
 
 
 def _open(path: Path, flags: int) -> TextIO:
-    """For nobody but the service's user, from the first moment."""
-    return os.fdopen(os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, 0o600), "w", encoding="utf-8")
+    return os.fdopen(_opened(path, flags), "w", encoding="utf-8")
+
+
+def _opened(path: Path, flags: int) -> int:
+    """For nobody but the service's user, from the first moment; that is the owner of the directory, also where root
+    types a command, who would otherwise leave a file that the service cannot read.
+    """
+    number = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        os.fchown(number, owner.st_uid, owner.st_gid)
+    return number
 
 
 def try_lock(path: Path) -> int | None:
     """Lock a file for the process and for the children that get the number; None when somebody else has it."""
-    number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    number = _opened(path, os.O_RDWR)
     try:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -53,7 +63,7 @@ def try_lock(path: Path) -> int | None:
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Wait for a file's lock, for a piece of work that takes milliseconds."""
-    number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    number = _opened(path, os.O_RDWR)
     try:
         fcntl.flock(number, fcntl.LOCK_EX)
         yield

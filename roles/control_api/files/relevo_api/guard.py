@@ -40,7 +40,10 @@ class Bucket:
 
 
 class Buckets:
-    """How many requests each address has left; they come back at ``rate`` per second up to ``burst``."""
+    """How many requests each address has left; they come back at ``rate`` per second up to ``burst``.
+
+    None has less than none: whatever an address did, it waits for one request at most.
+    """
 
     def __init__(self, rate: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.rate, self.burst, self.clock = rate, burst, clock
@@ -62,7 +65,8 @@ class Buckets:
         return 0.0 if bucket.left >= 1 else (1 - bucket.left) / self.rate
 
     def take(self, address: str) -> None:
-        self._of(address).left -= 1
+        bucket = self._of(address)
+        bucket.left = max(0.0, bucket.left - 1)
 
 
 class TooLarge(Exception):
@@ -88,10 +92,11 @@ class Guard:
             await self.app(scope, receive, send)
             return
         address = scope["client"][0] if scope.get("client") else ""
-        watched = self._watched(send, address)
         if scope["path"].startswith(EVERYBODY):
-            await self.app(scope, receive, watched)
+            # What no limit holds back fills none either: a monitor without a token would lock its machine out.
+            await self.app(scope, receive, self._watched(send))
             return
+        watched = self._watched(send, address)
         refusal = self._refusal(scope, address)
         if refusal is None:
             try:
@@ -110,7 +115,7 @@ class Guard:
                 return
         if refusal is not None:
             headers = {"Retry-After": "1", "Connection": "close"} if refusal.status != 421 else None
-            await response_of(refusal, headers)(scope, receive, watched)
+            await response_of(refusal, self.settings.url, headers)(scope, receive, watched)
             return
         await self.app(scope, _replay(body, receive), watched)
 
@@ -145,11 +150,13 @@ class Guard:
             if not message.get("more_body"):
                 return b"".join(parts)
 
-    def _watched(self, send: Send, address: str) -> Send:
+    def _watched(self, send: Send, counted: str | None = None) -> Send:
+        """``counted``: the address whose refusals are counted."""
+
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":
-                if message["status"] == 401:
-                    self.refusals.take(address)
+                if message["status"] == 401 and counted is not None:
+                    self.refusals.take(counted)
                 headers = MutableHeaders(scope=message)
                 for name, value in SECURITY.items():
                     headers.setdefault(name, value)

@@ -16,7 +16,8 @@ import re
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import DEVNULL, Popen
@@ -25,9 +26,9 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from . import audit, events
-from .files import append_line, locked, read_json, try_lock, write_json
-from .operations import Operation
-from .plays import Request
+from .files import locked, read_json, try_lock, write_json
+from .operations import Operation, is_for_emergencies
+from .plays import AWX_JOB, Request
 from .problems import Problem, error, problem
 from .settings import Settings
 
@@ -70,7 +71,7 @@ class Busy(Exception):
         self.job = job
 
 
-def problem_of(job: Job, failure: dict[str, Any], admitted: bool) -> Problem:
+def problem_of(job: Job, failure: dict[str, Any], admitted: bool, url: str = "http://127.0.0.1:8088") -> Problem:
     """A play's failure: 409 where others hold the lock, 412 where a check refused it, 500 where its work failed."""
     sentence, task, holders = failure["sentence"], failure["task"], failure["holders"]
     command = events.command_in(sentence, job.cluster)
@@ -82,7 +83,7 @@ def problem_of(job: Job, failure: dict[str, Any], admitted: bool) -> Problem:
             check="operation-lock",
             found=holder.get("sentence", sentence),
             wanted=f"nobody else who works on the cluster {job.cluster}",
-            command=f"curl http://127.0.0.1:8088/v1/jobs/{holder['job']}" if holder.get("job") else command,
+            command=f"curl {url}/v1/jobs/{holder['job']}" if holder.get("job") else command,
             holder=holder,
             job=job.id,
         )
@@ -117,6 +118,7 @@ class Jobs:
         self.keys = settings.state_directory / "keys"
         for folder in (self.directory, self.claims, self.keys):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._ended: dict[str, tuple[tuple[int, int], Job]] = {}
 
     # --- beginning one -----------------------------------------------------------------------------------------------
 
@@ -128,10 +130,11 @@ class Jobs:
         Raises Busy, and ProblemError for a key that was used for something else.
         """
         if not key:
-            return self._start(operation, cluster, values, who, address)
+            return self._start(operation, self._new(operation, cluster, values, who, address))
         name = hashlib.sha256(f"{who}\0{key}".encode()).hexdigest()
         asked = {"operation": operation.name, "cluster": cluster, "variables": values}
-        with locked(self.keys / f"{name}.lock"):
+        # One for all keys: nobody may remove a lock that another waits for, and a beginning takes milliseconds.
+        with locked(self.keys / "lock"):
             note = self.keys / f"{name}.json"
             known = read_json(note) if note.exists() else None
             if known and known["asked"] != asked:
@@ -143,13 +146,12 @@ class Jobs:
                 )
             if known and (job := self.find(known["job"])):
                 return job
-            job = self._start(operation, cluster, values, who, address)
-            write_json(note, {"job": job.id, "asked": asked})
-            return job
+            job = self._new(operation, cluster, values, who, address)
+            return self._start(operation, job, lambda: write_json(note, {"job": job.id, "asked": asked}))
 
-    def _start(self, operation: Operation, cluster: str, values: dict[str, Any], who: str, address: str) -> Job:
+    def _new(self, operation: Operation, cluster: str, values: dict[str, Any], who: str, address: str) -> Job:
         created = datetime.now(UTC)
-        job = Job(
+        return Job(
             id=f"{created:%Y%m%dT%H%M%S}{created.microsecond // 1000:03d}-{secrets.token_hex(4)}",
             operation=operation.name,
             playbook=operation.playbook,
@@ -159,23 +161,26 @@ class Jobs:
             address=address,
             created=created.isoformat(timespec="seconds"),
         )
-        held = self._claim(operation, cluster, job.id)
+
+    def _start(self, operation: Operation, job: Job, before: Callable[[], None] = lambda: None) -> Job:
+        """``before``: what has to be on the disk before the play begins, so that nobody begins it twice."""
+        held = self._claim(operation, job.cluster, job.id)
         try:
             folder = self.directory / job.id
             folder.mkdir(mode=0o700)
             # Before there is a job that somebody could take for a dead one.
             alive = try_lock(folder / "alive")
             assert alive is not None
+            held.append(alive)
             kept = {"id", "operation", "playbook", "cluster", "variables", "requested_by", "address", "created"}
             write_json(folder / "job.json", job.model_dump(include=kept))
-            request = Request(
-                operation.playbook, {**operation.fixed, **values, "cluster": cluster}, who or "api", f"API job {job.id}"
-            )
+            variables = {**operation.fixed, **job.variables, "cluster": job.cluster}
+            request = Request(operation.playbook, variables, job.requested_by or "api", f"API job {job.id}")
             write_json(folder / "request.json", request.as_dict())
-            spawn(self.settings_file, folder, held, alive)
-            os.close(alive)
+            before()
+            spawn(self.settings_file, folder, held[:-1], alive)
         finally:
-            # The process has them now, and they are free when it has ended.
+            # The process has them now, and they are free when it has ended; where there is none, they are free now.
             for number in held:
                 os.close(number)
         self.prune()
@@ -187,9 +192,12 @@ class Jobs:
             path = self.claims / f"{cluster}.{claim}"
             number = try_lock(path)
             if number is None:
+                holder = self.find(path.read_text(encoding="utf-8").strip())
+                if operation.emergency and holder and not is_for_emergencies(holder.operation):
+                    continue
                 for one in held:
                     os.close(one)
-                raise Busy(self.find(path.read_text(encoding="utf-8").strip()))
+                raise Busy(holder)
             os.ftruncate(number, 0)
             os.pwrite(number, job.encode(), 0)
             held.append(number)
@@ -200,8 +208,23 @@ class Jobs:
     def find(self, name: str) -> Job | None:
         """A job as it is now; one whose process has died is noted as cut off."""
         folder = self.directory / name
-        if not ID.fullmatch(name) or not (folder / "job.json").exists():
+        if not ID.fullmatch(name):
             return None
+        outcome = folder / "outcome.json"
+        version = version_of(outcome)
+        known = self._ended.get(name)
+        if known and known[0] == version:
+            return known[1]
+        if not (folder / "job.json").exists():
+            self._ended.pop(name, None)
+            return None
+        job = self._read(folder)
+        # An outcome changes only by what the cluster said of it, and that is another version of the file.
+        if version and job.state != "running":
+            self._ended[name] = (version, job)
+        return job
+
+    def _read(self, folder: Path) -> Job:
         job = Job(**read_json(folder / "job.json"))
         state = folder / "state.json"
         if state.exists():
@@ -212,7 +235,7 @@ class Jobs:
         if not outcome.exists() and not self._lives(folder) and not outcome.exists():
             self._note_interruption(job, folder)
         if outcome.exists():
-            return with_outcome(job, read_json(outcome))
+            return with_outcome(job, read_json(outcome), self.settings.url)
         return job
 
     def _lives(self, folder: Path) -> bool:
@@ -247,6 +270,15 @@ class Jobs:
         """The newest first."""
         return sorted((path.name for path in self.directory.iterdir() if ID.fullmatch(path.name)), reverse=True)
 
+    def page(self, limit: int, offset: int, cluster: str = "", state: State | None = None) -> tuple[int, list[Job]]:
+        """How many jobs there are of that kind, and ``limit`` of them after ``offset``; the newest first."""
+        if not cluster and state is None:
+            names = [name for name in self.names() if (self.directory / name / "job.json").exists()]
+            asked = (self.find(name) for name in names[offset : offset + limit])
+            return len(names), [job for job in asked if job]
+        found = [one for one in self.all() if cluster in ("", one.cluster) and state in (None, one.state)]
+        return len(found), found[offset : offset + limit]
+
     def all(self) -> Iterator[Job]:
         for name in self.names():
             if job := self.find(name):
@@ -256,26 +288,49 @@ class Jobs:
         path = self.directory / name / "events.jsonl"
         if not path.exists():
             return []
-        lines = path.read_text(encoding="utf-8").splitlines()
-        # They count from 1, one a line; the last line may be half written.
-        return [json.loads(line) for line in lines[last:] if line.endswith("}")]
+        # They count from 1, one a line, and a text may hold what splitlines would split at. The last one may be half
+        # written, in the middle of a character even.
+        lines = path.read_bytes().split(b"\n")[:-1]
+        return [json.loads(line) for line in lines[last:]]
 
     def log(self, name: str) -> str:
         """What the play printed, as at a terminal."""
         path = self.directory / name / "log.txt"
-        return path.read_text(encoding="utf-8") if path.exists() else ""
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
     def prune(self) -> None:
-        """Remove the oldest that have ended; a key is forgotten with its job."""
+        """Remove the oldest that have ended; a key is forgotten with its job.
+
+        Another process of the service may do the same at the same time, and what could not be removed is there the
+        next time: it is no reason to call a job failed that has begun.
+        """
         for name in self.names()[self.settings.keep_jobs :]:
-            if (self.directory / name / "outcome.json").exists():
-                shutil.rmtree(self.directory / name)
+            folder = self.directory / name
+            if (folder / "outcome.json").exists() or not (folder / "job.json").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                self._ended.pop(name, None)
+        # Those of versions that had one for each key.
+        for old in self.keys.glob("*.lock"):
+            old.unlink(missing_ok=True)
         for note in self.keys.glob("*.json"):
-            if not (self.directory / read_json(note)["job"]).exists():
-                note.unlink()
+            try:
+                gone = not (self.directory / read_json(note)["job"]).exists()
+            except FileNotFoundError:
+                continue
+            if gone:
+                note.unlink(missing_ok=True)
 
 
-def with_outcome(job: Job, outcome: dict[str, Any]) -> Job:
+def version_of(path: Path) -> tuple[int, int] | None:
+    """Tells one content of a file from another: each is a file of its own (``write_json``)."""
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        return None
+    return state.st_mtime_ns, state.st_ino
+
+
+def with_outcome(job: Job, outcome: dict[str, Any], url: str) -> Job:
     job.ended, job.admitted = outcome["ended"], bool(outcome.get("admitted"))
     if outcome.get("interrupted"):
         job.state, job.found = "interrupted", outcome.get("found")
@@ -288,11 +343,15 @@ def with_outcome(job: Job, outcome: dict[str, Any]) -> Job:
             command=f"ansible-playbook playbooks/{job.playbook} -e cluster={job.cluster}",
             job=job.id,
         )
+        if job.backend.startswith(AWX_JOB) and not job.found:
+            # Only who followed it is gone.
+            job.problem.wanted = f"the end of {job.backend}, which may still run: see AWX before anything else is run"
+            job.problem.detail = f"{job.backend} may still run. {job.problem.detail}"
         return job
     job.state = "succeeded" if outcome["succeeded"] else "failed"
     job.report = outcome["text"]
     if outcome["failure"]:
-        job.problem = problem_of(job, outcome["failure"], job.admitted)
+        job.problem = problem_of(job, outcome["failure"], job.admitted, url)
     return job
 
 
@@ -312,5 +371,7 @@ def spawn(settings_file: Path, folder: Path, claims: Sequence[int] = (), alive: 
             pass_fds=held,
             start_new_session=True,
         )
-    append_line(folder / "process.log", f"process {process.pid}")
+        # The play runs: a full disk is no reason to say that it does not.
+        with suppress(OSError):
+            os.write(log.fileno(), f"process {process.pid}\n".encode())
     return process

@@ -14,6 +14,7 @@ import json
 import re
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -88,7 +89,12 @@ class Watcher:
     async def run(self) -> None:
         """Until it is cancelled."""
         while self.command:
-            await self._once()
+            try:
+                await self._once()
+            except Exception as failure:  # noqa: BLE001
+                # Nobody waits for this task: without it no node would be known until somebody restarts the service.
+                self.problem = f"The watcher could not be read: {failure}."
+                print(f"{self.problem} {traceback.format_exc()}", file=sys.stderr, flush=True)
             await asyncio.sleep(PAUSE_S)
 
     async def _once(self) -> None:

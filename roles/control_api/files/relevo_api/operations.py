@@ -47,7 +47,7 @@ class Operation:
     """``destroys``: the variable, and the values of it for which the scope destroy and a confirmation are wanted.
 
     ``claims``: two operations that claim the same never run at once from here; beyond that the cluster's own operation
-    lock decides.
+    lock decides. ``emergency``: it waits for nobody but another for an emergency, since what holds the claim may hang.
     """
 
     name: str
@@ -57,6 +57,7 @@ class Operation:
     fixed: dict[str, Any] = field(default_factory=dict)
     claims: tuple[Claim, ...] = ("role",)
     destroys: tuple[str, tuple[str, ...]] | None = None
+    emergency: bool = False
 
     @property
     def body(self) -> type[BaseModel]:
@@ -103,6 +104,7 @@ OPERATIONS = (
             Variable("force", "flag", "Go on without proof that the old primary is stopped. Can lose data."),
             Variable("fence_living", "flag", "Take the role from a primary that lives but does not let us in."),
         ),
+        emergency=True,
     ),
     Operation("failback", "failback.yml", "Returns the primary role to the preferred primary"),
     Operation("rejoin", "rejoin.yml", "Makes every stray node a standby again"),
@@ -127,7 +129,8 @@ OPERATIONS = (
             Variable("remove", "word", "The name of a scratch instance to remove, instead of restoring."),
             CONFIRM,
         ),
-        claims=("role", "backups"),
+        # It may take hours, in which an emergency must not wait: the cluster's lock decides.
+        claims=("backups",),
         destroys=("to", ("cluster",)),
     ),
     Operation(
@@ -167,6 +170,10 @@ STATUS = View("status", "status.yml", {"format": "json"})
 BACKUPS = View("backups", "catalog.yml", {"view": "json"})
 CHECK = View("check", "catalog_check.yml", {"format": "prometheus"})
 DRILL = "drill.yml"
+
+
+def is_for_emergencies(name: str) -> bool:
+    return any(one.emergency for one in OPERATIONS if one.name == name)
 
 
 def served(playbooks: Path) -> dict[str, Operation]:

@@ -20,7 +20,7 @@ from typing import Any
 
 from . import audit, events
 from .files import append_line, read_json, write_json
-from .plays import BackendError, Request, backend_of
+from .plays import BackendError, LostSightError, Request, backend_of
 from .settings import Settings
 
 
@@ -31,6 +31,11 @@ def secrets_below(directory: str) -> list[str]:
     return [path.read_text(encoding="utf-8").strip() for path in Path(directory).iterdir() if path.is_file()]
 
 
+def secrets_given(path: Path) -> list[str]:
+    """The words of the secrets that are variables, which are no files of theirs."""
+    return [str(word) for word in read_json(path)] if path.exists() else []
+
+
 class PlayProcess:
     """Runs one play and keeps its story in its directory."""
 
@@ -38,7 +43,9 @@ class PlayProcess:
         self.settings = settings
         self.directory = directory
         self.reading = events.Reading()
-        self.scrubber = events.Scrubber(secrets_below(settings.secrets_directory))
+        self.scrubber = events.Scrubber(
+            [*secrets_below(settings.secrets_directory), *secrets_given(settings.given_secrets_file)]
+        )
         self.count = 0
         self.backend_name = ""
 
@@ -47,6 +54,8 @@ class PlayProcess:
         try:
             ended_well = backend_of(self.settings, self.directory).run(request, self.take, self.started)
         except BackendError as error:
+            # What may still run is not something that was refused.
+            self.reading.admitted |= isinstance(error, LostSightError)
             self.reading.failures.append(events.Failure(str(error), "backend"))
             self.show("failed", str(error))
             ended_well = False

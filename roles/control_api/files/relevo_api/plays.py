@@ -20,16 +20,24 @@ from .settings import Awx, Runner, Settings
 RawEvent = Mapping[str, Any]
 #: AWX's words for a job that has ended.
 ENDED = {"successful": True, "failed": False, "error": False, "canceled": False}
+#: Before a number: how we call a job of AWX.
+AWX_JOB = "AWX job "
+#: Seconds for which an AWX that does not answer is asked again after a job: it restarts, or its proxy does.
+PATIENCE_S = 300.0
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be run. ``who`` and ``job`` are what others read of the holder of a lock."""
+    """What is to be run. ``who`` and ``job`` are what others read of the holder of a lock.
+
+    ``check``: in check mode, so that whatever the play makes of its variables, it changes nothing.
+    """
 
     playbook: str
     variables: dict[str, Any] = field(default_factory=dict)
     who: str = ""
     job: str = ""
+    check: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -37,6 +45,10 @@ class Request:
 
 class BackendError(Exception):
     """The play could not be run, or what became of it is not known: a sentence."""
+
+
+class LostSightError(BackendError):
+    """The play was begun and may still run; nobody can be asked how it goes."""
 
 
 class Backend(Protocol):
@@ -71,6 +83,7 @@ class RunnerBackend:
                 project_dir=str(self.settings.project_directory),
                 playbook=str(self.settings.playbooks / request.playbook),
                 inventory=self.options.inventory,
+                cmdline="--check" if request.check else None,
                 # They come into a file of the folder, since everybody sees the arguments of a process.
                 extravars=dict(request.variables),
                 envvars=self._environment(request, self._launcher(Path(folder))),
@@ -110,62 +123,111 @@ class AwxBackend:
     def __init__(self, options: Awx) -> None:
         self.options = options
 
-    def run(self, request: Request, on_event: Callable[[RawEvent], None], on_start: Callable[[str], None]) -> bool:
+    def _client(self) -> Any:
         import httpx
 
         token = self.options.token_file.read_text(encoding="utf-8").strip()
-        with httpx.Client(
+        return httpx.Client(
             base_url=self.options.url,
             headers={"Authorization": f"Bearer {token}"},
             verify=self.options.authority or True,
             timeout=30,
-        ) as client:
+        )
+
+    def run(self, request: Request, on_event: Callable[[RawEvent], None], on_start: Callable[[str], None]) -> bool:
+        import httpx
+
+        with self._client() as client:
             try:
-                return self._follow(client, self._launch(client, request), on_event, on_start)
+                number = self._launch(client, request)
             except httpx.HTTPError as error:
                 raise BackendError(f"AWX at {self.options.url} does not answer as it should: {error}.") from error
+            on_start(f"{AWX_JOB}{number}")
+            return self._follow(client, number, on_event)
+
+    def state(self, name: str) -> str:
+        """AWX's word for the state of a job that ``on_start`` named; empty where it cannot be asked."""
+        import httpx
+
+        try:
+            with self._client() as client:
+                number = name.removeprefix(AWX_JOB)
+                return str(client.get(f"/api/v2/jobs/{number}/").raise_for_status().json()["status"])
+        except (httpx.HTTPError, OSError, ValueError, KeyError):
+            return ""
 
     def _launch(self, client: Any, request: Request) -> int:
         name = self.options.template(request.playbook)
-        answer = client.post(
-            f"/api/v2/job_templates/{name}/launch/", json={"extra_vars": json.dumps(request.variables)}
-        )
+        kind = {"job_type": "check"} if request.check else {}
+        body = {"extra_vars": json.dumps(answers_of(request.variables)), **kind}
+        answer = client.post(f"/api/v2/job_templates/{name}/launch/", json=body)
         if answer.status_code == 404:
             raise BackendError(f"AWX has no job template {name}. Run awx.yml, or name it in control_api_awx_templates.")
         if answer.status_code in (401, 403):
             raise BackendError(f"AWX refuses the token of {self.options.token_file} for the job template {name}.")
         answer.raise_for_status()
         launched = answer.json()
-        # AWX drops variables for which the template does not ask, and says so only here.
-        dropped = sorted(launched.get("ignored_fields", {}).get("extra_vars", {}))
+        # AWX drops what the template does not ask for, and says so only here.
+        ignored = launched.get("ignored_fields", {})
+        dropped = sorted(ignored.get("extra_vars", {}))
+        if not dropped and "job_type" not in ignored:
+            return int(launched["job"])
+        client.post(f"/api/v2/jobs/{launched['job']}/cancel/")
         if dropped:
-            client.post(f"/api/v2/jobs/{launched['job']}/cancel/")
             raise BackendError(
                 f"The job template {name} does not take {', '.join(dropped)}: it has to prompt for variables on "
                 "launch. The job was cancelled."
             )
-        return int(launched["job"])
+        raise BackendError(
+            f"The job template {name} does not take the job type check, in which a plan is made: it has to prompt for "
+            "it on launch. The job was cancelled."
+        )
 
-    def _follow(
-        self, client: Any, number: int, on_event: Callable[[RawEvent], None], on_start: Callable[[str], None]
-    ) -> bool:
-        on_start(f"AWX job {number}")
+    def _follow(self, client: Any, number: int, on_event: Callable[[RawEvent], None]) -> bool:
         last = 0
         while True:
-            state = client.get(f"/api/v2/jobs/{number}/").raise_for_status().json()
+            state = self._read(client, number, f"/api/v2/jobs/{number}/")
             last = self._events(client, number, last, on_event)
             # AWX writes the last events after the state.
             if state["status"] in ENDED and state.get("event_processing_finished", True):
                 return ENDED[state["status"]]
             time.sleep(self.options.poll_s)
 
+    def _read(self, client: Any, number: int, path: str, parameters: dict[str, Any] | None = None) -> Any:
+        """What AWX says of a job. It goes on whether or not we can ask, so that is tried again."""
+        import httpx
+
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return client.get(path, params=parameters).raise_for_status().json()
+            except (httpx.HTTPError, ValueError) as error:
+                if time.monotonic() >= deadline:
+                    raise LostSightError(
+                        f"AWX job {number} may still run: AWX at {self.options.url} has not answered as it should for "
+                        f"{PATIENCE_S:g} s ({error}). See in AWX what became of the job before anything else is run."
+                    ) from error
+            time.sleep(self.options.poll_s)
+
     def _events(self, client: Any, number: int, last: int, on_event: Callable[[RawEvent], None]) -> int:
         parameters = {"counter__gt": last, "order_by": "counter", "page_size": 200}
-        page = client.get(f"/api/v2/jobs/{number}/job_events/", params=parameters).raise_for_status().json()
+        page = self._read(client, number, f"/api/v2/jobs/{number}/job_events/", parameters)
         for event in page["results"]:
             on_event(event)
             last = max(last, int(event["counter"]))
         return self._events(client, number, last, on_event) if page.get("next") else last
+
+
+def answers_of(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Variables as the surveys of roles/awx ask for them.
+
+    A choice is text, also that between true and false. A question that nobody answered gets its default, which for the
+    kind of a target is the end of the archive, so a target without one is the time that restore.yml takes it for.
+    """
+    answers = {name: str(value).lower() if isinstance(value, bool) else value for name, value in variables.items()}
+    if answers.get("target") and not answers.get("target_type"):
+        answers["target_type"] = "time"
+    return answers
 
 
 def backend_of(settings: Settings, directory: Path) -> Backend:

@@ -61,7 +61,8 @@ TITLES = {
     500: "The operation failed",
     503: "It is not known at the moment",
 }
-SEE_DOCUMENT = "curl http://127.0.0.1:8088/openapi.json"
+#: What helps where nothing else does; whoever answers knows the address.
+SEE_DOCUMENT = "curl URL/openapi.json"
 
 
 def problem(
@@ -84,15 +85,21 @@ def error(status: int, detail: str, *, check: str, headers: dict[str, str] | Non
     return ProblemError(problem(status, detail, check=check, **more), headers)
 
 
-def response_of(one: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
-    return JSONResponse(
-        one.model_dump(exclude_none=True), status_code=one.status, headers=headers, media_type=MEDIA_TYPE
-    )
+def response_of(one: Problem, url: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """``url``: where the service answers."""
+    content = one.model_dump(exclude_none=True)
+    if one.suggestion.command == SEE_DOCUMENT:
+        content["suggestion"]["command"] = SEE_DOCUMENT.replace("URL", url)
+    return JSONResponse(content, status_code=one.status, headers=headers, media_type=MEDIA_TYPE)
 
 
-async def as_response(_request: Request, failure: Exception) -> JSONResponse:
+def _url(request: Request) -> str:
+    return str(request.app.state.service.settings.url)
+
+
+async def as_response(request: Request, failure: Exception) -> JSONResponse:
     assert isinstance(failure, ProblemError)
-    return response_of(failure.problem, failure.headers)
+    return response_of(failure.problem, _url(request), failure.headers)
 
 
 async def refused_by_framework(request: Request, failure: Exception) -> JSONResponse:
@@ -104,12 +111,13 @@ async def refused_by_framework(request: Request, failure: Exception) -> JSONResp
         check="path",
         wanted="a path and a method of the API's document",
     )
-    return response_of(one, dict(failure.headers or {}))
+    return response_of(one, _url(request), dict(failure.headers or {}))
 
 
-async def refused_by_schema(_request: Request, failure: Exception) -> JSONResponse:
+async def refused_by_schema(request: Request, failure: Exception) -> JSONResponse:
     assert isinstance(failure, RequestValidationError)
     first = failure.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     detail = f"{where}: {first['msg']}."
-    return response_of(problem(422, detail, check="request", wanted="values that the API's document describes"))
+    one = problem(422, detail, check="request", wanted="values that the API's document describes")
+    return response_of(one, _url(request))

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from .access import unknown
 from .documents import responses
 from .metrics import exposition
 from .nodes import Question, answers, lag_limit
@@ -31,7 +31,7 @@ def health_routes(service: Service) -> APIRouter:
 
     def judge(request: Request, node: str, question: Question, lag: str) -> int:
         if not service.access.may_ask_health(request):
-            raise unknown("This address is none of control_api_health_from, and there is no token.")
+            raise service.access.unknown("This address is none of control_api_health_from, and there is no token.")
         if node not in owners:
             return 404
         limit = lag_limit(lag) if lag else None
@@ -94,6 +94,8 @@ def health_routes(service: Service) -> APIRouter:
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **responses(401, 403)},
     )
     async def metrics() -> Response:
-        return Response(exposition(service), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(
+            await asyncio.to_thread(exposition, service), media_type="text/plain; version=0.0.4; charset=utf-8"
+        )
 
     return router

@@ -177,11 +177,14 @@ def serve(router: APIRouter, service: Service, operation: Operation) -> None:
         if plan:
             return JSONResponse(await service.views.plan(operation, chosen.name, values))
         service.access.demand(caller, operation.scope(values))
-        if operation.must_confirm(values) and not values.get("confirm"):
+        given = values.get("confirm") or ""
+        if operation.must_confirm(values) and given != chosen.name:
             raise error(
                 428,
-                f"This can lose data of the cluster {chosen.name}, and nobody has confirmed it.",
+                f"This can lose data of the cluster {chosen.name}, and "
+                f"{f'what was confirmed is {given}' if given else 'nobody has confirmed it'}.",
                 check="confirm",
+                found=given or "no confirmation",
                 wanted=f'"confirm": "{chosen.name}" in the body; see the plan first, with ?plan=true',
                 command=f"ansible-playbook playbooks/{operation.playbook} -e cluster={chosen.name} -e plan=text",
             )
@@ -222,9 +225,9 @@ def job_routes(service: Service) -> APIRouter:
         state: State | None = None,
         _caller: Caller = reader,
     ) -> Page:
-        found = [one for one in service.jobs.all() if cluster in ("", one.cluster) and state in (None, one.state)]
-        items = [one.model_dump(exclude_none=True) for one in found[offset : offset + limit]]
-        return Page(total=len(found), limit=limit, offset=offset, items=items)
+        # Hundreds of files, while load balancers wait for an answer.
+        total, found = await asyncio.to_thread(service.jobs.page, limit, offset, cluster, state)
+        return Page(total=total, limit=limit, offset=offset, items=[one.model_dump(exclude_none=True) for one in found])
 
     @router.get("/jobs/{job}", summary="A job", response_model_exclude_none=True, responses=responses(401, 403, 404))
     async def job(job: JobName, _caller: Caller = reader) -> Job:

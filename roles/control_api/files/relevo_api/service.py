@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ from .events import command_in
 from .jobs import Busy, Job, Jobs
 from .nodes import Watcher
 from .operations import CHECK, STATUS, Operation, served
+from .plays import AWX_JOB, ENDED, AwxBackend
 from .problems import ProblemError, error
-from .settings import Cluster, Settings
+from .settings import Awx, Cluster, Settings
 from .tokens import Tokens
 from .views import Answer, Views
 
@@ -34,12 +36,12 @@ class Service:
     def __init__(self, settings: Settings, settings_file: Path) -> None:
         self.settings = settings
         self.tokens = Tokens(settings.tokens_file)
-        self.access = Access(settings, self.tokens)
+        self.access = Access(settings, self.tokens, settings_file)
         self.jobs = Jobs(settings, settings_file)
         self.views = Views(settings, settings_file)
         self.watcher = Watcher(settings.watcher, settings.fresh_s)
         self.operations = served(settings.playbooks)
-        self.checked = ("", 0.0)
+        self.backup_metrics = ""
         self._asking: set[asyncio.Task[None]] = set()
 
     # --- who asks ----------------------------------------------------------------------------------------------------
@@ -77,7 +79,7 @@ class Service:
 
     async def status(self, cluster: str, max_age: float) -> Answer:
         """What status.yml says, from after the end of the last job."""
-        ended = [job.ended for job in self.recent(cluster) if job.ended]
+        ended = [job.ended for job in await asyncio.to_thread(self.recent, cluster) if job.ended]
         answer = self.views.known.get((STATUS.name, cluster))
         changed = bool(answer and ended and max(ended) > answer.at.isoformat())
         return await self.views.get(STATUS, cluster, -1 if changed else max_age)
@@ -147,7 +149,7 @@ class Service:
             check="operation",
             found=sentence,
             wanted=f"nobody else who works on the cluster {cluster}",
-            command=f"curl http://127.0.0.1:8088{holder.href}" if holder else command_in("", cluster),
+            command=f"curl {self.settings.url}{holder.href}" if holder else command_in("", cluster),
             holder=shown,
         )
 
@@ -173,6 +175,9 @@ class Service:
         task.add_done_callback(self._asking.discard)
 
     async def _ask(self, job: Job) -> None:
+        if await asyncio.to_thread(self._goes_on, job):
+            # Asked again with the next request for the job.
+            return
         try:
             status = (await self.views.get(STATUS, job.cluster, 0)).document
         except ProblemError as failure:
@@ -182,25 +187,32 @@ class Service:
             return
         self.jobs.note_found(job.id, after_interruption(status))
 
+    def _goes_on(self, job: Job) -> bool:
+        """Whether AWX still runs what only nobody follows any more."""
+        backend = self.settings.backend
+        if not isinstance(backend, Awx) or not job.backend.startswith(AWX_JOB):
+            return False
+        state = AwxBackend(backend).state(job.backend)
+        return bool(state) and state not in ENDED
+
     async def check_backups(self) -> None:
         """What catalog_check.yml measures, again and again: it is metrics of ours, too."""
         while (self.settings.playbooks / CHECK.playbook).exists():
             try:
                 # It ends with an error where something is past its limit, after it has printed all.
-                self.checked = (await self.views.outcome(CHECK.playbook, CHECK.fixed))["text"], time.monotonic()
+                said = (await self.views.outcome(CHECK.playbook, CHECK.fixed))["text"]
+                # It says itself when it looked: who cannot look serves what was seen last, so that alerts can tell.
+                self.backup_metrics = said or self.backup_metrics
             except ProblemError as failure:
                 print(f"{CHECK.playbook}: {failure.problem.detail}", file=sys.stderr, flush=True)
+            except Exception:  # noqa: BLE001
+                # Nobody waits for this task, and a full disk must not end it for good.
+                print(f"{CHECK.playbook}: {traceback.format_exc()}", file=sys.stderr, flush=True)
             await asyncio.sleep(self.settings.check_s)
-
-    @property
-    def backup_metrics(self) -> str:
-        """Empty where they are too old to say anything."""
-        text, came = self.checked
-        return text if time.monotonic() - came < 3 * self.settings.check_s else ""
 
     async def look_back(self) -> None:
         """At the start: every job that was cut off meanwhile."""
-        for job in self.jobs.all():
+        for job in await asyncio.to_thread(lambda: list(self.jobs.all())):
             self.ask_about(job)
 
 

@@ -121,6 +121,18 @@ class Settings(Strict):
         return next((one for one in self.clusters if one.name == name), None)
 
     @property
+    def url(self) -> str:
+        """Where this machine reaches the service, under a name that it answers to."""
+        name = next(iter(self.allowed_hosts), self.listen)
+        host = f"[{name}]" if ":" in name else name
+        return f"http{'s' if self.tls_certificate else ''}://{host}:{self.port}"
+
+    @property
+    def given_secrets_file(self) -> Path:
+        """A JSON list of the secrets that are variables and no files, which nothing shown may hold."""
+        return self.state_directory / "secrets_given.json"
+
+    @property
     def tokens_file(self) -> Path:
         return self.state_directory / "tokens.json"
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import tempfile
 import time
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .events import command_in, parts_of
-from .files import read_json, write_json
+from .files import locked, read_json, try_lock, write_json
 from .jobs import spawn, with_job
 from .operations import Operation, View
 from .plays import Request
@@ -26,6 +27,8 @@ from .settings import Settings
 AT_ONCE = 2
 #: Seconds after which one is given up.
 LONGEST_S = 300
+#: Of a process's folder; what is left of a process that is gone can be locked.
+LOCK = "lock"
 
 
 @dataclass(frozen=True)
@@ -39,15 +42,30 @@ class Answer:
         return round(time.monotonic() - self.came, 1)
 
 
+def own_folder(parent: Path) -> Path:
+    """A folder for this process alone, locked for as long as it lives. Those of processes that are gone are removed."""
+    parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with locked(parent / ".lock"):
+        for folder in parent.iterdir():
+            if not folder.is_dir():
+                continue
+            number = try_lock(folder / LOCK)
+            if number is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(number)
+        made = Path(tempfile.mkdtemp(prefix="process-", dir=parent))
+        # Never closed: the kernel does that.
+        try_lock(made / LOCK)
+    return made
+
+
 class Views:
     """The cache, and the plays behind it."""
 
     def __init__(self, settings: Settings, settings_file: Path) -> None:
         self.settings = settings
         self.settings_file = settings_file
-        self.directory = settings.state_directory / "views"
-        shutil.rmtree(self.directory, ignore_errors=True)
-        self.directory.mkdir(parents=True, mode=0o700)
+        self.directory = own_folder(settings.state_directory / "views")
         self.known: dict[tuple[str, str], Answer] = {}
         self.locks: dict[tuple[str, str], asyncio.Lock] = {}
         self.room = asyncio.Semaphore(AT_ONCE)
@@ -72,35 +90,26 @@ class Views:
     async def plan(self, operation: Operation, cluster: str, values: dict[str, Any]) -> Any:
         """The plan of an operation. Raises 412 where not even that can be made."""
         variables = {**operation.fixed, **values, "cluster": cluster, "plan": "json"}
-        return await self.run(operation.playbook, variables, cluster, refused=412, room=self.room_for_plans)
+        return await self.run(operation.playbook, variables, cluster, plan=True)
 
-    async def outcome(
-        self, playbook: str, variables: dict[str, Any], room: asyncio.Semaphore | None = None
-    ) -> dict[str, Any]:
-        """How a play ended, and what it printed."""
-        async with room or self.room:
+    async def outcome(self, playbook: str, variables: dict[str, Any], plan: bool = False) -> dict[str, Any]:
+        """How a play ended, and what it printed. A plan needs no more than the scope read: it is made in check mode."""
+        async with self.room_for_plans if plan else self.room:
             folder = Path(tempfile.mkdtemp(dir=self.directory))
             try:
-                return await self._outcome(folder, Request(playbook, variables, "api", ""))
+                return await self._outcome(folder, Request(playbook, variables, "api", "", check=plan))
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    async def run(
-        self,
-        playbook: str,
-        variables: dict[str, Any],
-        cluster: str,
-        refused: int = 503,
-        room: asyncio.Semaphore | None = None,
-    ) -> Any:
+    async def run(self, playbook: str, variables: dict[str, Any], cluster: str, plan: bool = False) -> Any:
         """The document that a play printed. Raises ProblemError where it failed."""
-        outcome = await self.outcome(playbook, variables, room)
+        outcome = await self.outcome(playbook, variables, plan)
         failure = outcome["failure"]
         if failure:
             holders = failure["holders"]
             found, wanted = parts_of(failure["sentence"])
             raise error(
-                409 if holders else refused,
+                409 if holders else 412 if plan else 503,
                 failure["sentence"],
                 check=failure["task"] or playbook,
                 found=found,

@@ -28,10 +28,11 @@ export const get = async (path) => (await ask(path, { signal: AbortSignal.timeou
   throw failure;
 })).json();
 
-export const post = async (path, body) => (await ask(path, {
+// Who asks again with the same key, since the answer was lost, starts nothing twice.
+export const newKey = () => crypto.randomUUID?.() ?? String(Math.random());
+export const post = async (path, body, key) => (await ask(path, {
   method: "POST", body: JSON.stringify(body),
-  // A second click, or a page that lost the answer, starts nothing twice.
-  headers: { "Content-Type": "application/json", "Idempotency-Key": crypto.randomUUID?.() ?? String(Math.random()) },
+  headers: { "Content-Type": "application/json", ...(key ? { "Idempotency-Key": key } : {}) },
 })).json();
 
 // The events of a job, from the last that was seen, until it has ended; takes up again where it was cut off.
@@ -41,6 +42,7 @@ export async function follow(id, onEvent, signal) {
     try {
       const answer = await ask(`/v1/jobs/${id}/events`, { signal, headers: { "Last-Event-ID": String(last) } });
       for await (const event of eventsIn(answer.body)) {
+        if (signal.aborted) return;
         if (event.id) last = event.id;
         onEvent(event.kind, event.data);
         if (event.kind === "end") return;

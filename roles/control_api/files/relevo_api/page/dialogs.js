@@ -22,6 +22,11 @@ function text(name, word, hint) {
   return el("div", {}, el("label", { for: input.id }, say(word)), input);
 }
 
+// What was asked for an earlier choice, or for a dialog that is closed, is not answered to this one.
+let turn = 0;
+// The keys of what was confirmed and not answered yet: confirmed again, also in a dialog opened anew, it starts nothing twice.
+const keys = new Map();
+
 export const title = (operation) => say(operation === "backups" ? "backup_now" : operation);
 
 export function ask(operation, cluster, onStarted) {
@@ -30,7 +35,6 @@ export function ask(operation, cluster, onStarted) {
   let planned = null;
   const values = () => Object.fromEntries([...new FormData($("askForm"))].filter(([, value]) => value !== ""));
   const refuse = (failure) => {
-    fill($("plan"));
     $("askProblem").hidden = false;
     fill($("askProblem"), el("span", { lang: failure.problem ? "en" : "" }, failure.problem ? failure.message : say("away")));
   };
@@ -40,9 +44,11 @@ export function ask(operation, cluster, onStarted) {
   $("askProblem").hidden = true;
   $("askYes").textContent = say("do", { what: title(operation) });
   $("askYes").disabled = true;
+  $("askPlan").disabled = false;
 
   const showPlan = async () => {
     if (!$("askForm").reportValidity()) return;
+    const mine = turn += 1;
     planned = null;
     $("askYes").disabled = true;
     $("askProblem").hidden = true;
@@ -51,27 +57,50 @@ export function ask(operation, cluster, onStarted) {
     const asked = values();
     try {
       const plan = await api.post(`${path}?plan=true`, asked);
+      if (mine !== turn) return;
       planned = asked;
       fill($("plan"), ...planLines(plan));
       $("askYes").disabled = plan.refusals.length > 0;
       if (!$("askYes").disabled) $("askYes").focus();
-    } catch (failure) { refuse(failure); }
+    } catch (failure) {
+      if (mine !== turn) return;
+      fill($("plan"));
+      refuse(failure);
+    }
     $("askPlan").disabled = false;
   };
   const act = async () => {
+    const mine = turn += 1;
     $("askYes").disabled = true;
+    $("askPlan").disabled = true;
+    $("askProblem").hidden = true;
+    const shown = [...$("plan").childNodes];
+    const confirmed = `${api.token()} ${path} ${JSON.stringify(planned)}`;
+    if (!keys.has(confirmed)) keys.set(confirmed, api.newKey());
     fill($("plan"), el("p", { class: "muted" }, say("starting")));
     try {
-      const job = await api.post(path, planned);
-      $("ask").close();
+      const job = await api.post(path, planned, keys.get(confirmed));
+      keys.delete(confirmed);
+      if (mine === turn) $("ask").close();
       onStarted(job);
-    } catch (failure) { refuse(failure); }
+    } catch (failure) {
+      // 502 and 504 are a proxy's words for no answer.
+      const lost = failure instanceof api.Away || [502, 504].includes(failure.status);
+      if (!lost) keys.delete(confirmed);
+      if (mine !== turn) return;
+      // Nobody has answered: the plan still holds, and may be confirmed again.
+      fill($("plan"), ...(lost ? shown : []));
+      $("askYes").disabled = !lost;
+      refuse(failure);
+    }
+    $("askPlan").disabled = false;
   };
   $("askPlan").onclick = showPlan;
   $("askYes").onclick = act;
   $("askNo").onclick = () => $("ask").close();
   // The plan is that of what was chosen.
-  $("askFields").onchange = () => { $("askYes").disabled = true; fill($("plan")); };
+  $("askFields").onchange = () => { turn += 1; $("askYes").disabled = true; $("askPlan").disabled = false; fill($("plan")); };
+  $("ask").onclose = () => { turn += 1; };
   $("askForm").onsubmit = (event) => { event.preventDefault(); if (!$("askPlan").disabled) showPlan(); };
   $("ask").showModal();
   if (!fields.length) showPlan();

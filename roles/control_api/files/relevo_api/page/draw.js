@@ -11,7 +11,8 @@ export function svg(name, attributes = {}, ...children) {
 
 const KINDS = { completo: "full", diferencial: "diff", incremental: "incr" };
 export const kind = (record) => KINDS[record.tipo_backup] ?? "incr";
-export const when = (record) => Date.parse(`${record.fecha}T${record.hora}Z`);
+// When it ended, in UTC; the date and the time of its label are those of the repository host's clock, and only text here.
+export const when = (record) => Date.parse(record.terminado);
 
 // A full backup is a circle, a differential a diamond, an incremental a small square: told apart without colour.
 export function mark(what, x, y, size = 1) {
@@ -60,7 +61,7 @@ export function timeline(records, window, holes, width) {
   }
   for (const record of records) {
     const drawn = mark(kind(record), places.get(record.etiqueta), 26);
-    drawn.append(svg("title", {}, document.createTextNode(`${say(kind(record))}, ${moment(when(record))}`)));
+    drawn.append(svg("title", {}, document.createTextNode(`${say(kind(record))}, ${record.fecha} ${record.hora}`)));
     picture.append(drawn);
     if (record.verificado) picture.append(drillMark(record.resultado === "correcto", places.get(record.etiqueta), 41));
   }

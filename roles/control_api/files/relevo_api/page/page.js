@@ -3,15 +3,21 @@ import * as api from "./api.js";
 import { drillMark, kind, mark, spark, svg, timeline, when } from "./draw.js";
 import { ask, title } from "./dialogs.js";
 import { command, el, fill } from "./elements.js";
-import { bytes, choose, clock, duration, language, moment, say, WORDS } from "./words.js";
+import { bytes, choose, clock, duration, language, moment, recent, say, WORDS } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const EVERY = { nodes: 1000, status: 30000, backups: 60000, jobs: 3000 };
 const OFFERED = ["switchover", "failback", "backups", "drills", "restores"];
-const known = { me: null, clusters: [], cluster: null, live: null, status: null, backups: null, jobs: null, operations: [], heard: 0, away: false };
+// As long as the watcher, or the status, may be silent before what it said says nothing of now.
+const OLD_MS = { nodes: 60000, status: 300000 };
+const NOTHING = { cluster: null, live: null, status: null, backups: null, jobs: null };
+const known = { me: null, clusters: [], operations: [], heard: 0, away: false, trouble: {}, answered: {}, ...NOTHING };
 const lags = new Map();
 const logs = new Map();
-let timers = [];
+const timers = new Map();
+// Each cluster that is opened, and each time of signing out, begins another turn. What was asked before is not answered to
+// this one: the answer may be about another cluster, and the refusal about a token that is no longer used.
+let turn = 0;
 
 // --- words, theme -----------------------------------------------------------------------------------------------------
 function speak() {
@@ -27,37 +33,59 @@ function theme(name) { document.documentElement.dataset.theme = name; localStora
 
 // --- asking -----------------------------------------------------------------------------------------------------------
 const base = () => `/v1/clusters/${encodeURIComponent(known.cluster)}`;
-const QUESTIONS = {
-  nodes: async () => { known.live = await api.get(`${base()}/nodes`); remember(known.live); },
-  status: async () => { known.status = await api.get(`${base()}?max_age=45`); },
-  backups: async () => { known.backups = (await api.get(`${base()}/backups?limit=200`)).items; },
-  jobs: async () => {
+const PATHS = {
+  nodes: () => `${base()}/nodes`,
+  status: () => `${base()}?max_age=45`,
+  backups: () => `${base()}/backups?limit=200`,
+  jobs: () => `/v1/jobs?limit=8&cluster=${encodeURIComponent(known.cluster)}`,
+};
+// What becomes of an answer: at once, so that no other turn comes in between.
+const TAKE = {
+  nodes: (answer) => { known.live = answer; remember(answer); },
+  status: (answer) => { known.status = answer; },
+  backups: (answer) => { known.backups = answer.items; },
+  jobs: (answer) => {
     const before = known.jobs?.find((one) => one.state === "running");
-    known.jobs = (await api.get(`/v1/jobs?limit=8&cluster=${encodeURIComponent(known.cluster)}`)).items;
+    known.jobs = answer.items;
     if (before && !known.jobs.some((one) => one.id === before.id && one.state === "running")) { refresh("status"); refresh("backups"); }
   },
 };
 
 async function refresh(name) {
-  const cluster = known.cluster;
+  const asked = turn;
   try {
-    await QUESTIONS[name]();
+    const answer = await api.get(PATHS[name]());
+    if (asked !== turn) return;
+    TAKE[name](answer);
+    known.answered[name] = Date.now();
+    delete known.trouble[name];
     heard();
   } catch (failure) {
-    if (failure instanceof api.Refused && failure.status === 401) return leave(say("badToken"));
+    if (asked !== turn) return;
     if (failure instanceof api.Away) known.away = true;
     else if (!(failure instanceof api.Refused)) throw failure;
-    // A play that cannot be run now says why where its answer would be.
-    else if (name === "status") { known.trouble = failure.message; heard(); }
+    else if (failure.status === 401) { leave(say("badToken")); return; }
+    // Who refuses is there. Why is said where the answer would be.
+    else { known.trouble[name] = failure.message; heard(); }
   }
-  if (cluster === known.cluster) show();
+  show();
 }
 function heard() { known.heard = Date.now(); known.away = false; }
 
 function every(name) {
-  const again = async () => { await refresh(name); timers.push(setTimeout(again, known.away ? 2000 : EVERY[name])); };
+  const begun = turn;
+  const again = async () => {
+    await refresh(name);
+    if (begun === turn) timers.set(name, setTimeout(again, known.away ? 2000 : EVERY[name]));
+  };
   again();
 }
+
+// By this machine's own clock, which need not be the server's.
+const silent = (name) => Date.now() - (known.answered[name] ?? 0);
+const isLive = () => Boolean(known.live?.known) && !known.trouble.nodes && silent("nodes") < OLD_MS.nodes;
+const statusAge = () => known.status.age_s + silent("status") / 1000;
+const isOld = () => Boolean(known.trouble.status) || statusAge() * 1000 > OLD_MS.status;
 
 function remember(live) {
   for (const node of live.nodes) {
@@ -82,37 +110,43 @@ function showAge() {
   const age = (Date.now() - known.heard) / 1000;
   $("stale").hidden = !known.away;
   $("view").dataset.old = String(known.away);
-  if (known.away) $("stale").textContent = say("stale", { time: clock(known.heard), age: duration(age) });
-  const state = known.away ? "away" : known.live?.known ? "live" : "old";
+  if (known.away) $("stale").textContent = say("stale", { time: recent(known.heard), age: duration(age) });
+  const state = known.away ? "away" : isLive() ? "live" : "old";
   $("pulse").dataset.state = state;
   const words = { away: say("away"), live: say("live"), old: known.live ? say("oldView") : "" };
   if ($("pulse").textContent !== words[state]) $("pulse").textContent = words[state];
 }
 
+// How it stands, in a word and two sentences; and what the API says instead, which is English.
 function verdict() {
   const { live, status } = known;
-  if (!live) return ["unknown", say("loading"), ""];
-  if (!live.known && !status) return ["unknown", say("loading"), known.trouble ?? ""];
-  const primaries = live.known ? live.primaries : status.primaries;
-  const problems = status?.problems ?? [];
+  const trouble = known.trouble.status ?? known.trouble.nodes ?? "";
+  const now = isLive();
+  const old = status !== null && isOld();
+  const since = old ? say("oldStatus", { time: moment(status.at), age: duration(statusAge()) }) : "";
+  if (!now && (!status || old)) return ["unknown", trouble || live || old ? say("unknown") : say("loading"), since, trouble];
+  const primaries = now ? live.primaries : status.primaries;
   const first = primaries.length > 1 ? say("twoPrimaries", { names: primaries.join(", ") })
-    : primaries.length ? say("isPrimary", { name: primaries[0] }) : live.known || status ? say("noPrimary") : say("unknown");
+    : primaries.length ? say("isPrimary", { name: primaries[0] }) : say("noPrimary");
+  // What the servers say themselves is known without the status; that all is well is not.
+  if (!status || old) return [primaries.length === 1 ? "unknown" : "error", first, old ? since : trouble ? "" : say("loading"), trouble];
+  const { problems } = status;
   const bad = primaries.length !== 1 || problems.some((one) => one.severity === "error");
-  const second = !status ? known.trouble ?? say("loading") : problems.length ? say(problems.length === 1 ? "wrongOne" : "wrong", { n: problems.length }) : say("allWell");
-  return [bad ? "error" : problems.length ? "warning" : status ? "good" : "unknown", first, status ? `${second} ${say("asOf", { time: clock(status.at) })}` : second];
+  const second = problems.length ? say(problems.length === 1 ? "wrongOne" : "wrong", { n: problems.length }) : say("allWell");
+  return [bad ? "error" : problems.length ? "warning" : "good", first, `${second} ${say("asOf", { time: clock(status.at) })}`, trouble];
 }
 
 function showVerdict() {
-  const [state, first, second] = verdict();
+  const [state, first, second, trouble] = verdict();
   $("verdict").dataset.state = state;
   if ($("headline").textContent !== first) $("headline").textContent = first;
-  if ($("subline").textContent !== second) $("subline").textContent = second;
+  fill($("subline"), ...[trouble && el("span", { lang: "en" }, trouble), trouble && second && el("br"), second && el("span", {}, second)].filter(Boolean));
   $("actions").hidden = !known.me || known.me.scope === "read";
   const running = known.jobs?.some((one) => one.state === "running");
   const offered = OFFERED.filter((name) => known.operations.includes(name));
   fill($("actions"), ...offered.map((name) => {
     const button = el("button", { type: "button", class: "secondary", "data-operation": name }, title(name));
-    button.toggleAttribute("disabled", Boolean(running) || known.away);
+    button.toggleAttribute("disabled", Boolean(running) || known.away || !known.live);
     return button;
   }));
 }
@@ -140,7 +174,7 @@ function showNodes() {
       const word = node.streaming ? `${say("lag")} · ${say("timeline", { n: node.timeline })}` : say("notStreaming");
       parts.push(el("div", { class: "figure" }, el("span", {}, el("strong", {}, behind), word), spark(lags.get(node.name) ?? [], say("lag"))));
     }
-    if (role === "none" && known.live.known) parts.push(el("p", { class: "muted", lang: "en" }, about?.reason || node.error || ""));
+    if (role === "none" && isLive()) parts.push(el("p", { class: "muted", lang: "en" }, about?.reason || node.error || ""));
     return el("li", { class: "node", "data-role": role }, ...parts);
   }));
 }
@@ -155,21 +189,25 @@ function showBackups() {
     fill($("facts"), ...[
       fact("windowFrom", window ? moment(window.from) : say("notKnown")),
       fact("windowUntil", window ? moment(window.until) : say("notKnown")),
-      fact("lastBackup", last ? `${say(last.type)}, ${say("ago", { age: duration(last.age_s) })}` : say("noBackups")),
-      fact("archive", failing === null ? say("notKnown") : say(failing ? "fails" : "works"), failing === null ? "" : failing ? "bad" : "good"),
+      fact("lastBackup", last ? `${say(last.type)}, ${say("ago", { age: duration(last.age_s + statusAge() - status.age_s) })}` : say("noBackups")),
+      fact("archive", failing === null ? say("notKnown") : say(failing ? "fails" : "works"), failing === null ? "" : failing ? "bad" : isOld() ? "" : "good"),
     ].map((pair) => el("div", {}, ...pair)));
-    $("cycle").textContent = status.backups.next_day ? say("nextDay", { n: status.backups.next_day }) : "";
+    $("cycle").textContent = isOld() ? say("asOf", { time: moment(status.at) }) : status.backups.next_day ? say("nextDay", { n: status.backups.next_day }) : "";
   }
-  if (!backups) return;
+  if (!backups) {
+    if (known.trouble.backups) fill($("timeline"), el("p", { class: "empty", lang: "en" }, known.trouble.backups));
+    return;
+  }
   if (!backups.length) return fill($("timeline"), el("p", { class: "empty" }, say("noBackups")));
   const holes = (status?.problems ?? []).filter((one) => one.code.startsWith("archive-hole"));
-  const recent = backups.slice(0, 24).reverse();
-  fill($("timeline"), timeline(recent, status?.backups.recovery_window, holes, Math.max(280, $("timeline").clientWidth)));
+  // A record whose backup is gone has no moment, and no place on it.
+  const placed = backups.filter((one) => one.terminado).slice(0, 24).reverse();
+  fill($("timeline"), ...(placed.length ? [timeline(placed, status?.backups.recovery_window, holes, Math.max(280, $("timeline").clientWidth))] : []));
   const sign = (drawn, word) => el("li", {}, svg("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, drawn), say(word));
   const signs = ["full", "diff", "incr"].map((what) => sign(mark(what, 8, 8), what));
   signs.push(sign(svg("rect", { class: "window", x: 1, y: 4, width: 14, height: 8, rx: 2 }), "inWindow"));
-  if (recent.some((one) => one.verificado && one.resultado === "correcto")) signs.push(sign(drillMark(true, 7, 8), "drilled"));
-  if (recent.some((one) => one.verificado && one.resultado !== "correcto")) signs.push(sign(drillMark(false, 8, 8), "drillFailed"));
+  if (placed.some((one) => one.verificado && one.resultado === "correcto")) signs.push(sign(drillMark(true, 7, 8), "drilled"));
+  if (placed.some((one) => one.verificado && one.resultado !== "correcto")) signs.push(sign(drillMark(false, 8, 8), "drillFailed"));
   if (holes.length) signs.push(sign(svg("rect", { class: "hole", x: 5, y: 2, width: 6, height: 12, rx: 2 }), "hole"));
   fill($("legend"), ...signs);
   const head = el("thead", {}, el("tr", {}, ...["date", "time", "type", "from", "drill", "label"].map((word) => el("th", { scope: "col" }, say(word)))));
@@ -223,22 +261,28 @@ function showClusters() {
 
 // --- coming and going -------------------------------------------------------------------------------------------------
 function stop() {
-  for (const timer of timers) clearTimeout(timer);
-  timers = [];
+  turn += 1;
+  for (const timer of timers.values()) clearTimeout(timer);
+  timers.clear();
   for (const one of logs.values()) one.stop.abort();
   logs.clear();
+  lags.clear();
+  // Nothing of one cluster is left to be taken for another's, nor for whoever signs in next.
+  Object.assign(known, NOTHING, { trouble: {}, answered: {} });
+  for (const id of ["facts", "cycle", "timeline", "legend", "backupTable", "jobs"]) fill($(id));
 }
 
 function open(cluster) {
   stop();
-  Object.assign(known, { cluster, live: null, status: null, backups: null, jobs: null, trouble: undefined });
-  lags.clear();
+  known.cluster = cluster;
+  show();
   for (const name of Object.keys(EVERY)) every(name);
 }
 
 function leave(why = "") {
   stop();
   api.forget();
+  if ($("ask").open) $("ask").close();
   $("view").hidden = true;
   $("leave").hidden = true;
   $("pulse").textContent = "";
@@ -251,21 +295,28 @@ function leave(why = "") {
 }
 
 async function begin() {
+  stop();
+  const asked = turn;
   try {
-    known.me = await api.get("/v1/me");
-    known.operations = (await api.get("/v1/operations")).operations.map((one) => one.name);
-    known.clusters = (await api.get("/v1/clusters")).clusters.map((one) => one.name);
+    // One after the other: a wrong token is refused once, and the server counts that.
+    const me = await api.get("/v1/me");
+    const { operations } = await api.get("/v1/operations");
+    const { clusters } = await api.get("/v1/clusters");
+    if (asked !== turn) return;
+    Object.assign(known, { me, operations: operations.map((one) => one.name), clusters: clusters.map((one) => one.name) });
+    heard();
   } catch (failure) {
-    if (failure instanceof api.Refused) return leave(failure.status === 401 ? say("badToken") : failure.message);
+    if (asked !== turn) return;
+    if (failure instanceof api.Refused) { leave(failure.status === 401 ? say("badToken") : failure.message); return; }
     $("pulse").dataset.state = "away";
     $("pulse").textContent = say("away");
-    timers.push(setTimeout(begin, 2000));
-    return undefined;
+    timers.set("begin", setTimeout(begin, 2000));
+    return;
   }
   $("enter").hidden = true;
   $("view").hidden = false;
   $("leave").hidden = false;
-  return open(known.clusters[0]);
+  open(known.clusters[0]);
 }
 
 $("enter").addEventListener("submit", (event) => { event.preventDefault(); api.keep($("token").value.trim()); begin(); });
@@ -276,10 +327,16 @@ $("clusters").addEventListener("click", (event) => { if (event.target.dataset.cl
 $("jobs").addEventListener("click", (event) => { const button = event.target.closest("[data-job]"); if (button) toggleLog(button.dataset.job); });
 $("actions").addEventListener("click", (event) => {
   const name = event.target.dataset.operation;
-  if (name) ask(name, { ...known.live, labels: (known.backups ?? []).map((one) => one.etiqueta).filter(Boolean) }, async (job) => { await refresh("jobs"); if (!logs.has(job.id)) toggleLog(job.id); });
+  const asked = turn;
+  const started = async (job) => {
+    if (asked === turn) await refresh("jobs");
+    if (asked === turn && !logs.has(job.id)) toggleLog(job.id);
+  };
+  if (name) ask(name, { ...known.live, labels: (known.backups ?? []).map((one) => one.etiqueta).filter(Boolean) }, started);
 });
 addEventListener("resize", () => { if (known.backups) showBackups(); });
-setInterval(() => { if (known.away) showAge(); }, 1000);
+// What is shown grows old also while no answer comes.
+setInterval(() => { if (known.cluster) { showAge(); showVerdict(); } }, 1000);
 
 const stored = localStorage.getItem("relevo-theme");
 if (stored === "dark" || stored === "light") document.documentElement.dataset.theme = stored;

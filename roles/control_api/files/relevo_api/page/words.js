@@ -8,6 +8,7 @@ export const WORDS = {
     dark: "Dark", light: "Light", no: "Cancel", showPlan: "Show the plan", working: "Working out the plan…", starting: "Starting…",
     live: "Live", oldView: "The servers are not being watched", away: "No answer",
     stale: "The API does not answer. What you see is from {time}, {age} ago. This page goes on trying.",
+    oldStatus: "What is shown of problems and backups is from {time}, {age} ago.",
     primary: "Primary", standby: "Standby", none: "Does not answer",
     isPrimary: "{name} is primary.", noPrimary: "Nobody is primary.", twoPrimaries: "Two servers accept writes: {names}.",
     loading: "Looking at the cluster…", allWell: "Every standby follows, and backups work.", wrong: "{n} things need attention.", wrongOne: "One thing needs attention.",
@@ -32,11 +33,12 @@ export const WORDS = {
     token: "Token", enter: "Entrar", badToken: "Este servidor no conoce ese token.", otherLanguage: "English", language: "en",
     dark: "Oscuro", light: "Claro", no: "Cancelar", showPlan: "Ver el plan", working: "Preparando el plan…", starting: "Empezando…",
     live: "En directo", oldView: "No se está observando a los servidores", away: "Sin respuesta",
-    stale: "La API no responde. Lo que se ve es de las {time}, hace {age}. La página sigue intentándolo.",
+    stale: "La API no responde. Última respuesta: {time}, hace {age}. La página sigue intentándolo.",
+    oldStatus: "Lo que se muestra de problemas y copias es del {time}, hace {age}.",
     primary: "Primario", standby: "Réplica", none: "No responde",
     isPrimary: "{name} es el primario.", noPrimary: "Nadie es primario.", twoPrimaries: "Dos servidores aceptan escrituras: {names}.",
     loading: "Consultando el clúster…", allWell: "Todas las réplicas siguen y las copias funcionan.", wrong: "{n} cosas requieren atención.", wrongOne: "Una cosa requiere atención.",
-    unknown: "En este momento no se sabe qué hacen los servidores.", asOf: "A las {time}.",
+    unknown: "En este momento no se sabe qué hacen los servidores.", asOf: "Última consulta: {time}.",
     lag: "por aplicar", none_behind: "sin retraso", accepts: "acepta escrituras", timeline: "línea de tiempo {n}", notStreaming: "no está replicando", seconds: "de hace {n} s",
     windowFrom: "Restaurable desde", windowUntil: "Restaurable hasta", lastBackup: "Última copia", archive: "Archivo de WAL", works: "funciona", fails: "falla", notKnown: "no se sabe",
     nextDay: "Siguiente: día {n} del ciclo", ago: "hace {age}", inWindow: "se puede restaurar a", hole: "hueco en el archivo", drilled: "restaurada en un simulacro", drillFailed: "no se restauró en su simulacro", drill: "Simulacro", noBackups: "Todavía no hay ninguna copia.",
@@ -61,6 +63,8 @@ export function say(key, values = {}) {
   return WORDS[chosen][key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 export const clock = (when) => new Date(when).toLocaleTimeString(chosen, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+// With its day where that need not be today.
+export const recent = (when) => (Date.now() - when < 43200e3 ? clock(when) : moment(when));
 export const moment = (when) => new Date(when).toLocaleString(chosen, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 export function duration(seconds) {
   const s = Math.max(0, Math.round(seconds));

@@ -1,0 +1,98 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the two backends are told, and what is said when one of them is silent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from awx_jobs_stand_in import TOKEN, StandIn, awx
+from relevo_api import plays
+from relevo_api.play_process import PlayProcess
+from relevo_api.plays import AwxBackend, BackendError, LostSightError, Request, RunnerBackend, answers_of
+from relevo_api.settings import Awx, Runner, Settings
+
+
+def ignore(*_arguments: object) -> None:
+    return
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path) -> Iterator[tuple[StandIn, AwxBackend]]:
+    (tmp_path / "token").write_text(TOKEN)
+    with awx() as (started, url):
+        options = Awx(kind="awx", url=url, token_file=tmp_path / "token", organization="Databases", poll_s=0.01)
+        yield started, AwxBackend(options)
+
+
+@pytest.mark.parametrize(("check", "arguments"), [(True, "--check"), (False, None)])
+def test_a_plan_is_run_in_check_mode(
+    check: bool, arguments: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {}
+
+    def run(**told: Any) -> SimpleNamespace:
+        given.update(told)
+        return SimpleNamespace(rc=0)
+
+    monkeypatch.setattr("ansible_runner.run", run)
+    runner = Runner(ansible_playbook=Path("/x"), inventory=[])
+    settings = Settings(
+        state_directory=tmp_path, playbooks=tmp_path, project_directory=tmp_path, backend=runner, clusters=[]
+    )
+    assert RunnerBackend(settings, runner, tmp_path).run(Request("failover.yml", check=check), ignore, ignore)
+    assert given["cmdline"] == arguments
+
+
+def test_a_survey_s_choices_are_text_and_its_defaults_are_no_answer() -> None:
+    assert answers_of({"force": True, "keep": 3}) == {"force": "true", "keep": 3}
+    assert answers_of({"target": "now"}) == {"target": "now", "target_type": "time"}
+    assert answers_of({"target": "x", "target_type": "name"}) == {"target": "x", "target_type": "name"}
+    assert answers_of({"target_type": "immediate"}) == {"target_type": "immediate"}
+
+
+def test_a_template_that_runs_what_should_be_a_plan_is_cancelled(
+    stand_in: tuple[StandIn, AwxBackend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, backend = stand_in
+    launch = started.launch
+
+    def stubborn(name: str, variables: dict[str, Any], _job_type: str) -> tuple[int, dict[str, Any]]:
+        code, answer = launch(name, variables)
+        return code, {**answer, "ignored_fields": {"job_type": "check"}}
+
+    monkeypatch.setattr(started, "launch", stubborn)
+    with pytest.raises(BackendError, match="does not take the job type check"):
+        backend.run(Request("failback.yml", check=True), ignore, ignore)
+    assert started.cancelled == [1]
+
+
+def test_a_job_that_nobody_can_be_asked_about_may_still_run(
+    stand_in: tuple[StandIn, AwxBackend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, backend = stand_in
+    monkeypatch.setattr(plays, "PATIENCE_S", 0.1)
+    started.away = 10_000
+    names: list[str] = []
+    with pytest.raises(LostSightError, match="AWX job 1 may still run"):
+        backend.run(Request("failback.yml"), ignore, names.append)
+    assert names == ["AWX job 1"]
+    assert backend.state("AWX job 1") == ""
+    started.away = 0
+    assert backend.state("AWX job 1") == "running"
+
+
+def test_secrets_that_are_variables_are_shown_nowhere(tmp_path: Path) -> None:
+    runner = Runner(ansible_playbook=Path("/x"), inventory=[])
+    settings = Settings(
+        state_directory=tmp_path, playbooks=tmp_path, project_directory=tmp_path, backend=runner, clusters=[]
+    )
+    settings.given_secrets_file.write_text('["hunter2hunter2"]')
+    process = PlayProcess(settings, tmp_path)
+    process.take({"event": "verbose", "stdout": "the password is hunter2hunter2"})
+    assert "hunter2" not in (tmp_path / "log.txt").read_text() + (tmp_path / "events.jsonl").read_text()
