@@ -55,7 +55,8 @@ def facts(*backups: dict[str, Any], **more: Any) -> dict[str, Any]:
     reach: dict[str, Any] = {"stretches": [STRETCH], "holes": [], "leading": listed, "window": ""}
     kept: dict[str, Any] = {"lost": [], "first": NOW.timestamp() - 30 * HOUR}
     for given in (reach, kept):
-        given.update({key: more.pop(key) for key in tuple(given) if key in more})
+        for key in tuple(given):
+            given[key] = more.pop(key, given[key])
     return measure(entry, reach, kept, now=NOW, **{"missing": 0, "orphans": 0, "reason": "", **more})
 
 
