@@ -274,6 +274,7 @@ def test_a_copy_that_was_left_behind_is_ended(tmp_path: Path) -> None:
             "ERROR: [049]: unable to connect\nFATAL:  recovery ended before configured recovery target was reached",
             False,
         ),
+        ("ERROR: [029]: zst error\nERROR: [049]: unable to connect", False),
         ("PANIC:  could not locate a valid checkpoint record", True),
         ("PANIC:  WAL contains references to invalid pages", True),
         ('FATAL:  lock file "/run/postgresql/.s.PGSQL.5600.lock" already exists', False),
