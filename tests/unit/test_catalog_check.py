@@ -51,9 +51,10 @@ def status(**more: Any) -> dict[str, Any]:
 def facts(*backups: dict[str, Any], **more: Any) -> dict[str, Any]:
     """Of a repository all of whose backups lead to now, if ``more`` does not say otherwise."""
     listed = list(backups or (FULL, INCR))
-    entry = {"backup": listed, **{key: more.pop(key) for key in ("db", "status") if key in more}}
-    reach = {"stretches": [STRETCH], "holes": [], "leading": listed, "window": ""}
-    kept = {"lost": [], "first": NOW.timestamp() - 30 * HOUR}
+    entry: dict[str, Any] = {"backup": listed}
+    entry |= {key: more.pop(key) for key in ("db", "status") if key in more}
+    reach: dict[str, Any] = {"stretches": [STRETCH], "holes": [], "leading": listed, "window": ""}
+    kept: dict[str, Any] = {"lost": [], "first": NOW.timestamp() - 30 * HOUR}
     for given in (reach, kept):
         given.update({key: more.pop(key) for key in tuple(given) if key in more})
     return measure(entry, reach, kept, now=NOW, **{"missing": 0, "orphans": 0, "reason": "", **more})

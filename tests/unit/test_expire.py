@@ -42,7 +42,7 @@ class Repository(PgBackRest):
         super().__init__("main", config)
         status = {"code": code, "message": "", "lock": {"backup": {"held": held}}}
         listed = [{"label": f"{number}F", "type": "full"} for number in range(1, backups + 1)]
-        self.entry = {"name": "main", "backup": listed, "db": [], "status": status}
+        self.entry: dict[str, Any] = {"name": "main", "backup": listed, "db": [], "status": status}
         self.ran: list[list[str]] = []
 
     def info(self, timeout: float = 30) -> dict[str, Any]:
