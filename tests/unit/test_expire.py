@@ -42,8 +42,7 @@ class Repository(PgBackRest):
         super().__init__("main", config)
         status = {"code": code, "message": "", "lock": {"backup": {"held": held}}}
         listed = [{"label": f"{number}F", "type": "full"} for number in range(1, backups + 1)]
-        self.entry = {"name": "main", "backup": listed, "db": [], "status": status}
-        self.held = held
+        self.entry: dict[str, Any] = {"name": "main", "backup": listed, "db": [], "status": status}
         self.ran: list[list[str]] = []
 
     def info(self, timeout: float = 30) -> dict[str, Any]:
@@ -53,7 +52,7 @@ class Repository(PgBackRest):
         return Finished(0, FILES[path], "", 0.0)
 
     def run(self, command: str, *options: str, **_more: Any) -> Finished:
-        if command == "expire" and self.held:
+        if command == "expire" and self.entry["status"]["lock"]["backup"]["held"]:
             raise RelevoError("A backup holds the lock.")
         self.ran.append([command, *options])
         return Finished(0, "", "", 0.0)
