@@ -407,6 +407,15 @@ def test_a_certificate_that_ends_is_named_in_time(days: float | None, found: lis
     assert codes(status(disks={"a": Disk(True, certificate_days=days), "b": Disk(True)})) == found
 
 
+def test_what_a_restore_of_tables_has_left_is_named_unless_somebody_is_at_work() -> None:
+    left = {"a": Disk(True, restore_left=("whole.dump",)), "b": Disk(True)}
+    found = status(disks=left)
+    assert codes(found) == ["tables-unfinished"]
+    assert "has whole.dump" in sentences(found)
+    working = [{"operation": "restore_beside", "sentence": "restore.yml by alice@ctl has been working on cluster main"}]
+    assert codes(status(disks=left, operations=working)) == []
+
+
 def test_who_is_at_work_is_said() -> None:
     working = [{"operation": "backup", "sentence": "backup.yml by alice@ctl has been working on cluster main"}]
     found = status(operations=working)
