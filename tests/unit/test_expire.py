@@ -38,11 +38,12 @@ class Repository(PgBackRest):
 
     def __init__(self, directory: Path, code: int, backups: int = 0, held: bool = False) -> None:
         config = directory / "pgbackrest.conf"
-        config.write_text("[global]\nrepo1-retention-full=2\n")
+        config.write_text(f"[global]\nrepo1-path={directory}/repo\nrepo1-retention-full=2\n")
         super().__init__("main", config)
         status = {"code": code, "message": "", "lock": {"backup": {"held": held}}}
         listed = [{"label": f"{number}F", "type": "full"} for number in range(1, backups + 1)]
         self.entry = {"name": "main", "backup": listed, "db": [], "status": status}
+        self.held = held
         self.ran: list[list[str]] = []
 
     def info(self, timeout: float = 30) -> dict[str, Any]:
@@ -52,7 +53,7 @@ class Repository(PgBackRest):
         return Finished(0, FILES[path], "", 0.0)
 
     def run(self, command: str, *options: str, **_more: Any) -> Finished:
-        if command == "expire" and self.entry["status"]["lock"]["backup"]["held"]:
+        if command == "expire" and self.held:
             raise RelevoError("A backup holds the lock.")
         self.ran.append([command, *options])
         return Finished(0, "", "", 0.0)
@@ -91,6 +92,17 @@ def test_no_record_goes_where_the_repository_may_not_be_mounted(tmp_path: Path) 
     planned = removal(CleanupRequest("orphans", "main"), Holdings([], exists=away.exists, orphans=["backup:a"]))
     assert planned.records == []
     assert "disk is mounted" in planned.refusals[0]
+
+
+def test_all_makes_no_stanza_where_the_disk_may_not_be_mounted(tmp_path: Path) -> None:
+    request, away = CleanupRequest("all", "main", confirm="main"), Repository(tmp_path, code=1)
+    (tmp_path / "repo").mkdir()
+    assert "disk is mounted" in removal(request, holdings(away)).refusals[0]
+    # As stanza-delete leaves it.
+    (tmp_path / "repo" / "archive").mkdir()
+    assert removal(request, holdings(away)).refusals == []
+    away.config.write_text("[global]\nrepo1-type=s3\n")
+    assert removal(request, holdings(away)).refusals == []
 
 
 def test_while_a_backup_runs_nobody_asks_for_its_lock(tmp_path: Path) -> None:

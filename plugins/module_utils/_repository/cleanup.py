@@ -67,6 +67,7 @@ class Holdings:
     ``expired``: the labels that pgBackRest's own retention would remove now. ``sizes``: bytes on disk by label.
     ``wal``: bytes of each archived segment, by name. ``orphans`` and ``unrecorded``: keys of the catalog, None where
     Redis did not answer (``reason`` says why). ``exists``: whether there is a stanza, and a whole one.
+    ``mounted``: false where the repository is a directory with nothing of pgBackRest's in it.
     """
 
     backups: Sequence[Backup]
@@ -79,6 +80,7 @@ class Holdings:
     unrecorded: Sequence[str] | None = ()
     reason: str = ""
     exists: bool = True
+    mounted: bool = True
     #: How far a backup is that runs now; empty when there is none.
     running: str = ""
 
@@ -182,6 +184,12 @@ def _all(request: CleanupRequest, found: Holdings) -> Removal:
         for label, reason in found.needed.items()
         if label in labels
     ]
+    if not found.mounted:
+        # A stanza would be made on the disk below.
+        refusals.append(
+            "The repository's directory is empty. Look whether its disk is mounted; otherwise run site.yml, which "
+            "creates the stanza."
+        )
     if request.confirm != request.stanza:
         given = f"confirm={request.confirm} is not its name. " if request.confirm else ""
         refusals.append(

@@ -13,7 +13,16 @@ from datetime import UTC, datetime
 from .cleanup import ALL, RETENTION, Holdings, Removal
 from .command import answer_in
 from .in_use import in_use
-from .pgbackrest import STATUS_NO_DATA, STATUS_NO_STANZA, PgBackRest, labels_of, parse_config, running_backup
+from .pgbackrest import (
+    ON_DISK,
+    STATUS_NO_DATA,
+    STATUS_NO_STANZA,
+    PgBackRest,
+    labels_of,
+    parse_config,
+    repository_directory,
+    running_backup,
+)
 from .pins import pinned_until
 
 #: More full backups than anybody has: nothing but what is named expires (pgBackRest's own limit).
@@ -79,12 +88,21 @@ def _files(pgbackrest: PgBackRest, path: str, timeout: float) -> list[tuple[str,
     return [(name, int(one.get("size") or 0)) for name, one in listed.items() if one.get("type") == "file"]
 
 
+def _is_empty(pgbackrest: PgBackRest) -> bool:
+    """Whether the repository is a directory of this host without a trace of pgBackRest: a deletion leaves some."""
+    text = pgbackrest.config.read_text()
+    if parse_config(text).get("global", "repo1-type", fallback="posix") not in ON_DISK:
+        return False
+    directory = repository_directory(text)
+    return not any((directory / name).is_dir() for name in ("archive", "backup"))
+
+
 def holdings(pgbackrest: PgBackRest, now: datetime | None = None, operation: str = "") -> Holdings:
     """All that decides what may be removed, without the catalog's part."""
     entry = pgbackrest.info()
     retention = configured_retention(pgbackrest).text
     if entry["status"]["code"] == STATUS_NO_STANZA:
-        return Holdings([], retention=retention, exists=False)
+        return Holdings([], retention=retention, exists=False, mounted=not _is_empty(pgbackrest))
     if entry["status"]["code"] == STATUS_NO_DATA and operation == ALL:
         # A deletion that was cut off: pgBackRest removes the lists of what there is first, and then the files.
         sizes, wal = sizes_on_disk(pgbackrest)
