@@ -29,6 +29,10 @@ display = Display()
 SEND = 'read -r PIPE && export PIPE && test -p "$PIPE" && timeout 5 sh -c \'printf {word} > "$PIPE"\''
 
 
+#: What a refusal tells programs. An unfinished restore is no holder that one could wait for, or pass by.
+DETAILS = ("refused", "holders", "unfinished_restore")
+
+
 def who(answer: dict[str, Any]) -> str:
     return ". ".join(holder["sentence"] for holder in answer["holders"])
 
@@ -68,7 +72,7 @@ class ActionModule(ControllerAction):
     def _result(self, options: dict[str, Any], answer: dict[str, Any], lost: str) -> dict[str, Any]:
         if "msg" not in answer:
             return {"changed": False, "held": True}
-        details: dict[str, Any] = {name: answer[name] for name in ("refused", "holders") if name in answer}
+        details: dict[str, Any] = {name: answer[name] for name in DETAILS if name in answer}
         if answer.get("refused") and not options["required"]:
             # The warning of a task is shown with its result, and our ansible.cfg hides the results of what went well.
             display.display(f"\nWarning: this does not wait for others: {who(answer)}.")
@@ -142,7 +146,7 @@ class _Link:
         except AnsibleError as error:
             raise RelevoError(str(error)) from error
         if answer.get("failed"):
-            details = {name: answer[name] for name in ("refused", "holders") if name in answer}
+            details = {name: answer[name] for name in DETAILS if name in answer}
             raise RelevoError(str(answer.get("msg", answer)), **details)
         return {name: answer[name] for name in ("pipe", "started")}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ansible.errors import AnsibleError
+from ansible.errors import AnsibleActionFail, AnsibleError
 
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState, Topology
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
@@ -66,7 +66,19 @@ class ActionModule(ControllerAction):
             question = self._question(options) | {"require": "nothing"}
             found = Topology.from_result(self.module("relevo.postgres.pg_primary_facts", question))
             return self._describe(options, self._heard(options, found))
-        return {"changed": False, "plan": self._wait_and_plan(options).as_dict()}
+        try:
+            return {"changed": False, "plan": self._wait_and_plan(options).as_dict()}
+        except RelevoError:
+            self._refuse_while_restoring(options)
+            raise
+
+    def _refuse_while_restoring(self, options: dict[str, Any]) -> None:
+        """Nobody answers while a cluster is restored in place: then that is why, and what finishes it the way out."""
+        try:
+            self.module("relevo.postgres.pg_primary_facts", self._question(options))
+        except AnsibleActionFail as failure:
+            if "unfinished_restore" in failure.result:
+                raise
 
     def _wait_and_plan(self, options: dict[str, Any]) -> Plan:
         """The plan; a primary that is starting or recovering is waited for."""

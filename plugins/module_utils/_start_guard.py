@@ -47,6 +47,7 @@ class LocalState:
     standby: bool
     fence: Marker | None = None
     rejoin: Marker | None = None
+    restore: Marker | None = None
     start_pass: bool = False
 
 
@@ -74,6 +75,12 @@ LOST = "If the new primary is lost for good: failover.yml -e candidate={node} -e
 
 def decide_alone(config: GuardConfig, local: LocalState) -> Verdict | None:
     """What the node's own disk decides; None when the witnesses must be asked."""
+    if local.restore:
+        # Also as a standby: it keeps the data from before the restore until the target is reached.
+        parts = f"by {local.restore.by} at {local.restore.at}"
+        return Verdict(
+            "refuse", f"the cluster is being restored in place ({parts})", f"Finish it: {local.restore.reason}"
+        )
     if local.rejoin:
         return Verdict(
             "refuse", f"its data was being overwritten when that was cut off ({local.rejoin.describe()})", REJOIN
@@ -164,10 +171,10 @@ def decide(config: GuardConfig, local: LocalState, peers: list[NodeState], repos
 def observe(server: Server) -> LocalState:
     """Read the node's own disk; raises ``RelevoError`` when the control file cannot be read."""
     standby = server.is_standby_configured or (server.pgdata / "recovery.signal").exists()
-    fence, rejoin = marker.read("fence"), marker.read("rejoin")
-    if standby or rejoin:
+    fence, rejoin, restore = marker.read("fence"), marker.read("rejoin"), marker.read("restore")
+    if standby or rejoin or restore:
         # The control file decides nothing here, and a start as a standby should lose no time.
-        return LocalState("", 0, "", standby, fence, rejoin)
+        return LocalState("", 0, "", standby, fence, rejoin, restore)
     control = server.control_data()
     return LocalState(
         control.system_identifier,
@@ -176,6 +183,7 @@ def observe(server: Server) -> LocalState:
         standby,
         fence,
         rejoin,
+        restore,
         marker.take_start_pass(),
     )
 
@@ -291,7 +299,7 @@ def evaluate(server: Server, config_file: Path) -> tuple[str, Verdict]:
         return node, alone
     answers = ask(config, local)
     # The questions took a while: whoever fenced this node meanwhile wins.
-    local = replace(local, fence=marker.read("fence"), rejoin=marker.read("rejoin"))
+    local = replace(local, fence=marker.read("fence"), rejoin=marker.read("rejoin"), restore=marker.read("restore"))
     return node, decide(config, local, *answers)
 
 

@@ -87,6 +87,10 @@ refused:
   description: Whether others were in the way.
   returned: failure
   type: bool
+unfinished_restore:
+  description: The record of a restore in place that is not finished (M(relevo.postgres.restore_record)).
+  returned: when that was in the way
+  type: dict
 holders:
   description: The records of those who were in the way, as M(relevo.postgres.operation_lock_info) returns them.
   returned: when others were in the way
@@ -94,19 +98,46 @@ holders:
   elements: dict
 """
 
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.operation_lock import Record
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.operation_lock_holder import Holders
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import CONFIG
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import repository_directory
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.restore_record import RestoreRecord
+
+#: What may be done to a half-restored cluster: to go on with it, to look at backups beside it, to remove all of it.
+WHILE_RESTORING = {"restore", "restore_beside", "down"}
+
+
+def require_no_restore(operation: str, clusters: list[str], config: Path = CONFIG) -> None:
+    """Raise ``RelevoError`` where one of the clusters is being restored in place, even if nobody works on it now."""
+    if operation in WHILE_RESTORING or not config.exists():
+        return
+    try:
+        repository = repository_directory(config.read_text())
+    except RelevoError:
+        # No repository of its own host, so no place for a record.
+        return
+    for cluster in clusters:
+        unfinished = RestoreRecord(cluster, repository).read()
+        if unfinished:
+            raise RelevoError(unfinished.sentence, unfinished_restore=unfinished.as_dict())
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = dict(module.params)
     wait, prove = params.pop("wait"), params.pop("prove")
+    operation, clusters = params["operation"], params["clusters"]
+    require_no_restore(operation, clusters)
     taken = Holders().take(Record.from_dict({**params, "since": ""}), wait, prove)
+    # Whoever was waited for may have been killed in the middle of one.
+    require_no_restore(operation, clusters)
     return {"changed": False, "pipe": str(taken.pipe), "started": taken.started}
 
 

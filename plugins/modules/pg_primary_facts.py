@@ -108,13 +108,18 @@ system_identifier:
   type: str
 """
 
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.probe import probe
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import Topology
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import CONFIG
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import repository_directory
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.restore_record import unfinished_of
 from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments import (
     credentials_of,
     nodes_of,
@@ -123,12 +128,27 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments 
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
 
 
+def refuse_while_restoring(nodes: list[str], config: Path = CONFIG) -> None:
+    """Where this is the repository host: say that the cluster is being restored in place, if that is why."""
+    try:
+        repository = repository_directory(config.read_text())
+    except (RelevoError, OSError):
+        return
+    unfinished = unfinished_of(repository, nodes)
+    if unfinished:
+        raise RelevoError(unfinished.sentence, unfinished_restore=unfinished.as_dict())
+
+
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     topology = Topology(probe(nodes_of(params), params["timeout"], credentials_of(params), params["unreachable"]))
     require = params["require"]
     if require == "primary" or (require == "any" and len(topology.primaries) > 1):
-        topology.require_primary()
+        try:
+            topology.require_primary()
+        except RelevoError:
+            refuse_while_restoring([state.name for state in topology.states])
+            raise
     facts = {
         "pg_primary": topology.primary.name if topology.primary else None,
         "pg_standbys": [state.name for state in topology.standbys],

@@ -50,6 +50,13 @@ def run(directory: Path) -> int:
         since = f" since {before.started}" if before else ""
         print(f"The scheduled {task.name} runs already{since}. Nothing was changed.", flush=True)
         return 75
+    try:
+        return _run(directory, task)
+    finally:
+        os.close(handle)
+
+
+def _run(directory: Path, task: Task) -> int:
     before = runs.read(directory)
     failures = before.failures if before else 0
     begun = runs.Run(

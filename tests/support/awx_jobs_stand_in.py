@@ -65,7 +65,9 @@ class StandIn:
     def launch(self, name: str, variables: dict[str, Any], job_type: str = "run") -> tuple[int, dict[str, Any]]:
         if name not in self.templates:
             return 404, {"detail": "Not found."}
-        # What the project's own template asks, and what AWX says to an answer that is none.
+        state, events, asked = self.templates[name]
+        dropped = {} if asked is None else {key: value for key, value in variables.items() if key not in asked}
+        # What the project's own template asks, and what AWX says to an answer that is not one of its.
         survey = self.surveys.get(name.partition("++")[0])
         if survey:
             questions = {question["variable"] for question in survey["survey_spec"]["spec"]}
@@ -73,8 +75,6 @@ class StandIn:
             if problems := answer_problems(survey["survey_spec"], answers):
                 return 400, {"variables_needed_to_start": problems}
             variables = {**{key: value for key, value in defaults(survey).items() if value != ""}, **variables}
-        state, events, asked = self.templates[name]
-        dropped = {} if asked is None else {key: value for key, value in variables.items() if key not in asked}
         planned = variables.get("plan") == "json"
         self.jobs.append(
             {

@@ -18,7 +18,7 @@ import machines
 from cluster import INVENTORY, NETWORK, ROOT, Play, docker, shell, wait_until
 
 HOST = f"{NETWORK}_control"
-#: Of the host's own: nothing of it is on the machine that runs the tests.
+#: Where the host has its inventory, below which the tests' own machine has nothing.
 HOME = "/srv/cluster"
 PYTHON = Path(sys.executable)
 SOCKET = Path("/var/run/docker.sock")

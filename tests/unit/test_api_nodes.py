@@ -6,13 +6,22 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from answers import primary, standby, unreachable
 from relevo_api.nodes import ClusterView, Question, Watcher, answers, lag_limit
 
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster.watch import line_of
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.watch import Eye, WatchedNode, line_of
+from ansible_collections.relevo.postgres.plugins.module_utils._server.credentials import Credentials
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def node(name: str, role: str | None, streaming: bool = True, lag: int | None = 0) -> dict[str, Any]:
@@ -119,3 +128,60 @@ def test_a_line_of_the_watcher() -> None:
     assert (a["lsn"], a["timeline"], a["streaming"], a["replay_lag_bytes"]) == ("0/5000100", 1, False, None)
     assert (b["streaming"], b["replay_lag_bytes"], b["lag_seconds"]) == (True, 0x100, 2.5)
     assert c["error"] == "no answer"
+
+
+def test_an_eye_that_sees_what_nobody_foresaw_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    class EndedError(Exception):
+        pass
+
+    eye = Eye(WatchedNode("a", "a", "127.0.0.1", 1), Credentials(Path("/x"), Path("/x")))
+    looks: list[str | None] = []
+
+    def broken() -> None:
+        raise ValueError("no JSON")
+
+    def pause(_seconds: float) -> None:
+        looks.append(eye.state().error)
+        if len(looks) > 1:
+            raise EndedError
+
+    monkeypatch.setattr(eye, "_connect", broken)
+    monkeypatch.setattr("time.sleep", pause)
+    with pytest.raises(EndedError):
+        eye.look()
+    assert looks == ["a: no JSON"] * 2
+
+
+@contextmanager
+def watching(tmp_path: Path, clusters: list[dict[str, Any]]) -> Iterator[subprocess.Popen[bytes]]:
+    file = tmp_path / "watch.json"
+    file.write_text(json.dumps({"passfile": "/x", "authority": "/x", "clusters": clusters}))
+    command = [
+        sys.executable,
+        "-m",
+        "ansible_collections.relevo.postgres.plugins.module_utils._cluster.watch",
+        str(file),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "collections")}
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_watcher_that_can_say_nothing_more_ends(tmp_path: Path) -> None:
+    with watching(tmp_path, [{"name": "main", "nodes": [{"what": "is this"}]}]) as process:
+        assert process.wait(60) == 1
+
+
+def test_a_watcher_ends_with_who_started_it(tmp_path: Path) -> None:
+    node = {"name": "a", "host": "a", "address": "127.0.0.1", "port": 1}
+    with watching(tmp_path, [{"name": "main", "nodes": [node]}]) as process:
+        assert process.stdout
+        assert process.stdin
+        assert json.loads(process.stdout.readline())["cluster"] == "main"
+        process.stdin.close()
+        assert process.wait(60) == 0

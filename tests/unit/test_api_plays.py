@@ -96,3 +96,8 @@ def test_secrets_that_are_variables_are_shown_nowhere(tmp_path: Path) -> None:
     process = PlayProcess(settings, tmp_path)
     process.take({"event": "verbose", "stdout": "the password is hunter2hunter2"})
     assert "hunter2" not in (tmp_path / "log.txt").read_text() + (tmp_path / "events.jsonl").read_text()
+
+
+def test_what_awx_says_to_an_answer_that_is_none_is_passed_on(stand_in: tuple[StandIn, AwxBackend]) -> None:
+    with pytest.raises(BackendError, match="expected to be one of"):
+        stand_in[1].run(Request("failover.yml", {"force": "maybe"}), ignore, ignore)

@@ -56,7 +56,8 @@ def facts(*backups: dict[str, Any], **more: Any) -> dict[str, Any]:
     reach: dict[str, Any] = {"stretches": [STRETCH], "holes": [], "leading": listed, "window": ""}
     kept: dict[str, Any] = {"lost": [], "first": NOW.timestamp() - 30 * HOUR}
     for given in (reach, kept):
-        given.update({key: more.pop(key) for key in tuple(given) if key in more})
+        for key in tuple(given):
+            given[key] = more.pop(key, given[key])
     return measure(entry, reach, kept, now=NOW, **{"missing": 0, "orphans": 0, "reason": "", **more})
 
 
@@ -116,7 +117,7 @@ def test_what_is_past_its_limit_says_what_to_do(
 
 
 def test_without_a_backup_both_ages_fail() -> None:
-    reach = {"stretches": [], "holes": [], "leading": [], "window": "No backup leads to timeline 1."}
+    reach: dict[str, Any] = {"stretches": [], "holes": [], "leading": [], "window": "No backup leads to timeline 1."}
     empty = measure({"backup": []}, reach, {"lost": [], "first": None}, 0, 0, "", NOW)
     assert set(failures(judged(empty))) == {"window", "backup-age", "full-age"}
 

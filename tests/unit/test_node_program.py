@@ -93,5 +93,5 @@ def test_an_action_asks_with_it(tmp_path: Path) -> None:
         check=False,
     )
     assert "No node of the cluster answers" in done.stdout, done.stdout + done.stderr
-    assert f"{sys.executable} -" in done.stdout
-    assert "pg_primary_facts.py" not in done.stdout, "the module was run as well"
+    # The module is asked only after a refusal, for a restore in place that may be the reason.
+    assert done.stdout.index(f"{sys.executable} -") < done.stdout.index("pg_primary_facts.py")

@@ -23,7 +23,8 @@ from ansible_collections.relevo.postgres.plugins.module_utils._restore import bl
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.drill import Result
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.scratch import Files
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.target import parse
-from ansible_collections.relevo.postgres.plugins.module_utils._server.session import NotConnected
+from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
+from ansible_collections.relevo.postgres.plugins.module_utils._server.session import NotConnected, Session
 
 pytestmark = pytest.mark.usefixtures("own_account", "roots")
 
@@ -179,7 +180,7 @@ class Answer:
 def test_the_server_of_another_instance_is_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = standing(tmp_path)
     there = Answer(tmp_path / "two" / "data")
-    monkeypatch.setattr(instance.Session, "at_socket", lambda *_given, **_options: there)
+    monkeypatch.setattr(Session, "at_socket", lambda *_given, **_options: there)
     with pytest.raises(RelevoError, match=r"On port 5600, that of the scratch instance one, the server of .*two/data"):
         instance.session(files, 5600)
     assert there.closed
@@ -308,13 +309,13 @@ def test_a_login_that_is_refused_is_not_waited_for(tmp_path: Path, monkeypatch: 
         raise NotConnected(refusal)
 
     monkeypatch.setattr(instance, "session", refuse)
-    monkeypatch.setattr(instance.Server, "postmaster_pid", lambda _self: 1)
+    monkeypatch.setattr(Server, "postmaster_pid", lambda _self: 1)
     files.log.write_text("LOG:  starting up\n")
     with pytest.raises(RelevoError, match=r"Timed out after 0.3 s .* \(it said last: FATAL: .*Peer authentication"):
-        instance._wait_open(files, 5600, 0.3)
+        instance._wait_open(files, "17", 5600, 0.3)
     files.log.write_text(f"LOG:  {instance.READY}\n")
     with pytest.raises(RelevoError, match="has reached its target, and refuses our login: FATAL: .*Peer"):
-        instance._wait_open(files, 5600, 60)
+        instance._wait_open(files, "17", 5600, 60)
 
 
 def done(code: int, stdout: str = "") -> subprocess.CompletedProcess[str]:

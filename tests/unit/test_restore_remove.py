@@ -49,7 +49,8 @@ def play_of(instances: Path) -> str:
 def test_a_plan_removes_nothing(tmp_path: Path, asked: tuple[str, ...], said: str) -> None:
     home = tmp_path / "scratch" / "drafts"
     home.mkdir(parents=True)
-    (home / "instance.json").write_text("{}")
+    note = {"cluster": "main", "port": 5600, "backup": "a", "request": {}, "made": "2026-11-26T12:00:00+00:00"}
+    (home / "instance.json").write_text(json.dumps(note))
     playbook = tmp_path / "play.yml"
     playbook.write_text(play_of(home.parent))
     done = subprocess.run(

@@ -317,6 +317,8 @@ def test_a_run_that_was_cut_off_is_not_taken_for_one_that_goes_on(tmp_path: Path
     [cut] = runs.runs_of(tmp_path) or []
     assert (cut.state, cut.failures) == ("failed", 1)
     assert "killed, or its machine went down" in cut.sentence
+    runs.write(own, replace(BEGUN, code=0))
+    assert [run.state for run in runs.runs_of(tmp_path) or []] == ["succeeded"]
 
 
 def test_a_whole_run_from_its_start_to_who_is_told(

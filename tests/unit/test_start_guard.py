@@ -310,3 +310,13 @@ def test_it_loads_the_database_library_only_to_ask_a_witness() -> None:
     module = _start_guard.__name__
     code = f"import sys, {module}; sys.exit('psycopg' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": os.pathsep.join(sys.path)})
+
+
+@pytest.mark.parametrize("standby", [True, False])
+def test_a_restore_in_place_keeps_everybody_down(standby: bool) -> None:
+    restore = Marker("restore", "a", "alice", "today", "b", reason="restore.yml -e to=cluster")
+    local = replace(LOCAL, standby=standby, restore=restore, start_pass=True)
+    verdict = decide(CONFIG, local, [], Repository())
+    assert verdict.action == "refuse"
+    assert verdict.reason == "the cluster is being restored in place (by alice at today)"
+    assert verdict.advice == "Finish it: restore.yml -e to=cluster"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from .._operation_plan import Effect, OperationPlan
 from .status import ClusterStatus, NodeStatus
 
-LEFT_ALONE = {"fenced", "rejoin-interrupted"}
+LEFT_ALONE = {"fenced", "rejoin-interrupted", "restoring"}
 
 
 def describe_site(status: ClusterStatus, restart: bool = False, recreate: bool = False) -> OperationPlan:

@@ -34,7 +34,7 @@ class Holding:
         return cls(
             bool(node.get("initialised")),
             bool(node.get("standby")),
-            bool(node.get("fence") or node.get("rejoin")),
+            bool(node.get("fence") or node.get("rejoin") or node.get("restore")),
             int(node.get("timeline") or 0),
         )
 
@@ -45,7 +45,7 @@ class Holding:
     @property
     def words(self) -> str:
         if self.fenced:
-            return "is fenced or half rejoined, and may hold the cluster's data"
+            return "is fenced, half rejoined or half restored, and may hold the cluster's data"
         if not self.initialised:
             return "holds nothing"
         role = "as a standby" if self.standby else "and was primary when it stopped"
@@ -126,8 +126,9 @@ def _found(cluster: str, repository: RepositoryHolding | None, new_cluster: bool
         )
     if repository.exists and not new_cluster:
         raise RelevoError(
-            f"No node holds data of the cluster {cluster}, but {repository.words}. {nothing} To get the data back, "
-            "restore them (docs/runbook.md, All data directories are lost). To begin anew and give up what the "
+            f"No node holds data of the cluster {cluster}, but {repository.words}. {nothing} The nodes are prepared. "
+            f"To get the data back: ansible-playbook playbooks/restore.yml -e cluster={cluster} -e to=cluster "
+            f"-e target_type=latest -e confirm={cluster}, then site.yml again. To begin anew and give up what the "
             f"repository holds of the old cluster: site.yml -e new_cluster={cluster}."
         )
     return "found"

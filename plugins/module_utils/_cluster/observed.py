@@ -20,11 +20,12 @@ CLOCK_SLACK_S = 2
 
 @dataclass(frozen=True)
 class Note:
-    """A fence or rejoin marker on a node's disk."""
+    """A marker on a node's disk: of a fence, a rejoin or a restore in place."""
 
     requested_by: str = "somebody"
     at: str = "an unknown time"
     successor: str = ""
+    reason: str = ""
 
     @property
     def sentence(self) -> str:
@@ -61,6 +62,7 @@ class Disk:
     booted: str = ""
     fence: Note | None = None
     rejoin: Note | None = None
+    restore: Note | None = None
     guard: GuardNote | None = None
     certificate_days: float | None = None
     configuration_written: str | None = None
@@ -79,6 +81,7 @@ class Disk:
             str(given.get("booted") or ""),
             Note.of(given.get("fence")),
             Note.of(given.get("rejoin")),
+            Note.of(given.get("restore")),
             read(GuardNote, guard) if guard else None,
             given.get("certificate_days"),
             given.get("configuration_written"),

@@ -27,6 +27,7 @@ State = Literal[
     "not-streaming",
     "fenced",
     "rejoin-interrupted",
+    "restoring",
     "refused",
     "waiting",
     "stopped",
@@ -80,6 +81,7 @@ class NodeStatus:
     slots: list[Slot] = field(default_factory=list)
     fence: Note | None = None
     rejoin: Note | None = None
+    restore: Note | None = None
     guard: GuardNote | None = None
     certificate_days: float | None = None
     reload_owed: bool = False
@@ -287,6 +289,7 @@ def _node_status(observed: Observed, state: NodeState) -> NodeStatus:
         state.slots,
         marker,
         disk.rejoin if disk else None,
+        disk.restore if disk else None,
         disk.guard if disk else None,
         disk.certificate_days if disk else None,
         state.has_not_read(disk.configuration_written) if disk else False,
@@ -313,6 +316,8 @@ def why(
         return "refuses-us", state.hindrance
     if disk is None:
         return "unreachable", f"its host does not answer ({unreachable})" if unreachable else "its host does not answer"
+    if disk.restore:
+        return "restoring", "the cluster is being restored in place"
     if disk.rejoin:
         return "rejoin-interrupted", "it was cut off while it was rejoining"
     if marker:

@@ -31,6 +31,7 @@ CODES: dict[str, Severity] = {
     "container-down": "error",
     "node-fenced": "error",
     "rejoin-interrupted": "error",
+    "restore-unfinished": "error",
     "node-unreachable": "error",
     "server-hung": "error",
     "server-starting": "error",
@@ -61,7 +62,7 @@ CODES: dict[str, Severity] = {
     "certificate-expired": "error",
     "certificate-expires": "warning",
     "scheduled-run-failed": "warning",
-    "restore-unfinished": "warning",
+    "tables-unfinished": "warning",
 }
 
 Found = Iterator[Problem]
@@ -164,6 +165,17 @@ def _rejoin_interrupted(status: ClusterStatus, node: NodeStatus) -> Found:
     if node.rejoin:
         yield problem(
             "rejoin-interrupted", f"{node.name} was cut off while it was rejoining.", _rejoin(status), node.name
+        )
+
+
+def _restore_unfinished(_status: ClusterStatus, node: NodeStatus) -> Found:
+    if node.restore:
+        yield problem(
+            "restore-unfinished",
+            f"{node.name} waits for the end of a restore in place, which {node.restore.requested_by} began at "
+            f"{node.restore.at}.",
+            f"Finish it: {node.restore.reason}",
+            node.name,
         )
 
 
@@ -358,7 +370,7 @@ def _restore(status: ClusterStatus, node: NodeStatus) -> Found:
     # While one is at work it is among the operations.
     if node.restore_left and not status.operations:
         yield problem(
-            "restore-unfinished",
+            "tables-unfinished",
             f"A restore of tables or of a database onto {node.name} was cut off: {_names.RESTORE_DIR} has "
             f"{', '.join(node.restore_left)}. None of it is loaded.",
             f"Run the same restore.yml again. To give it up, remove these files, and drop the database that has the "
@@ -448,6 +460,7 @@ CLUSTER_CHECKS: tuple[Callable[[ClusterStatus], Found], ...] = (
 NODE_CHECKS: tuple[Callable[[ClusterStatus, NodeStatus], Found], ...] = (
     _container_down,
     _rejoin_interrupted,
+    _restore_unfinished,
     _fenced,
     _lives,
     _down,

@@ -70,6 +70,7 @@ _DOWN = {
     "waiting": "its guard waits",
     "fenced": "fenced",
     "rejoin-interrupted": "rejoin interrupted",
+    "restoring": "is being restored",
 }
 
 

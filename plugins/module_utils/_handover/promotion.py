@@ -110,6 +110,7 @@ class Promotion:
     def run(self) -> dict[str, Any]:
         """Promote and return what happened. Run again after it was cut off, it finishes what is missing."""
         name = self.request.local.name
+        marker.require_no_restore(name)
         lock = HandoverLock(f"promotion of {name} by {self.request.requested_by}", self.credentials, self.timeout)
         stopped = self.request.stopped
         lock.take(name, [node for node in self.request.nodes if node.name not in stopped], {name})

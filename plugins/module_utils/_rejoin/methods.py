@@ -224,8 +224,8 @@ class Copier:
 
     def _allow_start(self) -> None:
         """Only now that ``standby.signal`` is on the disk: without it the fence alone keeps a primary from starting."""
-        marker.remove("rejoin")
-        marker.remove("fence")
+        for kind in ("rejoin", "fence", "restore"):
+            marker.remove(kind)
 
     def _room_for_two(self, session: Session) -> bool:
         """Whether the copy fits beside the old data, which is kept until the copy is complete if it does."""

@@ -9,7 +9,6 @@ Every step changes nothing when it has been done, so a run that was cut off is f
 from __future__ import annotations
 
 import shutil
-import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,9 +27,8 @@ from .._server import marker
 from .._server.credentials import Credentials
 from .._server.replication import ensure_slot
 from .._server.server import Server
-from .._server.service import Service
+from .._server.service import Service, stop_for_good
 from .._server.session import Session, SessionError
-from .._wait import wait_until
 from .lock import alone
 from .methods import Copier, make_directory, push_unarchived
 from .observe import POLL, Observer
@@ -185,18 +183,8 @@ class Rejoin:
 
     def _stop(self) -> None:
         """Stop the service, the waiting start guard included."""
-        running = self.server.postmaster_pid() is not None
-        try:
-            self.service.stop(30)
-        except RelevoError:
-            # An archiver or a sender that hangs. What is lost by ending it at once, the copy brings back.
-            self.server.signal_postmaster(signal.SIGQUIT)
-            self.service.stop(15)
-        if self.server.postmaster_pid() is not None:
-            # Started by hand, not by the service.
-            self.server.signal_postmaster(signal.SIGINT)
-            wait_until(lambda: self.server.postmaster_pid() is None, "the server of this node to stop", 30)
-        if running:
+        # What is lost by ending a server at once, the copy brings back.
+        if stop_for_good(self.service, self.server):
             self.actions.append("stopped it")
 
     def _rebuild(self, copier: Copier) -> str:
@@ -301,7 +289,7 @@ class Rejoin:
             self.actions.append(f"dropped the slots {', '.join(left)}")
 
     def _stale_markers(self) -> list[marker.Kind]:
-        kinds: tuple[marker.Kind, ...] = ("rejoin", "fence")
+        kinds: tuple[marker.Kind, ...] = ("rejoin", "fence", "restore")
         return [kind for kind in kinds if marker.read(kind)]
 
     def _left_slots(self) -> list[str]:

@@ -55,6 +55,12 @@ def pin_value(until: str, now: datetime) -> str:
     return end.strftime(_INSTANT)
 
 
+def pin_through(backup: Mapping[str, Any], until: datetime, now: datetime) -> dict[str, str]:
+    """The annotation that keeps a backup until a moment, or for as long as somebody has pinned it already."""
+    there = pinned_until(backup, now)
+    return {PINNED: max(until, there or until).strftime(_INSTANT)}
+
+
 def chain(label: str, backups: Iterable[Mapping[str, Any]]) -> list[str]:
     """The backup and all that it needs: what it builds on, and what it refers to; the oldest last."""
     known = {str(backup["label"]): backup for backup in backups}

@@ -35,6 +35,7 @@ from .blame import FaultError as FaultError
 from .blame import FullError, blames_data
 from .blame import fault as fault
 from .plan import RestorePlan
+from .private_server import PrivateServer
 from .scratch import Files
 from .target import Target
 
@@ -181,8 +182,8 @@ def make(files: Files, order: Order, config: Path = CONFIG) -> tuple[Instance, b
             if there.state == "running":
                 return there, False
             if there.state == "stopped":
-                _start(files, order.version)
-                _wait_open(files, there.port, order.timeout)
+                _start(files, order.version, there.port)
+                _wait_open(files, order.version, there.port, order.timeout)
                 return look(files), True
         _clear(files)
         try:
@@ -348,15 +349,15 @@ def _restore(files: Files, order: Order, port: int, lock: int, config: Path) -> 
     copied = _process.run_with_lock(["nice", "-n", str(order.nice), *command], order.timeout, lock)
     if copied.returncode:
         raise fault(
-            f"pgBackRest could not restore the backup {order.label}: {_first_error(copied.stdout)}.",
+            f"pgBackRest could not restore the backup {order.label}: {first_error(copied.stdout)}.",
             copied.stdout,
             rc=copied.returncode,
             stderr=copied.stdout[-4000:],
         )
     _configure(files, order, port)
     started = time.monotonic()
-    _start(files, order.version, order.nice)
-    _wait_open(files, port, order.timeout)
+    _start(files, order.version, port, order.nice)
+    _wait_open(files, order.version, port, order.timeout)
     recovered = time.monotonic() - started
     with session(files, port) as asked:
         row = asked.query(
@@ -409,35 +410,26 @@ def _configure(files: Files, order: Order, port: int) -> None:
     (files.data / "standby.signal").unlink(missing_ok=True)
 
 
-def _start(files: Files, version: str, nice: int = 0) -> None:
-    server = Server(files.data)
-    server.remove_stale_lock_files()
-    files.log.unlink(missing_ok=True)
-    command = [str(_names.bin_directory(version) / "pg_ctl"), "start", "-W", "-s", "-D", str(files.data)]
-    command += ["-l", str(files.log), "-o", f"-c config_file={files.settings}"]
-    done = _process.run(["nice", "-n", str(nice), *command], timeout=60)
-    if done.returncode:
-        raise RelevoError(
-            f"The server of the scratch instance {files.name} could not be started: {done.stderr.strip()}"
-        )
-    # It has forked when this returns, but need not have written its number yet.
-    wait_until(lambda: server.postmaster_pid() is not None or _ended(files), "its postmaster", 30)
+def _private(files: Files, version: str, port: int) -> PrivateServer:
+    return PrivateServer(
+        Server(files.data), version, port, files.log, files.settings, f"the scratch instance {files.name}", {}
+    )
 
 
-def _ended(files: Files) -> bool:
-    return files.log.exists() and "database system is shut down" in files.log.read_text(errors="replace")
+def _start(files: Files, version: str, port: int, nice: int = 0) -> None:
+    _private(files, version, port).start(nice)
 
 
-def _wait_open(files: Files, port: int, timeout: float) -> None:
+def _wait_open(files: Files, version: str, port: int, timeout: float) -> None:
     """Until it accepts writes, which it does once the target is reached; it ends where that cannot be."""
-    server = Server(files.data)
+    private = _private(files, version, port)
     refused = ""
 
     def answer() -> bool:
         nonlocal refused
-        log = files.log.read_text(errors="replace") if files.log.exists() else ""
-        if server.postmaster_pid() is None:
-            log = files.log.read_text(errors="replace") if files.log.exists() else ""
+        log = private.said()
+        if private.server.postmaster_pid() is None:
+            log = private.said()
             raise fault(
                 f"The target was not reached. {scratch.failure_in(log)} The cluster was not touched; the scratch "
                 f"instance {files.name} is left as it is (restore.yml -e remove={files.name}).",
@@ -463,7 +455,7 @@ def _wait_open(files: Files, port: int, timeout: float) -> None:
     wait_until(answer, what, timeout, interval=0.2)
 
 
-def _first_error(text: str) -> str:
+def first_error(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line.partition("ERROR:")[2].strip() for line in lines if "ERROR:" in line]
     return (errors or lines or ["it gave no reason"])[0].rstrip(".: ")

@@ -118,7 +118,9 @@ def runs_of(schedule: Path) -> list[Run] | None:
 
 
 def cut_off(run: Run) -> Run:
-    """A run that says that it goes on, and does not."""
+    """A run that says that it goes on, and does not. One whose play has ended is judged by that."""
+    if run.code is not None:
+        return judge(run, run.invocation, "exit-code", 0, now())
     sentence = "It did not end by itself: it was killed, or its machine went down."
     return replace(run, state="failed", sentence=sentence, failures=run.failures + 1)
 

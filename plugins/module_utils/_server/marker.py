@@ -4,8 +4,10 @@
 """The small files beside PGDATA that keep a server from starting: who fenced it, and what was cut off.
 
 A *fence* marker is written before another node is promoted: this node must not come back as a primary. A *rejoin*
-marker says that PGDATA is being overwritten: it must not be started at all. A *start pass* is the opposite, the
-permission of the very process that aborts a hand-over, and dies with it.
+marker says that PGDATA is being overwritten: it must not be started at all. A *restore* marker says that the whole
+cluster is being taken back to a moment: until that is reached nobody of it may start, be promoted, or return by itself;
+its reason is the command that finishes it. A *start pass* is the opposite, the permission of the very process that
+aborts a hand-over, or has just restored the data, and dies with it.
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ from typing import Literal
 
 from .. import _names
 from .._durable import sync_directory, write_file
+from .._errors import RelevoError
 
-Kind = Literal["fence", "rejoin"]
+Kind = Literal["fence", "rejoin", "restore"]
 START_PASS = "start-pass.json"
 
 
@@ -48,7 +51,7 @@ class Marker:
         A fence holds for the primary that was fenced. A server on a newer timeline was promoted since, so a marker
         left on a candidate is harmless even if nobody could remove it.
         """
-        return self.kind == "rejoin" or self.timeline <= 0 or local_timeline <= self.timeline
+        return self.kind != "fence" or self.timeline <= 0 or local_timeline <= self.timeline
 
     def describe(self) -> str:
         parts = [f"by {self.by}", f"at {self.at}"]
@@ -84,6 +87,16 @@ class Marker:
 def path(kind: Kind, directory: Path | None = None) -> Path:
     """Where a node keeps the marker (on its data volume, outside PGDATA)."""
     return (directory or _names.MARKER_DIR) / f"{kind}.json"
+
+
+def require_no_restore(node: str, directory: Path | None = None) -> None:
+    """Raise ``RelevoError`` where the cluster is being restored in place: no hand-over may touch it half-restored."""
+    found = read("restore", directory)
+    if found:
+        raise RelevoError(
+            f"The cluster of {node} is being restored in place, by {found.by} since {found.at}, and that is not "
+            f"finished. Nothing was changed. Finish it: {found.reason}"
+        )
 
 
 def ensure_directory(directory: Path) -> None:
@@ -137,7 +150,7 @@ def start_time(pid: int) -> str | None:
 def write_start_pass(directory: Path | None = None) -> None:
     """Let the server start past the guard as long as the calling process lives.
 
-    Only for the process of a planned hand-over that is aborted: it knows that nobody was promoted.
+    Only for a process that knows that nobody was promoted: of a planned hand-over that is aborted, or of a restore.
     """
     where = (directory or _names.MARKER_DIR) / START_PASS
     ensure_directory(where.parent)

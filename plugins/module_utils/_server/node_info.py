@@ -38,7 +38,7 @@ def node_info(service: Service, server: Server | None = None, configuration: boo
     server = server or Server()
     control = server.control_data() if server.initialised else None
     timeline = control.newest_timeline if control else 0
-    fence, rejoin = marker.read("fence"), marker.read("rejoin")
+    fence, rejoin, restore = marker.read("fence"), marker.read("rejoin"), marker.read("restore")
     guard = _names.GUARD_STATUS
     return {
         "initialised": server.initialised,
@@ -52,6 +52,7 @@ def node_info(service: Service, server: Server | None = None, configuration: boo
         # A marker that a later promotion of this node made void is not news.
         "fence": asdict(fence) if fence and fence.in_force(timeline) else None,
         "rejoin": asdict(rejoin) if rejoin else None,
+        "restore": asdict(restore) if restore else None,
         "kept_for_primary": sorted(standby_minimum.in_place()),
         "certificate_days": certificate.days_left(),
         "configuration_written": configuration_written(),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -137,6 +138,28 @@ class Systemd:
 
     def wanted(self) -> bool:
         return bool(self._others()) or self._systemctl("is-active") in ("active", "activating", "reloading")
+
+
+def stop_for_good(service: Service, server: Server, timeout: float = 30, orderly: bool = False) -> bool:
+    """Stop the service, the waiting start guard included, and whatever runs on the node's data without it.
+
+    ``orderly``: a server that has not stopped within ``timeout`` seconds is not ended at once, which would leave the
+    end of its WAL unarchived. Returns whether a server ran. It is down when this returns; ``RelevoError`` otherwise.
+    """
+    running = server.postmaster_pid() is not None
+    try:
+        service.stop(timeout)
+    except RelevoError:
+        if orderly:
+            raise
+        # An archiver or a sender that hangs.
+        server.signal_postmaster(signal.SIGQUIT)
+        service.stop(15)
+    if server.postmaster_pid() is not None:
+        # Started by hand, not by the service.
+        server.signal_postmaster(signal.SIGINT)
+        wait_until(lambda: server.postmaster_pid() is None, "the server of this node to stop", timeout)
+    return running
 
 
 def running_unit() -> str:

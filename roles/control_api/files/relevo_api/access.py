@@ -39,7 +39,7 @@ def address_of(request: Request) -> str:
 
 
 def host_of(header: str) -> str:
-    """The name of a Host header or an Origin, without its port: ``[::1]:8088`` is ``::1``. Empty where it is none."""
+    """The name of a Host header or an Origin, without its port: ``[::1]:8088`` is ``::1``. Empty for others."""
     try:
         return (urlsplit(header if "//" in header else f"//{header}").hostname or "").lower()
     except ValueError:

@@ -165,6 +165,8 @@ class AwxBackend:
             raise BackendError(f"AWX has no job template {name}. Run awx.yml, or name it in control_api_awx_templates.")
         if answer.status_code in (401, 403):
             raise BackendError(f"AWX refuses the token of {self.options.token_file} for the job template {name}.")
+        if answer.status_code == 400:
+            raise BackendError(f"AWX refuses what the job template {name} was asked for: {answer.text[:1000]}")
         answer.raise_for_status()
         launched = answer.json()
         # AWX drops what the template does not ask for, and says so only here.

@@ -124,7 +124,7 @@ function verdict() {
   const now = isLive();
   const old = status !== null && isOld();
   const since = old ? say("oldStatus", { time: moment(status.at), age: duration(statusAge()) }) : "";
-  if (!now && (!status || old)) return ["unknown", trouble || live || old ? say("unknown") : say("loading"), since, trouble];
+  if (!now && (!status || old)) return ["unknown", trouble || old ? say("unknown") : say("loading"), since, trouble];
   const primaries = now ? live.primaries : status.primaries;
   const first = primaries.length > 1 ? say("twoPrimaries", { names: primaries.join(", ") })
     : primaries.length ? say("isPrimary", { name: primaries[0] }) : say("noPrimary");

@@ -1,0 +1,104 @@
+#!/usr/bin/python
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: restore_record
+short_description: The record of a restore in place that is not finished
+version_added: 0.1.0
+description:
+  - Runs on the repository host. The record stands there from before the first step of a restore in place to after its
+    last one; meanwhile M(relevo.postgres.operation_lock) is given to nobody but a restore.
+  - It holds what the restore had decided, so that the same command finishes it after a kill.
+author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+options:
+  cluster:
+    description: The cluster.
+    type: str
+    required: true
+  state:
+    description: V(read) only looks.
+    type: str
+    choices: [read, present, absent]
+    default: read
+  record:
+    description: The record, as M(relevo.postgres.pg_restore_in_place_plan) returns it. Needed for O(state=present).
+    type: dict
+  config:
+    description: pgBackRest's configuration, which names the repository's directory.
+    type: path
+    default: /etc/pgbackrest/pgbackrest.conf
+seealso:
+  - module: relevo.postgres.pg_restore_in_place_plan
+"""
+
+EXAMPLES = r"""
+- name: Look whether the cluster is being restored in place
+  relevo.postgres.restore_record:
+    cluster: main
+  delegate_to: pgbackrest
+"""
+
+RETURN = r"""
+record:
+  description:
+    - What the record said before, with C(cluster), C(node), C(by), C(at), C(command), C(asked), C(plan) and C(undo);
+      null where there was none.
+  returned: success
+  type: dict
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import repository_directory
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.restore_record import (
+    RestoreRecord,
+    Unfinished,
+)
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    params = module.params
+    directory = repository_directory(Path(params["config"]).read_text())
+    record = RestoreRecord(params["cluster"], directory)
+    before = record.read()
+    wanted = Unfinished.from_dict(params["record"]) if params["state"] == "present" else None
+    changed = params["state"] != "read" and before != wanted
+    if changed and not module.check_mode:
+        if wanted is None:
+            record.remove()
+        else:
+            record.write(wanted)
+    return {"changed": changed, "record": before.as_dict() if before else None}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "cluster": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": ["read", "present", "absent"], "default": "read"},
+            "record": {"type": "dict"},
+            "config": {"type": "path", "default": "/etc/pgbackrest/pgbackrest.conf"},
+        },
+        required_if=[("state", "present", ["record"])],
+        supports_check_mode=True,
+    )
+    run_module(module, work)
+
+
+if __name__ == "__main__":
+    main()
