@@ -24,7 +24,7 @@ from .._errors import RelevoError
 from .._repository.command import restore_command
 from .._repository.pgbackrest import PgBackRest
 from .._server import abandoned_timelines, marker
-from .._server.lsn import CURRENT_TIMELINE, parse_lsn, timeline_of_history
+from .._server.lsn import CURRENT_TIMELINE, timeline_of_history
 from .._server.server import Server
 from .._server.service import Service
 from .._wait import wait_until
@@ -156,11 +156,11 @@ class Replacement:
             # Without it a backup fails until the next one comes by itself.
             asked.query("CHECKPOINT")
         plan = self.task.plan
-        if plan.at_least and parse_lsn(str(row["lsn"])) < parse_lsn(plan.at_least):
+        if not instance.read_to_the_end(str(row["lsn"]), plan.at_least):
             # To the server a segment that could not be read is the end of the archive.
             raise instance.FaultError(
-                f"The recovery ended at {row['lsn']}, and the archive goes on to {plan.at_least}: a segment after that "
-                f"position cannot be read. The cluster stays down. {WAYS_OUT}"
+                f"The recovery ended at {row['lsn']}, and the archive goes on after {plan.at_least}: a segment from "
+                f"that position on cannot be read. The cluster stays down. {WAYS_OUT}"
             )
         return {
             "order": self.task.order,
