@@ -207,6 +207,13 @@ def test_it_is_free_when_its_process_was_killed(holders: Holders) -> None:
         send(taken.pipe, "b")
 
 
+def test_one_that_ends_while_it_is_looked_for_is_no_holder(holders: Holders, monkeypatch: pytest.MonkeyPatch) -> None:
+    holders.directory.mkdir(parents=True)
+    gone = [holders.directory / "gone.json"]
+    monkeypatch.setattr(Path, "glob", lambda _self, _pattern: iter(gone))
+    assert holders.living() == []
+
+
 def test_a_record_after_a_power_cut_says_nothing(holders: Holders) -> None:
     holders.take(record("dead"))
     (stale,) = holders.directory.glob("*.json")

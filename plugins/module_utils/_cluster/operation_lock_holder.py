@@ -126,12 +126,16 @@ class Holders:
     def _living(self) -> list[Holder]:
         found = []
         for path in sorted(self.directory.glob("*.json")):
-            with path.open() as file:
-                if not self._is_locked(file.fileno()):
+            try:
+                file = path.open()
+            except FileNotFoundError:
+                continue  # A holder that ends asks nobody before it removes its own.
+            with file:
+                if self._is_locked(file.fileno()):
+                    found.append(Holder(path, Record.from_dict(json.load(file))))
+                else:
                     path.with_suffix(".beat").unlink(missing_ok=True)
-                    path.unlink()
-                    continue
-                found.append(Holder(path, Record.from_dict(json.load(file))))
+                    path.unlink(missing_ok=True)
         return found
 
     @staticmethod
