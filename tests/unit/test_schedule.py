@@ -259,8 +259,8 @@ def test_the_sentence_of_a_play(lines: list[str], sentence: str) -> None:
         (replace(BEGUN, code=2, sentence="It is full."), "exit-code", "failed", "It is full.", 1),
         (replace(BEGUN, code=4, failures=2), "exit-code", "failed", "Its play ended with 4.", 3),
         (BEGUN, "timeout", "failed", "It was ended because it took longer than its time limit, 1 h 00 min.", 1),
-        (BEGUN, "success", "failed", "Somebody stopped it.", 1),
-        (BEGUN, "oom-kill", "failed", "It was killed (oom-kill).", 1),
+        (BEGUN, "signal", "failed", "It was stopped or killed (signal).", 1),
+        (BEGUN, "oom-kill", "failed", "It was stopped or killed (oom-kill).", 1),
         # What is written down is of another run.
         (replace(BEGUN, invocation="j", code=0), "exit-code", "failed", "It could not begin (exit-code).", 1),
     ],

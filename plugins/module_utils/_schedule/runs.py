@@ -153,10 +153,9 @@ def judge(run: Run, invocation: str, service_result: str, limit: int, at: str) -
         unknown = f"It could not begin ({service_result})."
     elif service_result == "timeout":
         unknown = f"It was ended because it took longer than its time limit, {format_duration(limit)}."
-    elif service_result == "success":
-        unknown = "Somebody stopped it."
     else:
-        unknown = f"It was killed ({service_result})."
+        # To systemd a run that somebody stops and one that is killed are alike: "signal".
+        unknown = f"It was stopped or killed ({service_result})."
     if run.code == 0:
         return replace(run, ended=at, state="succeeded", sentence="", failures=0, untold="")
     said = run.sentence or f"Its play ended with {run.code}."
