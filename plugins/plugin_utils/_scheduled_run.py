@@ -87,8 +87,7 @@ def play(task: Task) -> tuple[int, str]:
         text=True,
         errors="replace",
     ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
+        for line in process.stdout or ():
             print(line, end="", flush=True)
             kept.append(line.rstrip("\n"))
     return process.returncode, runs.sentence_in(kept) if process.returncode else ""
@@ -169,6 +168,7 @@ def notify(command: Sequence[str], text: str, run: runs.Run) -> str:
             text=True,
             errors="replace",
             timeout=NOTIFY_TIMEOUT,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return f"Nobody was told: the notify command did not end within {NOTIFY_TIMEOUT} s."

@@ -238,7 +238,7 @@ def test_a_run_that_works_again_is_told_once(request: pytest.FixtureRequest) -> 
     job = shell(HOST, "cat", path)
     request.addfinalizer(lambda: shell(HOST, "bash", "-ec", f"cat > {path}", stdin=job))
     shell(HOST, "bash", "-ec", f"cat > {path}", stdin=job.replace("backup.yml", "status.yml"))
-    for _ in range(2):
+    for _time in range(2):
         systemctl("start", "relevo-schedule-backup.service")
     said = [line for line in told() if "|succeeded|" in line]
     assert len(said) == 1
@@ -289,13 +289,15 @@ def answers(path: str, *headers: str) -> tuple[int, str]:
         "except urllib.error.HTTPError as error:\n    done = error\n"
         "print(done.status, done.read().decode())"
     )
-    status, _, body = shell(HOST, "python3", "-c", script, path, *headers).partition(" ")
+    status, _space, body = shell(HOST, "python3", "-c", script, path, *headers).partition(" ")
     return int(status), body
 
 
 def listens() -> bool:
     script = "import socket; socket.create_connection(('127.0.0.1', 8088), timeout=2)"
-    done = subprocess.run(["docker", "exec", HOST, "python3", "-c", script], capture_output=True, timeout=60)
+    done = subprocess.run(
+        ["docker", "exec", HOST, "python3", "-c", script], capture_output=True, timeout=60, check=False
+    )
     return done.returncode == 0
 
 

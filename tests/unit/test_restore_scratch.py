@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import restore_command
-from ansible_collections.relevo.postgres.plugins.module_utils._restore import instance, scratch
+from ansible_collections.relevo.postgres.plugins.module_utils._restore import blame, instance, scratch
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.scratch import Files
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.target import parse
 
@@ -168,8 +168,8 @@ def test_the_wal_comes_by_the_same_configuration() -> None:
 
 def test_a_full_disk_is_no_fault_of_the_backup() -> None:
     """A drill would otherwise call the backup broken."""
-    full = instance.fault("It could not be restored.", "ERROR: [028]: unable to write: [28] No space left on device")
+    full = blame.fault("It could not be restored.", "ERROR: [028]: unable to write: [28] No space left on device")
     assert "The disk of this host was full" in full.message
-    assert not isinstance(full, instance.FaultError)
-    broken = instance.fault("It could not be restored.", "ERROR: [055]: unable to open missing file")
-    assert isinstance(broken, instance.FaultError)
+    assert not isinstance(full, blame.FaultError)
+    broken = blame.fault("It could not be restored.", "ERROR: [055]: unable to open missing file")
+    assert isinstance(broken, blame.FaultError)

@@ -16,7 +16,7 @@ from .._errors import RelevoError
 from .._repository.command import CONFIG
 from .._server.session import Session, SessionError
 from .._wait import wait_until
-from . import instance, scratch
+from . import blame, instance, scratch
 from .drill import Check, Result
 from .scratch import Files
 
@@ -53,7 +53,7 @@ def _alone(files: Files, order: instance.Order, looks: Looks, result: Result, co
     try:
         try:
             made, _changed = instance.make(files, order, config)
-        except instance.FaultError as error:
+        except blame.FaultError as error:
             return replace(result, failures=[*result.failures, error.message])
         reached = made.reached
         started = time.monotonic()

@@ -31,9 +31,7 @@ from .._server.server import Server
 from .._server.session import NotConnected, Session, SessionError
 from .._wait import wait_until
 from . import scratch
-from .blame import FaultError as FaultError
-from .blame import FullError, blames_data
-from .blame import fault as fault
+from .blame import FaultError, FullError, blames_data, fault
 from .plan import RestorePlan
 from .private_server import PrivateServer
 from .scratch import Files

@@ -28,7 +28,7 @@ from .._server.lsn import CURRENT_TIMELINE, timeline_of_history
 from .._server.server import Server
 from .._server.service import Service
 from .._wait import wait_until
-from . import instance, scratch
+from . import blame, instance, scratch
 from .plan import RestorePlan
 from .private_server import PrivateServer
 
@@ -158,7 +158,7 @@ class Replacement:
         plan = self.task.plan
         if not instance.read_to_the_end(str(row["lsn"]), plan.at_least):
             # To the server a segment that could not be read is the end of the archive.
-            raise instance.FaultError(
+            raise blame.FaultError(
                 f"The recovery ended at {row['lsn']}, and the archive goes on after {plan.at_least}: a segment from "
                 f"that position on cannot be read. The cluster stays down. {WAYS_OUT}"
             )
@@ -187,7 +187,7 @@ class Replacement:
         )
         done = _process.run_with_lock(command, self.task.timeout, lock)
         if done.returncode:
-            raise instance.fault(
+            raise blame.fault(
                 f"pgBackRest could not restore the backup {plan.label}: {instance.first_error(done.stdout)}. The "
                 f"cluster stays down. {WAYS_OUT}",
                 done.stdout,
@@ -212,7 +212,7 @@ class Replacement:
         def answer() -> bool:
             if self.server.postmaster_pid() is None:
                 log = self.private.said()
-                raise instance.fault(
+                raise blame.fault(
                     f"The target was not reached. {scratch.failure_in(log)} The cluster stays down. {WAYS_OUT}",
                     log,
                     log=log[-4000:],

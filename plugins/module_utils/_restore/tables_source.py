@@ -21,7 +21,7 @@ from .. import _names, _process
 from .._durable import write_file
 from .._errors import RelevoError
 from .._server.session import Session, SessionError, socket_dsn
-from . import instance
+from . import blame, instance
 from .scratch import Files
 from .tables import MOVED, ROWS, WHOLE, TableName, literal, moved_from, moved_note, quoted
 from .tables_check import Table, keys_of, list_without
@@ -220,7 +220,7 @@ class Source:
         command = [str(self.programs / "pg_dump"), f"--dbname={dsn}", "--format=custom", f"--file={path}"]
         done = _process.run_with_lock([*command, *_LEFT_OUT, *options], self.timeout, self.lock)
         if done.returncode:
-            raise instance.fault(f"pg_dump failed: {_last(done.stdout)}.", done.stdout, stderr=done.stdout[-4000:])
+            raise blame.fault(f"pg_dump failed: {_last(done.stdout)}.", done.stdout, stderr=done.stdout[-4000:])
         return path
 
     def _text(self, command: list[str]) -> str:
