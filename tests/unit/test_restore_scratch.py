@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import restore_command
-from ansible_collections.relevo.postgres.plugins.module_utils._restore import blame, instance, scratch
+from ansible_collections.relevo.postgres.plugins.module_utils._restore import blame, scratch
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.scratch import Files
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.target import parse
 
