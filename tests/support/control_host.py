@@ -26,21 +26,21 @@ SOCKET = Path("/var/run/docker.sock")
 DIRECTORY = "/var/lib/relevo-timers"
 
 
-def mounts() -> list[str]:
-    """What the controller's side needs to read, at the paths that it has here."""
+def mounted() -> list[Path]:
+    """What the controller's side needs to read, at the paths that it has here; none is within another."""
     needed = {ROOT, Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve(), (ROOT / ".venv").resolve()}
-    nested = {one for one in needed if any(other in one.parents for other in needed)}
-    return [f"--volume={path}:{path}:ro" for path in sorted(needed - nested)]
+    return sorted(one for one in needed if not any(other in one.parents for other in needed))
 
 
 def start(*more: str) -> None:
     """A new control host; ``more`` for ``docker run``."""
     remove()
     machines.build()
-    docker("run", "--detach", "--name", HOST, "--hostname", "ctl", *machines.SYSTEMD, *mounts(), *more, machines.IMAGE)
+    mounts = [f"--volume={path}:{path}:ro" for path in mounted()]
+    docker("run", "--detach", "--name", HOST, "--hostname", "ctl", *machines.SYSTEMD, *mounts, *more, machines.IMAGE)
     machines.wait_until_up(HOST)
     # A Python below somebody's home can be reached by all: that of the tests may be there.
-    for path in (ROOT, Path(sys.base_prefix).resolve(), (ROOT / ".venv").resolve()):
+    for path in mounted():
         for parent in path.parents:
             if str(parent) != "/":
                 shell(HOST, "chmod", "o+x", str(parent))
