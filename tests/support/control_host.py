@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,15 @@ SOCKET = Path("/var/run/docker.sock")
 DIRECTORY = "/var/lib/relevo-timers"
 
 
+def interpreter() -> list[Path]:
+    """Where the Python is of which the tests' environment was made; of the system's own only what is Python's."""
+    base = Path(sys.base_prefix).resolve()
+    return [base] if base != Path("/usr") else [Path(sys.executable).resolve(), Path(sysconfig.get_path("stdlib"))]
+
+
 def mounted() -> list[Path]:
     """What the controller's side needs to read, at the paths that it has here; none is within another."""
-    needed = {ROOT, Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve(), (ROOT / ".venv").resolve()}
+    needed = {ROOT, Path(sys.prefix).resolve(), (ROOT / ".venv").resolve(), *interpreter()}
     return sorted(one for one in needed if not any(other in one.parents for other in needed))
 
 
