@@ -75,7 +75,7 @@ def test_the_summary_names_the_tests_that_failed(
 
 def test_what_shares_no_container_runs_in_the_other_lane(runner: ModuleType) -> None:
     own = {part.name for part in runner.all_parts(True) if "RELEVO_TEST_CLUSTER=" in part.command}
-    assert own == {"api", "faults"}
+    assert own == {"api"}
     assert not any(part.containers for part in runner.all_parts(True) if part.name in own)
 
 
