@@ -257,7 +257,7 @@ def test_views_take_filters_and_become_a_page(backed_up: None, tmp_path: Path) -
     assert records("-e", "primary=nobody", "-e", "verified=true", "-e", "before=2100-01-01") == []
     said = play(CATALOG, "-e", "view=info", "-e", "catalog_language=en").text
     # A line for each timeline, where there are several.
-    assert re.search(r"(any moment|Timeline \d+:) from .* UTC to .* UTC", said)
+    assert re.search(r"any moment since .* UTC until .* UTC|Timeline \d+: from .* UTC to .* UTC", said)
     assert "Growth:" in said
     assert "WHAT TAKES THE SPACE" in play(CATALOG, "-e", "view=size", "-e", "catalog_language=en").text
 
