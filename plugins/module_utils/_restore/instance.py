@@ -26,14 +26,14 @@ from .._errors import RelevoError
 from .._repository import scratch_roots
 from .._repository.command import CONFIG, restore_command
 from .._repository.pgbackrest import PgBackRest
-from .._server.lsn import CURRENT_TIMELINE, parse_lsn
+from .._server.lsn import parse_lsn
 from .._server.server import Server
 from .._server.session import NotConnected, Session, SessionError
 from .._wait import wait_until
 from . import scratch
 from .blame import FaultError, FullError, blames_data, fault
 from .plan import RestorePlan
-from .private_server import PrivateServer
+from .private_server import REACHED, PrivateServer
 from .scratch import Files
 from .target import Target
 
@@ -358,11 +358,7 @@ def _restore(files: Files, order: Order, port: int, lock: int, config: Path) -> 
     _wait_open(files, order.version, port, order.timeout)
     recovered = time.monotonic() - started
     with session(files, port) as asked:
-        row = asked.query(
-            f"SELECT pg_last_wal_replay_lsn() AS lsn, {CURRENT_TIMELINE} AS timeline, "
-            "to_char(pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS "
-            "last_commit"
-        )[0]
+        row = asked.query(REACHED)[0]
     if not read_to_the_end(str(row["lsn"]), order.at_least):
         # To the server a segment that could not be read is the end of the archive.
         # Also one that could not be fetched.

@@ -17,9 +17,16 @@ from typing import Any
 
 from .. import _names, _process
 from .._errors import RelevoError
+from .._server.lsn import CURRENT_TIMELINE
 from .._server.server import Server
 from .._server.session import Session, SessionError
 from .._wait import wait_until
+
+#: Where a recovery has ended, and how old that is: ``lsn``, ``timeline``, ``last_commit`` in UTC or None.
+REACHED = (
+    f"SELECT pg_last_wal_replay_lsn() AS lsn, {CURRENT_TIMELINE} AS timeline, "
+    "to_char(pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS last_commit"
+)
 
 
 @dataclass

@@ -24,13 +24,13 @@ from .._errors import RelevoError
 from .._repository.command import restore_command
 from .._repository.pgbackrest import PgBackRest
 from .._server import abandoned_timelines, marker
-from .._server.lsn import CURRENT_TIMELINE, timeline_of_history
+from .._server.lsn import timeline_of_history
 from .._server.server import Server
 from .._server.service import Service
 from .._wait import wait_until
 from . import blame, instance, scratch
 from .plan import RestorePlan
-from .private_server import PrivateServer
+from .private_server import REACHED, PrivateServer
 
 #: One below those of scratch instances: no client of the cluster asks there.
 PORT = scratch.FIRST_PORT - 1
@@ -148,11 +148,7 @@ class Replacement:
         self._wait_open()
         recovered = time.monotonic() - started
         with self.private.session() as asked:
-            row = asked.query(
-                f"SELECT pg_last_wal_replay_lsn() AS lsn, {CURRENT_TIMELINE} AS timeline, "
-                "to_char(pg_last_xact_replay_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS "
-                "last_commit"
-            )[0]
+            row = asked.query(REACHED)[0]
             # Without it a backup fails until the next one comes by itself.
             asked.query("CHECKPOINT")
         plan = self.task.plan
