@@ -110,6 +110,7 @@ def test_it_makes_everything(first: subprocess.CompletedProcess[str], awx: Stand
     assert awx.linked("job_templates", "Relevo backup", "credentials") == {"Relevo cluster secrets", "Relevo machines"}
     assert awx.linked("job_templates", "Relevo backup", "notification_templates_error") == {"Relevo failed"}
     assert {question["variable"] for question in awx.surveys[backup["id"]]["spec"]} >= {"cluster", "day"}
+    assert json.loads(awx.one("job_templates", "Relevo restore in place")["extra_vars"]) == {"to": "cluster"}
     assert awx.one("projects", "Relevo")["scm_branch"] == "v1"
     assert awx.one("inventory_sources", "Relevo hosts")["source_path"] == "inventory/production.yml"
     assert awx.one("execution_environments", "Relevo")["image"] == "registry.example.com/relevo-ee:1"

@@ -89,7 +89,8 @@ def run(
         hosts = folder / "inventory" / "hosts"
         hosts.write_text(f"#!{sys.executable}\nprint({json.dumps(inventory)!r})\n")
         hosts.chmod(0o700)
-        (folder / "env" / "extravars").write_text(_extra_variables(answers))
+        # What was answered wins over what the template says of itself.
+        (folder / "env" / "extravars").write_text(_extra_variables({**template.get("extra_vars", {}), **answers}))
         (folder / "env" / "credential.json").write_text(json.dumps(credential_files(*credential, folder / "env")))
         arguments = ["-e", f"@{folder}/env/credential.json"]
         arguments += ["--check"] if template["job_type"] == "check" else []

@@ -60,6 +60,7 @@ def test_a_name_is_shown_as_it_is_typed() -> None:
 @pytest.mark.parametrize(
     ("database", "names", "into", "words"),
     [
+        ("", [], "", "no database was named"),
         ("", ["public.orders"], "", "given without a database"),
         ("", [], "copy", "into=copy was given without a database"),
         ("relevo", [], "", "holds nothing of yours"),

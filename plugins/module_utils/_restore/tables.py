@@ -85,6 +85,11 @@ class Wanted:
     def given(cls, database: str, tables: Iterable[str], into: str) -> Wanted:
         names = [one for one in tables if one.strip()]
         if not database:
+            if not names and not into:
+                raise RelevoError(
+                    "Tables, or a database, were asked for, and no database was named. Name the one that comes back, "
+                    "or whose tables do: -e database=NAME."
+                )
             what = "The tables were" if names else f"into={into} was"
             raise RelevoError(f"{what} given without a database. Say in which they are: -e database=NAME.")
         if database in NOT_TO_RESTORE:
