@@ -3,67 +3,31 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import awx_data
 import awx_job
 import pytest
-from cluster import INVENTORY, REPOSITORY, ROOT, SECRETS, controller_environment, labels, shell
+from awx_cluster import TEMPLATES, Jobs, changes_nothing, synchronised, typed
+from awx_data import WITHOUT_ANSWERS
+from cluster import PRIMARY, REPOSITORY, STANDBY, labels, nothing_needs_attention, psql, shell
 
 pytestmark = pytest.mark.long
 
-OBJECTS = awx_data.objects(awx_project_url="x", awx_execution_environment_image="x")
-TEMPLATES = {template["name"]: template for template in OBJECTS["controller_templates"]}
-[CREDENTIAL_TYPE] = OBJECTS["controller_credential_types"]
-PASSWORDS = ("relevo_replication", "relevo_rewind", "relevo_monitor", "relevo_handover", "redis")
-
 
 @pytest.fixture(scope="module")
-def checkout() -> Iterator[Path]:
-    with awx_job.project() as folder:
-        yield folder
+def job() -> Iterator[Jobs]:
+    with awx_job.project() as checkout:
+        yield Jobs(checkout, synchronised(), typed())
 
 
-@pytest.fixture(scope="module")
-def inventory() -> dict[str, Any]:
-    """The cluster's inventory as AWX has it after a synchronisation, with the variables of the inventory in AWX."""
-    command = [str(awx_job.BIN / "ansible-inventory"), "-i", str(INVENTORY), "--list"]
-    done = subprocess.run(command, cwd=ROOT, env=controller_environment(), capture_output=True, text=True, check=True)
-    # Where its file was: AWX knows no such place.
-    found: dict[str, Any] = json.loads(done.stdout.replace("{{ inventory_dir }}", str(ROOT / "molecule")))
-    found["all"]["vars"] = OBJECTS["controller_inventories"][0]["variables"]
-    return found
-
-
-@pytest.fixture(scope="module")
-def inputs() -> dict[str, str]:
-    """What a person has typed into the credential."""
-    typed = {name: (SECRETS / name).read_text().strip() for name in PASSWORDS}
-    typed["others"] = f"user_imdb: {json.dumps((SECRETS / 'user_imdb').read_text().strip())}"
-    typed["ca_certificate"] = (SECRETS / "tls" / "ca.crt").read_text()
-    typed["ca_key"] = (SECRETS / "tls" / "ca.key").read_text()
-    return typed
-
-
-def test_the_jobs(checkout: Path, inventory: dict[str, Any], inputs: dict[str, str]) -> None:
+def test_the_jobs(job: Jobs) -> None:
     """One test, since a job is a minute on a busy machine: provision twice, backup, status, catalog, plan."""
-
-    def job(name: str, **answers: Any) -> awx_job.Job:
-        template = TEMPLATES[name]
-        done = awx_job.run(
-            checkout, template, inventory, awx_data.defaults(template) | answers, (CREDENTIAL_TYPE, inputs)
-        )
-        assert (done.status, done.code) == ("successful", 0), done.output
-        return done
-
     # Each from a fresh private data directory: nothing is generated, and nothing changed.
     for _time in range(2):
-        done = job("Relevo provision")
-        assert "changed=0" in done.output
-        assert not [line for line in done.output.splitlines() if "changed=" in line and "changed=0" not in line]
+        assert changes_nothing(job("Relevo provision"))
 
     before = labels()
     job("Relevo backup", day="1")
@@ -76,4 +40,77 @@ def test_the_jobs(checkout: Path, inventory: dict[str, Any], inputs: dict[str, s
     assert "Nothing needs attention." in job("Relevo status", require="healthy").output
     plan = job("Relevo failover plan")
     assert "Hand over from" in plan.output
-    assert "changed=0" in plan.output
+    assert changes_nothing(plan)
+
+
+def primary() -> str:
+    """The node that accepts writes."""
+    return PRIMARY if psql(PRIMARY, "SELECT pg_is_in_recovery()") == "f" else STANDBY
+
+
+@pytest.mark.parametrize("name", WITHOUT_ANSWERS)
+def test_a_job_that_nobody_answered_does_what_its_name_says(name: str, job: Jobs, backed_up: None) -> None:
+    """In the order of the table, in which the role moves to the standby and back."""
+    expected = WITHOUT_ANSWERS[name]
+    done = job(name, 2 if expected.refused else 0)
+    assert expected.says in done.text, done.text[-3000:]
+    if expected.changes is not None:
+        assert changes_nothing(done) is not expected.changes, done.output
+    assert primary() == (STANDBY if expected.standby_rules else PRIMARY)
+    if expected.refused:
+        # Semaphore gives all answers, the empty ones too.
+        empty = job(name, 2, **dict.fromkeys(awx_data.defaults(TEMPLATES[name]), ""))
+        assert expected.says_to_nothing in empty.text, empty.text[-3000:]
+        assert changes_nothing(done)
+        assert changes_nothing(empty)
+
+
+def now() -> str:
+    """A moment between two commits."""
+    shell(PRIMARY, "sleep", "1.1")  # of which the plan knows the end of a backup to the second
+    moment = psql(PRIMARY, "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
+    shell(PRIMARY, "sleep", "0.1")
+    return moment
+
+
+def rows() -> str:
+    return psql(PRIMARY, "SELECT string_agg(id::text, ',' ORDER BY id) FROM answered")
+
+
+def test_what_a_person_answers(job: Jobs, backed_up: None) -> None:
+    """With consent, as text: tables replaced, the cluster back and forth, a forced failover, backups removed."""
+    psql(PRIMARY, "DROP TABLE IF EXISTS answered; CREATE TABLE answered (id int PRIMARY KEY)")
+    psql(PRIMARY, "INSERT INTO answered VALUES (1)")
+    moment = now()
+    psql(PRIMARY, "INSERT INTO answered VALUES (2)")
+    # Its segment is archived: so the moment is within the window.
+    assert "is archived" in job("Relevo restore point", point="answered_point").text
+
+    replaced: dict[str, Any] = {"target": moment, "database": "imdb", "tables": "public.answered", "into": "original"}
+    assert "confirm=main" in job("Relevo restore tables", 2, **replaced).text
+    assert rows() == "1,2"
+    job("Relevo restore tables", confirm="main", **replaced)
+    assert rows() == "1"
+
+    psql(PRIMARY, "INSERT INTO answered VALUES (3)")
+    back: dict[str, Any] = {"target_type": "name", "target": "answered_point"}
+    assert "Nobody confirmed" in job("Relevo restore in place", 2, **back).text
+    assert "is not the cluster's name" in job("Relevo restore in place", 2, confirm="other", **back).text
+    assert rows() == "1,3"
+    report = job("Relevo restore in place", confirm="main", **back).text
+    assert rows() == "1,2"
+    undo = re.search(r"restore\.yml -e cluster=main -e to=cluster -e target_type=latest -e timeline=(\d+) -e", report)
+    assert undo, report
+    job("Relevo restore in place", target_type="latest", timeline=int(undo[1]), confirm="main")
+    assert rows() == "1,3"
+
+    job("Relevo failover forced", force="true", candidate=STANDBY)
+    assert primary() == STANDBY
+    job("Relevo failback")
+    nothing_needs_attention()
+
+    assert "confirm" in job("Relevo cleanup", 2, operation="all").text
+    assert "keep=N" in job("Relevo cleanup", 2, operation="keep").text
+    assert labels()
+    job("Relevo cleanup", operation="all", confirm="main")
+    assert labels() == []

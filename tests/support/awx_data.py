@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,3 +52,42 @@ def _render(value: Any, environment: NativeEnvironment, variables: dict[str, Any
 def defaults(template: dict[str, Any]) -> dict[str, Any]:
     """What AWX gives a job that nobody answered anything: the defaults of its template's survey."""
     return {question["variable"]: question["default"] for question in template["survey_spec"]["spec"]}
+
+
+@dataclass(frozen=True)
+class Unanswered:
+    """What a job does that nobody answered anything: a part of its output, and whether it changes something.
+
+    ``changes``: None where that depends on what was done before. ``refused``: it is red, and nothing was changed; then
+    ``says_to_nothing`` is said to answers that are all empty. ``standby_rules``: who is primary afterwards.
+    """
+
+    says: str
+    changes: bool | None = False
+    refused: bool = False
+    says_to_nothing: str = ""
+    standby_rules: bool = False
+
+
+#: By template, in an order in which a cluster that is whole goes through all of them and is whole again.
+WITHOUT_ANSWERS = {
+    "Relevo status": Unanswered("Nothing needs attention."),
+    "Relevo catalog": Unanswered("FULL"),
+    "Relevo catalog check": Unanswered("main"),
+    "Relevo fence test": Unanswered("main"),
+    "Relevo provision": Unanswered("PLAY RECAP"),
+    "Relevo backup": Unanswered("main", changes=None),
+    "Relevo drill": Unanswered("passed", changes=True),
+    "Relevo cleanup": Unanswered("retention"),
+    "Relevo restore beside": Unanswered("scratch instance", changes=True),
+    "Relevo restore tables": Unanswered("no database was named", refused=True, says_to_nothing="no database was named"),
+    "Relevo restore in place": Unanswered(
+        "target_type=time was given without a target", refused=True, says_to_nothing="No target was given"
+    ),
+    "Relevo restore point": Unanswered("a restore point", refused=True, says_to_nothing="a restore point"),
+    "Relevo failover plan": Unanswered("Hand over from"),
+    "Relevo failover": Unanswered("is primary", changes=True, standby_rules=True),
+    "Relevo failover forced": Unanswered("is primary", standby_rules=True),
+    "Relevo rejoin": Unanswered("follow", standby_rules=True),
+    "Relevo failback": Unanswered("is primary", changes=True),
+}

@@ -78,9 +78,13 @@ def run(
     inventory: Mapping[str, Any],
     answers: Mapping[str, Any],
     credential: tuple[Mapping[str, Any], Mapping[str, str]],
+    ssh_key: str = "",
     timeout: int = 900,
 ) -> Job:
-    """Run a job of a template. ``inventory``: as ``ansible-inventory --list`` prints one."""
+    """Run a job of a template. ``inventory``: as ``ansible-inventory --list`` prints one.
+
+    ``ssh_key``: of the machine credential, which ansible-runner gives to an agent.
+    """
     folder = Path(tempfile.mkdtemp(prefix="relevo-job-"))
     try:
         (folder / "inventory").mkdir()
@@ -94,6 +98,8 @@ def run(
         (folder / "env" / "credential.json").write_text(json.dumps(credential_files(*credential, folder / "env")))
         arguments = ["-e", f"@{folder}/env/credential.json"]
         arguments += ["--check"] if template["job_type"] == "check" else []
+        if ssh_key:
+            (folder / "env" / "ssh_key").write_text(ssh_key)
         (folder / "env" / "cmdline").write_text(" ".join(arguments))
         return _start(folder, template["playbook"], timeout)
     finally:

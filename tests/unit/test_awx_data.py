@@ -268,6 +268,11 @@ def test_an_empty_answer_that_is_taken_for_one_is_noticed() -> None:
         value_of("force | default(false) | bool", force="")
 
 
+def test_it_is_known_what_each_job_does_that_nobody_answered() -> None:
+    """tests/integration/test_x_awx_jobs.py runs them all so; a new template needs a row there."""
+    assert awx_data.WITHOUT_ANSWERS.keys() == TEMPLATES.keys()
+
+
 def test_every_playbook_is_a_job() -> None:
     jobs = {Path(template["playbook"]).name for template in TEMPLATES.values()}
     assert jobs == {path.name for path in (ROOT / "playbooks").glob("*.yml")} - NO_JOBS
