@@ -69,7 +69,8 @@ def test_they_lead_to_one_another(page: str) -> None:
 
 #: What only the English README shows: an output, and what is for those who work on the collection.
 ONLY_IN_ENGLISH = {
-    "status.yml", "make test", "[ERROR]", ".github/workflows/ci.yml", "make bench", "make faults", "ansible-test sanity",
+    "status.yml", "[ERROR]", ".github/workflows/ci.yml", "make test", "make bench", "make faults",
+    "ansible-test sanity",
 }  # fmt: skip
 
 
