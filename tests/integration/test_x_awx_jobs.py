@@ -13,6 +13,8 @@ import pytest
 from awx_cluster import TEMPLATES, Jobs, changes_nothing, synchronised, typed
 from awx_data import WITHOUT_ANSWERS
 from cluster import PRIMARY, REPOSITORY, STANDBY, labels, nothing_needs_attention, psql, shell
+from holding import controller, frozen
+from operation_lock import wait_for_operation
 
 pytestmark = pytest.mark.long
 
@@ -41,6 +43,19 @@ def test_the_jobs(job: Jobs) -> None:
     plan = job("Relevo failover plan")
     assert "Hand over from" in plan.output
     assert changes_nothing(plan)
+
+
+def test_the_job_that_is_refused_names_the_one_that_works_there(job: Jobs, backed_up: None) -> None:
+    """The other one is held in its backup: the checkpoint that it asks for is not made meanwhile."""
+    other = ("-e", "day=2", "-e", '{"awx_job_id": 4711, "awx_user_name": "bob"}')
+    with frozen(PRIMARY, "postgres: checkpointer"), controller("backup.yml", *other) as working:
+        wait_for_operation("backup")
+        refused = job("Relevo backup", 2).text
+        assert "backup.yml by bob (AWX job 4711) has been working on cluster main since" in refused
+        assert "Nothing was changed" in refused
+        looking = job("Relevo status").text
+        assert "AWX job 4711" in looking
+    working.wait()
 
 
 def primary() -> str:
