@@ -55,12 +55,12 @@ SETTINGS: dict[str, Any] = {
 
 
 def apply(
-    address: str, settings: dict[str, Any], folder: Path, playbook: str = "playbooks/awx.yml"
+    address: str, settings: dict[str, Any], folder: Path, playbook: str = "playbooks/awx.yml", *more: str
 ) -> subprocess.CompletedProcess[str]:
     (folder / "settings.json").write_text(json.dumps(settings))
     command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", playbook]
     return subprocess.run(
-        [*command, "-e", f"@{folder / 'settings.json'}"],
+        [*command, "-e", f"@{folder / 'settings.json'}", *more],
         cwd=ROOT,
         env=os.environ
         | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "LC_ALL": "C.UTF-8", "COLUMNS": "200"}
@@ -150,12 +150,25 @@ def test_the_second_time_nothing_changes(
     # Meanwhile a job has updated the inventory: the variables of its file's group "all" stand there too, and stay.
     awx.update_inventory("Relevo", {"ansible_user": "admin"})
     awx.writes.clear()
-    done = apply(address, SETTINGS, folder)
+    # Nor does another password change what AWX holds.
+    done = apply(address, SETTINGS | {"awx_secrets": {**SETTINGS["awx_secrets"], "redis": "other"}}, folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert changed(done) == 0
+    assert awx.secrets[awx.one("credentials", "Relevo cluster secrets")["id"]]["redis"] == "e"
     assert json.loads(awx.one("inventories", "Relevo")["variables"])["ansible_user"] == "admin"
     # A credential is not given twice: without its inputs it stays as well.
     assert [write for write in awx.writes if not write.startswith("PATCH notification_templates")] == []
+
+
+def test_check_mode_says_what_would_change(
+    first: subprocess.CompletedProcess[str], awx: StandIn, address: str, folder: Path
+) -> None:
+    before = list(awx.writes)
+    done = apply(address, SETTINGS | {"awx_project_branch": "v2"}, folder, "playbooks/awx.yml", "--check")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert changed(done) == 1
+    assert awx.writes == before
+    assert awx.one("projects", "Relevo")["scm_branch"] == "v1"
 
 
 @pytest.fixture

@@ -29,7 +29,9 @@ def test_the_jobs(job: Jobs) -> None:
     """One test, since a job is a minute on a busy machine: provision twice, backup, status, catalog, plan."""
     # Each from a fresh private data directory: nothing is generated, and nothing changed.
     for _time in range(2):
-        assert changes_nothing(job("Relevo provision"))
+        done = job("Relevo provision")
+        assert changes_nothing(done)
+        assert done.secrets == ()
 
     before = labels()
     job("Relevo backup", day="1")

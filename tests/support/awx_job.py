@@ -36,11 +36,13 @@ JOB = {"awx_job_id": 17, "awx_user_name": "alice", "awx_job_launch_type": "manua
 
 @dataclass(frozen=True)
 class Job:
-    """How a job ended: its status as AWX shows it, and its output."""
+    """How a job ended: its status as AWX shows it, its exit status, and its output."""
 
     status: str
     code: int
     output: str
+    #: Folders of secrets that it has made; AWX removes them with the job.
+    secrets: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -138,7 +140,8 @@ def _start(folder: Path, playbook: str, timeout: int) -> Job:
         start_new_session=True,
     )  # fmt: skip
     status = (folder / "artifacts" / "17" / "status").read_text() if done.returncode != 70 else "error"
-    return Job(status, done.returncode, done.stdout + done.stderr)
+    made = tuple(str(path.relative_to(folder)) for path in folder.rglob(".secrets"))
+    return Job(status, done.returncode, done.stdout + done.stderr, made)
 
 
 def _without_rights(folder: Path) -> list[str]:

@@ -21,6 +21,8 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from jinja2.nativetypes import NativeEnvironment
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from relevo_api.operations import OPERATIONS
+from relevo_api.settings import AWX_TEMPLATES
 
 from ansible_collections.relevo.postgres.plugins.module_utils._awx import ENDPOINTS
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.target import TYPES
@@ -331,8 +333,28 @@ def test_the_days_are_those_of_the_cycle() -> None:
     assert question["choices"] == ["auto", *map(str, days)]
 
 
+JOBS = [*OBJECTS["controller_templates"], *OBJECTS["controller_workflows"]]
+
+
 def test_two_jobs_of_a_template_never_run_at_once() -> None:
-    assert [name for name, template in TEMPLATES.items() if template["allow_simultaneous"] is not False] == []
+    assert [job["name"] for job in JOBS if job["allow_simultaneous"] is not False] == []
+
+
+def test_somebody_is_told_of_each_job_that_failed() -> None:
+    assert [job["name"] for job in JOBS if job["notification_templates_error"] != ["failed"]] == []
+
+
+def test_each_job_has_both_credentials() -> None:
+    names = [credential["name"] for credential in OBJECTS["controller_credentials"]]
+    assert [one["name"] for one in OBJECTS["controller_templates"] if one["credentials"] != names] == []
+
+
+def test_what_the_control_api_starts_takes_its_variables_and_makes_its_plans() -> None:
+    """Without these AWX drops what its surveys do not ask, and runs what should be a plan."""
+    for operation in OPERATIONS:
+        template = TEMPLATES[AWX_TEMPLATES[operation.playbook.removesuffix(".yml")]]
+        assert template["ask_variables_on_launch"] is True
+        assert template["ask_job_type_on_launch"] is True
 
 
 def test_the_button_of_the_night_shift_asks_for_no_force() -> None:
@@ -358,6 +380,13 @@ def test_the_nodes_answer_what_their_templates_ask() -> None:
         # AWX calls a workflow successful when a node failed that has another way out.
         assert node.get("related", {}).keys() <= {"success_nodes"}
         assert {one["identifier"] for one in node.get("related", {}).get("success_nodes", [])} <= nodes.keys()
+
+
+def test_a_drill_is_made_once_per_cycle_and_a_backup_every_day() -> None:
+    rules = {schedule["unified_job_template"]: schedule["rrule"] for schedule in OBJECTS["controller_schedules"]}
+    days = len(options_of("backup_cycle")["backup_cycle_days"]["default"])
+    assert rules["Relevo drill"].endswith(f"FREQ=DAILY;INTERVAL={days}")
+    assert rules["Relevo nightly"].endswith("FREQ=DAILY;INTERVAL=1")
 
 
 def test_awx_takes_the_schedules() -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import importlib.util
+import json
 import re
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).resolve().parents[2]
 META = ROOT / "meta"
@@ -117,6 +120,16 @@ def test_the_collections_are_those_that_ours_depends_on(image: dict[str, Any]) -
     # awx.awx is needed by nothing but awx.yml, so nobody who installs the collection has to have it.
     assert {one["name"]: one["version"] for one in needed if one["name"] != "awx.awx"} == wanted
     assert "awx.awx" in {one["name"] for one in needed}
+
+
+def test_every_collection_of_the_image_is_one_that_the_tests_run_with(image: dict[str, Any]) -> None:
+    needed = yaml.safe_load((ROOT / image["dependencies"]["galaxy"]).read_text(encoding="utf-8"))["collections"]
+    for one in needed:
+        found = importlib.util.find_spec(f"ansible_collections.{one['name']}")
+        assert found is not None, one["name"]
+        assert found.submodule_search_locations
+        manifest = json.loads((Path(found.submodule_search_locations[0]) / "MANIFEST.json").read_text())
+        assert manifest["collection_info"]["version"] in SpecifierSet(one["version"]), one["name"]
 
 
 def test_ansible_builder_takes_the_definition(tmp_path: Path) -> None:
