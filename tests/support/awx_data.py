@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,21 @@ def _render(value: Any, environment: NativeEnvironment, variables: dict[str, Any
 def defaults(template: dict[str, Any]) -> dict[str, Any]:
     """What AWX gives a job that nobody answered anything: the defaults of its template's survey."""
     return {question["variable"]: question["default"] for question in template["survey_spec"]["spec"]}
+
+
+def options_of(role: str) -> dict[str, Any]:
+    """The variables that a role takes, as its specification has them."""
+    specs = yaml.safe_load((ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
+    found: dict[str, Any] = specs["argument_specs"]["main"]["options"]
+    return found
+
+
+def uses(playbook: str, variable: str) -> list[str]:
+    """The expressions in which a playbook reads what a person has answered."""
+    paths = [ROOT / playbook, ROOT / "playbooks" / Path(playbook).name]
+    paths.append(ROOT / "roles" / "operation_lock" / "defaults" / "main.yml")
+    found = re.findall(r"\{\{(.*?)\}\}", "".join(path.read_text(encoding="utf-8") for path in paths), re.DOTALL)
+    return sorted({one.strip() for one in found if re.search(rf"(?<![\w.|'\"]){variable} \|", one)})
 
 
 @dataclass(frozen=True)

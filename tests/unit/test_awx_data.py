@@ -19,7 +19,6 @@ import awx_rules
 import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from jinja2.nativetypes import NativeEnvironment
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from relevo_api.operations import OPERATIONS
 from relevo_api.settings import AWX_TEMPLATES
@@ -206,99 +205,9 @@ def test_no_two_templates_are_the_same() -> None:
     assert [one for one in seen if seen.count(one) > 1] == []
 
 
-# --- an answer that is left empty ------------------------------------------------------------------------------------
-
-#: Read by a role itself, as a choice of its specification: Ansible refuses an empty one.
-OF_A_ROLE = {"catalog_language": ("catalog", "catalog_language")}
-
-
-def yes_or_no(value: Any) -> bool:
-    """Ansible's ``bool`` without the texts of which it only guesses, with a warning, that they mean false."""
-    return {"true": True, "false": False, "True": True, "False": False}[str(value)]
-
-
-def uses(playbook: str, variable: str) -> list[str]:
-    """The expressions in which a playbook reads what a person has answered."""
-    paths = [ROOT / playbook, ROOT / "playbooks" / Path(playbook).name]
-    paths.append(ROOT / "roles" / "operation_lock" / "defaults" / "main.yml")
-    found = re.findall(r"\{\{(.*?)\}\}", "".join(path.read_text(encoding="utf-8") for path in paths), re.DOTALL)
-    return sorted({one.strip() for one in found if re.search(rf"(?<![\w.|'\"]){variable} \|", one)})
-
-
-def value_of(expression: str, **answers: Any) -> Any:
-    environment = NativeEnvironment()
-    environment.filters["bool"] = yes_or_no
-    return environment.from_string(f"{{{{ {expression} }}}}").render(answers)
-
-
-QUESTIONS = sorted(
-    {(template["playbook"], variable) for template in TEMPLATES.values() for variable in awx_data.defaults(template)}
-)
-
-
-@pytest.mark.parametrize(("playbook", "variable"), QUESTIONS)
-def test_an_empty_answer_is_the_playbook_s_own_default(playbook: str, variable: str) -> None:
-    if variable in OF_A_ROLE:
-        role, option = OF_A_ROLE[variable]
-        assert "" not in options_of(role)[option]["choices"]
-        return
-    assert uses(playbook, variable), f"where {playbook} reads {variable} is not found"
-    for expression in uses(playbook, variable):
-        assert value_of(expression, **{variable: ""}) == value_of(expression), expression
-
-
-@pytest.mark.parametrize("name", TEMPLATES)
-def test_the_defaults_of_a_survey_mean_what_no_answer_means(name: str) -> None:
-    """But for the kinds of a target, which are asked for: without any answer a restore is refused."""
-    for variable, default in awx_data.defaults(TEMPLATES[name]).items():
-        if variable in OF_A_ROLE:
-            role, option = OF_A_ROLE[variable]
-            assert default == options_of(role)[option]["default"]
-        elif variable != "target_type":
-            for expression in uses(TEMPLATES[name]["playbook"], variable):
-                assert value_of(expression, **{variable: default}) in (value_of(expression), UNASKED.get(variable))
-
-
-#: Where the playbook asks a terminal, and the survey names what happens without one.
-UNASKED = {"operation": "show"}
-
-
-def test_an_empty_answer_that_is_taken_for_one_is_noticed() -> None:
-    """The checks above can fail."""
-    assert value_of("day | default('auto')", day="") != value_of("day | default('auto')")
-    with pytest.raises(KeyError):
-        value_of("force | default(false) | bool", force="")
-
-
-def test_it_is_known_what_each_job_does_that_nobody_answered() -> None:
-    """tests/integration/test_x_awx_jobs.py runs them all so; a new template needs a row there."""
-    assert awx_data.WITHOUT_ANSWERS.keys() == TEMPLATES.keys()
-
-
 def test_every_playbook_is_a_job() -> None:
     jobs = {Path(template["playbook"]).name for template in TEMPLATES.values()}
     assert jobs == {path.name for path in (ROOT / "playbooks").glob("*.yml")} - NO_JOBS
-
-
-def test_the_page_shows_the_jobs() -> None:
-    page = (ROOT / "docs" / "awx.md").read_text(encoding="utf-8").partition("\n## The jobs\n")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| (Relevo [\w ]+) \| `(\w+\.yml)`([^|]*) \| (.*?) \|", page, re.MULTILINE)
-    shown = {name: (playbook, rest, re.findall(r"`(\w+)`", questions)) for name, playbook, rest, questions in rows}
-
-    def how(template: dict[str, Any]) -> str:
-        given = "".join(f", with `{name}={value}`" for name, value in template.get("extra_vars", {}).items())
-        return given + (", in check mode" if template["job_type"] == "check" else "")
-
-    assert shown == {
-        name: (Path(template["playbook"]).name, how(template), list(awx_data.defaults(template)))
-        for name, template in TEMPLATES.items()
-    }
-
-
-def options_of(role: str) -> dict[str, Any]:
-    specs = yaml.safe_load((ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
-    found: dict[str, Any] = specs["argument_specs"]["main"]["options"]
-    return found
 
 
 @pytest.mark.parametrize(
@@ -314,8 +223,8 @@ def options_of(role: str) -> dict[str, Any]:
 )
 def test_the_choices_are_those_of_the_role(name: str, variable: str, role: str, option: str) -> None:
     [question] = [one for one in TEMPLATES[name]["survey_spec"]["spec"] if one["variable"] == variable]
-    assert question["choices"] == [one for one in options_of(role)[option]["choices"] if one not in NOT_ASKED]
-    assert question["default"] == options_of(role)[option]["default"]
+    assert question["choices"] == [one for one in awx_data.options_of(role)[option]["choices"] if one not in NOT_ASKED]
+    assert question["default"] == awx_data.options_of(role)[option]["default"]
 
 
 @pytest.mark.parametrize(("name", "default"), [("beside", "latest"), ("tables", "time"), ("in place", "time")])
@@ -329,7 +238,7 @@ def test_the_kinds_of_a_target_are_those_of_the_restore(name: str, default: str)
 
 def test_the_days_are_those_of_the_cycle() -> None:
     [question] = [one for one in TEMPLATES["Relevo backup"]["survey_spec"]["spec"] if one["variable"] == "day"]
-    days = options_of("backup_cycle")["backup_cycle_days"]["default"]
+    days = awx_data.options_of("backup_cycle")["backup_cycle_days"]["default"]
     assert question["choices"] == ["auto", *map(str, days)]
 
 
@@ -384,7 +293,7 @@ def test_the_nodes_answer_what_their_templates_ask() -> None:
 
 def test_a_drill_is_made_once_per_cycle_and_a_backup_every_day() -> None:
     rules = {schedule["unified_job_template"]: schedule["rrule"] for schedule in OBJECTS["controller_schedules"]}
-    days = len(options_of("backup_cycle")["backup_cycle_days"]["default"])
+    days = len(awx_data.options_of("backup_cycle")["backup_cycle_days"]["default"])
     assert rules["Relevo drill"].endswith(f"FREQ=DAILY;INTERVAL={days}")
     assert rules["Relevo nightly"].endswith("FREQ=DAILY;INTERVAL=1")
 
@@ -471,5 +380,5 @@ def test_the_inventory_reads_the_files_of_the_credential() -> None:
     [inventory] = OBJECTS["controller_inventories"]
     given = TYPE["injectors"]["extra_vars"].keys()
     assert set(re.findall(r"\b(relevo_\w+_file)\b", json.dumps(inventory["variables"]))) == given
-    public = options_of("secrets").keys() | {"ansible_ssh_common_args"}
+    public = awx_data.options_of("secrets").keys() | {"ansible_ssh_common_args"}
     assert inventory["variables"].keys() <= public

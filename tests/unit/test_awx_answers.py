@@ -1,0 +1,72 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the jobs of AWX make of answers: an empty one is the playbook's own default or refused, for every question."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import awx_data
+import pytest
+from jinja2.nativetypes import NativeEnvironment
+
+ROOT = awx_data.ROOT
+TEMPLATES = {one["name"]: one for one in awx_data.objects()["controller_templates"]}
+#: Read by a role itself, as a choice of its specification: Ansible refuses an empty one.
+OF_A_ROLE = {"catalog_language": ("catalog", "catalog_language")}
+
+
+def yes_or_no(value: Any) -> bool:
+    """Ansible's ``bool`` without the texts of which it only guesses, with a warning, that they mean false."""
+    return {"true": True, "false": False, "True": True, "False": False}[str(value)]
+
+
+def value_of(expression: str, **answers: Any) -> Any:
+    environment = NativeEnvironment()
+    environment.filters["bool"] = yes_or_no
+    return environment.from_string(f"{{{{ {expression} }}}}").render(answers)
+
+
+QUESTIONS = sorted(
+    {(template["playbook"], variable) for template in TEMPLATES.values() for variable in awx_data.defaults(template)}
+)
+
+
+@pytest.mark.parametrize(("playbook", "variable"), QUESTIONS)
+def test_an_empty_answer_is_the_playbook_s_own_default(playbook: str, variable: str) -> None:
+    if variable in OF_A_ROLE:
+        role, option = OF_A_ROLE[variable]
+        assert "" not in awx_data.options_of(role)[option]["choices"]
+        return
+    assert awx_data.uses(playbook, variable), f"where {playbook} reads {variable} is not found"
+    for expression in awx_data.uses(playbook, variable):
+        assert value_of(expression, **{variable: ""}) == value_of(expression), expression
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_the_defaults_of_a_survey_mean_what_no_answer_means(name: str) -> None:
+    """But for the kinds of a target, which are asked for: without any answer a restore is refused."""
+    for variable, default in awx_data.defaults(TEMPLATES[name]).items():
+        if variable in OF_A_ROLE:
+            role, option = OF_A_ROLE[variable]
+            assert default == awx_data.options_of(role)[option]["default"]
+        elif variable != "target_type":
+            for expression in awx_data.uses(TEMPLATES[name]["playbook"], variable):
+                assert value_of(expression, **{variable: default}) in (value_of(expression), UNASKED.get(variable))
+
+
+#: Where the playbook asks a terminal, and the survey names what happens without one.
+UNASKED = {"operation": "show"}
+
+
+def test_an_empty_answer_that_is_taken_for_one_is_noticed() -> None:
+    """The checks above can fail."""
+    assert value_of("day | default('auto')", day="") != value_of("day | default('auto')")
+    with pytest.raises(KeyError):
+        value_of("force | default(false) | bool", force="")
+
+
+def test_it_is_known_what_each_job_does_that_nobody_answered() -> None:
+    """tests/integration/test_x_awx_jobs.py runs them all so; a new template needs a row there."""
+    assert awx_data.WITHOUT_ANSWERS.keys() == TEMPLATES.keys()
