@@ -15,6 +15,8 @@ ROOT = awx_data.ROOT
 TEMPLATES = {one["name"]: one for one in awx_data.objects()["controller_templates"]}
 #: Read by a role itself, as a choice of its specification: Ansible refuses an empty one.
 OF_A_ROLE = {"catalog_language": ("catalog", "catalog_language")}
+#: Where the playbook asks a terminal, and the survey names what happens without one.
+UNASKED = {"operation": "show"}
 
 
 def yes_or_no(value: Any) -> bool:
@@ -54,10 +56,6 @@ def test_the_defaults_of_a_survey_mean_what_no_answer_means(name: str) -> None:
         elif variable != "target_type":
             for expression in awx_data.uses(TEMPLATES[name]["playbook"], variable):
                 assert value_of(expression, **{variable: default}) in (value_of(expression), UNASKED.get(variable))
-
-
-#: Where the playbook asks a terminal, and the survey names what happens without one.
-UNASKED = {"operation": "show"}
 
 
 def test_an_empty_answer_that_is_taken_for_one_is_noticed() -> None:
