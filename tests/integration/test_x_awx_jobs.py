@@ -47,6 +47,13 @@ def test_the_jobs(job: Jobs) -> None:
     assert changes_nothing(plan)
 
 
+def test_a_check_shows_the_plan(job: Jobs, backed_up: None) -> None:
+    for name, answers in (("Relevo provision", {"plan": "text"}), ("Relevo drill", {})):
+        done = job(name, check=True, **answers)
+        assert re.search(r"Plan of (site|drill) for main: ", done.output), done.output
+        assert changes_nothing(done)
+
+
 def test_the_job_that_is_refused_names_the_one_that_works_there(job: Jobs, backed_up: None) -> None:
     """The other one is held in its backup: the checkpoint that it asks for is not made meanwhile."""
     other = ("-e", "day=2", "-e", '{"awx_job_id": 4711, "awx_user_name": "bob"}')

@@ -44,9 +44,9 @@ class Jobs:
     def __init__(self, checkout: Path, inventory: dict[str, Any], inputs: dict[str, str], ssh_key: str = "") -> None:
         self.checkout, self.inventory, self.inputs, self.ssh_key = checkout, inventory, inputs, ssh_key
 
-    def __call__(self, name: str, expect: int = 0, **answers: Any) -> awx_job.Job:
-        """Run a job with these answers, and the defaults of its survey for the others."""
-        template, started = TEMPLATES[name], time.monotonic()
+    def __call__(self, name: str, expect: int = 0, check: bool = False, **answers: Any) -> awx_job.Job:
+        """Run a job with these answers, and the defaults of its survey for the others; ``check``: its job type."""
+        template, started = TEMPLATES[name] | ({"job_type": "check"} if check else {}), time.monotonic()
         given = awx_data.defaults(template) | answers
         done = awx_job.run(
             self.checkout, template, self.inventory, given, (CREDENTIAL_TYPE, self.inputs), ssh_key=self.ssh_key
