@@ -50,7 +50,7 @@ def test_the_jobs(job: Jobs) -> None:
 def test_a_check_shows_the_plan(job: Jobs, backed_up: None) -> None:
     for name, answers in (("Relevo provision", {"plan": "text"}), ("Relevo drill", {})):
         done = job(name, check=True, **answers)
-        assert re.search(r"Plan of (site|drill) for main: ", done.output), done.output
+        assert re.search(r"Plan of (site|drill) for main: ", done.text), done.output
         assert changes_nothing(done)
 
 
