@@ -1,26 +1,25 @@
 # Copyright (c) The Relevo authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A small server of the endpoints of AWX's REST API that our backend uses: launch, state, events, cancel.
+"""The stand-in for AWX with what our backend asks of it: launch, state, events, cancel.
 
-It is no AWX, and runs nothing: it plays a recorded job, whose events have the form that AWX's have. What it answers is
-taken from AWX 24.6's API: ``job_templates/NAME/launch``, ``jobs/N``, ``jobs/N/job_events``.
+It runs nothing: it plays a recorded job, whose events have the form that AWX's have. Its templates are those of
+roles/awx, so that a launch drops, refuses and fills in what AWX would of them.
 """
 
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
-from awx_data import defaults, objects
+import awx_stand_in
+from awx_data import objects
 from awx_rules import answer_problems
+from awx_stand_in import TOKEN
 
-TOKEN = "awx-token-of-the-stand-in"
+__all__ = ["TOKEN", "StandIn", "awx"]
 PAGE = 2
 
 
@@ -43,39 +42,71 @@ REFUSED = [
     ),
 ]
 PLANNED = [event(1, "runner_on_ok", task_action=REPORT, res={"text": "", "data": {"version": 1, "refusals": []}})]
+#: What the job of each template plays: how it ends, and its events.
+PLAYED = {
+    "Relevo failover forced": ("successful", DONE),
+    "Relevo failback": ("failed", REFUSED),
+    "Relevo restore beside": ("successful", DONE),
+    "Relevo backup": ("successful", DONE),
+    "our rejoin": ("successful", DONE),
+}
+OF_A_TEMPLATE = ("name", "playbook", "job_type", "survey_enabled", "ask_variables_on_launch", "ask_job_type_on_launch")
 
 
-class StandIn:
-    """``templates``: what each plays, and the variables for which it asks (None: all)."""
+class StandIn(awx_stand_in.StandIn):
+    """Has the templates that ``PLAYED`` names, in the organization Databases. ``jobs``: what was launched."""
 
     def __init__(self) -> None:
-        self.templates: dict[str, tuple[str, list[dict[str, Any]], set[str] | None]] = {
-            "Relevo failover forced++Databases": ("successful", DONE, None),
-            "Relevo failback++Databases": ("failed", REFUSED, None),
-            "our rejoin": ("successful", DONE, None),
-            "Relevo restore beside++Databases": ("successful", DONE, None),
-            "Relevo backup++Databases": ("successful", DONE, {"cluster"}),
-        }
-        self.surveys = {one["name"]: one for one in objects()["controller_templates"]}
+        templates = {one["name"]: one for one in objects()["controller_templates"]}
+        super().__init__({one["playbook"] for one in templates.values()})
         #: How many questions after a job will be answered with 502, as by a proxy whose AWX restarts.
         self.away = 0
         self.jobs: list[dict[str, Any]] = []
         self.cancelled: list[int] = []
+        organization = self.create("organizations", {"name": "Databases"})["id"]
+        for name in PLAYED:
+            given = templates[name if name in templates else "Relevo rejoin"] | {"name": name}
+            fields = {field: given[field] for field in OF_A_TEMPLATE}
+            held = self.create("job_templates", {**fields, "organization": organization})
+            self.keep_survey(held["id"], given["survey_spec"])
+        # As somebody has edited it in AWX: it asks for the cluster and for nothing else.
+        backup = self.one("job_templates", "Relevo backup")
+        backup["ask_variables_on_launch"] = False
+        self.surveys[backup["id"]]["spec"] = self.surveys[backup["id"]]["spec"][:1]
+
+    def answer(self, method: str, parts: list[str], query: dict[str, str], data: dict[str, Any]) -> Any:
+        if parts[0] == "job_templates" and parts[2:] == ["launch"]:
+            return self.launch(parts[1], json.loads(data["extra_vars"]), data.get("job_type", "run"))
+        if parts[0] != "jobs":
+            return None
+        if self.away > 0:
+            self.away -= 1
+            return 502, {}
+        number = int(parts[1])
+        if parts[2:] == ["cancel"]:
+            self.cancelled.append(number)
+            return 202, {}
+        if parts[2:] == ["job_events"]:
+            return 200, self.events(number, int(query["counter__gt"]))
+        return 200, self.state(number)
 
     def launch(self, name: str, variables: dict[str, Any], job_type: str = "run") -> tuple[int, dict[str, Any]]:
-        if name not in self.templates:
+        """``name``: of a template alone, or with its organization behind it."""
+        short = name.removesuffix("++Databases")
+        if short not in PLAYED:
             return 404, {"detail": "Not found."}
-        state, events, asked = self.templates[name]
-        dropped = {} if asked is None else {key: value for key, value in variables.items() if key not in asked}
-        # What the project's own template asks, and what AWX says to an answer that is not one of its.
-        survey = self.surveys.get(name.partition("++")[0])
-        if survey:
-            questions = {question["variable"] for question in survey["survey_spec"]["spec"]}
-            answers = {key: value for key, value in variables.items() if key in questions}
-            if problems := answer_problems(survey["survey_spec"], answers):
-                return 400, {"variables_needed_to_start": problems}
-            variables = {**{key: value for key, value in defaults(survey).items() if value != ""}, **variables}
+        template = self.one("job_templates", short)
+        survey = self.surveys[template["id"]]
+        questions = {question["variable"]: question["default"] for question in survey["spec"]}
+        answers = {key: value for key, value in variables.items() if key in questions}
+        if problems := answer_problems(survey, answers):
+            return 400, {"variables_needed_to_start": problems}
+        dropped = {} if template["ask_variables_on_launch"] else {
+            key: value for key, value in variables.items() if key not in questions
+        }  # fmt: skip
+        variables = {**questions, **variables}
         planned = variables.get("plan") == "json"
+        state, events = PLAYED[short]
         self.jobs.append(
             {
                 "template": name,
@@ -111,48 +142,5 @@ class StandIn:
 def awx() -> Iterator[tuple[StandIn, str]]:
     """The server and its address."""
     stand_in = StandIn()
-
-    class Handler(BaseHTTPRequestHandler):
-        def _answer(self, code: int, body: dict[str, Any]) -> None:
-            data = json.dumps(body).encode()
-            self.send_response(code)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def _go(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-            if self.headers["Authorization"] != f"Bearer {TOKEN}":
-                return 401, {"detail": "Authentication credentials were not provided."}
-            url = urlsplit(self.path)
-            parts = [unquote(part) for part in url.path.strip("/").split("/")]
-            if parts[2] == "job_templates":
-                return stand_in.launch(parts[3], json.loads(body["extra_vars"]), body.get("job_type", "run"))
-            if stand_in.away > 0:
-                stand_in.away -= 1
-                return 502, {}
-            number = int(parts[3])
-            if parts[4:] == ["cancel"]:
-                stand_in.cancelled.append(number)
-                return 202, {}
-            if parts[4:] == ["job_events"]:
-                return 200, stand_in.events(number, int(parse_qs(url.query)["counter__gt"][0]))
-            return 200, stand_in.state(number)
-
-        def do_GET(self) -> None:
-            self._answer(*self._go({}))
-
-        def do_POST(self) -> None:
-            size = int(self.headers.get("Content-Length") or 0)
-            self._answer(*self._go(json.loads(self.rfile.read(size) or b"{}")))
-
-        def log_message(self, format: str, *args: Any) -> None:
-            del format, args
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield stand_in, f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with awx_stand_in.serving(stand_in) as address:
+        yield stand_in, address
