@@ -48,7 +48,8 @@ def test_the_jobs(job: Jobs) -> None:
 
 
 def test_a_check_shows_the_plan(job: Jobs, backed_up: None) -> None:
-    for name, answers in (("Relevo provision", {"plan": "text"}), ("Relevo drill", {})):
+    asked: dict[str, dict[str, Any]] = {"Relevo provision": {"plan": "text"}, "Relevo drill": {}}
+    for name, answers in asked.items():
         done = job(name, check=True, **answers)
         assert re.search(r"Plan of (site|drill) for main: ", done.text), done.output
         assert changes_nothing(done)
@@ -83,7 +84,8 @@ def test_a_job_that_nobody_answered_does_what_its_name_says(name: str, job: Jobs
     assert primary() == (STANDBY if expected.standby_rules else PRIMARY)
     if expected.refused:
         # Semaphore gives all answers, the empty ones too.
-        empty = job(name, 2, **dict.fromkeys(awx_data.defaults(TEMPLATES[name]), ""))
+        answers: dict[str, Any] = dict.fromkeys(awx_data.defaults(TEMPLATES[name]), "")
+        empty = job(name, 2, **answers)
         assert expected.says_to_nothing in empty.text, empty.text[-3000:]
         assert changes_nothing(done)
         assert changes_nothing(empty)

@@ -74,7 +74,9 @@ class StandIn(awx_stand_in.StandIn):
         backup["ask_variables_on_launch"] = False
         self.surveys[backup["id"]]["spec"] = self.surveys[backup["id"]]["spec"][:1]
 
-    def answer(self, method: str, parts: list[str], query: dict[str, str], data: dict[str, Any]) -> Any:
+    def answer(
+        self, method: str, parts: list[str], query: dict[str, str], data: dict[str, Any]
+    ) -> tuple[int, Any] | None:
         if parts[0] == "job_templates" and parts[2:] == ["launch"]:
             return self.launch(parts[1], json.loads(data["extra_vars"]), data.get("job_type", "run"))
         if parts[0] != "jobs":

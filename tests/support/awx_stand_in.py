@@ -248,9 +248,12 @@ class StandIn:
         related = {"survey_spec": f"{held['url']}survey_spec/"}
         return {**held, **nodes, "related": related, "summary_fields": summary}
 
-    def answer(self, method: str, parts: list[str], query: dict[str, str], data: dict[str, Any]) -> Any:
+    def answer(
+        self, method: str, parts: list[str], query: dict[str, str], data: dict[str, Any]
+    ) -> tuple[int, Any] | None:
         """Status and body of what another stand-in answers besides (awx_jobs_stand_in.py); None for the others."""
         del method, parts, query, data
+        return None
 
     def listed(self, kind: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
         kinds = UNIFIED if kind == "unified_job_templates" else (kind,)
