@@ -91,6 +91,11 @@ def test_a_job_that_nobody_answered_does_what_its_name_says(name: str, job: Jobs
         assert changes_nothing(empty)
 
 
+def scratch_instances() -> list[str]:
+    script = "if [ -d /var/lib/postgresql/scratch ]; then ls /var/lib/postgresql/scratch; fi"
+    return shell(REPOSITORY, "sh", "-c", script).split()
+
+
 def now() -> str:
     """A moment between two commits."""
     shell(PRIMARY, "sleep", "1.1")  # of which the plan knows the end of a backup to the second
@@ -105,6 +110,10 @@ def rows() -> str:
 
 def test_what_a_person_answers(job: Jobs, backed_up: None) -> None:
     """With consent, as text: tables replaced, the cluster back and forth, a forced failover, backups removed."""
+    for name in scratch_instances():
+        job("Relevo restore beside", remove=name)
+    assert scratch_instances() == []
+
     psql(PRIMARY, "DROP TABLE IF EXISTS answered; CREATE TABLE answered (id int PRIMARY KEY)")
     psql(PRIMARY, "INSERT INTO answered VALUES (1)")
     moment = now()

@@ -88,22 +88,24 @@ class Unanswered:
 #: By template, in an order in which a cluster that is whole goes through all of them and is whole again.
 WITHOUT_ANSWERS = {
     "Relevo status": Unanswered("Nothing needs attention."),
-    "Relevo catalog": Unanswered("FULL"),
-    "Relevo catalog check": Unanswered("main"),
-    "Relevo fence test": Unanswered("main"),
+    "Relevo catalog": Unanswered("main"),
+    "Relevo catalog check": Unanswered("can be trusted"),
+    "Relevo fence test": Unanswered("a container, which its engine fences"),
     "Relevo provision": Unanswered("PLAY RECAP"),
     "Relevo backup": Unanswered("main", changes=None),
-    "Relevo drill": Unanswered("passed", changes=True),
+    "Relevo drill": Unanswered("restores", changes=True),
     "Relevo cleanup": Unanswered("retention"),
     "Relevo restore beside": Unanswered("scratch instance", changes=True),
     "Relevo restore tables": Unanswered("no database was named", refused=True, says_to_nothing="no database was named"),
     "Relevo restore in place": Unanswered(
         "target_type=time was given without a target", refused=True, says_to_nothing="No target was given"
     ),
-    "Relevo restore point": Unanswered("a restore point", refused=True, says_to_nothing="a restore point"),
+    "Relevo restore point": Unanswered(
+        "cannot be the name of a restore point", refused=True, says_to_nothing="cannot be the name of a restore point"
+    ),
     "Relevo failover plan": Unanswered("Hand over from"),
-    "Relevo failover": Unanswered("is primary", changes=True, standby_rules=True),
-    "Relevo failover forced": Unanswered("is primary", standby_rules=True),
-    "Relevo rejoin": Unanswered("follow", standby_rules=True),
-    "Relevo failback": Unanswered("is primary", changes=True),
+    "Relevo failover": Unanswered("accepts writes", changes=True, standby_rules=True),
+    "Relevo failover forced": Unanswered("the failover has been done", standby_rules=True),
+    "Relevo rejoin": Unanswered("follows", standby_rules=True),
+    "Relevo failback": Unanswered("accepts writes", changes=True),
 }
