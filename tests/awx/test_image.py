@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Each Python package of the image that AWX runs the jobs in can be installed there: pip is asked, as for that image.
 
-The image has another Python than the tests, so what is installed here proves nothing of it.
+The image has another Python than the tests, so what is installed here proves nothing about the image.
 """
 
 from __future__ import annotations
