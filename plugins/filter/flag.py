@@ -10,8 +10,8 @@ name: flag
 short_description: Take a boolean for what modules and roles take it for
 version_added: 0.1.0
 description:
-  - Takes a boolean as C(-e), a survey or an INI inventory gives it, and returns what modules and argument specifications
-    take it for. V(true), V(yes), V(y), V(t), V(on) and V(1) are true, in any case of letters.
+  - Takes a boolean as C(-e), a survey or an INI inventory gives it, and returns what modules and argument
+    specifications take it for. V(true), V(yes), V(y), V(t), V(on) and V(1) are true, in any case of letters.
   - P(ansible.builtin.bool#filter) takes V(y) and V(t), and all that is neither true nor false, for false.
   - Fails for what is neither. Nothing at all, which YAML makes of a value that is left out, is false.
 author: The Relevo authors (@relevo)
