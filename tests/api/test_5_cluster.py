@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import many_clients
 import pytest
-from api_server import Server, free_port, in_background, is_problem
+from api_server import Server, free_port, in_background, is_problem, serving
 from browser import enter, page_of
 from cluster import PRIMARY, SECRETS, STANDBY, docker, labels, play, psql, wait_until
 from holding import controller, frozen
@@ -121,6 +122,32 @@ def test_load_balancers_see_who_is_what(server: Server, api: httpx.Client) -> No
     metrics = api.get("/metrics").text
     assert f'relevo_node_role{{cluster="main",node="{PRIMARY}",role="primary"}} 1.0' in metrics
     assert f'relevo_replication_lag_bytes{{cluster="main",node="{STANDBY}"}}' in metrics
+
+
+def test_two_hundred_load_balancers_at_once_get_the_right_answer(server: Server) -> None:
+    wait_until(lambda: health(server, STANDBY, "replica") == 200, "the standby to stream", 30)
+    right = {f"/nodes/{PRIMARY}/primary": 200, f"/nodes/{PRIMARY}/replica": 503}
+    right |= {f"/nodes/{STANDBY}/primary": 503, f"/nodes/{STANDBY}/replica": 200}
+    heard = many_clients.ask(server.port, list(right), clients=200, seconds=5)
+    assert heard.errors == {}
+    assert set(heard.answers) == set(right.items())
+    assert sum(heard.answers.values()) >= 200
+
+
+def test_two_primaries_are_fit_for_nothing(server: Server, tmp_path: Path) -> None:
+    """The watcher is told that the standby is where the primary is, so that it sees two."""
+    told = json.loads((server.directory / "watch.json").read_text())
+    nodes = {one["name"]: one for one in told["clusters"][0]["nodes"]}
+    nodes[STANDBY].update(nodes[PRIMARY], name=STANDBY)
+    watched = tmp_path / "watch.json"
+    watched.write_text(json.dumps(told))
+    watcher = [*server.settings["watcher"][:-1], str(watched)]
+    with serving(tmp_path, {**server.settings, "watcher": watcher}) as other:
+        wait_until(lambda: {health(other, node, "health") for node in nodes} == {200}, "both to be seen", 30)
+        paths = [f"/nodes/{node}/{what}" for node in nodes for what in ("primary", "replica", "read-only")]
+        heard = many_clients.ask(other.port, paths, clients=200, seconds=2)
+    assert heard.errors == {}
+    assert set(heard.answers) == {(path, 503) for path in paths}
 
 
 def test_what_the_plays_say_is_served(api: httpx.Client) -> None:

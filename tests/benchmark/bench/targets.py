@@ -117,3 +117,17 @@ def emergency_targets(rows: list[Row]) -> list[Target]:
         Target("cut off: the same, less its fencing too", 3, beyond("cut off", "salvage", "fencing")),
         Target(f"acknowledged rows lost in {len(lost)} emergencies", 0, sum(lost) if lost else None, "rows"),
     ]
+
+
+def api_targets(part: dict[str, Any]) -> list[Target]:
+    """Every answer counts, whatever it was about; the floor's are another server's."""
+    ours = [row for row in part["health"] if row["what"] != "floor"]
+    clients = max((row["clients"] for row in ours), default=0)
+    paces = dict.fromkeys(row["pace"] for row in ours)
+    slow = [Target(f"health, {clients} clients that ask {pace}: p95", 0.05, most(_p95(ours, pace))) for pace in paces]
+    failed = sum(row["wrong"] + sum(row["errors"].values()) for row in ours)
+    return [*slow, Target("answers about health that were wrong, or did not come", 0, float(failed), "answers")]
+
+
+def _p95(rows: list[Row], pace: str) -> list[float]:
+    return [row["p95"] for row in rows if row["pace"] == pace and row["p95"] is not None]
