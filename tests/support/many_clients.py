@@ -14,7 +14,7 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
@@ -96,17 +96,16 @@ class Client(asyncio.Protocol):
             patience.cancel()
 
 
-def question_of(path: str, method: str = "OPTIONS") -> bytes:
-    """As HAProxy asks: ``option httpchk OPTIONS /nodes/NAME/primary``, over a connection that is kept."""
+def question_of(path: str, method: str) -> bytes:
     return f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
 
 
-async def _one(port: int, paths: Sequence[str], until: float, pause_s: float, heard: Heard) -> None:
+async def _one(port: int, questions: Mapping[str, bytes], until: float, pause_s: float, heard: Heard) -> None:
     """A client until a moment of the loop's clock; what goes wrong is counted, and it connects again."""
     loop = asyncio.get_running_loop()
     await asyncio.sleep(random.uniform(0, pause_s))
     client: Client | None = None
-    questions = {path: question_of(path) for path in paths}
+    paths = list(questions)
     number = random.randrange(len(paths))
     while loop.time() < until:
         path, number = paths[number % len(paths)], number + 1
@@ -128,13 +127,18 @@ async def _one(port: int, paths: Sequence[str], until: float, pause_s: float, he
         client.transport.close()
 
 
-def ask(port: int, paths: Sequence[str], clients: int, seconds: float, pause_s: float = 0.0) -> Heard:
-    """Have ``clients`` ask for ``paths`` in turn for ``seconds``, each with ``pause_s`` between answer and question."""
-    heard = Heard()
+def ask(
+    port: int, paths: Sequence[str], clients: int, seconds: float, pause_s: float = 0.0, method: str = "OPTIONS"
+) -> Heard:
+    """Have ``clients`` ask for ``paths`` in turn for ``seconds``, each with ``pause_s`` between answer and question.
+
+    ``method``: HAProxy asks with OPTIONS (``option httpchk OPTIONS /nodes/NAME/primary``).
+    """
+    heard, questions = Heard(), {path: question_of(path, method) for path in paths}
 
     async def all_of_them() -> None:
         until = asyncio.get_running_loop().time() + seconds
-        await asyncio.gather(*(_one(port, paths, until, pause_s, heard) for _ in range(clients)))
+        await asyncio.gather(*(_one(port, questions, until, pause_s, heard) for _ in range(clients)))
 
     asyncio.run(all_of_them())
     return heard

@@ -57,9 +57,9 @@ def expectations(primaries: list[str], standbys: list[str]) -> dict[str, int]:
     return {path: 200 if path in right else 503 for path in paths}
 
 
-def ask(what: str, port: int, expected: dict[str, int], seconds: float) -> Iterator[Row]:
+def ask(what: str, port: int, expected: dict[str, int], seconds: float, method: str = "OPTIONS") -> Iterator[Row]:
     for pace, pause in PACES.items():
-        heard = many_clients.ask(port, list(expected), CLIENTS, seconds, pause)
+        heard = many_clients.ask(port, list(expected), CLIENTS, seconds, pause, method)
         row = health_row(what, pace, expected, heard, seconds)
         say(f"{what}, {pace}: p95 {row['p95']}, {row['per_second']} answers a second, {row['wrong']} wrong")
         yield row
@@ -116,7 +116,7 @@ def health(installed: Server, relevo: Relevo, seconds: float) -> Iterator[Row]:
             "the API to have looked at the backups",
             120,
         )
-    yield from ask("`/healthz`", installed.port, {"/healthz": 200}, seconds)
+    yield from ask("`/healthz`", installed.port, {"/healthz": 200}, seconds, "GET")
     yield from ask("a primary and its standby", installed.port, well, seconds)
     for what, watcher, known in (("two primaries", _says(two_primaries()), 200), ("nothing known", [], 503)):
         with tempfile.TemporaryDirectory() as folder:
