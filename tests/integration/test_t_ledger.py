@@ -88,7 +88,7 @@ def backed_up(ledger: Ledger, number: int, day: str) -> None:
 def point_of_the_restore() -> str:
     """The restore point that a restore in place makes before it goes back."""
     said = shell(REPOSITORY, "pgbackrest", "--stanza=main", "--output=json", "info", user="postgres")
-    noted = [name for backup in json.loads(said)[0]["backup"] for name in backup.get("annotation") or {}]
+    noted = {str(name) for backup in json.loads(said)[0]["backup"] for name in backup.get("annotation") or {}}
     prefix = "relevo-point-"
     return max(name for name in noted if name.startswith(f"{prefix}before_restore_")).removeprefix(prefix)
 
