@@ -12,6 +12,7 @@ import pytest
 from cluster import (
     FAILBACK,
     FAILOVER,
+    PGDATA,
     PRIMARY,
     REPOSITORY,
     STANDBY,
@@ -23,6 +24,7 @@ from cluster import (
     psql,
     records,
     shell,
+    wait_until,
 )
 
 RESTORE, POINT, DRILL = (f"playbooks/{name}.yml" for name in ("restore", "restore_point", "drill"))
@@ -321,6 +323,26 @@ def test_a_drill_finds_a_planted_fault(ledger: None, fault: str) -> None:
         shell(REPOSITORY, "sh", "-c", f"cp -a {saved}/backup {saved}/archive {REPO}/ && rm -r {saved}")
     assert scratch_instances() == []
     # It was the fault: without it, the same backup passes.
+    assert f"the backup {labels()[-1]} restores" in play(DRILL).text
+
+
+@pytest.mark.long
+def test_a_drill_finds_a_page_with_a_wrong_checksum(ledger: None) -> None:
+    psql(PRIMARY, "CREATE TABLE spoiled AS SELECT generate_series(1, 5000) AS id")
+    page = psql(PRIMARY, "SELECT pg_relation_filepath('spoiled')")
+    written = psql(PRIMARY, "SELECT pg_current_wal_lsn()")
+    wait_until(lambda: psql(STANDBY, f"SELECT pg_last_wal_replay_lsn() >= '{written}'") == "t", "the standby", 30)
+    # Files of a backup are read from either.
+    for node in (PRIMARY, STANDBY):
+        psql(node, "CHECKPOINT")
+        spoil = f"printf XXXXX | dd of={PGDATA}/{page} bs=1 seek=12000 conv=notrunc 2>&1"
+        shell(node, "sh", "-c", spoil, user="postgres")
+    play("backup.yml", "-e", "day=1", "-e", "backup_force=true", expect=None)
+    found = play(DRILL, expect=2).text
+    assert "does not pass" in found
+    assert "pg_amcheck found" in found
+    psql(PRIMARY, "DROP TABLE spoiled")
+    play("backup.yml", "-e", "day=1", "-e", "backup_force=true")
     assert f"the backup {labels()[-1]} restores" in play(DRILL).text
 
 
