@@ -117,6 +117,17 @@ TAKEN_BACK_FURTHER = Repository(
         4: (history((1, 15, 0x28)) + history((2, 17, 0x500), reason="before 2026-11-26 12:17:10+00"), ZERO + 60 * 40),
     },
 )
+#: The same as PostgreSQL writes it when the recovery followed 3: as if 4 came from there, before 3 began.
+ALONG_ITS_SUCCESSOR = replace(
+    TAKEN_BACK_FURTHER,
+    histories=TAKEN_BACK_FURTHER.histories
+    | {
+        4: (
+            history((1, 15, 0x28), (2, 18, 0x28)) + history((3, 17, 0x500), reason="before 2026-11-26 12:17:10+00"),
+            ZERO + 60 * 40,
+        )
+    },
+)
 #: A dead cluster was taken back: nothing but the reason says that its last segment has more than was taken.
 TAKEN_BACK_DEAD = Repository(
     [A, B],
@@ -174,6 +185,10 @@ TAKEN_BACK_DEAD = Repository(
         (TAKEN_BACK_FURTHER, {"target": minute(14.5)}, "b", 3),
         (TAKEN_BACK_FURTHER, {"target": minute(42)}, "b", 4),
         (TAKEN_BACK_FURTHER, {"target_type": "lsn", "target": position(17, 0x300)}, "b", 4),
+        (ALONG_ITS_SUCCESSOR, {"target": minute(16.9)}, "b", 3),
+        (ALONG_ITS_SUCCESSOR, {"target": minute(42)}, "b", 4),
+        (ALONG_ITS_SUCCESSOR, {"target_type": "lsn", "target": position(17, 0x300)}, "b", 4),
+        (ALONG_ITS_SUCCESSOR, {"target_type": "lsn", "target": position(17, 0x700), "timeline": 4}, "b", 4),
         (TAKEN_BACK_DEAD, {"target": minute(14.9)}, "b", 1),
         (TAKEN_BACK_DEAD, {"target": minute(41.5)}, "b", 2),
     ],
@@ -219,6 +234,12 @@ FOREIGN = Repository(
         # The same position with two contents.
         (TAKEN_BACK, {"target_type": "lsn", "target": position(17)}, "on the timelines 1 and 2.*-e timeline=2"),
         (TAKEN_BACK_FURTHER, {"target_type": "lsn", "target": position(17, 0x700)}, "the timelines 2 and 4"),
+        (ALONG_ITS_SUCCESSOR, {"target_type": "lsn", "target": position(17, 0x700)}, "the timelines 2 and 4"),
+        (
+            replace(ALONG_ITS_SUCCESSOR, backups=[backup("left", 17.7, 17, 2, lsn={"stop": position(17, 0x700)})]),
+            {"target_type": "latest"},
+            "No backup leads to timeline 4",
+        ),
         (TAKEN_BACK_DEAD, {"target_type": "lsn", "target": position(15, 0x700)}, "the timelines 1 and 2"),
         (
             replace(TAKEN_BACK, backups=[C]),

@@ -43,17 +43,22 @@ class Fork:
 
 
 def parse_history(text: str) -> list[Fork]:
-    """The ancestors that a ``.history`` file lists, oldest first.
+    """The ancestors that a ``.history`` file lists, oldest first, each with its end in this history.
+
+    A recovery that follows a timeline and stops before that one begins is written as its child. What the ancestors
+    before it had from there on belongs to none of this history, and of the timeline itself there is nothing in it.
 
     Source: PostgreSQL's src/backend/access/transam/timeline.c, ``readTimeLineHistory``; the reason is that of
     ``getRecoveryStopReason`` (xlogrecovery.c).
     """
-    forks = []
+    forks: list[Fork] = []
     for line in text.splitlines():
         fields = line.split("#", 1)[0].split(maxsplit=2)
         if len(fields) >= 2:
             at_target = len(fields) > 2 and fields[2].strip() != _NO_TARGET
-            forks.append(Fork(int(fields[0]), parse_lsn(fields[1]), at_target))
+            last = Fork(int(fields[0]), parse_lsn(fields[1]), at_target)
+            forks = [fork if fork.end <= last.end else Fork(fork.timeline, last.end, at_target) for fork in forks]
+            forks.append(last)
     return forks
 
 
