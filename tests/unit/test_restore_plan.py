@@ -120,12 +120,12 @@ TAKEN_BACK_FURTHER = Repository(
 #: The same as PostgreSQL writes it when the recovery followed 3: as if 4 came from there, before 3 began.
 ALONG_ITS_SUCCESSOR = replace(
     TAKEN_BACK_FURTHER,
-    histories=TAKEN_BACK_FURTHER.histories
-    | {
+    histories={
+        **TAKEN_BACK_FURTHER.histories,
         4: (
             history((1, 15, 0x28), (2, 18, 0x28)) + history((3, 17, 0x500), reason="before 2026-11-26 12:17:10+00"),
             ZERO + 60 * 40,
-        )
+        ),
     },
 )
 #: A dead cluster was taken back: nothing but the reason says that its last segment has more than was taken.
