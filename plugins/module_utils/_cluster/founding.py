@@ -103,7 +103,9 @@ def decide(
     holders = {name: holding for name, holding in nodes.items() if holding and holding.holds}
     if not holders:
         if silent:
-            answer = "does not answer and may hold its data" if len(silent) == 1 else "do not answer and may hold its data"
+            answer = (
+                "does not answer and may hold its data" if len(silent) == 1 else "do not answer and may hold its data"
+            )
             raise _refusal(f"{_and(silent)} {answer}", f"Start {_and(silent)}", nodes)
         return _found(cluster, repository, new_cluster)
     own = holders.get(preferred)
