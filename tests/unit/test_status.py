@@ -432,6 +432,14 @@ def test_a_new_cluster_is_founded_on_its_preferred_primary() -> None:
     assert found.refusals == []
 
 
+def test_no_new_cluster_is_promised_where_the_repository_holds_backups() -> None:
+    """site.yml refuses it, unless the volumes have outlived the containers."""
+    changes, found = plan(gone("a"), gone("b"), disks={}, containers={"a": "missing", "b": "missing"})
+    assert found.action == "converge"
+    assert not any("new cluster" in text for text in [*changes.values(), found.message])
+    assert "since the repository holds backups of it (1, the newest 20261124-120000F)" in " ".join(found.risks)
+
+
 def test_a_container_that_is_down_is_started_unless_it_is_fenced() -> None:
     changes, _found = plan(a(), gone(), disks={}, containers={"b": "stopped"})
     assert changes == {"b": "is started"}
