@@ -7,12 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: pg_archive_gap
-short_description: Push the WAL that a dead primary never archived
+short_description: Push what the archive lacks of the timelines before the primary's
 version_added: 0.1.0
 description:
   - Runs on the primary's node after a hand-over. Compares the archive with the histories of the timelines before the
     current one and pushes every whole segment that is missing and that this node still has.
-  - Waits until the history of the current timeline is archived.
+  - Waits until the history of the current timeline is archived, and archives it where it is missing. The server itself
+    archives it once, when it is promoted, so an archive that began anew since then has none, and nothing leads to it.
   - Without it a restore to the latest point would silently miss the rows of those segments.
 author: The Relevo authors (@relevo)
 extends_documentation_fragment:
@@ -46,7 +47,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 pushed:
-  description: The segments that were missing and are, or in check mode would be, archived.
+  description: The segments, and the history file, that were missing and are, or in check mode would be, archived.
   returned: success
   type: list
   elements: str

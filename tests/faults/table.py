@@ -51,7 +51,7 @@ GAP, PROOF = "Close the gap in the archive", "Prove that archiving works"
 
 CASES = [
     # A planned hand-over, away and back by turns.
-    Case("failover", "", "after", HAND_OVER, "controller killed", short=True),
+    Case("failover", "", "after", HAND_OVER, "controller killed"),
     Case("failback", AWAY, "", WINDOW, "controller killed"),
     Case("failover", "", "", WINDOW, "primary killed", rejoin=True, short=True),
     Case("failback", AWAY, "", WINDOW, "standby killed"),

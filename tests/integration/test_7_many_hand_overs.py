@@ -16,7 +16,8 @@ def acknowledged(ledger: Path) -> list[int]:
     return [int(line) for line in ledger.read_text().split()]
 
 
-@pytest.mark.parametrize("hand_overs", [2, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("hand_overs", [2, 200])
 def test_planned_hand_overs_lose_no_acknowledged_row(hand_overs: int, tmp_path: Path) -> None:
     ledgers = [tmp_path / f"client-{number}" for number in range(CLIENTS)]
     with ExitStack() as stack:

@@ -32,6 +32,7 @@ def records() -> list[str]:
     return shell(REPOSITORY, "find", "/var/lib/pgbackrest", "-name", f"{FIRST}.json").split()
 
 
+@pytest.mark.long
 def test_a_node_whose_disk_cannot_be_marked_is_kept_down_by_the_record(elsewhere: Path) -> None:
     # Under another name the engine has no such container, as if it had been removed; its disk is left as it is.
     docker("kill", FIRST)

@@ -46,6 +46,7 @@ def has_data(node: str) -> bool:
     return exists(node, f"{PGDATA}/PG_VERSION")
 
 
+@pytest.mark.long
 def test_a_lost_primary_is_not_replaced_by_an_empty_cluster_beside_its_standby() -> None:
     keep_something("one")
     wait_until_streaming(PRIMARY)

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from cluster import (
+    DEFAULT_VERSION,
     PRIMARY,
     REDIS,
     REDIS_PORT,
@@ -86,7 +87,15 @@ def archived() -> list[str]:
     return sorted(set(re.findall(r"[0-9A-F]{24}(?=-)", found)))
 
 
+def timeline() -> int:
+    return int(psql(PRIMARY, "SELECT timeline_id FROM pg_control_checkpoint()"))
+
+
 def test_thinning_out_spares_what_is_pinned_and_all_leaves_a_stanza_that_works() -> None:
+    # Only a promotion archives the history of a timeline, and after "all" there is none.
+    if timeline() == 1:
+        play("playbooks/failover.yml")
+        play("playbooks/failback.yml")
     old, new = two_chains()
 
     shown = play(CLEANUP).text
@@ -130,6 +139,8 @@ def test_thinning_out_spares_what_is_pinned_and_all_leaves_a_stanza_that_works()
     assert "Day 1 of the cycle" in made.text
     [record] = records()
     assert record["tipo_backup"] == "completo"
+    path = f"archive/main/{DEFAULT_VERSION}-1/{timeline():08X}.history"
+    assert shell(REPOSITORY, "pgbackrest", "--stanza=main", "repo-get", path, user="postgres").strip()
     nothing_needs_attention()
 
 

@@ -75,6 +75,7 @@ def gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArchiveGap:
         (wal / name).touch()
     monkeypatch.setattr(Archive, "newest", lambda pgbackrest, timeout: Archive(pgbackrest, "17-1", timeout))
     monkeypatch.setattr(Archive, "segments", lambda _self, *_timelines: ["000000010000000000000001"])
+    monkeypatch.setattr(Archive, "history", lambda _self, _timeline: "1\t0/5000100\tno recovery target specified\n")
     backup = {"archive": {"start": "000000010000000000000001"}}
     monkeypatch.setattr(PgBackRest, "require_stanza", lambda *_arguments: {"backup": [backup]})
     return ArchiveGap("main", 1.0, Server(tmp_path))
@@ -98,6 +99,17 @@ def test_what_is_missing_and_here_is_pushed(gap: ArchiveGap, monkeypatch: pytest
     pushed = pushes(monkeypatch)
     assert gap.close(2) == (LOCAL, ["000000010000000000000002"])
     assert pushed == LOCAL
+
+
+def test_an_archive_that_began_anew_gets_the_history(gap: ArchiveGap, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Archive, "history", lambda _self, _timeline: None)
+    monkeypatch.setattr(Archive, "segments", lambda _self, *_timelines: [])
+    monkeypatch.setattr(PgBackRest, "require_stanza", lambda *_arguments: {"backup": []})
+    pushed = pushes(monkeypatch)
+    assert gap.close(2, check_mode=True) == (["00000002.history"], [])
+    assert pushed == []
+    assert gap.close(2) == (["00000002.history"], [])
+    assert pushed == ["00000002.history"]
 
 
 def test_in_check_mode_it_is_only_said(gap: ArchiveGap, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,28 @@ def test_the_lanes_run_side_by_side_and_each_in_order(runner: ModuleType, tmp_pa
     assert max(outcome.seconds for outcome in lanes.outcomes) < 10
 
 
+def test_what_wants_to_be_alone_begins_when_both_lanes_have_ended(runner: ModuleType, tmp_path: Path) -> None:
+    both = f"python -c \"import os, sys; sys.exit(not all(os.path.exists('{tmp_path}/' + name) for name in 'ab'))\""
+    late = "import time; time.sleep(0.3)"
+    parts = [
+        runner.Part("alone", "x", both, 1, True, alone=True),
+        runner.Part("a", "x", writes("a", tmp_path, late), 1, True),
+        runner.Part("b", "x", writes("b", tmp_path, late), 1),
+    ]
+    lanes = runner.Lanes(parts)
+    lanes.run()
+    assert [outcome.part.name for outcome in lanes.outcomes][-1] == "alone"
+    assert runner.summary(lanes.outcomes, 3, 1.0)
+
+
+def test_each_file_of_the_integration_tests_is_in_one_part(runner: ModuleType) -> None:
+    files = [name for part in runner.integration_files() for name in part.split()]
+    assert sorted(files) == sorted(
+        f"tests/integration/{path.name}" for path in (RUN.parent / "integration").glob("test_*.py")
+    )
+    assert "tests/integration/test_q_cleanup.py" in runner.integration_files()[0]
+
+
 def test_one_failure_keeps_no_other_part_from_running(runner: ModuleType, tmp_path: Path) -> None:
     parts = [runner.Part("bad", "x", "python -c 'raise SystemExit(4)'", 1), runner.Part("good", "x", "python -V", 1)]
     lanes = runner.Lanes(parts)
@@ -75,7 +97,7 @@ def test_the_summary_names_the_tests_that_failed(
 
 def test_what_shares_no_container_runs_in_the_other_lane(runner: ModuleType) -> None:
     own = {part.name for part in runner.all_parts(True) if "RELEVO_TEST_CLUSTER=" in part.command}
-    assert own == {"api"}
+    assert own == {"api", "backups"}
     assert not any(part.containers for part in runner.all_parts(True) if part.name in own)
 
 

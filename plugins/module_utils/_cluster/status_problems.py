@@ -448,8 +448,8 @@ def _holes(status: ClusterStatus) -> Found:
             yield problem(
                 "archive-hole",
                 f"{hole.history} is missing in the archive, so no backup before it leads to the newest timeline.",
-                "Archive it (archive-push) from the pg_wal of a server that is on that timeline. Where none has it, "
-                "failover.yml begins a new timeline; then run backup.yml -e day=1.",
+                "Run site.yml, which archives it from the primary's pg_wal. Where it is not there either, failover.yml "
+                "begins a new timeline; then run backup.yml -e day=1.",
             )
         elif loss.before is None:
             yield problem(

@@ -11,7 +11,7 @@ already is harmless when the contents agree.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 from .._errors import RelevoError
 from .._repository.archive import Archive, push, spans
 from .._repository.pgbackrest import PgBackRest
-from .._server.lsn import SEGMENT, SEGMENT_SIZE, history_name, parse_history, segment_start
+from .._server.lsn import SEGMENT, SEGMENT_SIZE, Fork, history_name, parse_history, segment_start
 from .._server.server import Server
 from .._wait import wait_until
 
@@ -47,7 +47,8 @@ class ArchiveGap:
     def close(self, timeline: int, check_mode: bool = False) -> tuple[list[str], list[str]]:
         """Push what is missing of the ancestors of ``timeline``; returns what was pushed, and what is lost.
 
-        In check mode nothing is pushed, and what is returned is what would be.
+        In check mode nothing is pushed, and what is returned is what would be. The history of ``timeline`` is among it
+        where the archive began anew after the server had archived it: it does so once, at its promotion.
         """
         if timeline == 1:
             return [], []
@@ -55,8 +56,15 @@ class ArchiveGap:
         archive = Archive.newest(PgBackRest(self.stanza), self.timeout)
         if archive is None:
             raise RelevoError(f"The repository has no archive of the stanza {self.stanza}. Run site.yml.")
+        own = self.server.pgdata / "pg_wal" / history_name(timeline)
+        known = archive.history(timeline) is not None
+        if not known and not check_mode:
+            self._push(archive.pgbackrest, own)
+        pushed, lost = self._close(archive, parse_history(own.read_text()), check_mode)
+        return [*([] if known else [own.name]), *pushed], lost
+
+    def _close(self, archive: Archive, history: Sequence[Fork], check_mode: bool) -> tuple[list[str], list[str]]:
         wal = self.server.pgdata / "pg_wal"
-        history = parse_history((wal / history_name(timeline)).read_text())
         local = {path.name for path in wal.iterdir() if SEGMENT.fullmatch(path.name)}
         # An older timeline of which nothing is left here was dealt with when it ended.
         relevant = {int(name[:8], 16) for name in local} | {history[-1].timeline}

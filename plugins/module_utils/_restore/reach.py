@@ -127,7 +127,8 @@ class Repository:
         if not found.known:
             raise BrokenWayError(
                 f"{history_name(timeline)} is missing in the archive, so nobody knows from where timeline {timeline} "
-                "came. A server that is on it has the file in its pg_wal; archive it from there (archive-push)."
+                "came. If it is the primary's, site.yml archives it; otherwise archive it (archive-push) from the "
+                "pg_wal of a server that has it."
             )
         return found
 
