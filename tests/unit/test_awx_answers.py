@@ -43,7 +43,9 @@ def test_an_empty_answer_is_the_playbook_s_own_default(playbook: str, variable: 
         return
     assert awx_data.uses(playbook, variable), f"where {playbook} reads {variable} is not found"
     for expression in awx_data.uses(playbook, variable):
-        assert value_of(expression, **{variable: ""}) == value_of(expression), expression
+        # AWX gives !unsafe '', which ansible-core 2.19 reads as null; Semaphore and -e give an empty text.
+        for empty in (None, ""):
+            assert value_of(expression, **{variable: empty}) == value_of(expression), expression
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
