@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import subprocess
@@ -34,6 +35,43 @@ def test_nothing_else_is_open(anybody: httpx.Client, path: str) -> None:
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
+#: What is told, or done, without a token; each in its own way.
+OPEN = {"/", "/failover", "/failback", "/healthz"}
+
+
+def test_every_path_of_the_document_wants_a_token(api: httpx.Client, anybody: httpx.Client) -> None:
+    paths = api.get("/openapi.json").json()["paths"]
+    asked = 0
+    for path, item in paths.items():
+        if path in OPEN or path.startswith("/nodes/"):
+            continue
+        for method in item:
+            is_problem(anybody.request(method, re.sub(r"{\w+}", "main", path)), 401)
+            asked += 1
+    assert asked > 20
+
+
+def test_from_another_address_the_old_endpoints_want_a_token(nothing: Path, tmp_path: Path) -> None:
+    """This machine's own address in its network is not its loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        # Nothing is sent by it.
+        probe.connect(("192.0.2.1", 9))
+        address = probe.getsockname()[0]
+    assert not address.startswith("127.")
+    settings = runner_settings(
+        nothing, CLUSTERS, open_legacy=True, limits=WIDE, listen="0.0.0.0", allowed_hosts=["127.0.0.1", address]
+    )
+    with serving(tmp_path, settings) as server:
+        away = f"http://{address}:{server.port}"
+        problem = is_problem(httpx.post(f"{away}/failover"), 403)
+        assert address in problem["detail"]
+        assert not list((server.directory / "jobs").iterdir())
+        assert httpx.get(f"{server.url}/").json() == INDEX
+        # Nor is it one of control_api_health_from.
+        assert httpx.get(f"{away}/nodes/{NODE}/health").status_code == 401
+        assert httpx.get(f"{server.url}/nodes/{NODE}/health").status_code == 503
+
+
 def test_a_supervisor_needs_no_token(anybody: httpx.Client) -> None:
     assert anybody.get("/healthz").json() == {"status": "ok"}
 
@@ -43,7 +81,10 @@ def test_a_supervisor_needs_no_token(anybody: httpx.Client) -> None:
     [
         {"X-Forwarded-For": "127.0.0.1"},
         {"Forwarded": "for=127.0.0.1"},
+        {"Via": "1.1 proxy"},
+        {"X-Real-IP": "127.0.0.1"},
         {"Origin": "https://evil.example"},
+        {"Origin": "http://127.0.0.1:9"},
         {"Sec-Fetch-Site": "cross-site"},
     ],
 )
@@ -82,6 +123,14 @@ def test_a_scope_that_is_too_small(server: Server, tokens: dict[str, str]) -> No
         problem = is_problem(client.post("/v1/clusters/main/failover"), 403)
         assert (problem["found"], problem["wanted"]) == ("read", "operate")
         is_problem(client.post("/failback"), 403)
+    with server.client(tokens["operate"]) as client:
+        for operation, body in (
+            ("cleanup", {"operation": "keep", "keep": 9, "confirm": "main"}),
+            ("restores", {"target_type": "latest", "to": "cluster", "confirm": "main"}),
+        ):
+            problem = is_problem(client.post(f"/v1/clusters/main/{operation}", json=body), 403)
+            assert (problem["found"], problem["wanted"]) == ("operate", "destroy")
+    assert not list((server.directory / "jobs").iterdir())
 
 
 @pytest.mark.parametrize("operation", ["keep", "retention", "orphans", "all"])

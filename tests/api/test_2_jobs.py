@@ -153,6 +153,10 @@ def test_a_job_outlives_its_request_and_its_server(server: Server, tokens: dict[
             assert asked() in ("cut off", 500)
             assert name in running(server)
             server.start()
+            # It is still the one operation of its cluster.
+            with server.client(tokens["operate"]) as again:
+                problem = is_problem(again.post("/v1/clusters/main/failback", json={}), 409)
+                assert problem["holder"]["job"] == name
     with server.client(tokens["read"]) as client:
         job = server.wait_for_job(client, name)
     assert job["state"] == "failed"
@@ -177,6 +181,20 @@ def test_a_job_whose_own_process_was_killed_is_told_from_the_cluster(server: Ser
     assert "nobody is primary" in job["found"]["sentence"]
     assert job["problem"]["suggestion"]["command"] == "ansible-playbook playbooks/failover.yml -e cluster=main"
     assert [line for line in server.audit() if line["job"] == name][-1]["result"] == "interrupted"
+
+
+def test_who_waits_for_its_admission_waits_no_longer_than_is_said(server: Server) -> None:
+    second = Server(server.directory, {**server.settings, "admission_s": 0.2})
+    try:
+        second.start()
+        with second.client(server.token("ana")) as client:
+            answer = client.post("/v1/clusters/main/rejoin", json={})
+            assert answer.status_code == 202
+            assert (answer.json()["state"], answer.json()["admitted"]) == ("running", False)
+            assert second.wait_for_job(client, answer.json()["id"])["state"] == "failed"
+    finally:
+        second.stop()
+        server.file.write_text(json.dumps(server.settings))
 
 
 def _or_cut_off(client: httpx.Client) -> str | int:

@@ -69,6 +69,15 @@ def test_the_old_endpoint_gives_its_answer(awx_server: Server) -> None:
         assert answer.json() == {"status": "success", "message": "Failover ejecutado correctamente"}
 
 
+def test_the_old_endpoint_does_not_wait_where_that_is_said(awx_server: Server, client: httpx.Client) -> None:
+    with awx_server.client() as anybody:
+        answer = anybody.post("/failover?wait=false")
+    assert answer.status_code == 202
+    assert answer.headers["location"] == f"/v1/jobs/{answer.json()['id']}"
+    assert answer.json()["requested_by"] == "local"
+    assert awx_server.wait_for_job(client, answer.json()["id"])["state"] == "succeeded"
+
+
 def test_a_refusal_comes_through(client: httpx.Client) -> None:
     problem = is_problem(client.post("/v1/clusters/main/failback", json={}), 412)
     assert problem["detail"] == "a is paused. Nothing was changed."

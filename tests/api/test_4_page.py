@@ -15,7 +15,7 @@ from api_server import Server
 from axe_playwright_python.sync_playwright import Axe
 from browser import enter
 from cluster import ROOT
-from page_data import answers, stand_in
+from page_data import answers, job, stand_in
 from playwright.sync_api import Page, expect
 
 #: People look at what is left here.
@@ -94,6 +94,52 @@ def test_the_plan_is_shown_before_anything_is_asked_for(page: Page, server: Serv
     page.keyboard.press("Escape")
     expect(page.locator("#ask")).to_be_hidden()
     assert [url.partition("/v1")[2] for url in asked] == ["/clusters/main/switchover?plan=true"]
+
+
+@pytest.mark.parametrize("operation", ["switchover", "failback", "backups", "drills", "restores"])
+def test_every_button_shows_a_plan_before_it_asks_and_by_the_keyboard_too(
+    page: Page, server: Server, operation: str
+) -> None:
+    told = answers()
+    path = f"/v1/clusters/main/{operation}"
+    told[path] = told["/v1/clusters/main/switchover"]
+    stand_in(page, told)
+    enter(page, server, "x")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.method == "POST" else None)
+    button = page.locator(f"[data-operation={operation}]")
+    expect(button).to_be_enabled()
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#ask")).to_be_visible()
+    # Without a question there is nothing to choose, and the plan comes by itself.
+    if operation != "failback":
+        expect(page.locator("#askYes")).to_be_disabled()
+        if operation == "restores":
+            page.keyboard.type("2026-11-26 09:00:00+01:00")
+        page.locator("#askPlan").focus()
+        page.keyboard.press("Enter")
+    expect(page.locator("#plan .message")).to_be_visible()
+    expect(page.locator("#askYes")).to_be_focused()
+    assert [url.partition("/v1")[2] for url in asked] == [f"{path.removeprefix('/v1')}?plan=true"]
+    told[path] = job("running", operation, 0)
+    page.keyboard.press("Enter")
+    expect(page.locator("#ask")).to_be_hidden()
+    assert [url.partition("/v1")[2] for url in asked][1:] == [path.removeprefix("/v1")]
+
+
+@pytest.mark.parametrize("state", ["well", "ill"])
+def test_it_fits_the_narrowest_screen(page: Page, server: Server, state: str) -> None:
+    """320 px: also what is left of a page that is enlarged to 400 %, which WCAG asks for."""
+    page.set_viewport_size({"width": 320, "height": 700})
+    stand_in(page, answers(ill=state == "ill"))
+    enter(page, server, "x")
+    expect(page.locator("#timeline svg")).to_be_visible()
+    for language in WORDS:
+        choose(page, language, "light")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    page.click("[data-operation=restores]")
+    assert page.evaluate("document.querySelector('#ask').getBoundingClientRect().right") <= 320
 
 
 def test_a_refused_plan_cannot_be_carried_out(page: Page, server: Server) -> None:

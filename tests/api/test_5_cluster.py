@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+from unittest.mock import ANY
 
 import httpx
+import many_clients
 import pytest
-from api_server import Server, free_port, in_background, is_problem
+from api_server import Server, free_port, in_background, is_problem, serving
 from browser import enter, page_of
 from cluster import PRIMARY, SECRETS, STANDBY, docker, labels, play, psql, wait_until
 from holding import controller, frozen
@@ -118,9 +123,63 @@ def test_load_balancers_see_who_is_what(server: Server, api: httpx.Client) -> No
     assert health(server, STANDBY, "replica?lag=much") == 422
     live = api.get("/v1/clusters").json()["clusters"][0]
     assert live["primary"] == live["preferred"] == PRIMARY
+    assert api.get("/v1/clusters/main/nodes").json() == {**live, "nodes": ANY}
     metrics = api.get("/metrics").text
     assert f'relevo_node_role{{cluster="main",node="{PRIMARY}",role="primary"}} 1.0' in metrics
     assert f'relevo_replication_lag_bytes{{cluster="main",node="{STANDBY}"}}' in metrics
+    for method in ("GET", "HEAD"):
+        for node, question in ((PRIMARY, "primary"), (STANDBY, "replica")):
+            answer = httpx.request(method, f"{server.url}/nodes/{node}/{question}")
+            assert (answer.status_code, answer.content) == (200, b"")
+
+
+def test_a_replica_that_is_behind_is_one_for_who_allows_it(server: Server) -> None:
+    wait_until(lambda: health(server, STANDBY, "replica?lag=1MB") == 200, "the standby to have caught up", 30)
+    psql(STANDBY, "SELECT pg_wal_replay_pause()")
+    try:
+        psql(
+            PRIMARY,
+            "SELECT pg_logical_emit_message(false, 'lag', repeat('x', 1000000), true) FROM generate_series(1, 4)",
+        )
+        wait_until(lambda: health(server, STANDBY, "replica?lag=1MB") == 503, "the lag to be seen", 10)
+        assert health(server, STANDBY, "replica") == health(server, STANDBY, "replica?lag=1GB") == 200
+    finally:
+        psql(STANDBY, "SELECT pg_wal_replay_resume()")
+    wait_until(lambda: health(server, STANDBY, "replica?lag=1MB") == 200, "the standby to have caught up", 30)
+
+
+def test_what_the_check_of_the_backups_measures_is_a_metric_too(api: httpx.Client) -> None:
+    def named() -> set[str]:
+        return set(re.findall(r"^# TYPE (\w+) ", api.get("/metrics").text, re.MULTILINE))
+
+    wait_until(lambda: "relevo_check_timestamp_seconds" in named(), "the first check of the backups", 120)
+    assert {"relevo_backups", "relevo_catalog_up", "relevo_node_role", "relevo_jobs"} <= named()
+
+
+def test_two_hundred_load_balancers_at_once_get_the_right_answer(server: Server) -> None:
+    wait_until(lambda: health(server, STANDBY, "replica") == 200, "the standby to stream", 30)
+    right = {f"/nodes/{PRIMARY}/primary": 200, f"/nodes/{PRIMARY}/replica": 503}
+    right |= {f"/nodes/{STANDBY}/primary": 503, f"/nodes/{STANDBY}/replica": 200}
+    heard = many_clients.ask(server.port, list(right), clients=200, seconds=5)
+    assert heard.errors == {}
+    assert set(heard.answers) == set(right.items())
+    assert sum(heard.answers.values()) >= 200
+
+
+def test_two_primaries_are_fit_for_nothing(server: Server, tmp_path: Path) -> None:
+    """The watcher is told that the standby is where the primary is, so that it sees two."""
+    told = json.loads((server.directory / "watch.json").read_text())
+    nodes = {one["name"]: one for one in told["clusters"][0]["nodes"]}
+    nodes[STANDBY].update(nodes[PRIMARY], name=STANDBY)
+    watched = tmp_path / "watch.json"
+    watched.write_text(json.dumps(told))
+    watcher = [*server.settings["watcher"][:-1], str(watched)]
+    with serving(tmp_path, {**server.settings, "watcher": watcher}) as other:
+        wait_until(lambda: {health(other, node, "health") for node in nodes} == {200}, "both to be seen", 30)
+        paths = [f"/nodes/{node}/{what}" for node in nodes for what in ("primary", "replica", "read-only")]
+        heard = many_clients.ask(other.port, paths, clients=200, seconds=2)
+    assert heard.errors == {}
+    assert set(heard.answers) == {(path, 503) for path in paths}
 
 
 def test_what_the_plays_say_is_served(api: httpx.Client) -> None:
@@ -195,6 +254,76 @@ def test_a_backup_from_here_is_named_to_those_at_a_terminal(server: Server, api:
         refused = play("playbooks/failover.yml", expect=2)
         assert f"ana (API job {job['id']})" in refused.text
     assert server.wait_for_job(api, job["id"])["state"] == "succeeded"
+
+
+@pytest.mark.long
+def test_a_drill_a_restore_and_a_cleanup_are_asked_for(server: Server, api: httpx.Client, free: None) -> None:
+    known = set(labels())
+
+    def done(client: httpx.Client, operation: str, body: dict[str, Any]) -> str:
+        answer = client.post(f"/v1/clusters/main/{operation}", json=body)
+        assert answer.status_code == 202, answer.text
+        job = server.wait_for_job(client, answer.json()["id"])
+        assert job["state"] == "succeeded", job
+        return str(job["report"])
+
+    done(api, "drills", {})
+    drilled = api.get("/v1/clusters/main/drills").json()
+    assert drilled["total"] == 1
+    assert drilled["items"][0]["etiqueta"] in known
+    assert drilled["items"][0]["resultado"] == "correcto"
+
+    plan = api.post("/v1/clusters/main/restores?plan=true", json={"target_type": "latest"}).json()
+    assert (plan["operation"], plan["refusals"]) == ("restore", [])
+    restored = done(api, "restores", {"target_type": "latest"})
+    [name] = set(re.findall(r"remove=(\S+)", restored))
+    done(api, "restores", {"remove": name})
+
+    with server.client(server.token("root", "destroy")) as owner:
+        shown = owner.post("/v1/clusters/main/cleanup?plan=true", json={"operation": "keep", "keep": 9}).json()
+        assert (shown["operation"], shown["refusals"]) == ("cleanup", [])
+        done(owner, "cleanup", {"operation": "keep", "keep": 9, "confirm": "main"})
+    assert known <= set(labels())
+
+
+def descendants(process: int) -> list[int]:
+    """A process and all that it started, wherever that has gone."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            # "number (name) state parent"; a name may hold anything.
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    found = [process]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found
+
+
+@pytest.mark.long
+def test_what_became_of_a_failover_that_was_killed_is_asked_of_the_cluster(server: Server, free: None) -> None:
+    token = server.token()
+    with server.client(token) as client:
+        job = client.post("/v1/clusters/main/failover", json={"candidate": STANDBY}).json()
+        assert (job["state"], job["admitted"]) == ("running", True)
+    state = json.loads((server.directory / "jobs" / job["id"] / "state.json").read_text())
+    server.stop(signal.SIGKILL)
+    for number in descendants(state["process"]):
+        with suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
+    server.start()
+    with server.client(token) as client:
+        assert client.get(f"/v1/jobs/{job['id']}").json()["state"] == "interrupted"
+        wait_until(lambda: bool(client.get(f"/v1/jobs/{job['id']}").json().get("found")), "the cluster's word", 60)
+        found = client.get(f"/v1/jobs/{job['id']}").json()["found"]
+    # What had begun in the node ends there, whoever has asked for it.
+    assert found["primary"] in (PRIMARY, STANDBY, None)
+    assert f"{found['primary'] or 'nobody'} is primary" in found["sentence"]
+    wait_until_free(15)
+    # The same again finishes what was cut off.
+    assert curl(server, "/failover") == SUCCESS["failover"]
+    assert primary() == STANDBY
+    assert curl(server, "/failback") == SUCCESS["failback"]
+    assert primary() == PRIMARY
 
 
 @pytest.mark.long

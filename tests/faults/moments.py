@@ -11,21 +11,22 @@ from dataclasses import dataclass
 
 from cluster import PGDATA, psql, shell, wait_until
 from scene import FENCE, Scene, signal_if_there, signal_process, status, wait_inside
+from table import RESTORED
 
 REPLICATION_CONF = "/etc/relevo/conf.d/90-replication.conf"
 # Looks for a process by its command line, as often as it can, and freezes it.
 FREEZE = r"""
 import os, signal, sys, time
 from pathlib import Path
-wanted, deadline = sys.argv[1].encode(), time.monotonic() + 100
+wanted, deadline = [one.encode() for one in sys.argv[1:]], time.monotonic() + 100
 while time.monotonic() < deadline:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
-                command = (entry / "cmdline").read_bytes().split(b"\0")[0]
+                command, *arguments = (entry / "cmdline").read_bytes().split(b"\0")
             except (FileNotFoundError, ProcessLookupError):
                 continue
-            if os.path.basename(command) == wanted:
+            if os.path.basename(command) == wanted[0] and set(wanted[1:]) <= set(arguments):
                 os.kill(int(entry.name), signal.SIGSTOP)
                 print(entry.name, flush=True)
                 sys.exit(0)
@@ -126,17 +127,18 @@ def backup(scene: Scene) -> Callable[[], Release]:
     return reached
 
 
-def copying(program: str) -> Callable[[Scene], Callable[[], Release]]:
-    """A copy of data onto the standby is under way."""
+def at_work(role: str, *program: str) -> Callable[[Scene], Callable[[], Release]]:
+    """A program (its name, and arguments that it must have) is at work on a node; it makes no progress."""
 
     def arm(scene: Scene) -> Callable[[], Release]:
-        command = ["docker", "exec", scene.standby, "python3", "-c", FREEZE, program]
+        node = scene.node(role)
+        command = ["docker", "exec", node, "python3", "-c", FREEZE, *program]
         watcher = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
         def reached() -> Release:
             pid = watcher.communicate(timeout=120)[0].strip()
-            assert watcher.returncode == 0, f"{program} was not started on {scene.standby}"
-            return release(scene.standby, pid)
+            assert watcher.returncode == 0, f"{' '.join(program)} was not started on {node}"
+            return release(node, pid)
 
         return reached
 
@@ -148,6 +150,13 @@ MOMENTS = {
     "promotion requested": Moment("Hand over to", requested),
     "salvage replaying": Moment("Promote the candidate", salvage),
     "backup under way": Moment("Make the backup$", backup),
-    "pg_rewind under way": Moment("Make the other nodes follow$", copying("pg_rewind")),
-    "base backup under way": Moment("Follow the primary$", copying("pg_basebackup")),
+    "pg_rewind under way": Moment("Make the other nodes follow$", at_work("standby", "pg_rewind")),
+    "base backup under way": Moment("Follow the primary$", at_work("standby", "pg_basebackup")),
+    "data being replaced": Moment(RESTORED, at_work("primary", "pgbackrest", "restore")),
+    "scratch instance being copied": Moment(RESTORED, at_work("repository", "pgbackrest", "restore")),
+    "drill's copy being made": Moment("Restore the backup, look at it", at_work("repository", "pgbackrest", "restore")),
+    # Not the question what would expire, which comes first.
+    "expiry under way": Moment(
+        "Remove what is not kept", at_work("repository", "pgbackrest", "expire", "--reset-repo1-retention-diff")
+    ),
 }

@@ -121,7 +121,7 @@ def table(results: Sequence[Result], known: dict[str, Case]) -> list[str]:
         lost = f"{result.lost}{' (reported)' if result.reported else ''}"
         again = "-" if result.needed is None else str(result.needed)
         lines.append(
-            f"| {case.state or 'whole'} | {case.place.rstrip('$')} | {case.fault} | {cell(result.first)} | {again} "
+            f"| {case.begin or 'whole'} | {case.place.rstrip('$')} | {case.fault} | {cell(result.first)} | {again} "
             f"| {result.acknowledged} | {lost} | {'**FAILED**: ' + cell(outcome) if outcome else 'ok'}"
             f"{'; ' + case.note if case.note else ''} | {result.seconds:.0f} |"
         )

@@ -216,6 +216,12 @@ def standby_stopped(scene: Scene) -> None:
     more(scene.writer)
 
 
+def two_full_backups(scene: Scene) -> None:
+    """The older one can go."""
+    must("backup.yml", "-e", "day=1", "-e", "backup_force=true")
+    more(scene.writer)
+
+
 def standby_lost(scene: Scene) -> None:
     """Its machine is gone with its disk."""
     docker("rm", "--force", scene.standby)
@@ -231,4 +237,5 @@ STATES: dict[str, tuple[str, Callable[[Scene], None]]] = {
     "old primary down": (PRIMARY, old_primary_down),
     "standby stopped": (PRIMARY, standby_stopped),
     "standby lost": (PRIMARY, standby_lost),
+    "two full backups": (PRIMARY, two_full_backups),
 }

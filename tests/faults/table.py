@@ -18,6 +18,7 @@ class Case:
     ``fault``: who, and what happens to them (see injections.py); primary and standby are those at the start of the
     play, in an emergency the dead one and the candidate. ``reruns``: how often the play may have to be run again.
     ``rejoin``: the play leaves the old primary down on purpose, so that rejoin.yml belongs to the way back.
+    ``given``: the variables of the play, as they are typed after ``-e``.
     """
 
     play: str
@@ -29,6 +30,7 @@ class Case:
     rejoin: bool = False
     short: bool = False
     note: str = ""
+    given: str = ""
 
     @property
     def place(self) -> str:
@@ -36,8 +38,12 @@ class Case:
 
     @property
     def name(self) -> str:
-        state = f" ({self.state})" if self.state else ""
-        return f"{self.play}{state}: {self.place} / {self.fault}"
+        return f"{self.play}{f' ({self.begin})' if self.begin else ''}: {self.place} / {self.fault}"
+
+    @property
+    def begin(self) -> str:
+        """The state, and what the play is given."""
+        return "; ".join(filter(None, (self.state, self.given)))
 
 
 AWAY = "after a failover"
@@ -46,6 +52,14 @@ DOWN = "old primary down"
 WINDOW, REQUESTED = "in the write window", "promotion requested"
 SALVAGE, BACKUP = "salvage replaying", "backup under way"
 REWIND, COPY = "pg_rewind under way", "base backup under way"
+DATA, SCRATCH, DRILLED = "data being replaced", "scratch instance being copied", "drill's copy being made"
+EXPIRY = "expiry under way"
+TWO = "two full backups"
+#: A restore in place that loses no row; a scratch instance; a cleanup that leaves a backup.
+IN_PLACE = "to=cluster confirm=main target_type=latest"
+BESIDE = "scratch=fault target_type=latest"
+KEEP = "operation=keep keep=1"
+RESTORED = "Restore, and wait until the target is reached"
 HAND_OVER, FOLLOW = "Hand over to", "Make the other nodes follow"
 GAP, PROOF = "Close the gap in the archive", "Prove that archiving works"
 
@@ -111,4 +125,36 @@ CASES = [
     Case("site", "standby lost", "after", "Create the container$", "controller killed"),
     Case("site", "standby lost", "", COPY, "controller killed"),
     Case("site", "standby lost", "", COPY, "primary killed"),
+    # Backups that go.
+    Case("cleanup", TWO, "before", "Remove what is not kept", "controller killed", given=KEEP),
+    Case("cleanup", TWO, "", EXPIRY, "controller killed", given=KEEP),
+    Case("cleanup", TWO, "", EXPIRY, "repository killed", given=KEEP),
+    Case("cleanup", TWO, "after", "Remove what is not kept", "controller killed", given=KEEP),
+    # A backup that is tried.
+    Case("drill", "", "", DRILLED, "controller killed"),
+    Case("drill", "", "", DRILLED, "repository killed"),
+    Case("drill", "", "before", "Keep the result with the backup", "controller killed"),
+    Case("drill", "", "before", "Restore the backup, look at it, remove it", "primary killed"),
+    Case("drill", "", "before", "Keep the result with the backup", "redis stopped"),
+    # A scratch instance.
+    Case("restore", "", "", SCRATCH, "controller killed", given=BESIDE),
+    Case("restore", "", "", SCRATCH, "repository killed", given=BESIDE),
+    Case("restore", "", "after", RESTORED, "controller killed", given=BESIDE),
+    # A restore in place. Each keeps the backups before it, so a cleanup after it would have nothing to remove.
+    Case(
+        "restore",
+        "",
+        "after",
+        "Make a restore point, and wait until it is archived",
+        "controller killed",
+        given=IN_PLACE,
+    ),
+    Case("restore", "", "after", "Mark all nodes", "controller killed", given=IN_PLACE),
+    Case("restore", "", "", DATA, "controller killed", given=IN_PLACE),
+    Case("restore", "", "", DATA, "repository killed", given=IN_PLACE),
+    Case("restore", "", "", DATA, "primary killed", given=IN_PLACE),
+    Case("restore", "", "after", RESTORED, "controller killed", given=IN_PLACE),
+    Case("restore", "", "before", FOLLOW, "standby killed", given=IN_PLACE),
+    Case("restore", "", "before", "Make a full backup$", "controller killed", given=IN_PLACE),
+    Case("restore", "", "before", "Remove the record", "controller killed", given=IN_PLACE),
 ]

@@ -13,7 +13,7 @@ from injections import FAULTS
 from moments import MOMENTS
 from result import Result, record, save
 from scene import STATES, Scene, current_primary, ensure, must
-from table import CASES, START, Case
+from table import BESIDE, CASES, START, Case
 from wal_chain import archive_hole, backups
 
 PLAYS = {
@@ -23,8 +23,16 @@ PLAYS = {
     "failover": ("playbooks/failover.yml",),
     "failback": ("playbooks/failback.yml",),
     "rejoin": ("playbooks/rejoin.yml",),
+    "restore": ("playbooks/restore.yml",),
+    "drill": ("playbooks/drill.yml",),
+    "cleanup": ("playbooks/cleanup.yml",),
 }
 TRIES = 3
+
+
+def command(case: Case) -> tuple[str, ...]:
+    """The play of a case with all that it is given."""
+    return (*PLAYS[case.play], *(part for one in case.given.split() for part in ("-e", one)))
 
 
 @pytest.mark.parametrize(
@@ -79,9 +87,9 @@ def with_fault(case: Case, scene: Scene) -> Ended:
     moment = MOMENTS.get(case.at)
     if case.at == START:
         inject(case, scene)
-        return run(*PLAYS[case.play])
+        return run(*command(case))
     task = moment.task if moment else case.at
-    name, *arguments = PLAYS[case.play]
+    name, *arguments = command(case)
     with Controller(name, tuple(arguments), task, case.when or "before") as controller, ExitStack() as frozen:
         controller.wait_until_held()
         if moment:
@@ -108,7 +116,7 @@ def again(case: Case, first: Ended, result: Result) -> list[str]:
     """The same playbook, until it ends well; returns what it printed."""
     outputs: list[str] = []
     for number in range(1, TRIES + 1):
-        ended = run(*PLAYS[case.play])
+        ended = run(*command(case))
         outputs.append(ended.output)
         if ended.code == 0:
             result.needed = 0 if first.code == 0 else number
@@ -122,6 +130,8 @@ def again(case: Case, first: Ended, result: Result) -> list[str]:
 def prove(case: Case) -> Ended:
     """The way back where the play leaves one open, the next backup, and the status; one controller, to save time."""
     rejoin = ["playbooks/rejoin.yml"] if case.rejoin else []
+    if case.given == BESIDE:
+        must(*PLAYS["restore"], "-e", "remove=fault")
     return must(*rejoin, *PLAYS["backup"][:1], "playbooks/status.yml", *PLAYS["backup"][1:])
 
 

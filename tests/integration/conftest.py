@@ -8,16 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from cluster import labels, play
+from cluster import labels, play, provision
 from failures import failed_since, pytest_runtest_makereport
 
 __all__ = ["pytest_runtest_makereport"]
-
-
-def provision() -> None:
-    """From nothing; whatever is there is removed first."""
-    play("playbooks/down.yml", "-e", "down_data=true")
-    play("site.yml")
 
 
 @pytest.fixture(scope="session", autouse=True)

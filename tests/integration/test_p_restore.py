@@ -12,6 +12,7 @@ import pytest
 from cluster import (
     FAILBACK,
     FAILOVER,
+    PGDATA,
     PRIMARY,
     REPOSITORY,
     STANDBY,
@@ -23,6 +24,7 @@ from cluster import (
     psql,
     records,
     shell,
+    wait_until,
 )
 
 RESTORE, POINT, DRILL = (f"playbooks/{name}.yml" for name in ("restore", "restore_point", "drill"))
@@ -264,33 +266,51 @@ def test_a_drill_on_another_host(ledger: None) -> None:
     assert shell(STANDBY, "ls", "/var/lib/postgresql/tried").split() == []
 
 
-def largest(suffix: str) -> str:
-    newest = labels()[-1].split("_")[0]
-    listed = shell(
-        REPOSITORY, "sh", "-c", f"find {REPO}/backup/main/{newest} -name '*{suffix}' -size +50k | xargs ls -S"
-    )
-    return listed.split()[0]
+def largest() -> str:
+    """The largest file of the newest full backup: with bundles, one of them."""
+    home = f"{REPO}/backup/main/{labels()[-1].split('_')[0]}"
+    found = shell(REPOSITORY, "find", home, "-type", "f", "!", "-name", "backup.manifest*", "-printf", "%s %p\n")
+    return max((line.split() for line in found.splitlines()), key=lambda one: int(one[0]))[1]
 
 
 def archived_segments() -> list[str]:
     return sorted(shell(REPOSITORY, "find", f"{REPO}/archive/main", "-name", "0*-*.zst").split())
 
 
+def newest_history() -> str:
+    return max(shell(REPOSITORY, "find", f"{REPO}/archive/main", "-name", "*.history*").split())
+
+
+def first_of_newest() -> str:
+    """The segment in which the newest backup begins."""
+    said = shell(REPOSITORY, "pgbackrest", "--stanza=main", "--output=json", "info", user="postgres")
+    start = json.loads(said)[0]["backup"][-1]["archive"]["start"]
+    return next(one for one in archived_segments() if start in one)
+
+
 FAULTS = {
     "a hole": lambda: ["rm", archived_segments()[-2]],
     "a truncated segment": lambda: ["truncate", "-s", "100", archived_segments()[-2]],
     "a truncated last segment": lambda: ["truncate", "-s", "100", archived_segments()[-1]],
-    "a missing file": lambda: ["rm", largest(".zst")],
-    "a flipped byte": lambda: ["sh", "-c", f"printf XXXXX | dd of={largest('.zst')} bs=1 seek=20000 conv=notrunc 2>&1"],
+    "an archive that expired too early": lambda: ["rm", first_of_newest()],
+    "a missing history": lambda: ["rm", newest_history()],
+    "a missing file": lambda: ["rm", largest()],
+    "a flipped byte": lambda: ["sh", "-c", f"printf XXXXX | dd of={largest()} bs=1 seek=20000 conv=notrunc 2>&1"],
     "a missing manifest": lambda: ["sh", "-c", f"rm {REPO}/backup/main/{labels()[-1]}/backup.manifest*"],
+    "a chain without its base": lambda: ["rm", "-r", f"{REPO}/backup/main/{labels()[-1].split('_')[0]}"],
 }
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_drill_finds_a_planted_fault(ledger: None, fault: str) -> None:
+    if psql(PRIMARY, "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)") == "00000001":
+        # Of the first timeline there is no history.
+        play(FAILOVER)
+        play(FAILBACK)
     add(1)
-    play("backup.yml", "-e", "day=1")
+    play("backup.yml", "-e", "day=1", "-e", "backup_force=true")
+    play("backup.yml", "-e", "day=2", "-e", "backup_force=true")
     for number in (2, 3, 4):
         add(number)
         archive_all()
@@ -302,3 +322,36 @@ def test_a_drill_finds_a_planted_fault(ledger: None, fault: str) -> None:
     finally:
         shell(REPOSITORY, "sh", "-c", f"cp -a {saved}/backup {saved}/archive {REPO}/ && rm -r {saved}")
     assert scratch_instances() == []
+    # It was the fault: without it, the same backup passes.
+    assert f"the backup {labels()[-1]} restores" in play(DRILL).text
+
+
+@pytest.mark.long
+def test_a_drill_finds_a_page_with_a_wrong_checksum(ledger: None) -> None:
+    psql(PRIMARY, "CREATE TABLE spoiled AS SELECT generate_series(1, 5000) AS id")
+    page = psql(PRIMARY, "SELECT pg_relation_filepath('spoiled')")
+    written = psql(PRIMARY, "SELECT pg_current_wal_lsn()")
+    wait_until(lambda: psql(STANDBY, f"SELECT pg_last_wal_replay_lsn() >= '{written}'") == "t", "the standby", 30)
+    # Files of a backup are read from either.
+    for node in (PRIMARY, STANDBY):
+        psql(node, "CHECKPOINT")
+        spoil = f"printf XXXXX | dd of={PGDATA}/{page} bs=1 seek=12000 conv=notrunc 2>&1"
+        shell(node, "sh", "-c", spoil, user="postgres")
+    play("backup.yml", "-e", "day=1", "-e", "backup_force=true", expect=None)
+    found = play(DRILL, expect=2).text
+    assert "does not pass" in found
+    assert "pg_amcheck found" in found
+    psql(PRIMARY, "DROP TABLE spoiled")
+    play("backup.yml", "-e", "day=1", "-e", "backup_force=true")
+    assert f"the backup {labels()[-1]} restores" in play(DRILL).text
+
+
+@pytest.mark.long
+def test_a_drill_without_room_blames_no_backup(ledger: None) -> None:
+    add(1)
+    archive_all()
+    # A file system of 64 MB that every container has.
+    refused = play(DRILL, "-e", "drill_directory=/dev/tried", expect=2).text
+    assert "Make room there" in refused
+    assert "does not pass" not in refused
+    assert shell(REPOSITORY, "find", "/dev", "-name", "tried") == ""

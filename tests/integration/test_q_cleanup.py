@@ -205,7 +205,7 @@ def test_a_killed_cleanup_is_finished_by_the_same_command() -> None:
     # As the repository host leaves it when it goes down in the middle: stopped, and without a stanza.
     shell(REPOSITORY, "pgbackrest", "--stanza=main", "stop", user="postgres")
     shell(REPOSITORY, "pgbackrest", "--stanza=main", "--force", "stanza-delete", user="postgres")
-    assert "stopped on purpose" in play("backup.yml", expect=2).text or labels() == []
+    assert "The repository has no stanza main" in play("backup.yml", expect=2).text
     play(CLEANUP, "-e", "operation=all", "-e", "confirm=main")
     psql(PRIMARY, "SELECT pg_switch_wal()")
     # As stanza-delete leaves it when it is cut off: it removes the lists first.

@@ -302,6 +302,24 @@ def listens() -> bool:
 
 
 @pytest.mark.long
+def test_the_api_needs_no_directory_of_secrets_where_all_are_variables(before: set[str]) -> None:
+    shell(HOST, "rm", "-rf", f"{HOME}/.secrets")
+    password = {"secrets_given": {"relevo_monitor": "monitor-word"}}
+    assert "The secret relevo_monitor is missing" in api(expect=2).text
+    assert "The certificate of the cluster's authority is missing" in api("-e", json.dumps(password), expect=2).text
+    assert files() - before == set()
+    given = json.dumps({**password, "secrets_authority_certificate": "no certificate"})
+    assert api("-e", given).changed > 0
+    assert answers("/healthz")[0] == 200
+    assert "monitor-word" in shell(HOST, "cat", "/var/lib/relevo-api/pgpass")
+    # What its plays would find and could not read is refused.
+    control_host.give("word", f"{HOME}/.secrets/operator", "0600")
+    assert f"The user api-runner cannot read {HOME}/.secrets/operator" in api("-e", given, expect=2).text
+    shell(HOST, "rm", "-rf", f"{HOME}/.secrets")
+    api("-e", given, "-e", "control_api_state=absent")
+
+
+@pytest.mark.long
 def test_the_api_runs_as_a_service(before: set[str]) -> None:
     """Installed, used, restarted, rebooted and removed, as a user without privileges."""
     secrets = f"{HOME}/.secrets"

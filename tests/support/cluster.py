@@ -131,6 +131,12 @@ def _is_task(line: str, at: str) -> bool:
     return re.search(rf"(?:TASK|RUNNING HANDLER) \[.*{at}", line) is not None
 
 
+def provision() -> None:
+    """From nothing; whatever is there is removed first."""
+    play("playbooks/down.yml", "-e", "down_data=true")
+    play("site.yml")
+
+
 def killed_play(name: str, at: str, *arguments: str) -> None:
     """Start a playbook, and kill the controller's processes when the task ``at`` (a pattern) begins."""
     command = command_line(name, *arguments)

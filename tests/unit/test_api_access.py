@@ -57,6 +57,9 @@ def test_the_old_endpoints_are_open_to_this_machine(address: str, headers: dict[
         ("127.0.0.1", {}, "Host header"),
         ("127.0.0.1", {**HERE, "origin": "https://evil.example"}, "another site"),
         ("127.0.0.1", {**HERE, "origin": "null"}, "another site"),
+        # A page of another service of this machine, in a browser that does not say whose page it is.
+        ("127.0.0.1", {**HERE, "origin": "http://127.0.0.1:9000"}, "another site"),
+        ("127.0.0.1", {**HERE, "origin": "http://localhost:8088"}, "another site"),
         ("127.0.0.1", {**HERE, "sec-fetch-site": "cross-site"}, "another site"),
         ("127.0.0.1", {**HERE, "sec-fetch-site": "same-site"}, "another site"),
     ],

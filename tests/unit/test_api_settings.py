@@ -123,6 +123,23 @@ def test_what_can_be_meant_is_not(change: dict[str, Any]) -> None:
     assert fault_of({**GIVEN, **change}) == ""
 
 
+def test_the_old_endpoints_are_open_in_the_container_inventory_only() -> None:
+    """Beside the role's specification and its default, which is false, nothing but that inventory sets it."""
+    places = ("inventory", "playbooks", "roles", "examples", "molecule")
+    files = [path for place in places for path in (ROOT / place).rglob("*.yml")]
+    found = {
+        str(path.relative_to(ROOT)): line.strip()
+        for path in files
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if "control_api_open_legacy:" in line
+    }
+    assert found.pop("roles/control_api/meta/argument_specs.yml") == "control_api_open_legacy:"
+    assert found == {
+        "inventory/docker.yml": "control_api_open_legacy: true",
+        "roles/control_api/defaults/main.yml": "control_api_open_legacy: false",
+    }
+
+
 def test_the_requirements_of_the_service_are_those_of_the_checkout() -> None:
     def lines(path: Path) -> set[str]:
         return {line.strip() for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")}

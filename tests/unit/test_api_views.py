@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
+from relevo_api.app import make_app
 from relevo_api.files import read_json, try_lock, write_json
 from relevo_api.nodes import Watcher
 from relevo_api.operations import OPERATIONS, STATUS
 from relevo_api.service import Service
-from relevo_api.settings import Settings
-from relevo_api.views import LOCK, Views, own_folder
+from relevo_api.settings import Cluster, Settings
+from relevo_api.tokens import Tokens
+from relevo_api.views import LOCK, Answer, Views, own_folder
 
 
 @pytest.fixture
@@ -106,3 +109,70 @@ def test_a_watcher_that_cannot_be_read_is_started_again(monkeypatch: pytest.Monk
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(watcher.run())
     assert problems[1:] == ["The watcher could not be read: Separator is not found."] * 2
+
+
+@pytest.mark.parametrize(("max_age", "after", "plays"), [(10, 9.0, 1), (10, 11.0, 2), (3600, 11.0, 1), (0, 0.5, 2)])
+def test_an_answer_is_asked_for_anew_when_it_is_too_old(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, max_age: float, after: float, plays: int
+) -> None:
+    now, seen = [100.0], []
+
+    async def run(_self: Views, _playbook: str, _variables: dict[str, Any], _cluster: str) -> int:
+        seen.append(now[0])
+        return len(seen)
+
+    monkeypatch.setattr("relevo_api.views.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(Views, "run", run)
+    views = Views(settings, tmp_path / "settings.json")
+
+    async def twice() -> tuple[Answer, Answer]:
+        first = await views.get(STATUS, "main", max_age)
+        now[0] += after
+        return first, await views.get(STATUS, "main", max_age)
+
+    first, second = asyncio.run(twice())
+    assert (first.document, second.document) == (1, plays)
+    assert second.age_s == (after if plays == 1 else 0)
+
+
+CATALOG = [
+    {"fecha": day, "hora": hour, "tipo_backup": kind, "maestro_usado": primary, "etiqueta": label}
+    for day, hour, kind, primary, label in (
+        ("2026-11-01", "03:00:00", "completo", "a", "1"),
+        ("2026-11-02", "03:00:00", "incremental", "b", "2"),
+        ("2026-11-03", "03:00:00", "diferencial", "a", "3"),
+        ("2026-11-03", "09:00:00", "completo", "b", "4"),
+    )
+]
+
+
+@pytest.mark.parametrize(
+    ("asked", "total", "labels"),
+    [
+        ("", 4, "4321"),
+        ("type=completo", 2, "41"),
+        ("primary=a", 2, "31"),
+        ("since=2026-11-02", 3, "432"),
+        ("before=2026-11-03", 2, "21"),
+        ("since=2026-11-02&before=2026-11-03", 1, "2"),
+        ("limit=2", 4, "43"),
+        ("limit=2&offset=3", 4, "1"),
+        ("type=completo&limit=1&offset=1", 2, "1"),
+        ("type=none", 0, ""),
+    ],
+)
+def test_the_catalog_is_filtered_and_paged(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, asked: str, total: int, labels: str
+) -> None:
+    async def run(_self: Views, playbook: str, variables: dict[str, Any], _cluster: str) -> Any:
+        assert (playbook, variables) == ("catalog.yml", {"view": "json", "cluster": "main"})
+        return CATALOG
+
+    monkeypatch.setattr(Views, "run", run)
+    one = Cluster(name="main", nodes=[])
+    app = make_app(settings.model_copy(update={"clusters": [one]}), settings.state_directory / "settings.json")
+    token = Tokens(settings.tokens_file).make("ana", "read")
+    # Without its lifespan: nothing is watched, and no play is started.
+    client = TestClient(app, base_url="http://127.0.0.1", headers={"Authorization": f"Bearer {token}"})
+    page = client.get(f"/v1/clusters/main/backups?{asked}").json()
+    assert (page["total"], "".join(found["etiqueta"] for found in page["items"])) == (total, labels)

@@ -9,7 +9,10 @@ from typing import Any
 
 import awx_data
 import pytest
+from ansible.errors import AnsibleFilterError
 from jinja2.nativetypes import NativeEnvironment
+
+from ansible_collections.relevo.postgres.plugins.filter.flag import flag
 
 ROOT = awx_data.ROOT
 TEMPLATES = {one["name"]: one for one in awx_data.objects()["controller_templates"]}
@@ -19,14 +22,9 @@ OF_A_ROLE = {"catalog_language": ("catalog", "catalog_language")}
 UNASKED = {"operation": "show"}
 
 
-def yes_or_no(value: Any) -> bool:
-    """Ansible's ``bool`` without the texts of which it only guesses, with a warning, that they mean false."""
-    return {"true": True, "false": False, "True": True, "False": False}[str(value)]
-
-
 def value_of(expression: str, **answers: Any) -> Any:
     environment = NativeEnvironment()
-    environment.filters["bool"] = yes_or_no
+    environment.filters["relevo.postgres.flag"] = flag
     return environment.from_string(f"{{{{ {expression} }}}}").render(answers)
 
 
@@ -63,8 +61,8 @@ def test_the_defaults_of_a_survey_mean_what_no_answer_means(name: str) -> None:
 def test_an_empty_answer_that_is_taken_for_one_is_noticed() -> None:
     """The checks above can fail."""
     assert value_of("day | default('auto')", day="") != value_of("day | default('auto')")
-    with pytest.raises(KeyError):
-        value_of("force | default(false) | bool", force="")
+    with pytest.raises(AnsibleFilterError):
+        value_of("force | default(false) | relevo.postgres.flag", force="")
 
 
 def test_it_is_known_what_each_job_does_that_nobody_answered() -> None:

@@ -89,8 +89,14 @@ def test_a_container_that_is_as_wanted_is_not_replaced() -> None:
 
 
 def test_a_paused_container_is_named() -> None:
-    with pytest.raises(RelevoError, match="pg1 is paused"):
+    with pytest.raises(RelevoError, match="pg1 is paused.* Run docker unpause pg1, then .*failover.yml fences it"):
         decide(engine("paused"))
+
+
+def test_no_hand_over_is_advised_for_a_paused_container_without_a_server() -> None:
+    there = Engine(containers={"r": Container("r", "paused", OURS)}, volumes={}, networks={})
+    with pytest.raises(RelevoError, match="Run docker unpause r, then run this again.$"):
+        plan([Wanted("r", "redis", "main")], IMAGES, there, settings(), lambda _name: False)
 
 
 @pytest.mark.parametrize("labels", [{}, {LABEL_MANAGED: "true", LABEL_CLUSTER: "other"}])

@@ -9,7 +9,7 @@ from cluster import ROOT
 from injections import FAULTS
 from moments import MOMENTS
 from scene import STATES
-from table import CASES, START, Case
+from table import BESIDE, CASES, IN_PLACE, START, Case
 
 TASKS = {
     match[1]
@@ -42,4 +42,6 @@ def test_a_moment_is_in_a_task_that_there_is(name: str) -> None:
 def test_enough_rows_and_none_twice() -> None:
     assert len({case.name for case in CASES}) == len(CASES) >= 48
     assert sum(case.short for case in CASES) == 3, "`make test` has time for three"
-    assert {case.play for case in CASES} == {"site", "backup", "failover", "failback", "rejoin"}
+    plays = {"site", "backup", "failover", "failback", "rejoin", "restore", "drill", "cleanup"}
+    assert {case.play for case in CASES} == plays
+    assert {case.given for case in CASES if case.play == "restore"} == {BESIDE, IN_PLACE}

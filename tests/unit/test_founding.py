@@ -47,11 +47,12 @@ def test_a_preferred_primary_that_only_stands_still_is_started(other: Holding) -
         (STANDBY, PRIMARY, "Start the server of b"),
         (NOTHING, FENCED, "bring b back with rejoin.yml or failover.yml"),
         (NOTHING, None, "b does not answer and may hold its data"),
+        (None, None, "a and b do not answer and may hold its data"),
         (PRIMARY, None, "Start b"),
         (STANDBY, None, "Start b"),
     ],
 )
-def test_data_on_any_disk_forbid_a_new_cluster(a: Holding, b: Holding | None, words: str) -> None:
+def test_data_on_any_disk_forbid_a_new_cluster(a: Holding | None, b: Holding | None, words: str) -> None:
     said = refused(a, b, new_cluster=True)
     assert words in said
     assert "No new cluster was made, and nobody was promoted." in said

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible.errors import AnsibleFilterError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.parsing.convert_bool import BOOLEANS_FALSE, BOOLEANS_TRUE
 
+from ansible_collections.relevo.postgres.plugins.filter.flag import flag
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import is_preferred
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,7 +42,8 @@ def undecided(text: str, name: str) -> list[str]:
     A whole expression may be passed on, since modules and roles convert what they get.
     """
     use = re.compile(rf"(?<![\w.'\"]){name}\b(?!\s*[:=])")
-    fine = re.compile(rf"\"{{{{ {name} }}}}\"|\b{name}( \| default\(\w+\))? \| bool\b|^\s*#|{name}: ?(true|false)\b")
+    converted = rf"\b{name}( \| default\(\w+\))? \| relevo\.postgres\.flag\b"
+    fine = re.compile(rf"\"{{{{ {name} }}}}\"|{converted}|^\s*#|{name}: ?(true|false)\b")
     return [line for line in text.splitlines() if use.search(line) and not fine.search(line)]
 
 
@@ -59,9 +64,65 @@ def test_the_check_can_fail(line: str) -> None:
     assert undecided(line, "x_y")
 
 
-@pytest.mark.parametrize("line", ["x_y: false", '  force: "{{ x_y }}"', "when: x_y | bool", "# x_y is odd"])
+@pytest.mark.parametrize(
+    "line", ["x_y: false", '  force: "{{ x_y }}"', "when: x_y | relevo.postgres.flag", "# x_y is odd"]
+)
 def test_the_check_can_pass(line: str) -> None:
     assert undecided(line, "x_y") == []
+
+
+#: Where a boolean is converted, beside the roles and modules that are given it: how often, by file.
+CONVERTED = {
+    "playbooks/backup.yml": 2,
+    "playbooks/failover.yml": 2,
+    "playbooks/restore.yml": 2,
+    "playbooks/site.yml": 7,
+    "roles/backup_cycle/tasks/step.yml": 1,
+    "roles/catalog/tasks/sync.yml": 1,
+    "roles/catalog/tasks/view.yml": 1,
+    "roles/control_api/vars/main.yml": 2,
+    "roles/docker_nodes/tasks/remove.yml": 1,
+    "roles/handover/tasks/switchover.yml": 1,
+    "roles/handover/vars/main.yml": 1,
+    "roles/packages/tasks/main.yml": 1,
+    "roles/pgbackrest/templates/pgbackrest.conf.j2": 1,
+    "roles/postgresql/tasks/apply.yml": 5,
+    "roles/postgresql/tasks/main.yml": 2,
+    "roles/postgresql/tasks/synchronous.yml": 1,
+    "roles/schedule/vars/main.yml": 1,
+    "roles/secrets/tasks/main.yml": 1,
+    "roles/secrets/tasks/public.yml": 1,
+}
+
+
+def counted(pattern: str) -> dict[str, int]:
+    found = {
+        str(path.relative_to(ROOT)): len(re.findall(pattern, path.read_text(encoding="utf-8"))) for path in TEMPLATES
+    }
+    return {path: number for path, number in found.items() if number}
+
+
+def test_they_are_converted_as_specifications_take_them() -> None:
+    """The filter ``bool`` takes ``y`` and ``t``, which a specification lets pass, for false."""
+    assert counted(r"\| *(ansible\.builtin\.)?bool\b") == {}
+    assert counted(r"\| relevo\.postgres\.flag\b") == CONVERTED
+
+
+@pytest.mark.parametrize("text", [*BOOLEANS_TRUE, *BOOLEANS_FALSE, "Y", "TRUE", "Off"])
+def test_a_flag_is_what_a_specification_takes_it_for(text: object) -> None:
+    validated = ArgumentSpecValidator({"it": {"type": "bool"}}).validate({"it": text})
+    assert not validated.error_messages
+    assert flag(text) is validated.validated_parameters["it"]
+
+
+@pytest.mark.parametrize("text", ["", "maybe", "2", "ja", [], {}])
+def test_what_is_neither_true_nor_false_is_not_false(text: object) -> None:
+    with pytest.raises(AnsibleFilterError, match="neither true nor false"):
+        flag(text)
+
+
+def test_nothing_is_false() -> None:
+    assert flag(None) is False
 
 
 @pytest.mark.parametrize(

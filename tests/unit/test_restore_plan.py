@@ -66,11 +66,9 @@ def archived(first: int, last: int, timeline: int = 1, minute: float | None = No
     return {segment(n, timeline): ZERO + 60 * (begin + n - first) for n in range(first, last + 1)}
 
 
-def history(*forks: tuple[int, int, int]) -> str:
-    """(timeline, segment, offset in it)"""
-    return "".join(
-        f"{timeline}\t{position(number, offset)}\tno recovery target specified\n" for timeline, number, offset in forks
-    )
+def history(*forks: tuple[int, int, int], reason: str = "no recovery target specified") -> str:
+    """(timeline, segment, offset in it); ``reason`` is why it was left."""
+    return "".join(f"{timeline}\t{position(number, offset)}\t{reason}\n" for timeline, number, offset in forks)
 
 
 def minute(value: float) -> str:
@@ -103,6 +101,39 @@ TAKEN_BACK = Repository(
     DATABASES,
     archived(2, 30) | archived(15, 20, 2, minute=41),
     {2: (history((1, 15, 0x500)), ZERO + 60 * 40)},
+)
+#: Handed over twice, then taken back to the middle of 2, whose last segment is that from which 4 goes on: only 3, which
+#: leaves it later, says that 2 had come further.
+TAKEN_BACK_FURTHER = Repository(
+    [A, B],
+    DATABASES,
+    archived(2, 14)
+    | archived(15, 17, 2, minute=15.5)
+    | archived(18, 30, 3, minute=18.5)
+    | archived(17, 22, 4, minute=41),
+    {
+        2: (history((1, 15, 0x28)), ZERO + 60 * 15.2),
+        3: (history((1, 15, 0x28), (2, 18, 0x28)), ZERO + 60 * 18.2),
+        4: (history((1, 15, 0x28)) + history((2, 17, 0x500), reason="before 2026-11-26 12:17:10+00"), ZERO + 60 * 40),
+    },
+)
+#: The same as PostgreSQL writes it when the recovery followed 3: as if 4 came from there, before 3 began.
+ALONG_ITS_SUCCESSOR = replace(
+    TAKEN_BACK_FURTHER,
+    histories={
+        **TAKEN_BACK_FURTHER.histories,
+        4: (
+            history((1, 15, 0x28), (2, 18, 0x28)) + history((3, 17, 0x500), reason="before 2026-11-26 12:17:10+00"),
+            ZERO + 60 * 40,
+        ),
+    },
+)
+#: A dead cluster was taken back: nothing but the reason says that its last segment has more than was taken.
+TAKEN_BACK_DEAD = Repository(
+    [A, B],
+    DATABASES,
+    archived(2, 15) | archived(15, 20, 2, minute=41),
+    {2: (history((1, 15, 0x500), reason="before 2026-11-26 12:14:50+00"), ZERO + 60 * 40)},
 )
 
 
@@ -148,6 +179,18 @@ TAKEN_BACK = Repository(
         (TAKEN_BACK, {"target_type": "lsn", "target": position(25)}, "c", 1),
         (TAKEN_BACK, {"target_type": "lsn", "target": position(17), "timeline": 1}, "b", 1),
         (TAKEN_BACK, {"target_type": "immediate", "label": "c"}, "c", 1),
+        # After the place from which another timeline goes on, in the same segment.
+        (TAKEN_BACK_FURTHER, {"target": minute(16.9)}, "b", 3),
+        (TAKEN_BACK_FURTHER, {"target": minute(18.4)}, "b", 3),
+        (TAKEN_BACK_FURTHER, {"target": minute(14.5)}, "b", 3),
+        (TAKEN_BACK_FURTHER, {"target": minute(42)}, "b", 4),
+        (TAKEN_BACK_FURTHER, {"target_type": "lsn", "target": position(17, 0x300)}, "b", 4),
+        (ALONG_ITS_SUCCESSOR, {"target": minute(16.9)}, "b", 3),
+        (ALONG_ITS_SUCCESSOR, {"target": minute(42)}, "b", 4),
+        (ALONG_ITS_SUCCESSOR, {"target_type": "lsn", "target": position(17, 0x300)}, "b", 4),
+        (ALONG_ITS_SUCCESSOR, {"target_type": "lsn", "target": position(17, 0x700), "timeline": 4}, "b", 4),
+        (TAKEN_BACK_DEAD, {"target": minute(14.9)}, "b", 1),
+        (TAKEN_BACK_DEAD, {"target": minute(41.5)}, "b", 2),
     ],
 )
 def test_the_backup_and_the_timeline(repository: Repository, asked: dict[str, Any], label: str, timeline: int) -> None:
@@ -190,6 +233,14 @@ FOREIGN = Repository(
         (TAKEN_BACK, {"target": minute(43), "label": "c", "timeline": 2}, "backup c to timeline 2"),
         # The same position with two contents.
         (TAKEN_BACK, {"target_type": "lsn", "target": position(17)}, "on the timelines 1 and 2.*-e timeline=2"),
+        (TAKEN_BACK_FURTHER, {"target_type": "lsn", "target": position(17, 0x700)}, "the timelines 2 and 4"),
+        (ALONG_ITS_SUCCESSOR, {"target_type": "lsn", "target": position(17, 0x700)}, "the timelines 2 and 4"),
+        (
+            replace(ALONG_ITS_SUCCESSOR, backups=[backup("left", 17.7, 17, 2, lsn={"stop": position(17, 0x700)})]),
+            {"target_type": "latest"},
+            "No backup leads to timeline 4",
+        ),
+        (TAKEN_BACK_DEAD, {"target_type": "lsn", "target": position(15, 0x700)}, "the timelines 1 and 2"),
         (
             replace(TAKEN_BACK, backups=[C]),
             {"target_type": "latest"},

@@ -292,6 +292,47 @@ def test_a_container_that_is_down_with_a_fence_on_its_disk_is_said_once() -> Non
     assert node(found)["fence"]["successor"] == "a"
 
 
+@pytest.mark.parametrize(
+    ("container", "with_primary", "without"),
+    [
+        ("stopped", "Run rejoin.yml.", "Run docker start b."),
+        # Both the engine and rejoin.yml refuse to start it.
+        ("paused", "Run docker unpause b.", "Run docker unpause b."),
+        ("missing", "Run site.yml, which creates it.", "Run site.yml, which creates it."),
+        ("restarting", "docker logs b says why", "docker logs b says why"),
+    ],
+)
+def test_a_container_that_is_down_comes_back_by_what_it_is(container: str, with_primary: str, without: str) -> None:
+    for states, said in (((a(), gone()), with_primary), ((gone("a"), gone()), without)):
+        action = next(
+            one.action
+            for one in status(*states, disks={}, containers={"b": container}).problems
+            if one.code == "container-down"
+        )
+        assert action.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("disk", "action"),
+    [
+        ({"running": True}, "Look at its log, its disk and the network. Restart it."),
+        ({}, "Look at its log. Start it."),
+        ({"wanted": False}, "Start it."),
+        # Started again, it would be refused again.
+        (
+            {"guard": {"verdict": "refuse", "reason": "a was promoted", "advice": "Run failover.yml."}},
+            "Run failover.yml.",
+        ),
+        ({"guard": {"verdict": "wait", "reason": "no witness answers", "advice": "Start one."}}, "Start one."),
+    ],
+)
+def test_without_a_primary_a_server_that_is_down_comes_back_by_what_keeps_it_down(
+    disk: dict[str, Any], action: str
+) -> None:
+    found = status(gone("a"), gone(), disks={"b": Disk.of({"wanted": True, "running": False, **disk})})
+    assert [one.action for one in found.problems if one.node == "b"] == [action]
+
+
 def test_no_primary_and_two_primaries() -> None:
     assert "No primary" in status(b()).problems[0].message
     two = status(a(), primary("c", "0/5000148", 2))
@@ -389,6 +430,14 @@ def test_a_new_cluster_is_founded_on_its_preferred_primary() -> None:
     assert "becomes a standby" in changes["a"]
     assert "becomes the primary of a new cluster" in changes["b"]
     assert found.refusals == []
+
+
+def test_no_new_cluster_is_promised_where_the_repository_holds_backups() -> None:
+    """site.yml refuses it, unless the volumes have outlived the containers."""
+    changes, found = plan(gone("a"), gone("b"), disks={}, containers={"a": "missing", "b": "missing"})
+    assert found.action == "converge"
+    assert not any("new cluster" in text for text in [*changes.values(), found.message])
+    assert "since the repository holds backups of it (1, the newest 20261124-120000F)" in " ".join(found.risks)
 
 
 def test_a_container_that_is_down_is_started_unless_it_is_fenced() -> None:

@@ -9,6 +9,7 @@ Which lines of which file would change only check mode can tell; this says what 
 from __future__ import annotations
 
 from .._operation_plan import Effect, OperationPlan
+from .founding import RepositoryHolding
 from .status import ClusterStatus, NodeStatus
 
 LEFT_ALONE = {"fenced", "rejoin-interrupted", "restoring"}
@@ -40,14 +41,21 @@ def _is_missing(node: NodeStatus) -> bool:
     return node.container == "missing"
 
 
-def _is_new(status: ClusterStatus) -> bool:
+def _all_missing(status: ClusterStatus) -> bool:
     return all(_is_missing(node) for node in status.nodes)
+
+
+def _is_new(status: ClusterStatus) -> bool:
+    """What the volumes hold is not known yet. With backups there it is no first beginning."""
+    return _all_missing(status) and not status.backups
 
 
 def _change(status: ClusterStatus, node: NodeStatus, restart: bool) -> str:
     if node.fence or node.rejoin:
         return ""
     if _is_missing(node):
+        if _all_missing(status) and status.backups:
+            return "gets a new container, and starts with what its volume holds"
         founds = _is_new(status) and node.preferred
         role = "the primary of a new cluster" if founds else "a standby"
         return f"gets a new container and becomes {role}, unless its volume holds data already"
@@ -67,6 +75,12 @@ def _risks(status: ClusterStatus, restart: bool, recreate: bool) -> list[str]:
         risks.append(f"Connections to {primary.name} end while it is restarted.")
     if recreate:
         risks.append("Containers that were made with other settings are replaced, and their servers stop meanwhile.")
+    if _all_missing(status) and status.backups:
+        held = RepositoryHolding([backup.label for backup in status.backups]).words
+        risks.append(
+            f"Where no volume holds the data, this play refuses to make a new cluster, since {held}. It says then how "
+            "to get the data back."
+        )
     unreachable = [node.name for node in status.nodes if node.state == "unreachable"]
     if unreachable:
         risks.append(f"{' and '.join(unreachable)} cannot be reached, so the play will not succeed there.")

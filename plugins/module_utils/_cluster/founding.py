@@ -103,7 +103,10 @@ def decide(
     holders = {name: holding for name, holding in nodes.items() if holding and holding.holds}
     if not holders:
         if silent:
-            raise _refusal(f"{_and(silent)} does not answer and may hold its data", f"Start {_and(silent)}", nodes)
+            answer = (
+                "does not answer and may hold its data" if len(silent) == 1 else "do not answer and may hold its data"
+            )
+            raise _refusal(f"{_and(silent)} {answer}", f"Start {_and(silent)}", nodes)
         return _found(cluster, repository, new_cluster)
     own = holders.get(preferred)
     rivals = [name for name, holding in holders.items() if name != preferred and not holding.standby]

@@ -38,11 +38,12 @@ class Note:
 
 @dataclass(frozen=True)
 class GuardNote:
-    """The latest verdict of a node's start guard."""
+    """The latest verdict of a node's start guard; ``advice``: what to do about it."""
 
     verdict: str = ""
     reason: str = ""
     since: str = ""
+    advice: str = ""
 
 
 @dataclass(frozen=True)

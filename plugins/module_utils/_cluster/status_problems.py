@@ -155,9 +155,18 @@ def _fenced(status: ClusterStatus, node: NodeStatus) -> Found:
         )
 
 
+#: By what a container is: what else to do than to start it.
+_NOT_STARTED = {
+    "paused": "Run docker unpause {0}.",
+    "restarting": "docker logs {0} says why it ends again and again.",
+    "missing": "Run site.yml, which creates it.",
+}
+
+
 def _container_down(status: ClusterStatus, node: NodeStatus) -> Found:
     if node.state == "container-down" and not node.fence:
-        action = "Run rejoin.yml." if status.primary else "Start it."
+        start = "Run rejoin.yml." if status.primary else f"Run docker start {node.name}."
+        action = _NOT_STARTED.get(node.container, start).format(node.name)
         yield problem("container-down", f"The container {node.name} is {node.container}.", action, node.name)
 
 
@@ -190,6 +199,13 @@ _DOWN = {
 }
 
 
+def _without_primary(node: NodeStatus) -> str:
+    """How a server comes back that no primary waits for. One that its guard keeps down would be kept down again."""
+    if node.state == "hung":
+        return "Restart it."
+    return (node.guard.advice if node.guard and node.state in ("refused", "waiting") else "") or "Start it."
+
+
 #: By state: the code of a server that answers, but not to us.
 _LIVES = {"starting": "server-starting", "refuses-us": "server-refuses-us"}
 _LIFE: dict[str, Life] = {"starting": "starting", "refuses-us": "refused"}
@@ -205,7 +221,7 @@ def _lives(_status: ClusterStatus, node: NodeStatus) -> Found:
 def _down(status: ClusterStatus, node: NodeStatus) -> Found:
     if node.state in _DOWN and not node.fence:
         code, look = _DOWN[node.state]
-        action = "Run rejoin.yml." if status.primary else "Start it."
+        action = "Run rejoin.yml." if status.primary else _without_primary(node)
         said = node.error.removeprefix(f"{node.name}: ")
         message = f"{node.name} does not answer: {node.reason} ({said})."
         yield problem(code, message, f"{look} {action}".strip(), node.name)

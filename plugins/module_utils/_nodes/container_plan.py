@@ -234,9 +234,10 @@ def _action(node: Wanted, engine: Engine, wanted: str, fenced: bool, settings: S
     if not container.owned_by(node.cluster):
         return "recreate", ""
     if container.status == "paused":
+        fenced_by = ". If it was the primary: failover.yml fences it" if node.kind == "postgres" else ""
         raise RelevoError(
             f"The container {node.name} is paused, so nothing can be said about the node. Run docker unpause "
-            f"{node.name}, or failover.yml, which fences it."
+            f"{node.name}, then run this again{fenced_by}."
         )
     differs = container.labels.get(LABEL_CONFIG) != wanted
     when = "after rejoin.yml, with docker_nodes_recreate=true" if fenced else "only with docker_nodes_recreate=true"

@@ -175,10 +175,19 @@ class Repository:
                 found.append(Stretch(stop_of(backup), max(until, stop_of(backup)), str(backup["label"])))
         return found
 
-    def goes_on_after(self, timeline: int, lsn: int) -> bool:
-        """Whether a timeline has whole segments after the one of a position: it was not left at its end there."""
-        last = segment_name(timeline, lsn)
-        return any(name > last for name in self.own_segments(timeline))
+    def goes_on_after(self, fork: Fork) -> bool:
+        """Whether a timeline has WAL after a fork: it was not left at its end there.
+
+        It has a later segment, or another branch leaves it later. Or it may have gone on in that very segment, which it
+        has archived, since the recovery that made the fork stopped at a target.
+        """
+        last = segment_name(fork.timeline, fork.end)
+        forks = {one for branch in self.branches.values() for one in branch.forks if one.timeline == fork.timeline}
+        return (
+            any(name > last for name in self.own_segments(fork.timeline))
+            or any(one.end > fork.end for one in forks)
+            or (fork.at_target and last in self.segments)
+        )
 
     # --- which branch is meant -----------------------------------------------------------------------------------
 
@@ -196,7 +205,7 @@ class Repository:
         """The newest branch that began where this one ended; its first segment has the bytes of this one's last."""
         for other in sorted(self.branches.values(), key=lambda one: -one.timeline):
             parent = other.parent
-            if parent and parent.timeline == branch.timeline and not self.goes_on_after(branch.timeline, parent.end):
+            if parent and parent.timeline == branch.timeline and not self.goes_on_after(parent):
                 return self._followed(other)
         return branch
 
@@ -217,8 +226,8 @@ class Repository:
 
     def _left_before(self, timeline: int, lsn: int) -> bool:
         """Whether a timeline was left for another one before a position; the rest of its last segment is empty."""
-        ends = [one.parent.end for one in self.branches.values() if one.parent and one.parent.timeline == timeline]
-        return any(end < lsn and not self.goes_on_after(timeline, end) for end in ends)
+        forks = [one.parent for one in self.branches.values() if one.parent and one.parent.timeline == timeline]
+        return any(fork.end < lsn and not self.goes_on_after(fork) for fork in forks)
 
 
 def leads_to(branch: Branch, backup: Mapping[str, Any]) -> bool:

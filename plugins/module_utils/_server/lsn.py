@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 #: Bytes of a WAL segment. ``initdb --wal-segsize`` could choose another size; our role does not.
 SEGMENT_SIZE = 16 * 1024 * 1024
 #: The name of a segment; of one that a promotion or a receiver left unfinished with ``.partial`` after it.
 SEGMENT = re.compile(r"[0-9A-F]{24}")
+#: What a history file says of a timeline that was left at the end of its WAL.
+_NO_TARGET = "no recovery target specified"
 _HISTORY = re.compile(r"([0-9A-F]{8})[.]history")
 #: SQL: the timeline that a primary writes, a number. ``pg_control_checkpoint()`` has it only after the next checkpoint.
 CURRENT_TIMELINE = "('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"
@@ -30,22 +32,33 @@ def format_lsn(lsn: int) -> str:
 
 @dataclass(frozen=True)
 class Fork:
-    """A line of a history file: ``timeline`` ended at ``end``, where its successor begins."""
+    """A line of a history file: ``timeline`` ended at ``end``, where its successor begins.
+
+    ``at_target``: a recovery stopped there by itself, so ``timeline`` may go on; a promotion found its end there.
+    """
 
     timeline: int
     end: int
+    at_target: bool = field(default=False, compare=False)
 
 
 def parse_history(text: str) -> list[Fork]:
-    """The ancestors that a ``.history`` file lists, oldest first.
+    """The ancestors that a ``.history`` file lists, oldest first, each with its end in this history.
 
-    Source: PostgreSQL's src/backend/access/transam/timeline.c, ``readTimeLineHistory``.
+    A recovery that follows a timeline and stops before that one begins is written as its child. What the ancestors
+    before it had from there on belongs to none of this history, and of the timeline itself there is nothing in it.
+
+    Source: PostgreSQL's src/backend/access/transam/timeline.c, ``readTimeLineHistory``; the reason is that of
+    ``getRecoveryStopReason`` (xlogrecovery.c).
     """
-    forks = []
+    forks: list[Fork] = []
     for line in text.splitlines():
-        fields = line.split("#", 1)[0].split()
+        fields = line.split("#", 1)[0].split(maxsplit=2)
         if len(fields) >= 2:
-            forks.append(Fork(int(fields[0]), parse_lsn(fields[1])))
+            at_target = len(fields) > 2 and fields[2].strip() != _NO_TARGET
+            last = Fork(int(fields[0]), parse_lsn(fields[1]), at_target)
+            forks = [fork if fork.end <= last.end else Fork(fork.timeline, last.end, at_target) for fork in forks]
+            forks.append(last)
     return forks
 
 

@@ -6,12 +6,14 @@ import json
 import platform
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bench.figures import Spread, spread
-from bench.targets import Row, Target, emergency_targets, is_quiet, planned_targets, values
+from bench import report_api
+from bench.figures import spread
+from bench.pieces import amount, numbers, one_line, table
+from bench.targets import Row, Target, api_targets, emergency_targets, is_quiet, planned_targets, values
 
 PAGE, DATA = "performance.md", "performance.json"
 OUTAGE_PLOT, EMERGENCY_PLOT = "performance-outage.svg", "performance-emergency.svg"
@@ -68,7 +70,8 @@ def page(results: Results) -> str:
         "## Targets",
         *_targets(results),
     ]
-    for part, section in (("planned", _planned), ("emergency", _emergency), ("returns", _returns)):
+    sections = (("planned", _planned), ("emergency", _emergency), ("returns", _returns), ("api", report_api.section))
+    for part, section in sections:
         if part in results:
             blocks += section(results[part])
     return "\n\n".join(wrapped(block) for block in blocks) + "\n"
@@ -83,13 +86,13 @@ def wrapped(block: str) -> str:
 
 def _run(results: Results) -> list[str]:
     blocks = []
-    for part in ("planned", "emergency", "returns"):
+    for part, called in (("planned", "Planned"), ("emergency", "Emergency"), ("returns", "Returns"), ("api", "API")):
         if part not in results:
             continue
         run = results[part]["run"]
         machine = run["machine"]
         blocks.append(
-            f"**{part.capitalize()}**: {run['at']}, {run['minutes']:.0f} min{', a quick run' if run['quick'] else ''}. "
+            f"**{called}**: {run['at']}, {run['minutes']:.0f} min{', a quick run' if run['quick'] else ''}. "
             f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB of memory, "
             f"{machine['kernel']}, {machine['engine']} ({machine['storage_driver']}). "
             f"Load average before it: {', '.join(f'{one:.2f}' for one in run['load_before'])}; at its end: "
@@ -114,6 +117,9 @@ def _targets(results: Results) -> list[str]:
         found += planned_targets(results["planned"]["rows"], quiet)
     if "emergency" in results:
         found += emergency_targets(results["emergency"]["rows"])
+    if "api" in results:
+        run = results["api"]["run"]
+        found += api_targets(results["api"], is_quiet(run["load_before"][0], run["machine"]["cores"]))
     rows = [[one.text, amount(one.limit, one.unit), amount(one.figure, one.unit), _bold(one.verdict)] for one in found]
     if "returns" in results:
         verdict = results["returns"]["result"]["verdict"]
@@ -243,18 +249,6 @@ def name(key: tuple[str, str, str]) -> str:
     return f"{key[0]} ({key[1]})" if key[1] else key[0]
 
 
-def numbers(found: Spread | None, digits: int) -> list[str]:
-    if found is None:
-        return ["-"] * 4
-    return [f"{value:.{digits}f}" for value in (found.least, found.median, found.p95, found.most)]
-
-
-def amount(value: float | None, unit: str) -> str:
-    if value is None:
-        return "-"
-    return {"s": f"{value:.3f} s" if value < 1 else f"{value:.1f} s", "x": f"{value:.2f}"}.get(unit, f"{value:g}")
-
-
 def ends(rows: Iterable[Row], key: tuple[str, str, str]) -> list[str]:
     """How many runs went well, and how many failed."""
     mine = [row for row in rows if (row["system"], row["variant"], row["kind"]) == key]
@@ -268,16 +262,5 @@ def problems(rows: Iterable[Row]) -> list[str]:
     for row in rows:
         if reason := row.get("failure") or row.get("not_offered"):
             key = (row["system"], row["variant"], row["kind"])
-            said[f"- {name(key)}, {key[2]}: {_one_line(reason)}"] = key
+            said[f"- {name(key)}, {key[2]}: {one_line(reason)}"] = key
     return ["What failed, or is not offered:", "\n".join(said)] if said else []
-
-
-def _one_line(text: str) -> str:
-    shown = " ".join(text.split())
-    return shown if len(shown) <= 300 else f"{shown[:300]} …"
-
-
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)

@@ -117,3 +117,24 @@ def emergency_targets(rows: list[Row]) -> list[Target]:
         Target("cut off: the same, less its fencing too", 3, beyond("cut off", "salvage", "fencing")),
         Target(f"acknowledged rows lost in {len(lost)} emergencies", 0, sum(lost) if lost else None, "rows"),
     ]
+
+
+def api_targets(part: dict[str, Any], quiet_machine: bool) -> list[Target]:
+    """Every answer counts, whatever it was about; the floor's are another server's.
+
+    Without a pause between, a client waits for all the others: that tells how many answers there are in a second.
+    """
+    ours = [row for row in part["health"] if row["what"] != "floor"]
+    clients = max((row["clients"] for row in ours), default=0)
+    slowest = most([row["p95"] for row in ours if row["pace"] == "each second" and row["p95"] is not None])
+    failed = sum(row["wrong"] + sum(row["errors"].values()) for row in ours)
+    return [
+        Target(
+            f"health, {clients} clients that ask each second: p95 (only where the machine is quiet)",
+            0.05,
+            slowest,
+            "s",
+            quiet_machine,
+        ),
+        Target("answers about health that were wrong, or did not come", 0, float(failed), "answers"),
+    ]

@@ -58,7 +58,8 @@ def make_app(settings: Settings, settings_file: Path) -> FastAPI:
     app.add_exception_handler(ProblemError, as_response)
     app.add_exception_handler(HTTPException, refused_by_framework)
     app.add_exception_handler(RequestValidationError, refused_by_schema)
-    for routes in (legacy_routes, cluster_routes, operation_routes, job_routes, health_routes, page_routes):
+    # Health first, since each route before it is tried before it.
+    for routes in (health_routes, legacy_routes, cluster_routes, operation_routes, job_routes, page_routes):
         app.include_router(routes(service))
     app.add_middleware(Guard, settings=settings)
     app.state.service = service

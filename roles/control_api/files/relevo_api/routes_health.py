@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.routing import APIRoute
 
 from .documents import responses
 from .metrics import exposition
@@ -25,11 +27,24 @@ NODE_ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 
+class Straight(APIRoute):
+    """A route whose endpoint reads the request itself: what it declares is for the API's document.
+
+    Working that out anew for each request takes longer than the answer, and load balancers ask all the time.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        endpoint: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
+        return endpoint
+
+
 def health_routes(service: Service) -> APIRouter:
     router = APIRouter()
     owners = {node.name: cluster.name for cluster in service.settings.clusters for node in cluster.nodes}
 
-    def judge(request: Request, node: str, question: Question, lag: str) -> int:
+    def judge(request: Request, question: Question) -> int:
+        node: str = request.path_params["node"]
+        lag = request.query_params.get("lag", "") if question == "replica" else ""
         if not service.access.may_ask_health(request):
             raise service.access.unknown("This address is none of control_api_health_from, and there is no token.")
         if node not in owners:
@@ -41,23 +56,25 @@ def health_routes(service: Service) -> APIRouter:
         return 200 if view and answers(view, node, question, limit) else 503
 
     def serve(question: Question) -> None:
-        for method in ("GET", "HEAD", "OPTIONS"):
+        async def ask(
+            request: Request,
+            _node: str = Path(alias="node", max_length=200),
+            _lag: str = Query("", alias="lag", description="For replica: bytes, or 10MB, that it may lag at most."),
+        ) -> Response:
+            return Response(status_code=judge(request, question))
 
-            @router.api_route(
+        for method in ("GET", "HEAD", "OPTIONS"):
+            router.add_api_route(
                 f"/nodes/{{node}}/{question}",
+                ask,
                 methods=[method],
                 name=f"{question}_{method.lower()}",
                 summary=f"Whether a node is {question} now",
                 tags=["load balancers"],
                 response_class=Response,
                 responses=NODE_ANSWERS,
+                route_class_override=Straight,
             )
-            async def ask(
-                request: Request,
-                node: str = Path(max_length=200),
-                lag: str = Query("", description="For replica: bytes, or 10MB, that it may be behind at most."),
-            ) -> Response:
-                return Response(status_code=judge(request, node, question, lag if question == "replica" else ""))
 
     for question in ("primary", "replica", "read-only", "health"):
         serve(question)

@@ -1,1 +1,4 @@
+BOOLEANS_FALSE: frozenset[object]
+BOOLEANS_TRUE: frozenset[object]
+
 def boolean(value: object, strict: bool = True) -> bool: ...

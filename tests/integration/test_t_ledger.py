@@ -1,0 +1,179 @@
+"""Sixty targets over three timelines and a restore in place, each restored to: exactly the rows that were there then.
+
+Half an hour with the making of the history, which is why none of them is in `make test`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from clients import dsn
+from cluster import (
+    FAILBACK,
+    FAILOVER,
+    PRIMARY,
+    REPOSITORY,
+    STANDBY,
+    VERSION,
+    labels,
+    play,
+    provision,
+    psql,
+    shell,
+    wait_until,
+)
+from failures import failed_since
+from ledger import BACKUPS, GOALS, KEPT, POINTS, Commit, Era, Goal, Ledger
+
+pytestmark = pytest.mark.long
+
+RESTORE, POINT = "playbooks/restore.yml", "playbooks/restore_point.yml"
+Client = psycopg.Connection[tuple[Any, ...]]
+HOME = "/var/lib/postgresql/scratch/ledger"
+
+
+@pytest.fixture(autouse=True)
+def unharmed(provisioned: None) -> None:
+    """A restore beside harms nobody, so what has failed does not cost the next target its history."""
+
+
+@pytest.fixture(scope="module")
+def history(provisioned: None, request: pytest.FixtureRequest) -> Iterator[Ledger]:
+    if failed_since(request.session):
+        provision()
+    with psycopg.connect(dsn(), autocommit=True) as client:
+        client.execute("DROP TABLE IF EXISTS ledger")
+        client.execute("CREATE TABLE ledger (id int PRIMARY KEY)")
+    yield written()
+    psql(PRIMARY, "DROP TABLE ledger")
+
+
+def written() -> Ledger:
+    """Three timelines, then the second one anew from its middle."""
+    ledger = Ledger()
+    backed_up(ledger, 1, "1")
+    write(ledger, 1, Era(timeline_of(PRIMARY)))
+    play(FAILOVER)
+    write(ledger, 2, Era(timeline_of(STANDBY), parent=1, kept=len(ledger.eras[1].commits)))
+    play(FAILBACK)
+    write(ledger, 3, Era(timeline_of(PRIMARY), parent=2, kept=len(ledger.eras[2].commits)))
+    back = Goal("time", 2, KEPT).arguments(ledger)["target"]
+    play(RESTORE, "-e", "to=cluster", "-e", "confirm=main", "-e", f"target={back}")
+    ledger.points[3, 6] = point_of_the_restore()
+    ledger.backups[3] = labels()[-1]
+    write(ledger, 4, Era(timeline_of(PRIMARY), parent=2, kept=KEPT))
+    segment = psql(PRIMARY, "SELECT pg_walfile_name(pg_switch_wal())")
+    archived = f"SELECT last_archived_wal >= '{segment}' FROM pg_stat_archiver"
+    wait_until(lambda: psql(PRIMARY, archived) == "t", f"{segment} to be archived", 60)
+    assert len({era.timeline for era in ledger.eras.values()}) == 4
+    return ledger
+
+
+def timeline_of(node: str) -> int:
+    return int(psql(node, "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"), 16)
+
+
+def backed_up(ledger: Ledger, number: int, day: str) -> None:
+    play("backup.yml", "-e", f"day={day}", "-e", "backup_force=true")
+    ledger.backups[number] = labels()[-1]
+    time.sleep(1.1)  # the end of a backup is known to the second
+
+
+def point_of_the_restore() -> str:
+    """The restore point that a restore in place makes before it goes back."""
+    said = shell(REPOSITORY, "pgbackrest", "--stanza=main", "--output=json", "info", user="postgres")
+    noted = {str(name) for backup in json.loads(said)[0]["backup"] for name in backup.get("annotation") or {}}
+    prefix = "relevo-point-"
+    return max(name for name in noted if name.startswith(f"{prefix}before_restore_")).removeprefix(prefix)
+
+
+def write(ledger: Ledger, number: int, era: Era) -> None:
+    """Six transactions that commit, the third one begun after the fourth; between them one that does not."""
+    ledger.eras[number] = era
+    first = 100 * number
+    with (
+        psycopg.connect(dsn(), autocommit=True) as client,
+        psycopg.connect(dsn()) as slow,
+        psycopg.connect(dsn()) as no,
+    ):
+
+        def committed(xid: int, adds: set[int], removes: frozenset[int] = frozenset()) -> None:
+            position, moment = one(client, "SELECT pg_current_wal_insert_lsn()::text, clock_timestamp()")
+            era.commits.append(Commit(frozenset(adds), removes, xid, position, moment))
+            then(ledger, number, len(era.commits))
+
+        def add(*ids: int) -> None:
+            with client.transaction():
+                xid = insert(client, *ids)
+            committed(xid, set(ids))
+
+        add(first + 1)
+        add(first + 2, first + 3)
+        later = insert(slow, first + 4)
+        add(first + 5)
+        # So that what follows the commit before is not a commit, and a position between them means one state.
+        insert(slow, first + 6)
+        slow.commit()
+        committed(later, {first + 4, first + 6})
+        insert(no, first + 9)
+        no.rollback()
+        with client.transaction():
+            xid = insert(client, first + 7)
+            client.execute("DELETE FROM ledger WHERE id = %s", (first + 1,))
+        committed(xid, {first + 7}, frozenset({first + 1}))
+        add(first + 8)
+        # As a client sees it: what the ledger says of the present is so.
+        present = {row[0] for row in client.execute("SELECT id FROM ledger")}
+        assert present == ledger.rows(number, len(era.commits))
+
+
+def insert(client: Client, *ids: int) -> int:
+    """Within a transaction; returns its id."""
+    for row in ids:
+        client.execute("INSERT INTO ledger VALUES (%s)", (row,))
+    return int(one(client, "SELECT pg_current_xact_id()::text")[0])
+
+
+def one(client: Client, sql: str) -> tuple[Any, ...]:
+    row = client.execute(sql).fetchone()
+    assert row is not None
+    return row
+
+
+def then(ledger: Ledger, era: int, after: int) -> None:
+    """What is done after so many commits of an era."""
+    if (era, after) in POINTS:
+        ledger.points[era, after] = f"ledger_{ledger.eras[era].timeline}_{after}"
+        play(POINT, "-e", f"point={ledger.points[era, after]}")
+    if (era, after) in BACKUPS:
+        backed_up(ledger, BACKUPS[era, after], "2")
+
+
+@pytest.fixture
+def removed() -> Iterator[None]:
+    """The scratch instance goes, also a half-made one: not by a play, of which sixty would take ten minutes."""
+    yield
+    stop = f"/usr/lib/postgresql/{VERSION}/bin/pg_ctl -D {HOME}/data -m immediate stop"
+    shell(
+        REPOSITORY,
+        "sh",
+        "-ec",
+        f"if [ -e {HOME}/data/postmaster.pid ]; then {stop}; fi; rm -rf {HOME}",
+        user="postgres",
+    )
+
+
+@pytest.mark.parametrize("goal", GOALS, ids=str)
+def test_a_restore_has_exactly_the_rows_of_then(goal: Goal, history: Ledger, removed: None) -> None:
+    given = {**goal.arguments(history), "scratch": "ledger"}
+    done = play(RESTORE, *(part for name, value in given.items() for part in ("-e", f"{name}={value}")))
+    port = re.search(r"psql -p (\d+)", done.text)
+    assert port, done.output[-3000:]
+    said = shell(REPOSITORY, "psql", "-p", port[1], "-d", "imdb", "-XAtc", "SELECT id FROM ledger", user="postgres")
+    assert {int(line) for line in said.split()} == history.rows(goal.era, goal.after)
