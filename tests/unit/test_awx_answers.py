@@ -61,7 +61,7 @@ def test_the_defaults_of_a_survey_mean_what_no_answer_means(name: str) -> None:
 def test_an_empty_answer_that_is_taken_for_one_is_noticed() -> None:
     """The checks above can fail."""
     assert value_of("day | default('auto')", day="") != value_of("day | default('auto')")
-    with pytest.raises(AnsibleFilterError):
+    with pytest.raises(AnsibleFilterError, match="neither true nor false"):
         value_of("force | default(false) | relevo.postgres.flag", force="")
 
 
