@@ -19,18 +19,18 @@ class _Unsafe(str):
     """Text that Ansible does not render."""
 
 
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]
+class Loader(yaml.SafeLoader):  # type: ignore[misc]
     """Knows the tag of what Ansible does not render."""
 
 
-_Loader.add_constructor("!unsafe", lambda loader, node: _Unsafe(loader.construct_scalar(node)))
+Loader.add_constructor("!unsafe", lambda loader, node: _Unsafe(loader.construct_scalar(node)))
 
 
 def objects(**settings: Any) -> dict[str, list[dict[str, Any]]]:
     """``controller_templates`` and the others, with the role's defaults and these settings."""
-    values = yaml.load((ROLE / "defaults" / "main.yml").read_text(encoding="utf-8"), _Loader) | settings
+    values = yaml.load((ROLE / "defaults" / "main.yml").read_text(encoding="utf-8"), Loader) | settings
     for path in sorted((ROLE / "vars" / "main").glob("*.yml")):
-        values |= yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        values |= yaml.load(path.read_text(encoding="utf-8"), Loader)
     environment = NativeEnvironment()
     values["awx_notified"] = _render(values["awx_notified"], environment, values)
     rendered = {
@@ -92,7 +92,7 @@ WITHOUT_ANSWERS = {
     "Relevo catalog check": Unanswered("can be trusted"),
     "Relevo fence test": Unanswered("a container, which its engine fences"),
     "Relevo provision": Unanswered("PLAY RECAP"),
-    "Relevo backup": Unanswered("main", changes=None),
+    "Relevo backup": Unanswered("was finished today"),
     "Relevo drill": Unanswered("restores", changes=True),
     "Relevo cleanup": Unanswered("retention"),
     "Relevo restore beside": Unanswered("scratch instance", changes=True),

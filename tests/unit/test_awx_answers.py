@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import awx_data
 import pytest
+import yaml
 from ansible.errors import AnsibleFilterError
 from jinja2.nativetypes import NativeEnvironment
 
@@ -58,11 +60,38 @@ def test_the_defaults_of_a_survey_mean_what_no_answer_means(name: str) -> None:
                 assert value_of(expression, **{variable: default}) in (value_of(expression), UNASKED.get(variable))
 
 
+UNATTENDED = "awx_job_id is not defined"
+#: Playbooks that ask, and are no job.
+NO_JOBS = {"down.yml"}
+
+
+def tasks_of(found: Any) -> Iterator[dict[str, Any]]:
+    """Every task of a file, those of plays and blocks as well."""
+    for one in found if isinstance(found, list) else []:
+        if isinstance(one, dict):
+            yield one
+            for within in ("tasks", "pre_tasks", "post_tasks", "block", "rescue", "always"):
+                yield from tasks_of(one.get(within))
+
+
 def test_an_empty_answer_that_is_taken_for_one_is_noticed() -> None:
     """The checks above can fail."""
     assert value_of("day | default('auto')", day="") != value_of("day | default('auto')")
     with pytest.raises(AnsibleFilterError, match="neither true nor false"):
         value_of("force | default(false) | relevo.postgres.flag", force="")
+
+
+def test_no_job_waits_for_somebody_to_type() -> None:
+    """ansible-runner gives a play a terminal, at which nobody sits when AWX started it."""
+    asking = [
+        (path, task)
+        for folder in ("roles", "playbooks")
+        for path in (ROOT / folder).rglob("*.yml")
+        for task in tasks_of(yaml.load(path.read_text(encoding="utf-8"), awx_data.Loader))
+        if "ansible.builtin.pause" in task and path.name not in NO_JOBS
+    ]
+    assert len(asking) >= 5
+    assert [f"{path.name}: {task['name']}" for path, task in asking if UNATTENDED not in (task.get("when") or [])] == []
 
 
 def test_it_is_known_what_each_job_does_that_nobody_answered() -> None:
