@@ -177,7 +177,7 @@ def test_check_mode_says_what_would_change(
     before = list(awx.writes)
     done = apply(address, SETTINGS | {"awx_project_branch": "v2"}, folder, "playbooks/awx.yml", "--check")
     assert done.returncode == 0, done.stdout + done.stderr
-    # awx.awx cannot compare a notification's secrets, and outside of check mode sees by AWX's answer that nothing changed.
+    # awx.awx cannot compare a notification's secrets; outside of check mode AWX's answer shows that nothing changed.
     assert tasks_changed(done) == {"Make the projects", "Make the notification templates"}
     assert awx.writes == before
     assert awx.one("projects", "Relevo")["scm_branch"] == "v1"
