@@ -78,6 +78,17 @@ def changed(done: subprocess.CompletedProcess[str]) -> int:
     return int(count)
 
 
+def tasks_changed(done: subprocess.CompletedProcess[str]) -> set[str]:
+    """The names of the tasks with a line that says changed."""
+    found, name = set(), ""
+    for line in done.stdout.splitlines():
+        if title := re.match(r"TASK \[(?:.* : )?(.*)\]", line):
+            name = title[1]
+        elif line.startswith("changed:"):
+            found.add(name)
+    return found
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("awx")
@@ -166,7 +177,8 @@ def test_check_mode_says_what_would_change(
     before = list(awx.writes)
     done = apply(address, SETTINGS | {"awx_project_branch": "v2"}, folder, "playbooks/awx.yml", "--check")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert changed(done) == 1
+    # awx.awx cannot compare a notification's secrets; outside of check mode AWX's answer shows that nothing changed.
+    assert tasks_changed(done) == {"Make the projects", "Make the notification templates"}
     assert awx.writes == before
     assert awx.one("projects", "Relevo")["scm_branch"] == "v1"
 

@@ -13,6 +13,8 @@ from awx_cluster import Jobs, changes_nothing, synchronised, typed
 from cluster import INVENTORY
 from machines import SSH_PORTS
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def checkout() -> Iterator[Path]:
