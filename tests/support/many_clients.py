@@ -15,6 +15,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
@@ -140,5 +141,7 @@ def ask(
         until = asyncio.get_running_loop().time() + seconds
         await asyncio.gather(*(_one(port, questions, until, pause_s, heard) for _ in range(clients)))
 
-    asyncio.run(all_of_them())
+    # In a thread of its own: Playwright leaves the loop of its browser running in the one of the tests.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, all_of_them()).result()
     return heard

@@ -125,3 +125,13 @@ def test_its_section() -> None:
     assert "| `POST /failover` | 9.0 | 9.2 | 9.5 | 9.5 | 2 |" in text
     assert "| `ansible-playbook playbooks/failback.yml` | - | - | - | - | 0 |" in text
     assert "The API adds 1.8 s to a failover (medians)." in text
+
+
+def test_it_can_be_asked_beside_a_loop_that_runs(server: tuple[int, Counter[str]]) -> None:
+    """As that of Playwright's browser does in the tests of the API."""
+    port, _asked = server
+
+    async def beside() -> many_clients.Heard:
+        return many_clients.ask(port, ["/a"], clients=2, seconds=0.1)
+
+    assert not asyncio.run(beside()).errors
