@@ -18,8 +18,11 @@ from cluster import (
     STANDBY,
     STATUS,
     Play,
+    archive_all,
+    first_segment,
     killed_play,
     labels,
+    leave_the_first_timeline,
     play,
     psql,
     records,
@@ -60,15 +63,6 @@ def now() -> str:
 
 def position() -> str:
     return psql(PRIMARY, "SELECT pg_current_wal_insert_lsn()")
-
-
-def archive_all() -> None:
-    """Everything until now is in the archive."""
-    segment = psql(PRIMARY, "SELECT pg_walfile_name(pg_switch_wal())")
-    deadline = time.monotonic() + 60
-    while psql(PRIMARY, f"SELECT last_archived_wal >= '{segment}' FROM pg_stat_archiver") != "t":
-        assert time.monotonic() < deadline, f"{segment} was not archived"
-        time.sleep(0.2)
 
 
 def port_of(done: Play) -> str:
@@ -283,8 +277,7 @@ def newest_history() -> str:
 
 def first_of_newest() -> str:
     """The segment in which the newest backup begins."""
-    said = shell(REPOSITORY, "pgbackrest", "--stanza=main", "--output=json", "info", user="postgres")
-    start = json.loads(said)[0]["backup"][-1]["archive"]["start"]
+    start = first_segment(labels()[-1])
     return next(one for one in archived_segments() if start in one)
 
 
@@ -304,10 +297,7 @@ FAULTS = {
 @pytest.mark.long
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_drill_finds_a_planted_fault(ledger: None, fault: str) -> None:
-    if psql(PRIMARY, "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)") == "00000001":
-        # Of the first timeline there is no history.
-        play(FAILOVER)
-        play(FAILBACK)
+    leave_the_first_timeline()
     add(1)
     play("backup.yml", "-e", "day=1", "-e", "backup_force=true")
     play("backup.yml", "-e", "day=2", "-e", "backup_force=true")

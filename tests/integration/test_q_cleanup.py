@@ -25,13 +25,16 @@ from cluster import (
     SECRETS,
     command_line,
     controller_environment,
+    first_segment,
     killed_play,
     labels,
+    leave_the_first_timeline,
     nothing_needs_attention,
     play,
     psql,
     records,
     shell,
+    timeline_of,
 )
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -76,26 +79,14 @@ def plan_of(*arguments: str) -> dict[str, Any]:
     return found
 
 
-def first_segment(label: str) -> str:
-    text = shell(REPOSITORY, "pgbackrest", "--stanza=main", "--output=json", "info", user="postgres")
-    [backup] = [one for one in json.loads(text)[0]["backup"] if one["label"] == label]
-    return str(backup["archive"]["start"])
-
-
 def archived() -> list[str]:
     found = shell(REPOSITORY, "pgbackrest", "--stanza=main", "repo-ls", "--recurse", "archive/main", user="postgres")
     return sorted(set(re.findall(r"[0-9A-F]{24}(?=-)", found)))
 
 
-def timeline() -> int:
-    return int(psql(PRIMARY, "SELECT timeline_id FROM pg_control_checkpoint()"))
-
-
 def test_thinning_out_spares_what_is_pinned_and_all_leaves_a_stanza_that_works() -> None:
     # Only a promotion archives the history of a timeline, and after "all" there is none.
-    if timeline() == 1:
-        play("playbooks/failover.yml")
-        play("playbooks/failback.yml")
+    leave_the_first_timeline()
     old, new = two_chains()
 
     shown = play(CLEANUP).text
@@ -139,7 +130,7 @@ def test_thinning_out_spares_what_is_pinned_and_all_leaves_a_stanza_that_works()
     assert "Day 1 of the cycle" in made.text
     [record] = records()
     assert record["tipo_backup"] == "completo"
-    path = f"archive/main/{DEFAULT_VERSION}-1/{timeline():08X}.history"
+    path = f"archive/main/{DEFAULT_VERSION}-1/{timeline_of(PRIMARY):08X}.history"
     assert shell(REPOSITORY, "pgbackrest", "--stanza=main", "repo-get", path, user="postgres").strip()
     nothing_needs_attention()
 

@@ -18,6 +18,7 @@ from cluster import (
     STANDBY,
     STATUS,
     Play,
+    archive_all,
     docker,
     guard_says,
     killed_play,
@@ -55,13 +56,6 @@ def now() -> str:
 
 def rows(node: str) -> set[int]:
     return {int(line) for line in psql(node, "SELECT id FROM ledger").split()}
-
-
-def archive_all() -> None:
-    """Everything until now is in the archive."""
-    segment = psql(PRIMARY, "SELECT pg_walfile_name(pg_switch_wal())")
-    archived = f"SELECT last_archived_wal >= '{segment}' FROM pg_stat_archiver"
-    wait_until(lambda: psql(PRIMARY, archived) == "t", f"{segment} to be archived", 60)
 
 
 def undo_of(done: Play) -> list[str]:

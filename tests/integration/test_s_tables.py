@@ -7,7 +7,19 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from cluster import PRIMARY, REPOSITORY, STANDBY, STATUS, Play, killed_play, nothing_needs_attention, play, psql, shell
+from cluster import (
+    PRIMARY,
+    REPOSITORY,
+    STANDBY,
+    STATUS,
+    Play,
+    archive_all,
+    killed_play,
+    nothing_needs_attention,
+    play,
+    psql,
+    shell,
+)
 
 RESTORE = "playbooks/restore.yml"
 DATABASE = "shop"
@@ -65,11 +77,7 @@ def shop(moment: str) -> str:
     """The same with commits after the moment, and archived."""
     time.sleep(0.1)
     psql(PRIMARY, "INSERT INTO orders (customer, amount) VALUES (1, 1000)", DATABASE)
-    segment = psql(PRIMARY, "SELECT pg_walfile_name(pg_switch_wal())")
-    deadline = time.monotonic() + 60
-    while psql(PRIMARY, f"SELECT last_archived_wal >= '{segment}' FROM pg_stat_archiver") != "t":
-        assert time.monotonic() < deadline, f"{segment} was not archived"
-        time.sleep(0.2)
+    archive_all()
     return moment
 
 

@@ -21,12 +21,13 @@ from cluster import (
     REPOSITORY,
     STANDBY,
     VERSION,
+    archive_all,
     labels,
     play,
     provision,
     psql,
     shell,
-    wait_until,
+    timeline_of,
 )
 from failures import failed_since
 from ledger import BACKUPS, GOALS, KEPT, POINTS, Commit, Era, Goal, Ledger
@@ -68,15 +69,9 @@ def written() -> Ledger:
     ledger.points[3, 6] = point_of_the_restore()
     ledger.backups[3] = labels()[-1]
     write(ledger, 4, Era(timeline_of(PRIMARY), parent=2, kept=KEPT))
-    segment = psql(PRIMARY, "SELECT pg_walfile_name(pg_switch_wal())")
-    archived = f"SELECT last_archived_wal >= '{segment}' FROM pg_stat_archiver"
-    wait_until(lambda: psql(PRIMARY, archived) == "t", f"{segment} to be archived", 60)
+    archive_all()
     assert len({era.timeline for era in ledger.eras.values()}) == 4
     return ledger
-
-
-def timeline_of(node: str) -> int:
-    return int(psql(node, "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"), 16)
 
 
 def backed_up(ledger: Ledger, number: int, day: str) -> None:

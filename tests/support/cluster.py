@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -231,10 +232,40 @@ def nothing_needs_attention(said: str | None = None) -> None:
     assert "Nothing needs attention." in output, f"status.yml says: {' '.join(complaints)}"
 
 
+def repository_backups() -> list[dict[str, Any]]:
+    """The backups as pgBackRest lists them, oldest first."""
+    information = json.loads(shell(REPOSITORY, "pgbackrest", "--stanza=main", "--output=json", "info", user="postgres"))
+    return list(information[0]["backup"])
+
+
 def labels() -> list[str]:
     """The backups that the repository knows, oldest first."""
-    information = json.loads(shell(REPOSITORY, "pgbackrest", "--stanza=main", "--output=json", "info", user="postgres"))
-    return [backup["label"] for backup in information[0]["backup"]]
+    return [backup["label"] for backup in repository_backups()]
+
+
+def first_segment(label: str) -> str:
+    """The segment in which a backup begins."""
+    [backup] = [one for one in repository_backups() if one["label"] == label]
+    return str(backup["archive"]["start"])
+
+
+def timeline_of(node: str) -> int:
+    """The timeline that a primary writes."""
+    return int(psql(node, "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"), 16)
+
+
+def archive_all() -> None:
+    """Everything until now is in the archive."""
+    segment = psql(PRIMARY, "SELECT pg_walfile_name(pg_switch_wal())")
+    archived = f"SELECT last_archived_wal >= '{segment}' FROM pg_stat_archiver"
+    wait_until(lambda: psql(PRIMARY, archived) == "t", f"{segment} to be archived", 60)
+
+
+def leave_the_first_timeline() -> None:
+    """Hand over and back where nobody has yet: of the first timeline there is no history, and so none to lose."""
+    if timeline_of(PRIMARY) == 1:
+        play(FAILOVER)
+        play(FAILBACK)
 
 
 def missing(rows: set[int], acknowledged: list[int]) -> list[int]:
