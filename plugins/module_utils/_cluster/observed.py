@@ -184,8 +184,8 @@ class Observed:
     ``unreachable``: why a node could not be entered; ``repository``: None when its host does not answer;
     ``next_day``: of the cycle of backups, 0 when not known; ``operations``: the holders of the operation lock, None
     when the repository host does not answer; ``uniform``: the inventory gives all nodes the same settings;
-    ``scratch``: see ``scratch_of``; ``schedule``: the last run of each job of this controller's timers that is about the
-    cluster, None where it has none.
+    ``scratch``: see ``scratch_of``; ``schedule``: the last run of each job of this controller's timers that is about
+    the cluster, None where it has none.
     """
 
     cluster: str
