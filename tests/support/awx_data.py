@@ -92,7 +92,7 @@ WITHOUT_ANSWERS = {
     "Relevo catalog check": Unanswered("can be trusted"),
     "Relevo fence test": Unanswered("a container, which its engine fences"),
     "Relevo provision": Unanswered("PLAY RECAP"),
-    "Relevo backup": Unanswered("was finished today"),
+    "Relevo backup": Unanswered("was finished "),
     "Relevo drill": Unanswered("restores", changes=True),
     "Relevo cleanup": Unanswered("retention"),
     "Relevo restore beside": Unanswered("scratch instance", changes=True),
