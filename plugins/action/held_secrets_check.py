@@ -89,6 +89,14 @@ class Authority:
         texts = {"ca.crt": self.certificate, "ca.key": self.key}
         return any(not (folder / name).is_file() or (folder / name).read_text() != text for name, text in texts.items())
 
+    def replaces(self, directory: Path) -> bool:
+        """Whether it is another one than that of a folder which keeps secrets.
+
+        A checkout without such a folder (each job of AWX has one of its own) gets a copy of what was given, to sign
+        with: that changes nothing.
+        """
+        return directory.is_dir() and self.differs(directory)
+
     def write(self, directory: Path) -> None:
         folder = directory / "tls"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -131,11 +139,12 @@ class ActionModule(ControllerAction):
             nodes |= self._others(str(directory), nodes)
         verdict = decide(nodes, missing, authority.keys, str(directory), options["replace"])
         changed = authority.given and authority.differs(directory)
+        replaced = changed and authority.replaces(directory)
         if changed and not self._task.check_mode:
             authority.write(directory)
         old = {_certificates.public_key(one): one for found in trusted.values() for one in found}
         return {
-            "changed": changed,
+            "changed": replaced,
             "missing": missing,
             "make_authority": authority.is_made_here(options["renew_days"]),
             "replaces_passwords": verdict.replaces_passwords,

@@ -90,6 +90,9 @@ def test_a_given_authority_is_put_into_the_folder_and_never_replaces_another_key
     chain = BELOW.certificate + ROOT.certificate
     given = Authority.of(tmp_path, chain, BELOW.key)
     assert given.differs(tmp_path)
+    assert given.replaces(tmp_path)
+    # Each job of AWX begins without one, and a copy of what it was given is no change.
+    assert not given.replaces(tmp_path / ".secrets")
     assert not given.is_made_here(30)
     given.write(tmp_path)
     assert (tmp_path / "tls" / "ca.key").stat().st_mode & 0o777 == 0o600
