@@ -88,7 +88,7 @@ class Unanswered:
 #: By template, in an order in which a cluster that is whole goes through all of them and is whole again.
 WITHOUT_ANSWERS = {
     "Relevo status": Unanswered("Nothing needs attention."),
-    "Relevo catalog": Unanswered("main"),
+    "Relevo catalog": Unanswered("BACKUPS REGISTRADOS EN REDIS"),
     "Relevo catalog check": Unanswered("can be trusted"),
     "Relevo fence test": Unanswered("a container, which its engine fences"),
     "Relevo provision": Unanswered("PLAY RECAP"),
