@@ -72,6 +72,9 @@ class Authority:
         return _certificates.to_pem(one for one in found if one.subject != one.issuer)
 
     def is_made_here(self, renew_days: float) -> bool:
+        """Whether it is to be made, or renewed. Not what was given: the next job would be given the old one again."""
+        if self.given:
+            return False
         found = _certificates.certificates(self.certificate)
         return not found or (_certificates.is_ours(found[0]) and _certificates.days_left(found[0]) < renew_days)
 
@@ -81,7 +84,7 @@ class Authority:
             "it, with the "
             "same key."
             for one in _certificates.certificates(self.certificate)
-            if not _certificates.is_ours(one) and _certificates.days_left(one) < renew_days
+            if (self.given or not _certificates.is_ours(one)) and _certificates.days_left(one) < renew_days
         ]
 
     def differs(self, directory: Path) -> bool:

@@ -135,6 +135,14 @@ def test_only_our_own_authority_is_renewed(pair: Pair, made: bool, warned: bool,
     assert bool(found.warnings(30)) == warned
 
 
+def test_an_authority_that_is_given_is_never_renewed_and_its_end_is_said(tmp_path: Path) -> None:
+    """Also one of ours, in a credential of AWX: each job would renew it anew, and none could keep it."""
+    ends_soon = make("Relevo authority", days=20)
+    found = Authority.of(tmp_path, ends_soon.certificate, ends_soon.key)
+    assert not found.is_made_here(30)
+    assert "Renew it, with the same key" in found.warnings(30)[0]
+
+
 def test_without_an_authority_one_is_made(tmp_path: Path) -> None:
     found = Authority.of(tmp_path, "", "")
     assert found.is_made_here(30)
