@@ -102,6 +102,10 @@ def run(
         arguments += ["--check"] if template["job_type"] == "check" else []
         if ssh_key:
             (folder / "env" / "ssh_key").write_text(ssh_key)
+            # Debian's own has a group's rights, and whatever it starts would lose ours (_without_rights).
+            (folder / "bin").mkdir()
+            shutil.copyfile("/usr/bin/ssh-agent", folder / "bin" / "ssh-agent")
+            (folder / "bin" / "ssh-agent").chmod(0o755)
         (folder / "env" / "cmdline").write_text(" ".join(arguments))
         return _start(folder, template["playbook"], timeout, set(map(str.strip, credential[1].values())))
     finally:
@@ -125,7 +129,7 @@ def _extra_variables(answers: Mapping[str, Any]) -> str:
 
 def _start(folder: Path, playbook: str, timeout: int, given: set[str]) -> Job:
     environment = {
-        "PATH": f"{BIN}:/usr/local/bin:/usr/bin:/bin",
+        "PATH": f"{folder}/bin:{BIN}:/usr/local/bin:/usr/bin:/bin",
         "LC_ALL": "C.UTF-8",
         "ANSIBLE_HOME": str(folder / "home"),
         # AWX puts the project's own path, from its ansible.cfg, behind that of collections/requirements.yml.
