@@ -72,6 +72,9 @@ class Authority:
         return _certificates.to_pem(one for one in found if one.subject != one.issuer)
 
     def is_made_here(self, renew_days: float) -> bool:
+        """Whether it is to be made, or renewed. Not what was given: the next job would be given the old one again."""
+        if self.given:
+            return False
         found = _certificates.certificates(self.certificate)
         return not found or (_certificates.is_ours(found[0]) and _certificates.days_left(found[0]) < renew_days)
 
@@ -81,13 +84,21 @@ class Authority:
             "it, with the "
             "same key."
             for one in _certificates.certificates(self.certificate)
-            if not _certificates.is_ours(one) and _certificates.days_left(one) < renew_days
+            if (self.given or not _certificates.is_ours(one)) and _certificates.days_left(one) < renew_days
         ]
 
     def differs(self, directory: Path) -> bool:
         folder = directory / "tls"
         texts = {"ca.crt": self.certificate, "ca.key": self.key}
         return any(not (folder / name).is_file() or (folder / name).read_text() != text for name, text in texts.items())
+
+    def replaces(self, directory: Path) -> bool:
+        """Whether it is another one than that of a folder which keeps secrets.
+
+        A checkout without such a folder (each job of AWX has one of its own) gets a copy of what was given, to sign
+        with: that changes nothing.
+        """
+        return directory.is_dir() and self.differs(directory)
 
     def write(self, directory: Path) -> None:
         folder = directory / "tls"
@@ -131,11 +142,12 @@ class ActionModule(ControllerAction):
             nodes |= self._others(str(directory), nodes)
         verdict = decide(nodes, missing, authority.keys, str(directory), options["replace"])
         changed = authority.given and authority.differs(directory)
+        replaced = changed and authority.replaces(directory)
         if changed and not self._task.check_mode:
             authority.write(directory)
         old = {_certificates.public_key(one): one for found in trusted.values() for one in found}
         return {
-            "changed": changed,
+            "changed": replaced,
             "missing": missing,
             "make_authority": authority.is_made_here(options["renew_days"]),
             "replaces_passwords": verdict.replaces_passwords,

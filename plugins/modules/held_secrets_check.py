@@ -15,7 +15,8 @@ description:
     controller, when a node trusts another authority than the one at hand, or has other passwords for our roles.
   - Where secrets are missing, the nodes are asked as well that are not in the play and have the same folder of
     secrets. One that cannot be asked may be part of a cluster.
-  - Puts an authority that is given as variables into the folder. Changes nothing else.
+  - Puts an authority that is given as variables into the folder, which is a change where the folder was there already.
+    Changes nothing else.
 author: The Relevo authors (@relevo)
 extends_documentation_fragment:
   - relevo.postgres.attributes

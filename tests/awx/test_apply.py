@@ -202,6 +202,7 @@ def test_what_awx_dropped_is_a_failure(
     done = apply(address, SETTINGS, folder, playbook=str(check_only))
     assert done.returncode == 0, done.stdout + done.stderr
     survey = awx.surveys.pop(awx.one("job_templates", "Relevo backup")["id"])
+    del awx.surveys[awx.one("workflow_job_templates", "Relevo nightly")["id"]]
     awx.links[awx.one("job_templates", "Relevo rejoin")["id"], "credentials"].pop()
     awx.one("projects", "Relevo")["scm_branch"] = "main"
     done = apply(address, SETTINGS, folder, playbook=str(check_only))
@@ -209,6 +210,7 @@ def test_what_awx_dropped_is_a_failure(
     assert done.returncode == 2
     for question in survey["spec"]:
         assert f"The survey of the job_template Relevo backup lacks the question {question['variable']}." in text
+    assert "The survey of the workflow_job_template Relevo nightly lacks the question cluster." in text
     assert "The job_template Relevo rejoin has credentials Relevo " in text
     assert "The project Relevo has scm_branch='main', not 'v1'." in text
 

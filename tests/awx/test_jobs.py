@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,11 @@ INVENTORY: dict[str, Any] = {
 }
 
 
+def key_of_the_machine_credential(folder: Path) -> str:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "key"], check=True, timeout=60)
+    return (folder / "key").read_text()
+
+
 @pytest.fixture(scope="module")
 def checkout() -> Iterator[Path]:
     with awx_job.project() as folder:
@@ -52,3 +58,14 @@ def test_a_job_starts_with_the_answers_of_its_survey(name: str, checkout: Path) 
     assert (job.status, job.code) == ("failed", 2), job.output
     assert "no {{ such }}" in job.text
     assert "main" in job.text
+
+
+def test_a_job_starts_with_the_key_of_its_machine_credential(checkout: Path, tmp_path: Path) -> None:
+    """ansible-runner gives it to an agent, which starts Ansible."""
+    template = TEMPLATES["Relevo status"]
+    answers = {**awx_data.defaults(template), "cluster": "none"}
+    key = key_of_the_machine_credential(tmp_path)
+    job = awx_job.run(checkout, template, INVENTORY, answers, (CREDENTIAL_TYPE, INPUTS), ssh_key=key)
+    assert "Identity added" in job.output
+    assert (job.status, job.code) == ("failed", 2), job.output
+    assert "none" in job.text

@@ -47,12 +47,14 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.operation
 # A holder ends 12 s after the last beat.
 PATIENCE = 12
 BACKUP = "backup.yml"
+#: What AWX tells each job of itself.
+JOB = '{"awx_job_id": 4711, "awx_user_name": "bob"}'
 
 
 @contextmanager
 def backup_under_way() -> Iterator[Controller]:
     """A backup.yml that holds the lock, and cannot end before the block does."""
-    with frozen(PRIMARY, "postgres: checkpointer"), controller(BACKUP, "-e", "day=2") as running:
+    with frozen(PRIMARY, "postgres: checkpointer"), controller(BACKUP, "-e", "day=2", "-e", JOB) as running:
         wait_for_operation("backup")
         yield running
 
@@ -78,7 +80,7 @@ def test_a_backup_keeps_off_what_would_break_it_and_lets_a_site_pass() -> None:
             ("playbooks/down.yml", ("-e", "down_data=true")),
         ):
             refused = play(name, *arguments, expect=2)
-            assert holder_named(refused.text, BACKUP), f"{name} {arguments}"
+            assert holder_named(refused.text, BACKUP, r"bob \(AWX job 4711\)"), f"{name} {arguments}"
             assert refused.changed == 0
         assert operations() == ["backup"]
         assert backup.running()

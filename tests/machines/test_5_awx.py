@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,6 +49,16 @@ def test_a_job_reaches_the_machines_that_its_credential_knows(checkout: Path, in
     key = (INVENTORY.parent / "login").read_text()
     known = Jobs(checkout, inventory, {**typed(), "known_hosts": scanned()}, key)
     assert changes_nothing(known("Relevo provision"))
+    assert "is primary" in known("Relevo status").text
+
+
+def test_a_job_reaches_the_machines_that_the_inventory_knows(checkout: Path, inventory: dict[str, Any]) -> None:
+    """As docs/awx.md writes it: the repository has their keys, in a file whose path begins at its root."""
+    (checkout / "inventory" / "known_hosts").write_text(scanned())
+    ours = copy.deepcopy(inventory)
+    for variables in ours["_meta"]["hostvars"].values():
+        variables["ansible_ssh_common_args"] = "-o UserKnownHostsFile=inventory/known_hosts"
+    known = Jobs(checkout, ours, typed(), (INVENTORY.parent / "login").read_text())
     assert "is primary" in known("Relevo status").text
 
 

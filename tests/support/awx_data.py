@@ -74,8 +74,9 @@ def uses(playbook: str, variable: str) -> list[str]:
 class Unanswered:
     """What a job does that nobody answered anything: a part of its output, and whether it changes something.
 
-    ``changes``: None where that depends on what was done before. ``refused``: it is red, and nothing was changed; then
-    ``says_to_nothing`` is said to answers that are all empty. ``standby_rules``: who is primary afterwards.
+    ``changes``: None where that depends on what was done before; in check mode it is what would change. ``refused``: it
+    is red, and nothing was changed; then ``says_to_nothing`` is said to answers that are all empty. ``standby_rules``:
+    who is primary afterwards.
     """
 
     says: str
@@ -88,11 +89,11 @@ class Unanswered:
 #: By template, in an order in which a cluster that is whole goes through all of them and is whole again.
 WITHOUT_ANSWERS = {
     "Relevo status": Unanswered("Nothing needs attention."),
-    "Relevo catalog": Unanswered("main"),
+    "Relevo catalog": Unanswered("BACKUPS REGISTRADOS EN REDIS"),
     "Relevo catalog check": Unanswered("can be trusted"),
     "Relevo fence test": Unanswered("a container, which its engine fences"),
     "Relevo provision": Unanswered("PLAY RECAP"),
-    "Relevo backup": Unanswered("was finished today"),
+    "Relevo backup": Unanswered("was finished "),
     "Relevo drill": Unanswered("restores", changes=True),
     "Relevo cleanup": Unanswered("retention"),
     "Relevo restore beside": Unanswered("scratch instance", changes=True),
@@ -103,7 +104,7 @@ WITHOUT_ANSWERS = {
     "Relevo restore point": Unanswered(
         "cannot be the name of a restore point", refused=True, says_to_nothing="cannot be the name of a restore point"
     ),
-    "Relevo failover plan": Unanswered("Hand over from"),
+    "Relevo failover plan": Unanswered("Plan of failover for main: Hand over from", changes=True),
     "Relevo failover": Unanswered("accepts writes", changes=True, standby_rules=True),
     "Relevo failover forced": Unanswered("the failover has been done", standby_rules=True),
     "Relevo rejoin": Unanswered("follows", standby_rules=True),

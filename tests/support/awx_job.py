@@ -41,7 +41,7 @@ class Job:
     status: str
     code: int
     output: str
-    #: Folders of secrets that it has made; AWX removes them with the job.
+    #: Files of secrets that it has made, beside copies of what its credential holds; AWX removes them with the job.
     secrets: tuple[str, ...] = ()
 
     @property
@@ -102,8 +102,12 @@ def run(
         arguments += ["--check"] if template["job_type"] == "check" else []
         if ssh_key:
             (folder / "env" / "ssh_key").write_text(ssh_key)
+            # Debian's own has a group's rights, and whatever it starts would lose ours (_without_rights).
+            (folder / "bin").mkdir()
+            shutil.copyfile("/usr/bin/ssh-agent", folder / "bin" / "ssh-agent")
+            (folder / "bin" / "ssh-agent").chmod(0o755)
         (folder / "env" / "cmdline").write_text(" ".join(arguments))
-        return _start(folder, template["playbook"], timeout)
+        return _start(folder, template["playbook"], timeout, set(map(str.strip, credential[1].values())))
     finally:
         shutil.rmtree(folder)
 
@@ -123,9 +127,9 @@ def _extra_variables(answers: Mapping[str, Any]) -> str:
     return dumped
 
 
-def _start(folder: Path, playbook: str, timeout: int) -> Job:
+def _start(folder: Path, playbook: str, timeout: int, given: set[str]) -> Job:
     environment = {
-        "PATH": f"{BIN}:/usr/local/bin:/usr/bin:/bin",
+        "PATH": f"{folder}/bin:{BIN}:/usr/local/bin:/usr/bin:/bin",
         "LC_ALL": "C.UTF-8",
         "ANSIBLE_HOME": str(folder / "home"),
         # AWX puts the project's own path, from its ansible.cfg, behind that of collections/requirements.yml.
@@ -140,7 +144,8 @@ def _start(folder: Path, playbook: str, timeout: int) -> Job:
         start_new_session=True,
     )  # fmt: skip
     status = (folder / "artifacts" / "17" / "status").read_text() if done.returncode != 70 else "error"
-    made = tuple(str(path.relative_to(folder)) for path in folder.rglob(".secrets"))
+    kept = [path for secrets in folder.rglob(".secrets") for path in secrets.rglob("*") if path.is_file()]
+    made = tuple(str(path.relative_to(folder)) for path in kept if path.read_text().strip() not in given)
     return Job(status, done.returncode, done.stdout + done.stderr, made)
 
 

@@ -196,6 +196,18 @@ def test_what_a_template_is_is_a_variable_of_its_playbook_and_no_question(name: 
     assert [variable for variable in given if f"{{{{ {variable} |" not in text] == []
 
 
+#: Their playbook reads ``confirm``, but nothing that they can be told to do needs it.
+WITHOUT_CONSENT = {"Relevo restore beside"}
+
+
+def test_what_needs_consent_asks_for_it_and_nobody_has_given_it() -> None:
+    asked = {
+        name: awx_data.defaults(one) for name, one in TEMPLATES.items() if awx_data.uses(one["playbook"], "confirm")
+    }
+    assert {name for name, answers in asked.items() if answers.get("confirm") != ""} == WITHOUT_CONSENT
+    assert len(asked) >= 4
+
+
 def test_no_two_templates_are_the_same() -> None:
     """By playbook, job type and what the template says of itself; the two failovers differ by what may be asked."""
     seen = [

@@ -61,3 +61,35 @@ def test_semaphore_is_given_what_a_template_is() -> None:
         for name, value in template.get("extra_vars", {}).items():
             assert f'`["-e", "{name}={value}"]`' in page
     assert awx_data.options_of("secrets").keys() >= set(re.findall(r"`(secrets_\w+)`", page))
+
+
+#: What others say in a red job: Ansible, ssh, AWX.
+OF_OTHERS = {
+    "Host key verification failed",
+    "UNREACHABLE",
+    "couldn't resolve module/action",
+    "the output has been hidden",
+}
+
+
+def messages(page: str) -> list[str]:
+    """What the page says that a red job says, in parts without what is filled in."""
+    table = page.partition("\n## How to read a red job\n")[2].partition("\n## ")[0]
+    quoted = [
+        span for cell in re.findall(r"^\| (.*?) \|", table, re.MULTILINE) for span in re.findall(r"`(.*?)`", cell)
+    ]
+    parts = [part.strip() for one in quoted for part in re.split(r"…|\(AWX job 17\)|'relevo[^']*'", one)]
+    return [part for part in parts if part and not part.endswith(".yml")]
+
+
+def test_a_red_job_says_what_the_page_says_that_it_says() -> None:
+    found = messages((ROOT / "docs" / "awx.md").read_text(encoding="utf-8"))
+    assert len(found) >= 8
+    assert set(found) >= OF_OTHERS
+    ours = "".join(
+        path.read_text(encoding="utf-8")
+        for folder in ("plugins", "roles")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in (".py", ".yml")
+    )
+    assert [one for one in found if one not in OF_OTHERS and one not in ours] == []

@@ -90,6 +90,9 @@ def test_a_given_authority_is_put_into_the_folder_and_never_replaces_another_key
     chain = BELOW.certificate + ROOT.certificate
     given = Authority.of(tmp_path, chain, BELOW.key)
     assert given.differs(tmp_path)
+    assert given.replaces(tmp_path)
+    # Each job of AWX begins without one, and a copy of what it was given is no change.
+    assert not given.replaces(tmp_path / ".secrets")
     assert not given.is_made_here(30)
     given.write(tmp_path)
     assert (tmp_path / "tls" / "ca.key").stat().st_mode & 0o777 == 0o600
@@ -130,6 +133,14 @@ def test_only_our_own_authority_is_renewed(pair: Pair, made: bool, warned: bool,
     found = Authority.of(folder_of(tmp_path, pair), "", "")
     assert found.is_made_here(30) == made
     assert bool(found.warnings(30)) == warned
+
+
+def test_an_authority_that_is_given_is_never_renewed_and_its_end_is_said(tmp_path: Path) -> None:
+    """Also one of ours, in a credential of AWX: each job would renew it anew, and none could keep it."""
+    ends_soon = make("Relevo authority", days=20)
+    found = Authority.of(tmp_path, ends_soon.certificate, ends_soon.key)
+    assert not found.is_made_here(30)
+    assert "Renew it, with the same key" in found.warnings(30)[0]
 
 
 def test_without_an_authority_one_is_made(tmp_path: Path) -> None:
