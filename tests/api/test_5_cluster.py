@@ -22,7 +22,7 @@ import many_clients
 import pytest
 from api_server import Server, free_port, in_background, is_problem, serving
 from browser import enter, page_of
-from cluster import PRIMARY, SECRETS, STANDBY, docker, labels, play, psql, wait_until
+from cluster import PRIMARY, SECRETS, STANDBY, docker, labels, play, psql, running, wait_until
 from holding import controller, frozen
 from operation_lock import wait_for_operation, wait_until_free
 from playwright.sync_api import Browser, expect
@@ -217,6 +217,36 @@ def test_the_old_failover_command_moves_the_primary(server: Server, api: httpx.C
     assert primary() == STANDBY
 
 
+def brought_back(server: Server, api: httpx.Client, node: str) -> None:
+    """A node that is down is a standby again: the plan says that, and changes nothing; the operation does it."""
+    ruler = primary_beside(node)
+    plan = api.post("/v1/clusters/main/rejoin?plan=true", json={}).json()
+    assert (plan["operation"], plan["action"], plan["refusals"]) == ("rejoin", "rejoin", [])
+    assert plan["message"] == f"{ruler} stays primary; 1 node rejoins."
+    assert [one["name"] for one in plan["affects"]] == [node]
+    assert not running(node)
+    answer = api.post("/v1/clusters/main/rejoin", json={})
+    assert answer.status_code == 202, answer.text
+    job = server.wait_for_job(api, answer.json()["id"])
+    assert (job["state"], job["operation"]) == ("succeeded", "rejoin"), job
+    assert f"{node} follows" in job["report"]
+    wait_until(lambda: health(server, node, "replica") == 200, f"{node} to stream", 30)
+    assert primary() == ruler
+
+
+def primary_beside(node: str) -> str:
+    """The other one, which is primary."""
+    other = {PRIMARY: STANDBY, STANDBY: PRIMARY}[node]
+    assert psql(other, "SELECT pg_is_in_recovery()") == "f"
+    return other
+
+
+def test_a_rejoin_brings_the_old_primary_back_that_was_stopped(server: Server, api: httpx.Client, free: None) -> None:
+    docker("kill", PRIMARY)
+    wait_until(lambda: health(server, PRIMARY, "health") == 503, "load balancers to see it", 10)
+    brought_back(server, api, PRIMARY)
+
+
 def test_a_failback_goes_on_when_the_api_is_killed_in_its_middle(server: Server, free: None) -> None:
     token = server.token()
     with server.client(token) as client:
@@ -322,6 +352,21 @@ def test_what_became_of_a_failover_that_was_killed_is_asked_of_the_cluster(serve
     # The same again finishes what was cut off.
     assert curl(server, "/failover") == SUCCESS["failover"]
     assert primary() == STANDBY
+    assert curl(server, "/failback") == SUCCESS["failback"]
+    assert primary() == PRIMARY
+
+
+@pytest.mark.long
+def test_an_emergency_is_ended_from_here_and_the_dead_primary_brought_back(
+    server: Server, api: httpx.Client, free: None
+) -> None:
+    docker("kill", PRIMARY)
+    job = server.wait_for_job(api, api.post("/v1/clusters/main/failover", json={}).json()["id"])
+    assert (job["state"], primary_beside(PRIMARY)) == ("succeeded", STANDBY), job
+    wait_until(lambda: health(server, STANDBY, "primary") == 200, "load balancers to see it", 5)
+    # It would come back as a second primary.
+    assert not running(PRIMARY)
+    brought_back(server, api, PRIMARY)
     assert curl(server, "/failback") == SUCCESS["failback"]
     assert primary() == PRIMARY
 

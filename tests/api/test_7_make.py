@@ -100,7 +100,11 @@ def answer(made: subprocess.Popen[bytes], checkout: Path, path: str) -> httpx.Re
 
 
 @pytest.mark.parametrize(
-    ("end", "number"), [(os.kill, signal.SIGTERM), (os.killpg, signal.SIGINT)], ids=["ended", "interrupted"]
+    ("end", "number"),
+    [
+        pytest.param(os.kill, signal.SIGTERM, id="ended"),
+        pytest.param(os.killpg, signal.SIGINT, id="interrupted", marks=pytest.mark.long),
+    ],
 )
 def test_it_serves_in_the_foreground_until_it_is_ended_and_leaves_nothing(
     end: Callable[[int, int], None], number: signal.Signals, checkout: Path, made: subprocess.Popen[bytes]
