@@ -51,6 +51,7 @@ def test_an_operation_is_a_job_template(
 ) -> None:
     answer = client.post("/v1/clusters/main/failover", json={"candidate": "b"})
     assert answer.status_code == 202
+    assert answer.headers["location"] == f"/v1/jobs/{answer.json()['id']}"
     job = awx_server.wait_for_job(client, answer.json()["id"])
     assert (job["state"], job["report"], job["admitted"]) == ("succeeded", "b is primary.", True)
     assert job["backend"] == f"AWX job {len(stand_in[0].jobs)}"

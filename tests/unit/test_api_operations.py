@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +106,19 @@ def test_what_is_asked_of_the_api_is_an_answer_that_the_survey_takes(
     [survey] = [one["survey_spec"] for one in objects()["controller_templates"] if one["name"] == name]
     surveyed = {question["variable"] for question in survey["spec"]}
     assert answer_problems(survey, {key: value for key, value in answers.items() if key in surveyed}) == []
+
+
+#: How the documentation calls an operation: its name, and what it sends.
+CALL = re.compile(r"""-X POST "?\$U/(\w+)(?:\?plan=true)?"? --json '(\{.*?\})'""")
+ROW = re.compile(r"^\| `POST …/(\w+)` \| `(\w+\.yml)` \| (.*) \|$", re.MULTILINE)
+
+
+def test_the_documentation_has_an_example_of_each_operation_and_each_can_be_sent() -> None:
+    text = (ROOT / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
+    calls, rows = CALL.findall(text), ROW.findall(text)
+    assert {name for name, _body in calls} == BY_NAME.keys()
+    assert {name: playbook for name, playbook, _examples in rows} == {one.name: one.playbook for one in OPERATIONS}
+    shown = [(name, body) for name, _playbook, examples in rows for body in re.findall(r"`(\{.*?\})`", examples)]
+    assert {name for name, _body in shown} == BY_NAME.keys()
+    for name, body in calls + shown:
+        BY_NAME[name].body.model_validate_json(body)

@@ -180,3 +180,10 @@ def test_a_password_is_escaped_for_the_watcher_as_for_the_servers() -> None:
     template = environment.from_string((ROOT / "roles" / "secrets" / "templates" / "pgpass.j2").read_text())
     line = template.render({**variables, "__secrets": {"secrets": {"relevo_monitor": "a:b\\c"}}})
     assert line == "*:*:*:relevo_monitor:a\\:b\\\\c\n"
+
+
+def test_it_listens_to_this_machine_alone_at_the_old_port_unless_somebody_says_more() -> None:
+    defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
+    fields = Settings.model_fields
+    for name, value in (("listen", "127.0.0.1"), ("port", 8088)):
+        assert defaults[f"control_api_{name}"] == fields[name].default == value

@@ -242,6 +242,14 @@ def test_an_answer_is_asked_for_anew_when_it_is_too_old(
     assert second.age_s == (after if plays == 1 else 0)
 
 
+def client_of(settings: Settings) -> TestClient:
+    """Without its lifespan: nothing is watched, and no play is started but what a test has put in its place."""
+    one = Cluster(name="main", nodes=[])
+    app = make_app(settings.model_copy(update={"clusters": [one]}), settings.state_directory / "settings.json")
+    token = Tokens(settings.tokens_file).make("ana", "read")
+    return TestClient(app, base_url="http://127.0.0.1", headers={"Authorization": f"Bearer {token}"})
+
+
 CATALOG = [
     {"fecha": day, "hora": hour, "tipo_backup": kind, "maestro_usado": primary, "etiqueta": label}
     for day, hour, kind, primary, label in (
@@ -276,10 +284,34 @@ def test_the_catalog_is_filtered_and_paged(
         return CATALOG
 
     monkeypatch.setattr(Views, "run", run)
-    one = Cluster(name="main", nodes=[])
-    app = make_app(settings.model_copy(update={"clusters": [one]}), settings.state_directory / "settings.json")
-    token = Tokens(settings.tokens_file).make("ana", "read")
-    # Without its lifespan: nothing is watched, and no play is started.
-    client = TestClient(app, base_url="http://127.0.0.1", headers={"Authorization": f"Bearer {token}"})
-    page = client.get(f"/v1/clusters/main/backups?{asked}").json()
+    page = client_of(settings).get(f"/v1/clusters/main/backups?{asked}").json()
     assert (page["total"], "".join(found["etiqueta"] for found in page["items"])) == (total, labels)
+
+
+def test_the_last_drill_of_each_backup_the_newest_first(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    drilled = {"1": "2026-11-04T03:00:00Z", "3": "2026-11-06T03:00:00Z", "4": "2026-11-05T03:00:00Z"}
+
+    async def run(*_arguments: Any) -> Any:
+        return [{**one, "verificado": drilled.get(one["etiqueta"], "")} for one in CATALOG]
+
+    monkeypatch.setattr(Views, "run", run)
+    (settings.playbooks / "drill.yml").touch()
+    client = client_of(settings)
+    page = client.get("/v1/clusters/main/drills").json()
+    assert (page["total"], [one["etiqueta"] for one in page["items"]]) == (3, ["3", "4", "1"])
+    page = client.get("/v1/clusters/main/drills?limit=1&offset=1").json()
+    assert (page["total"], [one["etiqueta"] for one in page["items"]]) == (3, ["4"])
+
+
+def test_the_window_comes_with_its_holes(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    window = {"from": "2026-11-01T03:00:00+00:00", "until": "2026-11-26T09:30:00+00:00"}
+    problems = [{"code": code} for code in ("archive-hole", "node-down", "archive-hole-past", "archive-failing")]
+
+    async def run(*_arguments: Any) -> Any:
+        return {"problems": problems, "backups": {"recovery_window": window}}
+
+    monkeypatch.setattr(Views, "run", run)
+    said = client_of(settings).get("/v1/clusters/main/window").json()
+    assert (said["cluster"], said["window"]) == ("main", window)
+    assert said["holes"] == [{"code": "archive-hole"}, {"code": "archive-hole-past"}]
+    assert 0 <= said["age_s"] < 60
