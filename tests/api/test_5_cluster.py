@@ -219,10 +219,10 @@ def test_the_old_failover_command_moves_the_primary(server: Server, api: httpx.C
 
 def brought_back(server: Server, api: httpx.Client, node: str) -> None:
     """A node that is down is a standby again: the plan says that, and changes nothing; the operation does it."""
-    ruler = primary_beside(node)
+    other = primary_beside(node)
     plan = api.post("/v1/clusters/main/rejoin?plan=true", json={}).json()
     assert (plan["operation"], plan["action"], plan["refusals"]) == ("rejoin", "rejoin", [])
-    assert plan["message"] == f"{ruler} stays primary; 1 node rejoins."
+    assert plan["message"] == f"{other} stays primary; 1 node rejoins."
     assert [one["name"] for one in plan["affects"]] == [node]
     assert not running(node)
     answer = api.post("/v1/clusters/main/rejoin", json={})
@@ -231,7 +231,7 @@ def brought_back(server: Server, api: httpx.Client, node: str) -> None:
     assert (job["state"], job["operation"]) == ("succeeded", "rejoin"), job
     assert f"{node} follows" in job["report"]
     wait_until(lambda: health(server, node, "replica") == 200, f"{node} to stream", 30)
-    assert primary() == ruler
+    assert primary() == other
 
 
 def primary_beside(node: str) -> str:
@@ -343,7 +343,7 @@ def test_what_became_of_a_failover_that_was_killed_is_asked_of_the_cluster(serve
     server.start()
     with server.client(token) as client:
         assert client.get(f"/v1/jobs/{job['id']}").json()["state"] == "interrupted"
-        wait_until(lambda: bool(client.get(f"/v1/jobs/{job['id']}").json().get("found")), "the cluster's word", 60)
+        wait_until(lambda: bool(client.get(f"/v1/jobs/{job['id']}").json().get("found")), "the cluster's word", 180)
         found = client.get(f"/v1/jobs/{job['id']}").json()["found"]
     # What had begun in the node ends there, whoever has asked for it.
     assert found["primary"] in (PRIMARY, STANDBY, None)
