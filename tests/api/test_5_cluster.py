@@ -384,7 +384,9 @@ def test_a_hand_over_is_clicked_and_seen_to_its_end(
         page.click("#askYes")
         expect(page.locator("#headline")).to_have_text(f"{STANDBY} is primary.", timeout=240_000)
         expect(page.locator(".job").first).to_contain_text("done", timeout=240_000)
-        expect(page.locator(".job .log")).to_contain_text("Plan")
+        log = page.locator(".job .log")
+        expect(log).to_contain_text("Show the plan")
+        expect(log).to_contain_text(f"{STANDBY} accepts writes (write outage ")
     assert primary() == STANDBY
     assert curl(server, "/failback") == SUCCESS["failback"]
     assert primary() == PRIMARY
