@@ -32,6 +32,13 @@ SUCCESS = {
     "failback": '{"status":"success","message":"Failback ejecutado correctamente"}',
 }
 
+#: What has to be said even for a plan.
+PLANNED = {
+    "backups": {"day": "auto", "backup_force": True},
+    "restores": {"target_type": "latest", "to": "cluster"},
+    "cleanup": {"operation": "keep", "keep": 9},
+}
+
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
@@ -284,6 +291,20 @@ def test_a_backup_from_here_is_named_to_those_at_a_terminal(server: Server, api:
         refused = play("playbooks/failover.yml", expect=2)
         assert f"ana (API job {job['id']})" in refused.text
     assert server.wait_for_job(api, job["id"])["state"] == "succeeded"
+
+
+@pytest.mark.long
+def test_every_operation_shows_its_plan_to_a_reader_and_changes_nothing(server: Server) -> None:
+    before = (primary(), labels())
+    plays = {"switchover": "failover", "backups": "backup", "drills": "drill", "restores": "restore"}
+    with server.client(server.token("reader", "read")) as reader:
+        for name in [one["name"] for one in reader.get("/v1/operations").json()["operations"]]:
+            answer = reader.post(f"/v1/clusters/main/{name}?plan=true", json=PLANNED.get(name, {}))
+            assert answer.status_code == 200, answer.text
+            assert (answer.json()["operation"], answer.json()["cluster"]) == (plays.get(name, name), "main")
+        # None of them is a job.
+        assert not [one for one in reader.get("/v1/jobs").json()["items"] if one["requested_by"] == "reader"]
+    assert (primary(), labels()) == before
 
 
 @pytest.mark.long
