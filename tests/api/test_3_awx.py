@@ -51,6 +51,7 @@ def test_an_operation_is_a_job_template(
 ) -> None:
     answer = client.post("/v1/clusters/main/failover", json={"candidate": "b"})
     assert answer.status_code == 202
+    assert answer.headers["location"] == f"/v1/jobs/{answer.json()['id']}"
     job = awx_server.wait_for_job(client, answer.json()["id"])
     assert (job["state"], job["report"], job["admitted"]) == ("succeeded", "b is primary.", True)
     assert job["backend"] == f"AWX job {len(stand_in[0].jobs)}"
@@ -94,6 +95,16 @@ def test_answers_are_those_that_the_surveys_take(client: httpx.Client, stand_in:
     target = "2026-11-25T12:00:00+01:00"
     assert client.post("/v1/clusters/main/restores", json={"target": target}).status_code == 202
     assert stand_in[0].jobs[-1]["variables"].items() >= {"target": target, "target_type": "time"}.items()
+
+
+def test_a_restore_in_place_is_a_template_of_its_own(awx_server: Server, stand_in: tuple[StandIn, str]) -> None:
+    asked = {"to": "cluster", "target_type": "latest", "timeline": 3, "confirm": "main"}
+    with awx_server.client(awx_server.token("root", "destroy")) as owner:
+        assert owner.post("/v1/clusters/main/restores?plan=true", json=asked).status_code == 200
+        assert owner.post("/v1/clusters/main/restores", json=asked).status_code == 202
+    for job, kind in zip(stand_in[0].jobs[-2:], ("check", "run"), strict=True):
+        assert (job["template"], job["job_type"]) == ("Relevo restore in place++Databases", kind)
+        assert job["variables"].items() >= asked.items()
 
 
 def test_an_awx_that_is_away_for_a_moment_loses_no_job(

@@ -15,7 +15,7 @@ from api_server import Server
 from axe_playwright_python.sync_playwright import Axe
 from browser import enter
 from cluster import ROOT
-from page_data import answers, job, stand_in
+from page_data import PROBLEMS, answers, job, stand_in
 from playwright.sync_api import Page, expect
 
 #: People look at what is left here.
@@ -47,6 +47,29 @@ def test_it_looks_as_it_should(page: Page, server: Server, state: str) -> None:
         # Colours are the theme's and the structure is the width's.
         if language == "en" and name != "tablet":
             assert violations(page) == [], f"{theme}, {name}"
+
+
+def test_what_it_shows_of_a_cluster_that_is_ill(page: Page, server: Server) -> None:
+    stand_in(page, answers(ill=True))
+    enter(page, server, "x")
+    nodes = page.locator("#nodes .node")
+    expect(nodes).to_have_count(3)
+    expect(nodes.locator(".role")).to_have_text(["Does not answer", "Primary", "Standby"])
+    expect(nodes.nth(0)).to_contain_text("its container is exited")
+    expect(nodes.nth(2)).to_contain_text("does not stream")
+    # Each problem with the command that helps.
+    problems = page.locator(".problem")
+    expect(problems).to_have_count(len(PROBLEMS))
+    for number, problem in enumerate(PROBLEMS):
+        expect(problems.nth(number)).to_contain_text(problem["message"])
+    expect(problems.nth(0).locator("code")).to_have_text("ansible-playbook playbooks/rejoin.yml -e cluster=main")
+    expect(page.locator("#facts [data-state=bad]")).to_have_text("fails")
+    # The cycle, the window to which one can restore with its hole, and the drills.
+    expect(page.locator("#timeline [class^=mark-]:not(.mark-needs)")).to_have_count(14)
+    for what in ("window", "hole", "drilled", "drill-failed"):
+        expect(page.locator(f"#timeline .{what}")).to_have_count(1)
+    expect(page.locator("#backupTable tbody tr")).to_have_count(14)
+    expect(page.locator(".job").first).to_contain_text("cut off")
 
 
 def choose(page: Page, language: str, theme: str) -> None:

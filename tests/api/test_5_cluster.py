@@ -22,7 +22,7 @@ import many_clients
 import pytest
 from api_server import Server, free_port, in_background, is_problem, serving
 from browser import enter, page_of
-from cluster import PRIMARY, SECRETS, STANDBY, docker, labels, play, psql, wait_until
+from cluster import PRIMARY, SECRETS, STANDBY, docker, labels, play, psql, running, wait_until
 from holding import controller, frozen
 from operation_lock import wait_for_operation, wait_until_free
 from playwright.sync_api import Browser, expect
@@ -30,6 +30,13 @@ from playwright.sync_api import Browser, expect
 SUCCESS = {
     "failover": '{"status":"success","message":"Failover ejecutado correctamente"}',
     "failback": '{"status":"success","message":"Failback ejecutado correctamente"}',
+}
+
+#: What has to be said even for a plan.
+PLANNED = {
+    "backups": {"day": "auto", "backup_force": True},
+    "restores": {"target_type": "latest", "to": "cluster"},
+    "cleanup": {"operation": "keep", "keep": 9},
 }
 
 
@@ -217,6 +224,36 @@ def test_the_old_failover_command_moves_the_primary(server: Server, api: httpx.C
     assert primary() == STANDBY
 
 
+def brought_back(server: Server, api: httpx.Client, node: str) -> None:
+    """A node that is down is a standby again: the plan says that, and changes nothing; the operation does it."""
+    other = primary_beside(node)
+    plan = api.post("/v1/clusters/main/rejoin?plan=true", json={}).json()
+    assert (plan["operation"], plan["action"], plan["refusals"]) == ("rejoin", "rejoin", [])
+    assert plan["message"] == f"{other} stays primary; 1 node rejoins."
+    assert [one["name"] for one in plan["affects"]] == [node]
+    assert not running(node)
+    answer = api.post("/v1/clusters/main/rejoin", json={})
+    assert answer.status_code == 202, answer.text
+    job = server.wait_for_job(api, answer.json()["id"])
+    assert (job["state"], job["operation"]) == ("succeeded", "rejoin"), job
+    assert f"{node} follows" in job["report"]
+    wait_until(lambda: health(server, node, "replica") == 200, f"{node} to stream", 30)
+    assert primary() == other
+
+
+def primary_beside(node: str) -> str:
+    """The other one, which is primary."""
+    other = {PRIMARY: STANDBY, STANDBY: PRIMARY}[node]
+    assert psql(other, "SELECT pg_is_in_recovery()") == "f"
+    return other
+
+
+def test_a_rejoin_brings_the_old_primary_back_that_was_stopped(server: Server, api: httpx.Client, free: None) -> None:
+    docker("kill", PRIMARY)
+    wait_until(lambda: health(server, PRIMARY, "health") == 503, "load balancers to see it", 10)
+    brought_back(server, api, PRIMARY)
+
+
 def test_a_failback_goes_on_when_the_api_is_killed_in_its_middle(server: Server, free: None) -> None:
     token = server.token()
     with server.client(token) as client:
@@ -254,6 +291,20 @@ def test_a_backup_from_here_is_named_to_those_at_a_terminal(server: Server, api:
         refused = play("playbooks/failover.yml", expect=2)
         assert f"ana (API job {job['id']})" in refused.text
     assert server.wait_for_job(api, job["id"])["state"] == "succeeded"
+
+
+@pytest.mark.long
+def test_every_operation_shows_its_plan_to_a_reader_and_changes_nothing(server: Server) -> None:
+    before = (primary(), labels())
+    plays = {"switchover": "failover", "backups": "backup", "drills": "drill", "restores": "restore"}
+    with server.client(server.token("reader", "read")) as reader:
+        for name in [one["name"] for one in reader.get("/v1/operations").json()["operations"]]:
+            answer = reader.post(f"/v1/clusters/main/{name}?plan=true", json=PLANNED.get(name, {}))
+            assert answer.status_code == 200, answer.text
+            assert (answer.json()["operation"], answer.json()["cluster"]) == (plays.get(name, name), "main")
+        # None of them is a job.
+        assert not [one for one in reader.get("/v1/jobs").json()["items"] if one["requested_by"] == "reader"]
+    assert (primary(), labels()) == before
 
 
 @pytest.mark.long
@@ -313,7 +364,7 @@ def test_what_became_of_a_failover_that_was_killed_is_asked_of_the_cluster(serve
     server.start()
     with server.client(token) as client:
         assert client.get(f"/v1/jobs/{job['id']}").json()["state"] == "interrupted"
-        wait_until(lambda: bool(client.get(f"/v1/jobs/{job['id']}").json().get("found")), "the cluster's word", 60)
+        wait_until(lambda: bool(client.get(f"/v1/jobs/{job['id']}").json().get("found")), "the cluster's word", 180)
         found = client.get(f"/v1/jobs/{job['id']}").json()["found"]
     # What had begun in the node ends there, whoever has asked for it.
     assert found["primary"] in (PRIMARY, STANDBY, None)
@@ -322,6 +373,21 @@ def test_what_became_of_a_failover_that_was_killed_is_asked_of_the_cluster(serve
     # The same again finishes what was cut off.
     assert curl(server, "/failover") == SUCCESS["failover"]
     assert primary() == STANDBY
+    assert curl(server, "/failback") == SUCCESS["failback"]
+    assert primary() == PRIMARY
+
+
+@pytest.mark.long
+def test_an_emergency_is_ended_from_here_and_the_dead_primary_brought_back(
+    server: Server, api: httpx.Client, free: None
+) -> None:
+    docker("kill", PRIMARY)
+    job = server.wait_for_job(api, api.post("/v1/clusters/main/failover", json={}).json()["id"])
+    assert (job["state"], primary_beside(PRIMARY)) == ("succeeded", STANDBY), job
+    wait_until(lambda: health(server, STANDBY, "primary") == 200, "load balancers to see it", 5)
+    # It would come back as a second primary.
+    assert not running(PRIMARY)
+    brought_back(server, api, PRIMARY)
     assert curl(server, "/failback") == SUCCESS["failback"]
     assert primary() == PRIMARY
 
@@ -339,7 +405,9 @@ def test_a_hand_over_is_clicked_and_seen_to_its_end(
         page.click("#askYes")
         expect(page.locator("#headline")).to_have_text(f"{STANDBY} is primary.", timeout=240_000)
         expect(page.locator(".job").first).to_contain_text("done", timeout=240_000)
-        expect(page.locator(".job .log")).to_contain_text("Plan")
+        log = page.locator(".job .log")
+        expect(log).to_contain_text("Show the plan")
+        expect(log).to_contain_text(f"{STANDBY} accepts writes (write outage ")
     assert primary() == STANDBY
     assert curl(server, "/failback") == SUCCESS["failback"]
     assert primary() == PRIMARY

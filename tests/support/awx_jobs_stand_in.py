@@ -47,6 +47,7 @@ PLAYED = {
     "Relevo failover forced": ("successful", DONE),
     "Relevo failback": ("failed", REFUSED),
     "Relevo restore beside": ("successful", DONE),
+    "Relevo restore in place": ("successful", DONE),
     "Relevo backup": ("successful", DONE),
     "our rejoin": ("successful", DONE),
 }

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -60,3 +61,13 @@ def test_the_rules_name_metrics_and_playbooks_that_exist(name: str) -> None:
 
 def test_the_page_lists_every_metric() -> None:
     assert set(re.findall(r"^\| `(relevo_\w+)` \|", PAGE.read_text(), re.MULTILINE)) == set(METRICS)
+
+
+def test_the_dashboard_shows_roles_lag_and_jobs_by_metrics_that_exist() -> None:
+    panels = json.loads((ALERTS / "dashboard.json").read_text())["panels"]
+    asked = [target["expr"] for panel in panels for target in panel["targets"]]
+    assert len(asked) >= len(panels)
+    shown = {name for one in asked for name in re.findall(r"\brelevo_\w+", one)}
+    assert shown <= set(METRICS) | set(re.findall(r"`(relevo_\w+)`", API_PAGE.read_text()))
+    assert {"relevo_node_role", "relevo_replication_lag_bytes", "relevo_jobs"} <= shown
+    assert all('cluster="$cluster"' in one for one in asked)

@@ -101,3 +101,36 @@ def test_secrets_that_are_variables_are_shown_nowhere(tmp_path: Path) -> None:
 def test_what_awx_says_to_an_answer_that_is_none_is_passed_on(stand_in: tuple[StandIn, AwxBackend]) -> None:
     with pytest.raises(BackendError, match="expected to be one of"):
         stand_in[1].run(Request("failover.yml", {"force": "maybe"}), ignore, ignore)
+
+
+@pytest.mark.parametrize(
+    ("asked", "template"),
+    [
+        ({"target": "2026-11-25T12:00:00+01:00"}, "Relevo restore beside++Databases"),
+        ({"to": "beside", "timeline": 3}, "Relevo restore beside++Databases"),
+        ({"remove": "main_latest"}, "Relevo restore beside++Databases"),
+        (
+            {"to": "cluster", "target_type": "latest", "timeline": 3, "confirm": "main"},
+            "Relevo restore in place++Databases",
+        ),
+    ],
+)
+@pytest.mark.parametrize("check", [True, False])
+def test_a_restore_in_place_is_the_job_template_whose_permissions_are_for_it(
+    asked: dict[str, Any], template: str, check: bool, stand_in: tuple[StandIn, AwxBackend]
+) -> None:
+    started, backend = stand_in
+    assert backend.run(Request("restore.yml", {**asked, "cluster": "main"}, check=check), ignore, ignore)
+    [job] = started.jobs
+    assert (job["template"], job["job_type"]) == (template, "check" if check else "run")
+    assert job["variables"].items() >= asked.items()
+
+
+def test_who_has_no_template_for_it_learns_by_which_name_it_goes(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    with awx() as (_started, url):
+        options = Awx(
+            kind="awx", url=url, token_file=tmp_path / "token", templates={"restore": "ours"}, organization="Others"
+        )
+        with pytest.raises(BackendError, match=r"Relevo restore in place\+\+Others.*as restore_in_place"):
+            AwxBackend(options).run(Request("restore.yml", {"to": "cluster"}), ignore, ignore)

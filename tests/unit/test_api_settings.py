@@ -12,7 +12,7 @@ import pytest
 import yaml
 from jinja2 import Environment
 from relevo_api.operations import BACKUPS, CHECK, OPERATIONS, STATUS
-from relevo_api.settings import AWX_TEMPLATES, Awx, Settings
+from relevo_api.settings import AWX_TEMPLATES, IN_PLACE, Awx, Settings, template_key
 
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.api_settings import api_settings, fault_of
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
@@ -72,18 +72,21 @@ def test_and_those_of_an_awx() -> None:
     awx = {"backend": "awx", "awx_url": "https://awx", "awx_token_file": "/t", "awx_templates": {"failover": "x"}}
     settings = Settings.model_validate(api_settings(GROUPS, HOSTS, {**GIVEN, **awx}).settings)
     assert isinstance(settings.backend, Awx)
-    assert settings.backend.template("failover.yml") == "x"
-    assert settings.backend.template("drill.yml") == "Relevo drill++Default"
+    assert settings.backend.template("failover") == "x"
+    assert settings.backend.template("drill") == "Relevo drill++Default"
     of_ours = api_settings(GROUPS, HOSTS, {**GIVEN, **awx, "awx_organization": "Databases"}).settings
-    assert Awx(**of_ours["backend"]).template("restore.yml") == "Relevo restore beside++Databases"
+    assert Awx(**of_ours["backend"]).template("restore") == "Relevo restore beside++Databases"
 
 
 def test_every_playbook_that_the_service_runs_has_a_template_of_awx_yml() -> None:
     objects = yaml.safe_load((ROOT / "roles" / "awx" / "vars" / "main" / "templates.yml").read_text())
-    made = {one["name"]: Path(one["playbook"]).stem for one in objects["controller_templates"]}
-    assert {template: playbook for playbook, template in AWX_TEMPLATES.items()}.items() <= made.items()
+    made = {one["name"]: one for one in objects["controller_templates"]}
+    for key, name in AWX_TEMPLATES.items():
+        variables = made[name].get("extra_vars", {})
+        assert template_key(Path(made[name]["playbook"]).name, variables) == key
+    assert made[AWX_TEMPLATES[IN_PLACE]]["extra_vars"] == {"to": "cluster"}
     run = {one.playbook for one in (*OPERATIONS, STATUS, BACKUPS, CHECK)}
-    assert run == {f"{name}.yml" for name in AWX_TEMPLATES}
+    assert run == {f"{name}.yml" for name in AWX_TEMPLATES.keys() - {IN_PLACE}}
 
 
 @pytest.mark.parametrize(
@@ -177,3 +180,10 @@ def test_a_password_is_escaped_for_the_watcher_as_for_the_servers() -> None:
     template = environment.from_string((ROOT / "roles" / "secrets" / "templates" / "pgpass.j2").read_text())
     line = template.render({**variables, "__secrets": {"secrets": {"relevo_monitor": "a:b\\c"}}})
     assert line == "*:*:*:relevo_monitor:a\\:b\\\\c\n"
+
+
+def test_it_listens_to_this_machine_alone_at_the_old_port_unless_somebody_says_more() -> None:
+    defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
+    fields = Settings.model_fields
+    for name, value in (("listen", "127.0.0.1"), ("port", 8088)):
+        assert defaults[f"control_api_{name}"] == fields[name].default == value

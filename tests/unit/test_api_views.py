@@ -6,19 +6,28 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import PIPE, Popen
 from typing import Any
 
 import pytest
+from cluster import wait_until
 from fastapi.testclient import TestClient
 from relevo_api.app import make_app
 from relevo_api.files import read_json, try_lock, write_json
+from relevo_api.jobs import spawn
 from relevo_api.nodes import Watcher
 from relevo_api.operations import OPERATIONS, STATUS
+from relevo_api.plays import Request
+from relevo_api.problems import ProblemError
 from relevo_api.service import Service
-from relevo_api.settings import Cluster, Settings
+from relevo_api.settings import Cluster, Runner, Settings
 from relevo_api.tokens import Tokens
-from relevo_api.views import LOCK, Answer, Views, own_folder
+from relevo_api.views import LOCK, Answer, Views, end, own_folder
 
 
 @pytest.fixture
@@ -39,6 +48,104 @@ def settings(tmp_path: Path) -> Settings:
 class Ended:
     def wait(self) -> int:
         return 0
+
+
+@pytest.fixture
+def started() -> Iterator[list[Popen[bytes]]]:
+    """Processes that a test has started, and that should not live when it has ended."""
+    processes: list[Popen[bytes]] = []
+    yield processes
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def never_ending(started: list[Popen[bytes]], command: str) -> Callable[..., Popen[bytes]]:
+    """In place of ``spawn``."""
+
+    def spawned(_settings: Path, _folder: Path) -> Popen[bytes]:
+        started.append(Popen(["sh", "-c", command], stdout=PIPE))
+        output = started[-1].stdout
+        assert output is not None
+        assert output.readline()
+        return started[-1]
+
+    return spawned
+
+
+def test_a_service_that_ends_waits_for_no_play_that_looks(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: list[Popen[bytes]]
+) -> None:
+    monkeypatch.setattr("relevo_api.views.spawn", never_ending(started, "echo begun; exec sleep 30"))
+    views = Views(settings, tmp_path / "settings.json")
+
+    async def cut_short() -> None:
+        task = asyncio.create_task(views.get(STATUS, "main", 0))
+        while not started:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    # It returns when each of its threads has.
+    asyncio.run(cut_short())
+    assert [process.returncode for process in started] == [-signal.SIGTERM]
+    assert [path for path in views.directory.iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.parametrize(
+    ("command", "number"),
+    [
+        ("echo begun; exec sleep 30", signal.SIGTERM),
+        ("trap '' TERM; echo begun; while :; do sleep 0.1; done", signal.SIGKILL),
+    ],
+)
+def test_a_play_that_takes_too_long_is_ended(
+    command: str,
+    number: signal.Signals,
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    started: list[Popen[bytes]],
+) -> None:
+    monkeypatch.setattr("relevo_api.views.spawn", never_ending(started, command))
+    monkeypatch.setattr("relevo_api.views.LONGEST_S", 0.1)
+    monkeypatch.setattr("relevo_api.views.ENDING_S", 0.5)
+    views = Views(settings, tmp_path / "settings.json")
+    with pytest.raises(ProblemError, match=r"status.yml did not end within 0.1 s") as refused:
+        asyncio.run(views.get(STATUS, "main", 0))
+    assert refused.value.problem.status == 503
+    assert [process.wait(10) for process in started] == [-number]
+
+
+def test_the_process_of_a_play_that_is_told_to_end_ends_the_play(
+    settings: Settings, tmp_path: Path, started: list[Popen[bytes]]
+) -> None:
+    playbook = tmp_path / "endless.yml"
+    wait = {"ansible.builtin.wait_for": {"timeout": 600}}
+    playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [wait]}]))
+    runner = Runner(ansible_playbook=Path(sys.executable).with_name("ansible-playbook"), inventory=["localhost,"])
+    file, folder = tmp_path / "settings.json", tmp_path / "play"
+    file.write_text(settings.model_copy(update={"backend": runner, "project_directory": tmp_path}).model_dump_json())
+    folder.mkdir()
+    write_json(folder / "request.json", Request("endless.yml").as_dict())
+
+    def playing() -> list[bytes]:
+        lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+        return [line for line in lines if b"ansible-playbook" in line and bytes(playbook) in line]
+
+    started.append(spawn(file, folder))
+    wait_until(lambda: "wait_for" in log_of(folder), "the play to begin", 60)
+    assert playing()
+    end(started[0])
+    assert started[0].wait() == 0
+    assert read_json(folder / "outcome.json")["succeeded"] is False
+    wait_until(lambda: not playing(), "the play to end", 10)
+
+
+def log_of(folder: Path) -> str:
+    path = folder / "log.txt"
+    return path.read_text() if path.exists() else ""
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.name)
@@ -135,6 +242,14 @@ def test_an_answer_is_asked_for_anew_when_it_is_too_old(
     assert second.age_s == (after if plays == 1 else 0)
 
 
+def client_of(settings: Settings) -> TestClient:
+    """Without its lifespan: nothing is watched, and no play is started but what a test has put in its place."""
+    one = Cluster(name="main", nodes=[])
+    app = make_app(settings.model_copy(update={"clusters": [one]}), settings.state_directory / "settings.json")
+    token = Tokens(settings.tokens_file).make("ana", "read")
+    return TestClient(app, base_url="http://127.0.0.1", headers={"Authorization": f"Bearer {token}"})
+
+
 CATALOG = [
     {"fecha": day, "hora": hour, "tipo_backup": kind, "maestro_usado": primary, "etiqueta": label}
     for day, hour, kind, primary, label in (
@@ -169,10 +284,34 @@ def test_the_catalog_is_filtered_and_paged(
         return CATALOG
 
     monkeypatch.setattr(Views, "run", run)
-    one = Cluster(name="main", nodes=[])
-    app = make_app(settings.model_copy(update={"clusters": [one]}), settings.state_directory / "settings.json")
-    token = Tokens(settings.tokens_file).make("ana", "read")
-    # Without its lifespan: nothing is watched, and no play is started.
-    client = TestClient(app, base_url="http://127.0.0.1", headers={"Authorization": f"Bearer {token}"})
-    page = client.get(f"/v1/clusters/main/backups?{asked}").json()
+    page = client_of(settings).get(f"/v1/clusters/main/backups?{asked}").json()
     assert (page["total"], "".join(found["etiqueta"] for found in page["items"])) == (total, labels)
+
+
+def test_the_last_drill_of_each_backup_the_newest_first(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    drilled = {"1": "2026-11-04T03:00:00Z", "3": "2026-11-06T03:00:00Z", "4": "2026-11-05T03:00:00Z"}
+
+    async def run(*_arguments: Any) -> Any:
+        return [{**one, "verificado": drilled.get(one["etiqueta"], "")} for one in CATALOG]
+
+    monkeypatch.setattr(Views, "run", run)
+    (settings.playbooks / "drill.yml").touch()
+    client = client_of(settings)
+    page = client.get("/v1/clusters/main/drills").json()
+    assert (page["total"], [one["etiqueta"] for one in page["items"]]) == (3, ["3", "4", "1"])
+    page = client.get("/v1/clusters/main/drills?limit=1&offset=1").json()
+    assert (page["total"], [one["etiqueta"] for one in page["items"]]) == (3, ["4"])
+
+
+def test_the_window_comes_with_its_holes(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    window = {"from": "2026-11-01T03:00:00+00:00", "until": "2026-11-26T09:30:00+00:00"}
+    problems = [{"code": code} for code in ("archive-hole", "node-down", "archive-hole-past", "archive-failing")]
+
+    async def run(*_arguments: Any) -> Any:
+        return {"problems": problems, "backups": {"recovery_window": window}}
+
+    monkeypatch.setattr(Views, "run", run)
+    said = client_of(settings).get("/v1/clusters/main/window").json()
+    assert (said["cluster"], said["window"]) == ("main", window)
+    assert said["holes"] == [{"code": "archive-hole"}, {"code": "archive-hole-past"}]
+    assert 0 <= said["age_s"] < 60

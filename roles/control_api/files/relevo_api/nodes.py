@@ -105,6 +105,8 @@ class Watcher:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 limit=LONGEST_LINE,
+                # Ctrl-C at a terminal is for the API, which ends it.
+                start_new_session=True,
             )
         except OSError as failure:
             self.problem = f"The watcher could not be started: {failure}."

@@ -20,6 +20,8 @@ Kind = Literal["text", "word", "flag", "number"]
 #: What a value may be: nothing that Ansible would take for a template, and no line break.
 TEXT = r"^[^{}\r\n]*$"
 WORD = r"^[A-Za-z0-9_.:@-]*$"
+#: Of a number: what AWX's surveys allow for the largest of them, a timeline.
+LARGEST = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Variable:
         if self.kind == "flag":
             return bool | None, Field(None, description=self.description)
         if self.kind == "number":
-            return int | None, Field(None, ge=0, le=10000, description=self.description)
+            return int | None, Field(None, ge=0, le=LARGEST, description=self.description)
         if self.choices:
             return Literal[self.choices] | None, Field(None, description=self.description)
         pattern, longest = (WORD, 200) if self.kind == "word" else (TEXT, 1000)
@@ -85,7 +87,7 @@ TARGET = (
     Variable("target_type", "word", "What the target is.", ("time", "lsn", "xid", "name", "immediate", "latest")),
     Variable("target", "text", "How far to recover; a time has its zone."),
     Variable("backup", "word", "The label of the backup to restore."),
-    Variable("timeline", "word", "The timeline to follow."),
+    Variable("timeline", "number", "The timeline to follow. With 0 that on which the servers were at the target."),
 )
 
 OPERATIONS = (

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from .settings import Awx, Runner, Settings
+from .settings import Awx, Runner, Settings, template_key
 
 RawEvent = Mapping[str, Any]
 #: AWX's words for a job that has ended.
@@ -157,12 +157,15 @@ class AwxBackend:
             return ""
 
     def _launch(self, client: Any, request: Request) -> int:
-        name = self.options.template(request.playbook)
+        key = template_key(request.playbook, request.variables)
+        name = self.options.template(key)
         kind = {"job_type": "check"} if request.check else {}
         body = {"extra_vars": json.dumps(answers_of(request.variables)), **kind}
         answer = client.post(f"/api/v2/job_templates/{name}/launch/", json=body)
         if answer.status_code == 404:
-            raise BackendError(f"AWX has no job template {name}. Run awx.yml, or name it in control_api_awx_templates.")
+            raise BackendError(
+                f"AWX has no job template {name}. Run awx.yml, or name yours in control_api_awx_templates, as {key}."
+            )
         if answer.status_code in (401, 403):
             raise BackendError(f"AWX refuses the token of {self.options.token_file} for the job template {name}.")
         if answer.status_code == 400:

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -43,6 +44,8 @@ class Runner(Strict):
     collections_path: str = ""
 
 
+#: Of the restore that replaces the cluster's data: not the template of that beside, so that AWX can keep it for others.
+IN_PLACE = "restore_in_place"
 #: Names of the job templates that awx.yml makes, by playbook. A hand-over may have to take the role from a primary that
 #: hangs, so it is the template that asks for all of it.
 AWX_TEMPLATES = {
@@ -55,6 +58,7 @@ AWX_TEMPLATES = {
     "rejoin": "Relevo rejoin",
     "cleanup": "Relevo cleanup",
     "restore": "Relevo restore beside",
+    IN_PLACE: "Relevo restore in place",
     "drill": "Relevo drill",
 }
 
@@ -70,10 +74,16 @@ class Awx(Strict):
     organization: str = "Default"
     poll_s: float = 1
 
-    def template(self, playbook: str) -> str:
-        """What AWX takes for the template of ``playbook`` (``failover.yml``): a name alone is not unique there."""
-        name = playbook.removesuffix(".yml")
-        return self.templates.get(name) or f"{AWX_TEMPLATES[name]}++{self.organization}"
+    def template(self, key: str) -> str:
+        """What AWX takes for the template of a ``template_key``: a name alone is not unique there."""
+        return self.templates.get(key) or f"{AWX_TEMPLATES[key]}++{self.organization}"
+
+
+def template_key(playbook: str, variables: Mapping[str, Any]) -> str:
+    """By which name ``AWX_TEMPLATES`` and control_api_awx_templates have what runs a playbook with these variables."""
+    if playbook == "restore.yml" and variables.get("to") == "cluster":
+        return IN_PLACE
+    return playbook.removesuffix(".yml")
 
 
 class Limits(Strict):

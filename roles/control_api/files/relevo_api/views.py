@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from subprocess import Popen, TimeoutExpired
 from typing import Any
 
 from .events import command_in, parts_of
@@ -27,6 +28,8 @@ from .settings import Settings
 AT_ONCE = 2
 #: Seconds after which one is given up.
 LONGEST_S = 300
+#: Seconds that its process has to end the play: ansible-runner looks for the signal every 5 s.
+ENDING_S = 15
 #: Of a process's folder; what is left of a process that is gone can be locked.
 LOCK = "lock"
 
@@ -57,6 +60,15 @@ def own_folder(parent: Path) -> Path:
         # Never closed: the kernel does that.
         try_lock(made / LOCK)
     return made
+
+
+def end(process: Popen[bytes]) -> None:
+    """End a play that only looks. Its process ends the play first, which one that is killed cannot."""
+    process.terminate()
+    try:
+        process.wait(ENDING_S)
+    except TimeoutExpired:
+        process.kill()
 
 
 class Views:
@@ -126,8 +138,12 @@ class Views:
         process = spawn(self.settings_file, folder)
         try:
             await asyncio.wait_for(asyncio.to_thread(process.wait), LONGEST_S)
+        except asyncio.CancelledError:
+            # The service ends, and would wait for the thread that waits for the play.
+            await asyncio.to_thread(end, process)
+            raise
         except TimeoutError:
-            process.kill()
+            await asyncio.to_thread(end, process)
             raise error(
                 503, f"{request.playbook} did not end within {LONGEST_S} s.", check=request.playbook, wanted="an answer"
             ) from None
