@@ -16,7 +16,7 @@ from typing import Any, Literal
 from .._recovery_window import Loss, Window
 from .answer import Archiver, Sender, Slot, SynchronousState
 from .observed import Backup, Disk, GuardNote, Note, Observed
-from .topology import Lag, NodeState, Role
+from .topology import Lag, NodeState, OwnPace, Role
 
 VERSION = 1
 
@@ -90,6 +90,7 @@ class NodeStatus:
     recovery: str = ""
     restore_left: Sequence[str] = ()
 
+    own_pace: OwnPace = ""
     @property
     def answers(self) -> bool:
         return self.role != "unreachable"
@@ -212,7 +213,9 @@ def _backup_dict(backup: Backup) -> dict[str, Any]:
 
 def _node_dict(node: NodeStatus) -> dict[str, Any]:
     given = asdict(node)
-    unknown = {name: given[name] or None for name in ("reason", "error", "container", "timeline", "recovery")}
+    unknown = {
+        name: given[name] or None for name in ("reason", "error", "container", "timeline", "recovery", "own_pace")
+    }
     return given | unknown | {"role": None if node.role == "unreachable" else node.role}
 
 
@@ -301,6 +304,7 @@ def _node_status(observed: Observed, state: NodeState) -> NodeStatus:
 
 
 def why(
+        state.own_pace,
     state: NodeState, disk: Disk | None, container: str, marker: Note | None, unreachable: str
 ) -> tuple[State, str]:
     """What a node does now, and in words why its server does not answer: the first of these that is true."""
