@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from .._recovery_window import Loss, Window
 from .answer import Archiver, Sender, Slot, SynchronousState
+from .connection import ConnectionStrings
 from .observed import Backup, Disk, GuardNote, Note, Observed
 from .topology import Lag, NodeState, OwnPace, Role
 
@@ -89,8 +90,8 @@ class NodeStatus:
     tls_reload_owed: bool = False
     recovery: str = ""
     restore_left: Sequence[str] = ()
-
     own_pace: OwnPace = ""
+
     @property
     def answers(self) -> bool:
         return self.role != "unreachable"
@@ -119,6 +120,7 @@ class ClusterStatus:
     repository_reload_owed: bool = False
     scratch: Sequence[Mapping[str, Any]] | None = None
     schedule: Sequence[Mapping[str, Any]] | None = None
+    connection: ConnectionStrings | None = None
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -192,6 +194,7 @@ class ClusterStatus:
             "operations": None if self.operations is None else [dict(holder) for holder in self.operations],
             "scratch_instances": None if self.scratch is None else [dict(one) for one in self.scratch],
             "schedule": None if self.schedule is None else [dict(one) for one in self.schedule],
+            "connection": self.connection.as_dict() if self.connection else None,
             "differing_settings": list(self.differing_settings),
             "problems": [asdict(problem) for problem in self.problems],
         }
@@ -243,6 +246,7 @@ def compose(observed: Observed) -> ClusterStatus:
         repository.tls_server_owed if repository else False,
         observed.scratch,
         observed.schedule,
+        observed.connection,
     )
 
 
@@ -300,11 +304,11 @@ def _node_status(observed: Observed, state: NodeState) -> NodeStatus:
         disk.tls_server_owed if disk else False,
         disk.recovery if disk and word == "starting" else "",
         disk.restore_left if disk else (),
+        state.own_pace,
     )
 
 
 def why(
-        state.own_pace,
     state: NodeState, disk: Disk | None, container: str, marker: Note | None, unreachable: str
 ) -> tuple[State, str]:
     """What a node does now, and in words why its server does not answer: the first of these that is true."""

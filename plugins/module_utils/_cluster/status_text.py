@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from .._tables import Column, format_bytes, format_duration, format_table
+from .connection import HEADING
 from .status import ClusterStatus, NodeStatus, iso
 
 COLUMNS = [
@@ -29,6 +30,7 @@ def status_text(status: ClusterStatus) -> str:
         *_backups(status),
         *_operations(status),
         *_scratch(status),
+        *_connection(status),
         "",
     ]
     lines += [f"! {problem.sentence}" for problem in status.problems] or ["Nothing needs attention."]
@@ -45,6 +47,10 @@ def _scratch(status: ClusterStatus) -> list[str]:
         f"{format_bytes(one['size'])} (restore.yml -e remove={one['name']} removes it)."
         for one in status.scratch or []
     ]
+
+
+def _connection(status: ClusterStatus) -> list[str]:
+    return [HEADING, *(f"  {line}" for line in status.connection.lines)] if status.connection else []
 
 
 def _row(node: NodeStatus) -> list[object]:
