@@ -138,9 +138,9 @@ def provision() -> None:
     play("site.yml")
 
 
-def killed_play(name: str, at: str, *arguments: str) -> None:
+def killed_play(name: str, at: str, *arguments: str, inventory: Path | str = INVENTORY) -> None:
     """Start a playbook, and kill the controller's processes when the task ``at`` (a pattern) begins."""
-    command = command_line(name, *arguments)
+    command = command_line(name, *arguments, inventory=inventory)
     with subprocess.Popen(
         command, cwd=ROOT, env=_named_at_once(), stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as controller:
