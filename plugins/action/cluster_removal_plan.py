@@ -24,6 +24,7 @@ class ActionModule(ControllerAction):
             "states": {"type": "dict", "default": {}},
             "unreachable": {"type": "dict", "default": {}},
             "holdings": {"type": "dict", "default": {}},
+            "scratch": {"type": "list", "elements": "dict", "default": []},
             "required": {"type": "bool", "default": True},
         }
     }
@@ -52,6 +53,7 @@ class ActionModule(ControllerAction):
             },
             # Where the host was not asked, the task was skipped.
             holdings=Holdings.from_dict(options["holdings"]) if "exists" in options["holdings"] else None,
+            scratch=[one["name"] for one in options["scratch"]],
         )
         found = removal(Request(options["backups"], options["confirm"]), facts)
         if found.plan.refusals and options["required"]:

@@ -44,6 +44,11 @@ options:
     description: The result of M(relevo.postgres.stanza_removal) in check mode. Empty where nobody was asked.
     type: dict
     default: {}
+  scratch:
+    description: The scratch instances of the cluster (RV(relevo.postgres.pg_scratch_info#module:instances)).
+    type: list
+    elements: dict
+    default: []
   required:
     description: Fail with what is refused. Otherwise a refusal is an answer, in RV(operation_plan).
     type: bool

@@ -15,6 +15,11 @@ description:
   - The packages, the account C(postgres), and the directories of tablespaces themselves stay.
   - Can be killed at any moment and run again.
 author: The Relevo authors (@relevo)
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
 extends_documentation_fragment:
   - relevo.postgres.attributes
 options:
@@ -38,7 +43,7 @@ EXAMPLES = r"""
 - name: Clear the machine
   relevo.postgres.machine_removal:
     kind: postgres
-    version: "17"
+    version: "{{ postgresql_version }}"
 """
 
 RETURN = r"""

@@ -19,6 +19,18 @@ description:
 author: The Relevo authors (@relevo)
 requirements:
   - redis (Python package)
+attributes:
+  action_group:
+    description: Use C(group/relevo.postgres.redis) and C(group/relevo.postgres.pgbackrest) in C(module_defaults).
+    support: full
+    membership:
+      - relevo.postgres.redis
+      - relevo.postgres.pgbackrest
+  check_mode:
+    support: full
+    details: Says what there is.
+  diff_mode:
+    support: none
 extends_documentation_fragment:
   - relevo.postgres.attributes
   - relevo.postgres.redis
@@ -38,10 +50,6 @@ options:
     description: Whether there is a catalog to remove records from.
     type: bool
     default: true
-  scratch_directory:
-    description: Where scratch instances are.
-    type: path
-    default: /var/lib/postgresql/scratch
   remove_timeout:
     description: Seconds that one of pgBackRest's commands may take.
     type: float
@@ -88,11 +96,6 @@ running:
   description: How far a backup is that runs now; empty when there is none.
   returned: success
   type: str
-scratch:
-  description: Names of the scratch instances of the cluster.
-  returned: success
-  type: list
-  elements: str
 actions:
   description: What was removed.
   returned: success
@@ -100,7 +103,6 @@ actions:
   elements: str
 """
 
-from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -112,25 +114,18 @@ from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store imp
     forget,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._repository import scratch_roots
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.forget import (
     delete_stanza,
     forget_cluster,
     held,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
-from ansible_collections.relevo.postgres.plugins.module_utils._restore import instance
-
-
-def scratch_of(cluster: str, directory: str) -> list[str]:
-    roots = dict.fromkeys([Path(directory), *scratch_roots.roots()])
-    return [one.name for root in roots for one in instance.found(root) if one.cluster == cluster]
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     pgbackrest = PgBackRest(params["stanza"], params["config"])
-    found = {**held(pgbackrest), "scratch": scratch_of(params["stanza"], params["scratch_directory"])}
+    found = held(pgbackrest)
     if module.check_mode:
         return {"changed": params["backups"] == "delete" and found["exists"], "actions": [], **found}
     actions = []
@@ -155,7 +150,6 @@ def main() -> None:
             "nodes": {"type": "list", "elements": "str", "required": True},
             "backups": {"type": "str", "choices": ["keep", "delete"], "default": "keep"},
             "catalog": {"type": "bool", "default": True},
-            "scratch_directory": {"type": "path", "default": "/var/lib/postgresql/scratch"},
             "remove_timeout": {"type": "float", "default": 3600},
         },
         supports_check_mode=True,

@@ -1,4 +1,4 @@
-"""The connection strings that the playbooks print: each finds whoever is primary, before and after a hand-over."""
+"""The connection strings that the playbooks print: each finds the current primary, before and after a hand-over."""
 
 from __future__ import annotations
 

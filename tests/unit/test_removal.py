@@ -106,7 +106,7 @@ def test_a_machine_keeps_its_redis() -> None:
         ),
         (Request("", "shop"), {"holdings": None, "missing": ["repo"]}, "its volume may hold backups. Say what"),
         (DELETE, {"holdings": replace(HELD, running="40%")}, "A backup is running (40%)."),
-        (KEEP, {"holdings": replace(HELD, scratch=["scratch"])}, "restore.yml -e cluster=shop -e remove=scratch."),
+        (KEEP, {"scratch": ["scratch"]}, "restore.yml -e cluster=shop -e remove=scratch."),
         (
             DELETE,
             {"holdings": replace(HELD, needed={HELD.backups[0]: "is pinned until 2026-12-31"})},

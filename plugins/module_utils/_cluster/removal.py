@@ -26,8 +26,7 @@ class Holdings:
     """What the repository host says, as ``stanza_removal`` returns it.
 
     ``needed``: why a backup must stay, by label; ``pieces``: files of a deletion that was cut off are left; ``others``:
-    the other stanzas of the repository; ``running``: how far a backup is that runs now; ``scratch``: the names of what
-    was restored beside the cluster.
+    the other stanzas of the repository; ``running``: how far a backup is that runs now.
     """
 
     backups: Sequence[str] = ()
@@ -36,7 +35,6 @@ class Holdings:
     needed: Mapping[str, str] = field(default_factory=dict)
     others: Sequence[str] = ()
     running: str = ""
-    scratch: Sequence[str] = ()
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Holdings:
@@ -51,6 +49,7 @@ class Facts:
     ``of_others``: the clusters that need a host, by its name. ``containers``: the hosts that are containers.
     ``missing``: those of them that are not there any more. ``unreachable``: why a host does not answer, by name, of
     those whose containers are there or that are machines. ``holdings``: None where the repository host was not asked.
+    ``scratch``: the names of what was restored beside the cluster.
     """
 
     cluster: str
@@ -62,6 +61,7 @@ class Facts:
     missing: Sequence[str] = ()
     unreachable: Mapping[str, str] = field(default_factory=dict)
     holdings: Holdings | None = None
+    scratch: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def _refusals(request: Request, facts: Facts, held: Holdings) -> list[str]:
 
 
 def _about_backups(request: Request, facts: Facts, held: Holdings) -> list[str]:
-    """Why the repository stands in the way."""
+    """What is in the way on the repository host."""
     choice = "Say what becomes of them: -e remove_backups=keep, or -e remove_backups=delete."
     if not facts.repository:
         return []
@@ -202,10 +202,10 @@ def _about_backups(request: Request, facts: Facts, held: Holdings) -> list[str]:
         found.append(f"{facts.cluster} has {plural(len(held.backups), 'backup')}{newest}. {choice}")
     if held.running:
         found.append(f"A backup is running ({held.running}). Run this again when it has ended.")
-    if held.scratch:
+    if facts.scratch:
         found.append(
-            f"{', '.join(held.scratch)} was restored beside the cluster. Remove it first: restore.yml -e "
-            f"cluster={facts.cluster} -e remove={held.scratch[0]}."
+            f"{', '.join(facts.scratch)} was restored beside the cluster. Remove it first: restore.yml -e "
+            f"cluster={facts.cluster} -e remove={facts.scratch[0]}."
         )
     if request.backups == DELETE:
         found += [

@@ -18,7 +18,7 @@ from .pgbackrest import PgBackRest, repository_directory
 from .restore_record import RestoreRecord
 
 LOGS, LOCKS = Path("/var/log/pgbackrest"), Path("/tmp/pgbackrest")
-#: Stanza names may begin alike, so the commands are named: pgBackRest's, as they stand in the names of its logs.
+#: Stanza names may begin alike, so the commands are named: pgBackRest's, as the names of its logs have them.
 COMMANDS = (
     "annotate|archive-get|archive-push|backup|check|expire|info|manifest|repo-get|repo-ls|restore|stanza-create|"
     "stanza-delete|stanza-upgrade|start|stop|verify"
