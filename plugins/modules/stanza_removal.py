@@ -75,6 +75,10 @@ backups:
   returned: success
   type: list
   elements: str
+configured:
+  description: Whether pgBackRest is configured on this host. Where it is not, nobody is asked.
+  returned: success
+  type: bool
 exists:
   description: Whether the repository has, or had, the stanza.
   returned: success

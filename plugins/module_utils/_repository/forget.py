@@ -28,6 +28,7 @@ COMMANDS = (
 def held(pgbackrest: PgBackRest) -> dict[str, Any]:
     """What there is of the stanza, and which other stanzas there are."""
     nothing: dict[str, Any] = {
+        "configured": False,
         "backups": [],
         "exists": False,
         "pieces": False,
@@ -40,6 +41,7 @@ def held(pgbackrest: PgBackRest) -> dict[str, Any]:
     found = holdings(pgbackrest, operation=ALL)
     stanzas = {name for folder in ("backup", "archive") for name in pgbackrest.names(folder)}
     return {
+        "configured": True,
         "backups": sorted(str(backup["label"]) for backup in found.backups),
         "exists": found.exists,
         "pieces": not found.exists and bool(found.sizes or found.wal),
