@@ -1,4 +1,4 @@
-"""The removal of a cluster on machines: nothing of it is left but packages, and a new one can be made there."""
+"""The removal of a cluster on machines: only packages are left, and a new one can be made there."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class Request:
 @dataclass(frozen=True)
 class Removal:
     """What is removed. ``hosts``: those that go besides the servers. ``stanza``: the backups, the archive and the
-    catalog's records go. ``rewrites``: the repository host stays for other clusters, and forgets this one."""
+    catalog's records go, as far as they are there. ``rewrites``: the repository host stays for other clusters, and forgets this one."""
 
     plan: OperationPlan
     servers: list[str]
@@ -101,7 +101,7 @@ def removal(request: Request, facts: Facts) -> Removal:
         "remove",
         facts.cluster,
         "remove",
-        f"the cluster {facts.cluster} is removed; {_becomes(held, keeps)}.",
+        f"the cluster {facts.cluster} is removed; {_becomes(facts, held, keeps)}.",
         _effects(facts, held, hosts, keeps),
         [f"Take {facts.cluster} out of the inventory afterwards: site.yml would make it anew."],
         [_risk(held, keeps)],
@@ -112,12 +112,14 @@ def removal(request: Request, facts: Facts) -> Removal:
         plan,
         list(facts.servers),
         hosts,
-        stanza=not keeps and bool(facts.repository) and facts.repository not in facts.missing,
+        stanza=not keeps and bool(facts.repository),
         rewrites=bool(facts.repository) and stays and bool(facts.of_others.get(facts.repository)),
     )
 
 
-def _becomes(held: Holdings, keeps: bool) -> str:
+def _becomes(facts: Facts, held: Holdings, keeps: bool) -> str:
+    if facts.repository and facts.holdings is None:
+        return f"what its repository holds {'stays' if keeps else 'is deleted'}, whatever that is"
     if keeps:
         return f"its {plural(len(held.backups), 'backup')} and their archive stay"
     if held.backups or held.pieces:
