@@ -75,7 +75,8 @@ class Request:
 @dataclass(frozen=True)
 class Removal:
     """What is removed. ``hosts``: those that go besides the servers. ``stanza``: the backups, the archive and the
-    catalog's records go, as far as they are there. ``rewrites``: the repository host stays for other clusters, and forgets this one."""
+    catalog's records go, as far as they are there. ``rewrites``: the repository host stays for other clusters, and
+    forgets this one."""
 
     plan: OperationPlan
     servers: list[str]
