@@ -31,8 +31,6 @@ from cluster import (
 MANY = f"{NETWORK}4"
 FIRST, SECOND, THIRD, FOURTH = (f"{MANY}_{name}" for name in ("primary", "standby", "third", "fourth"))
 NODES = (FIRST, SECOND, THIRD, FOURTH)
-#: Seconds that a standby got which does not stream, before it was restarted.
-PATIENCE = 60
 STARTED = "SELECT pg_postmaster_start_time()"
 REPLAYED = "SELECT pg_last_wal_replay_lsn()"
 
@@ -117,7 +115,6 @@ def test_an_emergency_with_one_server_stopped_and_one_delayed(many: Path) -> Non
     )
     assert f"{FOURTH} follows {FIRST} (follow) at its own pace: it replays with a delay" in done.text
     assert "Archiving from" in done.text
-    assert done.seconds < PATIENCE
     went_on(before)
     assert count(FOURTH) == late < count(FIRST)
 
@@ -157,7 +154,6 @@ def test_the_most_advanced_is_chosen_while_one_is_cut_off_and_one_behind(many: P
     assert f"Promote {THIRD}." in done.text
     assert f"{SECOND} does not answer and was stopped" in done.text
     assert f"{FOURTH} follows {THIRD} (follow)." in done.text
-    assert done.seconds < PATIENCE
     assert not running(SECOND)
     went_on(before)
     assert count(THIRD) == rows
@@ -185,7 +181,6 @@ def test_an_emergency_with_one_container_paused_and_one_whose_replay_is(many: Pa
     done = play(FAILOVER, inventory=many)
     assert f"{SECOND} does not answer and was stopped" in done.text
     assert f"{FOURTH} follows {FIRST} (follow) once its replay goes on" in done.text
-    assert done.seconds < PATIENCE
     assert takes_writes_inside(FIRST)
     went_on(before)
     said = play(STATUS, inventory=many).text
