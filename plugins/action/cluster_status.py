@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.connection import connection_strings, target_of
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.describe_site import describe_site
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import same_settings
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.observed import (
@@ -61,6 +62,7 @@ class ActionModule(ControllerAction):
         if holders is not None:
             # A play that worked before it shows the status, as up.yml does, has the lock until it ends.
             holders = [holder for holder in holders if holder["play"] != play_name()]
+        hostvars = self._task_vars["hostvars"]
         observed = Observed(
             options["cluster"],
             Topology.from_result(options["topology"]),
@@ -74,9 +76,10 @@ class ActionModule(ControllerAction):
             Repository.of(repository) if "backups" in repository else None,
             options["next_day"],
             holders,
-            same_settings(self._task_vars["hostvars"], options["topology"]["nodes"]),
+            same_settings(hostvars, options["topology"]["nodes"]),
             scratch_of(options["repository_host"], options["scratch"], options["scratch_elsewhere"]),
             scheduled(options["schedule_directory"], options["cluster"]),
+            connection_strings(target_of({name: hostvars[name] for name in options["topology"]["nodes"]})),
         )
         status = with_problems(compose(observed))
         site = describe_site(status, options["restart"], options["recreate"])

@@ -54,28 +54,21 @@ def entrances(hosts: Mapping[str, Variables]) -> list[tuple[str, int]]:
     return [found for name, host in hosts.items() if (found := entrance_of(name, host))]
 
 
-def database_of(user: str, databases: Sequence[Variables]) -> str:
-    """The database that a user of the applications wants; ``postgres``, which is always there, where there is none."""
-    own = [database["name"] for database in databases if database.get("owner") == user]
-    return str([*own, *(database["name"] for database in databases), "postgres"][0])
-
-
 def from_outside(variables: Variables, where: Sequence[tuple[str, int]]) -> list[str]:
     """The lines about a login over the network."""
-    secrets_dir = variables.get("relevo_secrets_dir") or f"{variables.get('inventory_dir', '.')}/.secrets"
-    users = [user for user in variables.get("postgresql_users", []) if not user.get("peer_only")]
-    users = [user for user in users if user.get("password_secret") or user.get("password")]
-    if not users:
+    from ansible_collections.relevo.postgres.plugins.module_utils._cluster import connection
+
+    secrets_dir, user = connection.secrets_directory(variables), connection.network_user(variables)
+    if user is None:
         return [
             "No user can log in over the network yet. Name databases and users in postgresql_databases and "
             "postgresql_users, then run site.yml."
         ]
     if not where:
         return ["No port is published: give the nodes a node_published_port to connect from this machine."]
-    user = users[0]
     secret = user.get("password_secret")
     in_file = secret and not user.get("password") and secret not in (variables.get("secrets_given") or {})
-    database = database_of(user["name"], variables.get("postgresql_databases", []))
+    database = connection.database_of(user["name"], variables.get("postgresql_databases", []))
     addresses, ports = (",".join(str(one[place]) for one in where) for place in (0, 1))
     return [
         "Connect, from this machine, to whichever node is primary:",
@@ -83,13 +76,14 @@ def from_outside(variables: Variables, where: Sequence[tuple[str, int]]) -> list
         f"  PGPASSWORD=$(cat {secrets_dir}/{secret}) psql \\" if in_file else "  psql \\",
         f'    "host={addresses} port={ports} \\',
         f"     user={user['name']} dbname={database} target_session_attrs=read-write \\",
-        f'     sslmode=verify-full sslrootcert={secrets_dir}/tls/ca.crt"',
+        f'     sslmode=verify-full sslrootcert={connection.ca_file(variables)}"',
         "",
     ]
 
 
 def on_a_node(node: str, variables: Variables) -> str:
     """The line about a login over a node's own socket, which needs no password."""
+    from ansible_collections.relevo.postgres.plugins.module_utils._cluster.connection import database_of
     from ansible_collections.relevo.postgres.plugins.module_utils._names import PORT
 
     database = database_of("", variables.get("postgresql_databases", []))
@@ -103,12 +97,9 @@ def on_a_node(node: str, variables: Variables) -> str:
 
 def how_to_connect(names: Sequence[str], hostvars: Mapping[str, Variables]) -> str:
     """See DOCUMENTATION."""
-    from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import cluster_of
+    from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import members_of
 
-    clusters: dict[str, dict[str, Variables]] = {}
-    for name in names:
-        host = hostvars[name]
-        clusters.setdefault(cluster_of(host), {})[name] = host
+    clusters = members_of(names, hostvars)
     lines: list[str] = []
     for cluster, hosts in clusters.items():
         first, variables = next(iter(hosts.items()))

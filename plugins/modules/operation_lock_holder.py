@@ -112,7 +112,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgback
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.restore_record import RestoreRecord
 
 #: What may be done to a half-restored cluster: to go on with it, to look at backups beside it, to remove all of it.
-WHILE_RESTORING = {"restore", "restore_beside", "down"}
+WHILE_RESTORING = {"restore", "restore_beside", "down", "remove"}
 
 
 def require_no_restore(operation: str, clusters: list[str], config: Path = CONFIG) -> None:

@@ -97,8 +97,14 @@ options:
     description: Go on when WAL that only this node has cannot be archived. It is lost then.
     type: bool
     default: false
+  required:
+    description: Fail when this node cannot reach O(primary). Otherwise that is an answer (RV(cut_off)).
+    type: bool
+    default: true
   timeout:
-    description: Seconds to wait for the server to stream from the primary; counted anew while its recovery advances.
+    description:
+      - Seconds to wait for the server to stream from the primary; counted anew while its recovery advances.
+      - A standby that makes its replay wait on purpose is not waited for; see RV(own_pace).
     type: float
     default: 60
   copy_timeout:
@@ -155,6 +161,18 @@ failures:
     error:
       description: Why it failed.
       type: str
+own_pace:
+  description:
+    - Empty for a node that streams. V(delayed) for a standby with C(recovery_min_apply_delay), V(paused) for one whose
+      replay somebody has paused. Such a one asks O(primary) for WAL only when it has replayed what it has, so nobody
+      waited until it streamed.
+  returned: success
+  type: str
+  sample: delayed
+cut_off:
+  description: With O(required=false), why this node cannot reach O(primary). Otherwise empty.
+  returned: success
+  type: str
 notices:
   description: What did not go as it should and did not prevent it.
   returned: success
@@ -219,6 +237,7 @@ def main() -> None:
             },
             "demote": {"type": "bool", "default": False},
             "discard_unarchived": {"type": "bool", "default": False},
+            "required": {"type": "bool", "default": True},
             "timeout": {"type": "float", "default": 60},
             "copy_timeout": {"type": "float", "default": 21600},
         },

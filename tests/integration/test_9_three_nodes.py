@@ -16,7 +16,7 @@ FIRST, SECOND, THIRD, REPOSITORY = (f"{THREE}_{name}" for name in ("primary", "s
 @pytest.fixture(scope="module")
 def three() -> Iterator[Path]:
     """The inventory of a cluster with two standbys, which lives as long as this module's tests."""
-    path = inventory(THREE, FIRST_PORT + 20, third=True)
+    path = inventory(THREE, FIRST_PORT + 20, others=["third"])
     play("playbooks/down.yml", "-e", "down_data=true", inventory=path)
     play("site.yml", inventory=path)
     yield path

@@ -96,6 +96,7 @@ WITHOUT_ANSWERS = {
     "Relevo backup": Unanswered("was finished "),
     "Relevo drill": Unanswered("restores", changes=True),
     "Relevo cleanup": Unanswered("retention"),
+    "Relevo remove": Unanswered("Nothing was removed.", refused=True, says_to_nothing="Nothing was removed."),
     "Relevo restore beside": Unanswered("scratch instance", changes=True),
     "Relevo restore tables": Unanswered("no database was named", refused=True, says_to_nothing="no database was named"),
     "Relevo restore in place": Unanswered(

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,11 +39,11 @@ RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+f
 def inventory(
     network: str = NETWORK,
     first_port: int = FIRST_PORT,
-    third: bool = False,
+    others: Sequence[str] = (),
     root: Path = ROOT,
     name: str = "inventory",
 ) -> Path:
-    """The inventory of the scenarios, or a copy of it with other names and ports; with ``third``, another standby.
+    """The inventory of the scenarios, or a copy of it with other names and ports; ``others``: further standbys.
 
     ``root``: another checkout whose inventory it is; ``name``: of the copy, which stands beside the cluster's secrets.
     """
@@ -55,11 +55,11 @@ def inventory(
     text = original.read_text().replace("relevo_test", network).replace("{{ inventory_dir }}", str(original.parent))
     for offset, port in enumerate(("15432", "15433", "16379")):
         text = text.replace(port, str(first_port + offset))
-    if third:
-        standby = f"        {network}_standby:\n"
-        assert standby in text
+    standby = f"        {network}_standby:\n"
+    assert standby in text
+    for offset, other in enumerate(others, 3):
         text = text.replace(
-            standby, f"        {network}_third:\n          node_published_port: {first_port + 3}\n{standby}"
+            standby, f"        {network}_{other}:\n          node_published_port: {first_port + offset}\n{standby}"
         )
     (folder / f"{name}.yml").write_text(text)
     return folder / f"{name}.yml"
@@ -138,9 +138,9 @@ def provision() -> None:
     play("site.yml")
 
 
-def killed_play(name: str, at: str, *arguments: str) -> None:
+def killed_play(name: str, at: str, *arguments: str, inventory: Path | str = INVENTORY) -> None:
     """Start a playbook, and kill the controller's processes when the task ``at`` (a pattern) begins."""
-    command = command_line(name, *arguments)
+    command = command_line(name, *arguments, inventory=inventory)
     with subprocess.Popen(
         command, cwd=ROOT, env=_named_at_once(), stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as controller:

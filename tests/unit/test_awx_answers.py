@@ -21,7 +21,7 @@ TEMPLATES = {one["name"]: one for one in awx_data.objects()["controller_template
 #: Read by a role itself, as a choice of its specification: Ansible refuses an empty one.
 OF_A_ROLE = {"catalog_language": ("catalog", "catalog_language")}
 #: Where the playbook asks a terminal, and the survey names what happens without one.
-UNASKED = {"operation": "show"}
+UNASKED = {"operation": "show", "remove_backups": "none"}
 
 
 def value_of(expression: str, **answers: Any) -> Any:

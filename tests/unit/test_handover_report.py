@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.relevo.postgres.plugins.filter.followers import followers
 from ansible_collections.relevo.postgres.plugins.filter.handover_report import handover_report
 
 NODES = ["a", "b"]
@@ -106,3 +107,35 @@ def test_nothing_to_do_and_nothing_proved_is_one_line() -> None:
 def test_a_synchronous_standby_is_said() -> None:
     synchronous = {"message": "b requires a again."}
     assert "\n  b requires a again." in handover_report(SWITCHOVER, "b", NODES, NODES, synchronous=synchronous)
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        ({"method": "none"}, "c follows b."),
+        ({"method": "clean", "own_pace": ""}, "c follows b (clean)."),
+        (
+            {"method": "follow", "own_pace": "delayed"},
+            "c follows b (follow) at its own pace: it replays with a delay, on purpose (recovery_min_apply_delay), and "
+            "was not waited for.",
+        ),
+        (
+            {"method": "none", "own_pace": "paused"},
+            "c follows b once its replay goes on, which somebody has paused (SELECT pg_wal_replay_resume() there).",
+        ),
+        (
+            {
+                "method": "none",
+                "cut_off": "The primary cannot be reached (the name b does not resolve). Nothing was changed; start b.",
+            },
+            "c is cut off and does not follow b. The primary cannot be reached (the name b does not resolve). Look at "
+            "the network. Run rejoin.yml to bring it back.",
+        ),
+    ],
+)
+def test_how_a_standby_follows(result: dict[str, Any], said: str) -> None:
+    assert followers({"results": [{"item": "c", **result}]}, "b") == [said]
+
+
+def test_nobody_to_follow() -> None:
+    assert followers({"skipped": True}, "b") == []

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.relevo.postgres.plugins.filter.how_to_connect import database_of, how_to_connect
+from ansible_collections.relevo.postgres.plugins.filter.how_to_connect import how_to_connect
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.connection import database_of
 
 SHOP: dict[str, Any] = {
     "postgresql_databases": [{"name": "audit"}, {"name": "shop", "owner": "web"}],

@@ -191,6 +191,21 @@ def test_a_standby_that_takes_no_connections_yet_is_waited_for() -> None:
     assert decide(REQUEST, replace(STANDBY, role="starting"), SOURCE).first == "follow"
 
 
+AT_OWN_PACE = replace(FOLLOWING, streams=False, own_pace="delayed")
+
+
+def test_a_standby_at_its_own_pace_needs_nothing_once_it_knows_whom_to_follow() -> None:
+    assert decide(REQUEST, AT_OWN_PACE, SOURCE).first == "none"
+    assert decide(REQUEST, replace(AT_OWN_PACE, own_pace="paused"), SOURCE).first == "none"
+    assert decide(REQUEST, replace(AT_OWN_PACE, configured=False), SOURCE).first == "follow"
+
+
+def test_a_standby_at_its_own_pace_that_is_beyond_the_fork_is_rewound() -> None:
+    other = replace(AT_OWN_PACE, timeline=2, forks=(Fork(1, 300),))
+    assert decide(REQUEST, replace(other, end=500), SOURCE).first == "none"
+    assert decide(REQUEST, replace(other, end=501), SOURCE).first == "rewind"
+
+
 def test_two_primaries_are_refused() -> None:
     with pytest.raises(RelevoError, match="Two primaries: a takes writes on timeline 2, b on timeline 3"):
         decide(REQUEST, replace(OLD_PRIMARY, role="primary"), SOURCE)

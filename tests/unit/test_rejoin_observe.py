@@ -11,21 +11,22 @@ import pytest
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.module_utils._rejoin import observe
-from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.methods import standby_settings
+from ansible_collections.relevo.postgres.plugins.module_utils._rejoin import observe, rejoin
+from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.methods import Copier, standby_settings
 from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.observe import (
     Observer,
     receives,
     require_primary,
     sends,
 )
-from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.plan import Request, Situation
+from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.plan import CutOff, Request, Situation, Source
 from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.rejoin import Rejoin
 from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import Fork
 from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker, write
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import ControlData, Server
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import Runit
+from ansible_collections.relevo.postgres.plugins.module_utils._server.session import Session, SessionError
 
 pytestmark = pytest.mark.usefixtures("own_account")
 
@@ -135,3 +136,72 @@ def test_only_unused_slots_of_siblings_are_left(monkeypatch: pytest.MonkeyPatch)
     request = replace(REQUEST, siblings=("a", "b", "c", "d"))
     assert Rejoin(request, Runit("postgresql"))._left_slots() == [_names.slot_name("b"), _names.slot_name("d")]
     assert Rejoin(REQUEST, Runit("postgresql"))._left_slots() == [_names.slot_name("b")]
+
+
+# --- one that makes its replay wait, and one that is cut off ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("waits", "pace"),
+    [("RecoveryApplyDelay", "delayed"), ("RecoveryPause", "paused"), ("RecoveryWalStream", ""), (None, "")],
+)
+def test_what_a_standby_waits_for_on_purpose(waits: str | None, pace: str) -> None:
+    assert NodeState(REQUEST.primary, STANDBY | {"replay_waits": waits}).own_pace == pace
+
+
+class Pointed(Copier):
+    """A copier that writes nothing, and remembers whether the archive was asked for."""
+
+    archive: bool = False
+
+    def configure(self, restore: bool) -> bool:
+        self.archive = self.archive or restore
+        return False
+
+
+def awaited(monkeypatch: pytest.MonkeyPatch, observer: Observer, waits: str) -> tuple[Rejoin, Pointed]:
+    running(monkeypatch, STANDBY | {"replay_waits": waits})
+    monkeypatch.setattr(rejoin, "OWN_PACE_PATIENCE", 0.0)
+    monkeypatch.setattr(rejoin, "PATIENCE", 0.0)
+    monkeypatch.setattr(Server, "reload", lambda _self: None)
+    request = replace(REQUEST, timeout=0.2)
+    one = Rejoin(request, Runit("postgresql"), observer.server)
+    return one, Pointed(request, Source("7", 3), lambda _timeline: None, -1, observer.server)
+
+
+def test_a_delayed_standby_is_not_waited_for(observer: Observer, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, copier = awaited(monkeypatch, observer, "RecoveryApplyDelay")
+    one._await_streaming(copier)
+    assert (one.own_pace, copier.archive) == ("delayed", False)
+
+
+def test_one_that_has_replayed_all_and_gets_no_more_is_not_left_alone(
+    observer: Observer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be delayed as well: what it waits for counts, not what is set."""
+    one, copier = awaited(monkeypatch, observer, "RecoveryWalStream")
+    with pytest.raises(RelevoError, match=r"has not streamed within 0\.2 s"):
+        one._await_streaming(copier)
+    assert copier.archive
+
+
+def test_a_delayed_one_may_need_the_archive_for_longer(observer: Observer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observe, "probe", lambda *_arguments: [NodeState(REQUEST.primary, {"in_recovery": False})])
+    observer.server.write_replication_conf(*standby_settings(REQUEST, restore=True))
+    running(monkeypatch, STANDBY | {"replay_waits": "RecoveryWalStream"})
+    assert not observer.situation().configured
+    running(monkeypatch, STANDBY | {"replay_waits": "RecoveryApplyDelay"})
+    assert observer.situation().follows
+
+
+def test_a_node_that_is_cut_off_is_a_failure_or_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(*_arguments: Any, **_named: Any) -> None:
+        raise SessionError("the name b.example does not resolve")
+
+    monkeypatch.setattr(Session, "remote", nobody)
+    required = Rejoin(REQUEST, Runit("postgresql"))
+    with pytest.raises(CutOff, match="The primary cannot be reached .the name b.example does not resolve"):
+        required.run()
+    found = Rejoin(replace(REQUEST, required=False), Runit("postgresql")).run()
+    assert (found["changed"], found["method"], found["withdraw_record"]) == (False, "none", False)
+    assert "does not resolve" in found["cut_off"]

@@ -331,7 +331,7 @@ def test_nobody_else_gets_the_lock(repository: Path) -> None:
             require(operation, ["other", "main"], config)
         # Nothing that one could wait for, and nothing that an emergency may pass by.
         assert "refused" not in refused.value.details
-    for operation in ("restore", "restore_beside", "down"):
+    for operation in ("restore", "restore_beside", "down", "remove"):
         require(operation, ["main"], config)
     require("backup", ["other"], config)
 

@@ -126,6 +126,33 @@ def test_a_problem_has_a_code_a_severity_a_node_and_what_to_do() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("waits", "more", "code", "said"),
+    [
+        ("RecoveryApplyDelay", {}, "replay-delayed", "does not stream from a before it has replayed what it has. Wait"),
+        (
+            "RecoveryPause",
+            {"replay_paused": True},
+            "replay-paused",
+            "paused on b, which does not stream meanwhile. Let",
+        ),
+        ("RecoveryWalStream", {}, "not-streaming", "b does not stream from a. Run rejoin.yml."),
+        (None, {}, "not-streaming", "b does not stream from a. Run rejoin.yml."),
+    ],
+)
+def test_a_standby_that_makes_its_replay_wait_is_not_one_to_rejoin(
+    waits: str | None, more: dict[str, Any], code: str, said: str
+) -> None:
+    found = status(a(), b(receiver=None, replay_waits=waits, **more))
+    assert codes(found) == [code]
+    assert said in sentences(found)
+    assert node(found)["own_pace"] == {"replay-delayed": "delayed", "replay-paused": "paused"}.get(code)
+
+
+def test_a_delayed_standby_that_streams_is_well() -> None:
+    assert codes(status(a(), b(replay_waits="RecoveryApplyDelay"))) == []
+
+
 def test_a_warning_leaves_a_cluster_healthy_and_an_error_does_not() -> None:
     assert status(a(pending_restart=["shared_buffers"]), b()).healthy
     assert not status(a(), gone()).healthy

@@ -358,6 +358,21 @@ def remove_records(client: Any, stanza: str, keys: Iterable[str], write: bool) -
     return plan, existing
 
 
+def forget(client: Any, stanza: str) -> list[str]:
+    """Remove all that the catalog holds of a stanza: its records, and their indexes. Returns the keys that there were.
+
+    What others wrote under keys that look like records is left alone.
+    """
+    found = read_records(client, known_keys(client, stanza, search=True).mine)
+    mine = [key for key, record in found.items() if classify(key, record, stanza) != "foreign"]
+    facets = [facet_index(stanza, Facet.from_text(text)) for text in client.smembers(facets_for(stanza))]
+    keys = [*mine, *facets, facets_for(stanza), index_for(stanza)]
+    there = [key for key in keys if client.exists(key)]
+    if there:
+        client.delete(*there)
+    return there
+
+
 def drift(client: Any, stanza: str, labels: set[str]) -> tuple[list[str], list[str]]:
     """Where the catalog and the repository, which holds ``labels``, differ.
 

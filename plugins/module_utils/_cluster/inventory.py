@@ -106,6 +106,15 @@ def entrance_of(name: str, host: Mapping[str, Any]) -> tuple[str, int] | None:
     return "127.0.0.1" if address in EVERYWHERE else address, int(host["node_published_port"])
 
 
+def members_of(names: Iterable[str], hostvars: HostVars) -> dict[str, dict[str, Mapping[str, Any]]]:
+    """The variables of these hosts, by cluster and name, in their order."""
+    clusters: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for name in names:
+        host = hostvars[name]
+        clusters.setdefault(cluster_of(host), {})[name] = host
+    return clusters
+
+
 def is_preferred(host: Mapping[str, Any]) -> bool:
     """An INI inventory, and ``-e``, give texts: ``false`` is false there, too."""
     return boolean(host.get("node_preferred_primary", False), strict=False)

@@ -12,6 +12,7 @@ from typing import Any
 
 from .._recovery_window import Hole, Loss, Window, losses, of_newest_system, window_of
 from .answer import moment, read
+from .connection import ConnectionStrings
 from .topology import Topology
 
 #: By how much a clock that is read in whole seconds may be behind one that is not.
@@ -185,7 +186,8 @@ class Observed:
     ``next_day``: of the cycle of backups, 0 when not known; ``operations``: the holders of the operation lock, None
     when the repository host does not answer; ``uniform``: the inventory gives all nodes the same settings;
     ``scratch``: see ``scratch_of``; ``schedule``: the last run of each job of this controller's timers that is about
-    the cluster, None where it has none.
+    the cluster, None where it has none; ``connection``: how applications reach the primary, None where the inventory
+    does not tell.
     """
 
     cluster: str
@@ -202,4 +204,5 @@ class Observed:
     uniform: bool = True
     scratch: Sequence[Mapping[str, Any]] | None = None
     schedule: Sequence[Mapping[str, Any]] | None = None
+    connection: ConnectionStrings | None = None
     now: datetime = field(default_factory=lambda: datetime.now(UTC))

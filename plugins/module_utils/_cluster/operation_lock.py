@@ -35,6 +35,7 @@ NEEDS: dict[str, dict[str, Need]] = {
     "cleanup": {"role": "shared", "configuration": "shared", "backups": "alone"},
     # Removes it all.
     "down": {"role": "alone", "configuration": "alone", "backups": "alone"},
+    "remove": {"role": "alone", "configuration": "alone", "backups": "alone"},
 }
 #: What an operation needs that another version of the collection knows and this one does not.
 EVERYTHING: dict[str, Need] = {"role": "alone", "configuration": "alone", "backups": "alone"}

@@ -15,8 +15,9 @@ from typing import Any, Literal
 
 from .._recovery_window import Loss, Window
 from .answer import Archiver, Sender, Slot, SynchronousState
+from .connection import ConnectionStrings
 from .observed import Backup, Disk, GuardNote, Note, Observed
-from .topology import Lag, NodeState, Role
+from .topology import Lag, NodeState, OwnPace, Role
 
 VERSION = 1
 
@@ -89,6 +90,7 @@ class NodeStatus:
     tls_reload_owed: bool = False
     recovery: str = ""
     restore_left: Sequence[str] = ()
+    own_pace: OwnPace = ""
 
     @property
     def answers(self) -> bool:
@@ -118,6 +120,7 @@ class ClusterStatus:
     repository_reload_owed: bool = False
     scratch: Sequence[Mapping[str, Any]] | None = None
     schedule: Sequence[Mapping[str, Any]] | None = None
+    connection: ConnectionStrings | None = None
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -191,6 +194,7 @@ class ClusterStatus:
             "operations": None if self.operations is None else [dict(holder) for holder in self.operations],
             "scratch_instances": None if self.scratch is None else [dict(one) for one in self.scratch],
             "schedule": None if self.schedule is None else [dict(one) for one in self.schedule],
+            "connection": self.connection.as_dict() if self.connection else None,
             "differing_settings": list(self.differing_settings),
             "problems": [asdict(problem) for problem in self.problems],
         }
@@ -212,7 +216,9 @@ def _backup_dict(backup: Backup) -> dict[str, Any]:
 
 def _node_dict(node: NodeStatus) -> dict[str, Any]:
     given = asdict(node)
-    unknown = {name: given[name] or None for name in ("reason", "error", "container", "timeline", "recovery")}
+    unknown = {
+        name: given[name] or None for name in ("reason", "error", "container", "timeline", "recovery", "own_pace")
+    }
     return given | unknown | {"role": None if node.role == "unreachable" else node.role}
 
 
@@ -240,6 +246,7 @@ def compose(observed: Observed) -> ClusterStatus:
         repository.tls_server_owed if repository else False,
         observed.scratch,
         observed.schedule,
+        observed.connection,
     )
 
 
@@ -297,6 +304,7 @@ def _node_status(observed: Observed, state: NodeState) -> NodeStatus:
         disk.tls_server_owed if disk else False,
         disk.recovery if disk and word == "starting" else "",
         disk.restore_left if disk else (),
+        state.own_pace,
     )
 
 

@@ -52,6 +52,7 @@ CODES: dict[str, Severity] = {
     "archive-hole-past": "warning",
     "no-synchronous-standby": "warning",
     "replay-paused": "warning",
+    "replay-delayed": "warning",
     "slot-keeps-wal": "warning",
     "slot-left-behind": "warning",
     "slot-not-synchronised": "warning",
@@ -228,17 +229,32 @@ def _down(status: ClusterStatus, node: NodeStatus) -> Found:
 
 
 def _not_streaming(status: ClusterStatus, node: NodeStatus) -> Found:
-    if status.primary and node.state == "not-streaming":
+    if not status.primary or node.state != "not-streaming":
+        return
+    # It streams once it has replayed what it has. A rejoin would not make that any sooner.
+    if node.own_pace == "delayed":
+        yield problem(
+            "replay-delayed",
+            f"{node.name} replays with a delay, on purpose, and does not stream from {status.primary.name} before it "
+            "has replayed what it has.",
+            "Wait for that, or set recovery_min_apply_delay to 0 there.",
+            node.name,
+        )
+    elif node.own_pace != "paused":
         yield problem(
             "not-streaming", f"{node.name} does not stream from {status.primary.name}.", "Run rejoin.yml.", node.name
         )
+
+
+def _waits_to_stream(node: NodeStatus) -> bool:
+    return node.state == "not-streaming" and node.own_pace == "paused"
 
 
 def _replay_paused(_status: ClusterStatus, node: NodeStatus) -> Found:
     if node.replay_paused:
         yield problem(
             "replay-paused",
-            f"Replay is paused on {node.name}.",
+            f"Replay is paused on {node.name}{', which does not stream meanwhile' if _waits_to_stream(node) else ''}.",
             "Let it go on there: SELECT pg_wal_replay_resume().",
             node.name,
         )

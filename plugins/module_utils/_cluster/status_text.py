@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from .._tables import Column, format_bytes, format_duration, format_table
+from .connection import HEADING
 from .status import ClusterStatus, NodeStatus, iso
 
 COLUMNS = [
@@ -29,6 +30,7 @@ def status_text(status: ClusterStatus) -> str:
         *_backups(status),
         *_operations(status),
         *_scratch(status),
+        *_connection(status),
         "",
     ]
     lines += [f"! {problem.sentence}" for problem in status.problems] or ["Nothing needs attention."]
@@ -47,6 +49,10 @@ def _scratch(status: ClusterStatus) -> list[str]:
         removal = f"restore.yml -e remove={one['name']}{host} removes it"
         lines.append(f"Scratch instance {one['name']} on {one['host']}: {one['state']}{size} ({removal}).")
     return lines
+
+
+def _connection(status: ClusterStatus) -> list[str]:
+    return [HEADING, *(f"  {line}" for line in status.connection.lines)] if status.connection else []
 
 
 def _row(node: NodeStatus) -> list[object]:

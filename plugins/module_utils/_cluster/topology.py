@@ -20,6 +20,11 @@ from .._server.peer import Life, Peer
 from .answer import Archiver, Receiver, Sender, Slot, SynchronousState, moment, read
 
 Role = Literal["primary", "standby", "unreachable"]
+#: Why a standby makes its replay wait, because somebody wants that. It asks its primary for WAL only once it has
+#: replayed what it has, so one that was told whom to follow may not stream for as long.
+OwnPace = Literal["", "delayed", "paused"]
+#: By what the startup process waits for (PostgreSQL's documentation, Wait Events).
+_OWN_PACE: dict[str | None, OwnPace] = {"RecoveryApplyDelay": "delayed", "RecoveryPause": "paused"}
 
 #: What to do about a server that refuses us, by what it or libpq says in English.
 CURES = {
@@ -152,6 +157,10 @@ class NodeState:
     @property
     def replay_paused(self) -> bool:
         return bool(self._answer("replay_paused"))
+
+    @property
+    def own_pace(self) -> OwnPace:
+        return _OWN_PACE.get(self._text("replay_waits"), "")
 
     @property
     def follows(self) -> str | None:

@@ -46,13 +46,28 @@ def report(outcome: Outcome) -> str:
     return "\n".join([str(outcome.plan["message"]), *(f"  {line}" for line in lines)])
 
 
+_REJOIN = "Run rejoin.yml to bring it back."
+#: Such a standby asks the primary for WAL only once it has replayed what it has.
+_OWN_PACE = {
+    "delayed": (
+        " at its own pace: it replays with a delay, on purpose (recovery_min_apply_delay), and was not waited for"
+    ),
+    "paused": " once its replay goes on, which somebody has paused (SELECT pg_wal_replay_resume() there)",
+}
+
+
 def followers(found: Mapping[str, Result], primary: str) -> list[str]:
     """A line for each standby, with the way in which it was made one, if that was needed."""
     lines = []
     for name, result in found.items():
+        if result.get("cut_off"):
+            why = str(result["cut_off"]).removesuffix(f" Nothing was changed; start {primary}.").rstrip(".")
+            lines.append(f"{name} is cut off and does not follow {primary}. {why}. Look at the network. {_REJOIN}")
+            continue
         method = result.get("method", "unchanged")
         how = "" if method in ("none", "unchanged") else f" ({method})"
-        lines.append(f"{name} follows {primary}{how}.")
+        pace = _OWN_PACE.get(result.get("own_pace", ""), "")
+        lines.append(f"{name} follows {primary}{how}{pace}.")
     return lines
 
 
@@ -108,11 +123,7 @@ def _left(outcome: Outcome) -> list[str]:
     plan = outcome.plan
     involved = {*outcome.answering, plan["candidate"], plan["primary"]}
     what = "stopped, since it might have been promoted unseen" if plan["action"] == "promote" else "left alone"
-    return [
-        f"{name} does not answer and was {what}. Run rejoin.yml to bring it back."
-        for name in outcome.nodes
-        if name not in involved
-    ]
+    return [f"{name} does not answer and was {what}. {_REJOIN}" for name in outcome.nodes if name not in involved]
 
 
 def _archive(outcome: Outcome) -> list[str]:

@@ -22,7 +22,7 @@ from .._server.lsn import history_name, parse_history, parse_lsn
 from .._server.server import Server
 from .._server.session import Session, SessionError
 from .methods import standby_settings
-from .plan import Request, Role, Situation, Source
+from .plan import CutOff, Request, Role, Situation, Source
 from .tablespaces import LOCATIONS, Tablespace, look
 
 POLL = 0.1
@@ -31,7 +31,7 @@ POLL = 0.1
 def require_primary(state: NodeState) -> None:
     """Raise ``RelevoError`` unless the server that is to be followed takes writes."""
     if not state.reachable:
-        raise RelevoError(f"The primary cannot be asked ({state.error}). Nothing was changed; start {state.name}.")
+        raise CutOff(f"The primary cannot be asked ({state.error}). Nothing was changed; start {state.name}.")
     if not state.is_primary:
         raise RelevoError(f"{state.name} is a standby, so nobody can follow it. Nothing was changed; see status.yml.")
 
@@ -122,11 +122,15 @@ class Observer:
             "end": max(parse_lsn(control.min_recovery_lsn), parse_lsn(control.checkpoint_lsn)),
             "standby_signal": self.server.is_standby_configured,
             "backup_label": (self.server.pgdata / "backup_label").exists(),
-            "configured": self.server.replication_conf_is(*standby_settings(self.request)),
         }
         values |= self._running()
+        values["configured"] = self._configured() or (bool(values.get("own_pace")) and self._configured(restore=True))
         history = _read_text(self.server.pgdata / "pg_wal" / history_name(values["timeline"]))
         return Situation(**values, forks=tuple(parse_history(history or "")))
+
+    def _configured(self, restore: bool = False) -> bool:
+        """One that replays at its own pace may still need from the archive what the primary no longer has."""
+        return self.server.replication_conf_is(*standby_settings(self.request, restore))
 
     def _running(self) -> dict[str, Any]:
         if self.server.postmaster_pid() is None:
@@ -141,6 +145,7 @@ class Observer:
             "timeline": state.timeline,
             "end": state.position,
             "streams": self.streams(data),
+            "own_pace": state.own_pace,
         }
 
     def ask_local(self, patience: float = 0.0) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .._cluster.topology import OwnPace
 from .._errors import RelevoError
 from .._server.lsn import Fork
 from .._server.peer import Peer
@@ -24,7 +25,8 @@ ENDLESS = 1 << 64
 class Request:
     """What the caller wants; ``timeout`` counts seconds without progress, ``copy_timeout`` those of one copy.
 
-    ``siblings`` are the names of the cluster's nodes, whose slots a standby has no use for.
+    ``siblings`` are the names of the cluster's nodes, whose slots a standby has no use for. ``required``: whether it
+    is a failure that this node cannot reach the primary.
     """
 
     node: str
@@ -37,11 +39,16 @@ class Request:
     timeout: float = 60.0
     copy_timeout: float = 6 * 3600.0
     siblings: tuple[str, ...] = ()
+    required: bool = True
 
     def validate(self) -> None:
         """Raise ``RelevoError`` for what cannot be wanted."""
         if self.node == self.primary.name:
             raise RelevoError(f"{self.node} cannot follow itself. Name the primary that it is to follow.")
+
+
+class CutOff(RelevoError):
+    """This node cannot reach the primary."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,8 @@ class Source:
 @dataclass(frozen=True)
 class Situation:
     """This node. ``end`` is how far its history reaches for certain: of a primary the start of its last checkpoint,
-    of a standby what it has received and replayed. ``cut_off`` names the method of a rejoin that did not end."""
+    of a standby what it has received and replayed. ``cut_off`` names the method of a rejoin that did not end.
+    ``own_pace``: why a running standby makes its replay wait, where somebody wants that."""
 
     role: Role = "down"
     initialised: bool = True
@@ -82,10 +90,12 @@ class Situation:
     cut_off: str = ""
     streams: bool = False
     configured: bool = False
+    own_pace: OwnPace = ""
 
     @property
     def follows(self) -> bool:
-        return self.streams and self.configured
+        """Whether there is nothing to do: it streams, or will once it has replayed what it has at its own pace."""
+        return self.configured and (self.streams or bool(self.own_pace))
 
     def describe(self) -> str:
         if not self.initialised:
@@ -186,10 +196,11 @@ def decide(request: Request, situation: Situation, source: Source) -> Plan:
             fence=True,
             methods=methods_when_stopped(request, _once_stopped(situation), source),
         )
-    if situation.follows and request.method == "auto":
-        return Plan(f"{node} follows {primary}")
     shared = source.shared(situation.timeline, situation.forks)
     can_follow = situation.role == "starting" or (situation.role == "standby" and situation.end <= shared)
+    # One that streams has been taken for a descendant by the primary itself.
+    if situation.follows and request.method == "auto" and (situation.streams or (can_follow and not foreign)):
+        return Plan(f"{node} follows {primary}")
     if request.method == "auto" and not foreign and can_follow:
         return Plan(f"{node} runs as a standby and does not follow {primary}", follow=True)
     reason = "has no data" if not situation.initialised else "is down" if situation.role == "down" else "has diverged"

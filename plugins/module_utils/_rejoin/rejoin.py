@@ -20,7 +20,7 @@ from .. import _names
 from .._cluster import synchronous
 from .._cluster.lock import lock_holder
 from .._cluster.slots import stale
-from .._cluster.topology import NodeState
+from .._cluster.topology import NodeState, OwnPace
 from .._errors import RelevoError
 from .._repository.fence_record import FenceRecord, RepositoryReader
 from .._server import marker
@@ -32,11 +32,13 @@ from .._server.session import Session, SessionError
 from .lock import alone
 from .methods import Copier, make_directory, push_unarchived
 from .observe import POLL, Observer
-from .plan import Method, Plan, Request, Situation, Source, decide, methods_when_stopped
+from .plan import CutOff, Method, Plan, Request, Situation, Source, decide, methods_when_stopped
 from .tablespaces import refusal
 
 #: Seconds without streaming after which the archive is asked for what the primary may no longer have.
 PATIENCE = 10.0
+#: Seconds until a standby that makes its replay wait on purpose is left to its own pace: nobody knows when it streams.
+OWN_PACE_PATIENCE = 3.0
 
 
 @dataclass
@@ -52,6 +54,8 @@ class Rejoin:
     failures: list[dict[str, str]] = field(default_factory=list)
     #: What did not go as it should, and did not prevent the rejoin.
     warnings: list[str] = field(default_factory=list)
+    #: Why it was not waited for until it streamed.
+    own_pace: OwnPace = ""
 
     @property
     def observer(self) -> Observer:
@@ -59,14 +63,25 @@ class Rejoin:
 
     def run(self, check_mode: bool = False) -> dict[str, Any]:
         """Do it, or in check mode say what would be done. Returns what the module returns."""
-        started = time.monotonic()
         self.request.validate()
+        try:
+            return {**self._run(check_mode), "cut_off": ""}
+        except CutOff as error:
+            if self.request.required:
+                raise
+            # Only a primary that answers can say what there is to withdraw.
+            nothing = {"method": "none", "own_pace": "", "withdraw_record": False}
+            return {"changed": False, "primary": self.request.primary.name, **nothing, "cut_off": error.message}
+
+    def _run(self, check_mode: bool) -> dict[str, Any]:
+        started = time.monotonic()
         with self._alone(check_mode) as (lock, session):
             # The locks first: only then what is seen of the primary stays true.
             source = self.observer.source()
             copier = Copier(self.request, source, self.observer.history_text, lock, self.server)
             before = self.observer.situation()
             plan = decide(self.request, before, source)
+            self.own_pace = before.own_pace if plan.first == "none" and not before.streams else ""
             method = self._act(session, copier, before, plan) if session else self._forecast(copier, plan)
         return {
             "changed": bool(self.actions),
@@ -77,6 +92,7 @@ class Rejoin:
             "withdraw_record": self.request.repository and self._record_stands(),
             "failures": self.failures,
             "notices": self.warnings,
+            "own_pace": self.own_pace,
             "seconds": round(time.monotonic() - started, 2),
             "copy_seconds": copier.copy_seconds,
             "copied_bytes": copier.copied,
@@ -106,7 +122,7 @@ class Rejoin:
         try:
             session = Session.remote(primary, _names.HANDOVER_ROLE, self.credentials, application_name=name, timeout=10)
         except SessionError as error:
-            raise RelevoError(
+            raise CutOff(
                 f"The primary cannot be reached ({error.message}). Nothing was changed; start {primary.name}."
             ) from error
         with session:
@@ -238,7 +254,10 @@ class Rejoin:
     # --- waiting -------------------------------------------------------------------------------------------------
 
     def _await_streaming(self, copier: Copier) -> None:
-        """Wait until the node streams from the primary. The deadline moves on while recovery makes progress."""
+        """Wait until the node streams from the primary. The deadline moves on while recovery makes progress.
+
+        One that replays at its own pace is not waited for: a restart would not make it stream any sooner.
+        """
         timeout = self.request.timeout
         started = time.monotonic()
         deadline = started + timeout
@@ -254,7 +273,11 @@ class Rejoin:
             if first_pid and pid != first_pid:
                 raise RelevoError(f"the server ended while it started{self.observer.last_words()}")
             now = time.monotonic()
-            current = (NodeState(self.request.primary, data).position if data else 0, self.observer.recovering())
+            state = NodeState(self.request.primary, data)
+            if state.own_pace and now - started > OWN_PACE_PATIENCE:
+                self.own_pace = state.own_pace
+                return
+            current = (state.position, self.observer.recovering())
             if current != progress:
                 progress, deadline = current, now + timeout
             if now > deadline:
@@ -269,7 +292,7 @@ class Rejoin:
 
     def _finish(self, copier: Copier) -> None:
         """What a standby must not keep: a restore command, markers, and what it had as the primary."""
-        if copier.configure(restore=False):
+        if not self.own_pace and copier.configure(restore=False):
             self.server.reload()
             self.actions.append("cleared restore_command")
         if synchronous.drop_requirement():

@@ -1,0 +1,220 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What ``remove.yml`` removes of a cluster, and why it would not be begun: decided before anything is touched.
+
+Backups are never deleted unasked. What another cluster needs stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from .._operation_plan import Effect, OperationPlan
+from .._tables import plural
+
+KEEP, DELETE = "keep", "delete"
+#: What a survey says for nothing.
+NONE = "none"
+ANSWERS = ("", KEEP, DELETE)
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What the repository host says, as ``stanza_removal`` returns it.
+
+    ``needed``: why a backup must stay, by label; ``pieces``: files of a deletion that was cut off are left; ``others``:
+    the other stanzas of the repository; ``running``: how far a backup is that runs now.
+    """
+
+    backups: Sequence[str] = ()
+    exists: bool = False
+    pieces: bool = False
+    needed: Mapping[str, str] = field(default_factory=dict)
+    others: Sequence[str] = ()
+    running: str = ""
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> Holdings:
+        """From the module's result; other keys are left out."""
+        return cls(**{name: given[name] for name in cls.__dataclass_fields__ if name in given})
+
+
+@dataclass(frozen=True)
+class Facts:
+    """``servers``: of the cluster. ``repository`` and ``redis``: the hosts that serve it, empty where it has none.
+
+    ``of_others``: the clusters that need a host, by its name. ``containers``: the hosts that are containers.
+    ``missing``: those of them that are not there any more. ``unreachable``: why a host does not answer, by name, of
+    those whose containers are there or that are machines. ``holdings``: None where the repository host was not asked.
+    ``scratch``: the names of what was restored beside the cluster.
+    """
+
+    cluster: str
+    servers: Sequence[str]
+    repository: str
+    redis: str
+    of_others: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    containers: Sequence[str] = ()
+    missing: Sequence[str] = ()
+    unreachable: Mapping[str, str] = field(default_factory=dict)
+    holdings: Holdings | None = None
+    scratch: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for: what becomes of the backups, and the cluster's name, typed."""
+
+    backups: str = ""
+    confirm: str = ""
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What is removed. ``hosts``: those that go besides the servers. ``stanza``: the backups, the archive and the
+    catalog's records go, as far as they are there. ``rewrites``: the repository host stays for other clusters, and
+    forgets this one."""
+
+    plan: OperationPlan
+    servers: list[str]
+    hosts: list[str]
+    stanza: bool
+    rewrites: bool
+
+
+def removal(request: Request, facts: Facts) -> Removal:
+    """The decision; its plan holds the refusals."""
+    request = replace(request, backups="" if request.backups == NONE else request.backups)
+    keeps = request.backups == KEEP
+    held = facts.holdings or Holdings()
+    serving = [host for host in dict.fromkeys((facts.repository, facts.redis)) if host]
+    hosts = [host for host in serving if not keeps and not facts.of_others.get(host)]
+    # A machine keeps its Redis, like all of its packages; its records go.
+    hosts = [host for host in hosts if host == facts.repository or host in facts.containers]
+    if held.others and facts.repository in hosts:
+        # Of clusters that this inventory does not know.
+        hosts.remove(facts.repository)
+    stays = facts.repository not in hosts
+    plan = OperationPlan(
+        "remove",
+        facts.cluster,
+        "remove",
+        f"the cluster {facts.cluster} is removed; {_becomes(facts, held, keeps)}.",
+        _effects(facts, held, hosts, keeps),
+        [f"Take {facts.cluster} out of the inventory afterwards: site.yml would make it anew."],
+        [_risk(held, keeps)],
+    )
+    for why in _refusals(request, facts, held):
+        plan = plan.refused(why)
+    return Removal(
+        plan,
+        list(facts.servers),
+        hosts,
+        stanza=not keeps and bool(facts.repository),
+        rewrites=bool(facts.repository) and stays and bool(facts.of_others.get(facts.repository)),
+    )
+
+
+def _becomes(facts: Facts, held: Holdings, keeps: bool) -> str:
+    if facts.repository and facts.holdings is None:
+        return f"what its repository holds {'stays' if keeps else 'is deleted'}, whatever that is"
+    if keeps:
+        return f"its {plural(len(held.backups), 'backup')} and their archive stay"
+    if held.backups or held.pieces:
+        return f"its {plural(len(held.backups), 'backup')}, their archive and their records are deleted"
+    return "it has no backup"
+
+
+def _risk(held: Holdings, keeps: bool) -> str:
+    if keeps and held.backups:
+        return "Its databases come back from a backup only."
+    return "Nothing brings its databases back."
+
+
+def _effects(facts: Facts, held: Holdings, hosts: Sequence[str], keeps: bool) -> list[Effect]:
+    gone = "is removed, with its container and volumes"
+    cleared = "is stopped for good; its data, configuration, keys, markers and units are deleted, its packages stay"
+    effects = [Effect(name, gone if name in facts.containers else cleared) for name in facts.servers]
+    if not keeps:
+        effects += [Effect(label, "is deleted") for label in held.backups]
+    for host in dict.fromkeys((facts.repository, facts.redis)):
+        if not host:
+            continue
+        if host in hosts:
+            kind = "is cleared: its data, configuration, keys and units are deleted, its packages stay"
+            effects.append(Effect(host, gone if host in facts.containers else kind))
+        else:
+            effects.append(Effect(host, f"stays, {_why_it_stays(facts, held, host, keeps)}"))
+    return effects
+
+
+def _why_it_stays(facts: Facts, held: Holdings, host: str, keeps: bool) -> str:
+    others = list(facts.of_others.get(host, ()))
+    if others:
+        return f"since {' and '.join(others)} {'needs' if len(others) == 1 else 'need'} it"
+    if not keeps and host == facts.redis and host not in facts.containers:
+        return "without the records: its packages stay"
+    if keeps:
+        return "with the backups" if host == facts.repository else "with their records"
+    return f"since it holds backups of {' and '.join(held.others)}"
+
+
+def _refusals(request: Request, facts: Facts, held: Holdings) -> list[str]:
+    found = []
+    if request.backups not in ANSWERS:
+        found.append(f"remove_backups={request.backups} is neither keep nor delete.")
+    for name in facts.servers:
+        if facts.of_others.get(name):
+            found.append(f"{name} is also needed by {' and '.join(facts.of_others[name])}. Move that elsewhere first.")
+        elif request.backups == KEEP and name in (facts.repository, facts.redis):
+            found.append(f"{name} also holds the backups or their records, and would be cleared. Move them first.")
+    found += [
+        f"{name} does not answer ({why.rstrip('.')}), so what it has would be left. Start it."
+        for name, why in facts.unreachable.items()
+        if name in facts.servers
+    ]
+    found += _about_backups(request, facts, held)
+    if request.confirm != facts.cluster:
+        given = f"confirm={request.confirm} is not its name. " if request.confirm else ""
+        found.append(f"{given}Confirm it with -e confirm={facts.cluster}.")
+    return found
+
+
+def _about_backups(request: Request, facts: Facts, held: Holdings) -> list[str]:
+    """What is in the way on the repository host."""
+    choice = "Say what becomes of them: -e remove_backups=keep, or -e remove_backups=delete."
+    if not facts.repository:
+        return []
+    if facts.holdings is None:
+        if facts.repository not in facts.missing:
+            why = facts.unreachable.get(facts.repository, "it was not asked").rstrip(".")
+            return [
+                f"The repository host {facts.repository} does not answer ({why}), so nobody knows its backups. "
+                "Start it."
+            ]
+        # Deleted: what its volume may hold goes with it, and a run that was cut off is finished.
+        if not request.backups:
+            return [f"The container {facts.repository} is missing; its volume may hold backups. {choice}"]
+        return []
+    found = []
+    if (held.backups or held.pieces) and not request.backups:
+        newest = f", the newest {max(held.backups)}" if held.backups else ", of which a deletion was cut off"
+        found.append(f"{facts.cluster} has {plural(len(held.backups), 'backup')}{newest}. {choice}")
+    if held.running:
+        found.append(f"A backup is running ({held.running}). Run this again when it has ended.")
+    if facts.scratch:
+        found.append(
+            f"{', '.join(facts.scratch)} was restored beside the cluster. Remove it first: restore.yml -e "
+            f"cluster={facts.cluster} -e remove={facts.scratch[0]}."
+        )
+    if request.backups == DELETE:
+        found += [
+            f"{label} {why}. Wait for the end of that; a pin is taken off with cleanup.yml -e cluster={facts.cluster} "
+            f"-e pin={label} -e pin_until=now."
+            for label, why in held.needed.items()
+            if label in held.backups
+        ]
+    return found

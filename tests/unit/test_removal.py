@@ -1,0 +1,205 @@
+"""What the removal of a cluster removes: each row of the decision, and what is left of a cluster where."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.removal import (
+    Facts,
+    Holdings,
+    Removal,
+    Request,
+    removal,
+)
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.forget import residue
+from ansible_collections.relevo.postgres.plugins.module_utils._server.removal import Machine, remove_paths
+
+HELD = Holdings(["20261126-090000F", "20261126-100000F_20261126-110000I"], exists=True)
+FACTS = Facts("shop", ["a", "b"], "repo", "redis", containers=["a", "b", "repo", "redis"], holdings=HELD)
+EMPTY = replace(FACTS, holdings=Holdings(exists=True))
+DELETE, KEEP = Request("delete", "shop"), Request("keep", "shop")
+
+
+def refused(request: Request, facts: Facts) -> str:
+    return " ".join(removal(request, facts).plan.refusals)
+
+
+def changes(found: Removal) -> dict[str, str]:
+    return {effect.name: effect.change for effect in found.plan.affects}
+
+
+def test_with_its_backups_all_of_it_goes() -> None:
+    found = removal(DELETE, FACTS)
+    assert (found.servers, found.hosts, found.stanza, found.rewrites) == (["a", "b"], ["repo", "redis"], True, False)
+    assert found.plan.refusals == []
+    assert list(changes(found)) == ["a", "b", *HELD.backups, "repo", "redis"]
+    assert "its 2 backups, their archive and their records are deleted" in found.plan.message
+
+
+def test_backups_that_are_kept_keep_their_hosts() -> None:
+    found = removal(KEEP, FACTS)
+    assert (found.hosts, found.stanza, found.rewrites, found.plan.refusals) == ([], False, False, [])
+    assert changes(found)["repo"] == "stays, with the backups"
+    assert changes(found)["redis"] == "stays, with their records"
+    assert not set(HELD.backups) & set(changes(found))
+
+
+@pytest.mark.parametrize("answer", ["", "none"])
+def test_backups_are_never_deleted_unasked(answer: str) -> None:
+    said = refused(Request(answer, "shop"), FACTS)
+    assert "shop has 2 backups, the newest 20261126-100000F_20261126-110000I." in said
+    assert "-e remove_backups=keep, or -e remove_backups=delete" in said
+
+
+@pytest.mark.parametrize("answer", ["", "none", "keep", "delete"])
+def test_without_a_backup_nobody_has_to_say(answer: str) -> None:
+    assert refused(Request(answer, "shop"), EMPTY) == ""
+
+
+def test_a_deletion_that_was_cut_off_is_finished_when_it_is_said_again() -> None:
+    pieces = replace(FACTS, holdings=Holdings(pieces=True))
+    assert "of which a deletion was cut off" in refused(Request("", "shop"), pieces)
+    found = removal(DELETE, pieces)
+    assert (found.stanza, found.plan.refusals) == (True, [])
+
+
+@pytest.mark.parametrize("request_", [DELETE, KEEP])
+def test_what_others_need_stays(request_: Request) -> None:
+    shared = replace(FACTS, of_others={"repo": ["north", "south"], "redis": ["north"]})
+    found = removal(request_, shared)
+    assert (found.hosts, found.rewrites, found.stanza) == ([], True, request_ is DELETE)
+    assert changes(found)["repo"] == "stays, since north and south need it"
+    assert changes(found)["redis"] == "stays, since north needs it"
+
+
+def test_a_repository_that_holds_strangers_stays() -> None:
+    strange = replace(FACTS, holdings=replace(HELD, others=["old"]))
+    found = removal(DELETE, strange)
+    assert (found.hosts, found.stanza, found.rewrites) == (["redis"], True, False)
+    assert changes(found)["repo"] == "stays, since it holds backups of old"
+
+
+def test_a_machine_keeps_its_redis() -> None:
+    found = removal(DELETE, replace(FACTS, containers=[]))
+    assert found.hosts == ["repo"]
+    assert changes(found)["redis"] == "stays, without the records: its packages stay"
+    assert "its packages stay" in changes(found)["a"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "changed", "said"),
+    [
+        (Request("burn", "shop"), {}, "remove_backups=burn is neither keep nor delete."),
+        (Request("keep", ""), {}, "Confirm it with -e confirm=shop."),
+        (Request("keep", "main"), {}, "confirm=main is not its name. Confirm it with -e confirm=shop."),
+        (DELETE, {"of_others": {"a": ["north"]}}, "a is also needed by north."),
+        (KEEP, {"repository": "b"}, "b also holds the backups or their records, and would be cleared."),
+        (DELETE, {"unreachable": {"a": "no route."}}, "a does not answer (no route), so what it has would be left."),
+        (
+            DELETE,
+            {"holdings": None, "unreachable": {"repo": "its container is paused"}},
+            "The repository host repo does not answer (its container is paused), so nobody knows its backups.",
+        ),
+        (Request("", "shop"), {"holdings": None, "missing": ["repo"]}, "its volume may hold backups. Say what"),
+        (DELETE, {"holdings": replace(HELD, running="40%")}, "A backup is running (40%)."),
+        (KEEP, {"scratch": ["scratch"]}, "restore.yml -e cluster=shop -e remove=scratch."),
+        (
+            DELETE,
+            {"holdings": replace(HELD, needed={HELD.backups[0]: "is pinned until 2026-12-31"})},
+            "20261126-090000F is pinned until 2026-12-31. Wait for the end of that; a pin is taken off",
+        ),
+    ],
+)
+def test_what_is_refused(request_: Request, changed: dict[str, Any], said: str) -> None:
+    assert said in refused(request_, replace(FACTS, **changed))
+
+
+def test_what_is_pinned_does_not_keep_backups_from_being_kept() -> None:
+    pinned = replace(FACTS, holdings=replace(HELD, needed={HELD.backups[0]: "is pinned"}))
+    assert refused(KEEP, pinned) == ""
+
+
+@pytest.mark.parametrize("answer", ["keep", "delete"])
+def test_what_a_killed_removal_has_left_is_removed(answer: str) -> None:
+    """The repository's container has gone already, and nobody can be asked any more."""
+    left = replace(FACTS, holdings=None, missing=["a", "b", "repo"], unreachable={})
+    found = removal(Request(answer, "shop"), left)
+    assert found.plan.refusals == []
+    # Otherwise the secrets would be taken for those of backups that are kept.
+    assert found.stanza == (answer == "delete")
+    assert "whatever that is" in found.plan.message
+    assert found.hosts == ([] if answer == "keep" else ["repo", "redis"])
+
+
+def test_only_the_logs_and_locks_of_the_stanza_are_its_residue(tmp_path: Path) -> None:
+    logs, locks = tmp_path / "log", tmp_path / "lock"
+    mine = ["shop-backup.log", "shop-archive-push-async.log"]
+    for folder, names in ((logs, [*mine, "shop-two-backup.log", "shopping-backup.log"]), (locks, [])):
+        folder.mkdir()
+        for name in names:
+            (folder / name).touch()
+    for name in ("shop-backup-1.lock", "shop-archive.lock", "shop.stop", "shop-two-backup-1.lock", "all.stop"):
+        (locks / name).touch()
+    assert [path.name for path in residue("shop", logs, locks)] == [
+        *("shop-archive.lock", "shop-backup-1.lock", "shop.stop"),
+        *sorted(mine),
+    ]
+    assert residue("shop", tmp_path / "nowhere", locks / "nowhere") == []
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A machine with a tablespace elsewhere, an adopted unit, and things of others."""
+    made = [
+        "var/lib/postgresql/17/main/pg_tblspc",
+        "var/lib/postgresql/17/other",
+        "var/lib/postgresql/relevo",
+        "srv/fast/PG_17_202406281/5",
+        "srv/fast/PG_16_202307071",
+        "etc/relevo/tls",
+        "etc/systemd/system/postgresql@17-main.service.d",
+        "repo/backup",
+    ]
+    for path in made:
+        (tmp_path / path).mkdir(parents=True)
+    (tmp_path / "var/lib/postgresql/17/main/pg_tblspc/16400").symlink_to(tmp_path / "srv/fast")
+    units = tmp_path / "etc/systemd/system"
+    for name in ("relevo-postgresql.service", "postgresql@17-main.service.d/relevo.conf", "other.service"):
+        (units / name).touch()
+    return Machine("postgres", "17", root=tmp_path)
+
+
+def relative(machine: Machine, paths: list[Path]) -> list[str]:
+    return [str(path.relative_to(machine.root)) for path in paths]
+
+
+def test_a_machine_knows_what_is_ours(machine: Machine) -> None:
+    assert relative(machine, machine.units()) == [
+        "etc/systemd/system/relevo-postgresql.service",
+        "etc/systemd/system/postgresql@17-main.service.d/relevo.conf",
+    ]
+    assert relative(machine, machine.paths()) == [
+        "var/lib/postgresql/relevo",
+        # Before the data, which know of it.
+        "srv/fast/PG_17_202406281",
+        "var/lib/postgresql/17/main",
+        "etc/relevo",
+    ]
+
+
+def test_what_belongs_to_others_stays(machine: Machine) -> None:
+    remove_paths(machine.paths())
+    left = {str(path.relative_to(machine.root)) for path in machine.root.rglob("*")}
+    assert {"srv/fast/PG_16_202307071", "var/lib/postgresql/17/other", "repo/backup"} <= left
+    assert machine.paths() == []
+
+
+def test_a_repository_is_emptied_and_its_directory_stays(machine: Machine) -> None:
+    host = replace(machine, kind="pgbackrest", repository=machine.root / "repo")
+    remove_paths(host.paths())
+    assert list((machine.root / "repo").iterdir()) == []
+    assert (machine.root / "var/lib/postgresql/17/main").exists()
