@@ -103,6 +103,9 @@ WITHOUT_ANSWERS = {
     "Relevo restore point": Unanswered(
         "cannot be the name of a restore point", refused=True, says_to_nothing="cannot be the name of a restore point"
     ),
+    "Relevo rotate": Unanswered(
+        "Nobody confirmed that the secrets of", refused=True, says_to_nothing="Nothing was said to be rotated"
+    ),
     "Relevo failover plan": Unanswered("Hand over from"),
     "Relevo failover": Unanswered("accepts writes", changes=True, standby_rules=True),
     "Relevo failover forced": Unanswered("the failover has been done", standby_rules=True),
