@@ -33,8 +33,6 @@ from cluster import (
     wait_until,
 )
 
-pytestmark = pytest.mark.usefixtures("backed_up")
-
 ROTATE = "playbooks/rotate.yml"
 ROLES = ("relevo_replication", "relevo_rewind", "relevo_monitor", "relevo_handover")
 NEW_PASSWORDS = SECRETS / "new_passwords.json"
@@ -134,6 +132,7 @@ def test_passwords_are_replaced_while_clients_write(clients: Writer) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("backed_up")
 def test_passwords_are_replaced_by_whoever_comes_after_a_kill(clients: Writer) -> None:
     old = passwords()
     killed_play(ROTATE, "Let Redis accept the new password beside the old one", *rotate("passwords"))
@@ -169,7 +168,7 @@ def keys() -> set[str]:
 @pytest.mark.long
 def test_certificates_are_replaced_with_their_keys(clients: Writer) -> None:
     before, authority = keys(), (SECRETS / "tls" / "ca.crt").read_text()
-    killed_play(ROTATE, "Let pgBackRest's TLS server read it", *rotate("certificates"))
+    killed_play(ROTATE, "Let the server read it: certificates", *rotate("certificates"))
     play(ROTATE, *rotate("certificates"))
     more(clients)
     assert not before & keys()
@@ -178,6 +177,7 @@ def test_certificates_are_replaced_with_their_keys(clients: Writer) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("backed_up")
 def test_the_authority_is_replaced_in_passes_that_may_each_be_cut_off(clients: Writer) -> None:
     old, before = (SECRETS / "tls" / "ca.crt").read_text(), keys()
     nodes = (PRIMARY, STANDBY, REPOSITORY)
@@ -193,9 +193,11 @@ def test_the_authority_is_replaced_in_passes_that_may_each_be_cut_off(clients: W
     taken = labels()
     play("backup.yml", "-e", "day=2")
     assert len(labels()) > len(taken)
-    # The second, on some nodes or all.
-    killed_play(ROTATE, "Let pgBackRest's TLS server read it", *rotate("authority"))
+    # The second: the nodes have their files, and no process has read them.
+    killed_play(ROTATE, "Let pgBackRest's TLS server read it: sign", *rotate("authority"))
+    assert not before & keys()
     play("backup.yml", "-e", "day=2")
+    killed_play(ROTATE, "Let the server read it: withdraw", *rotate("authority"))
     said = play(ROTATE, *rotate("authority")).text
     assert "A run that has not ended made the new authority" in said
     more(clients)
@@ -209,6 +211,7 @@ def test_the_authority_is_replaced_in_passes_that_may_each_be_cut_off(clients: W
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("backed_up")
 def test_after_all_of_it_the_cluster_does_what_it_did() -> None:
     old, authority = passwords(), (SECRETS / "tls" / "ca.crt").read_text()
     with Writer() as writer:
@@ -252,6 +255,7 @@ def refused(said: str, *arguments: str) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("backed_up")
 def test_what_cannot_be_replaced_is_refused(tmp_path: Path) -> None:
     given = tmp_path / "given.json"
     given.write_text(json.dumps({"secrets_given": {"relevo_monitor": passwords()["relevo_monitor"]}}))
