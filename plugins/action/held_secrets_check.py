@@ -19,6 +19,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._durable import create_file, replace_file
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._held_secrets import AUTHORITY, Held, decide
+from ansible_collections.relevo.postgres.plugins.module_utils._secrets import NewPasswords
 from ansible_collections.relevo.postgres.plugins.plugin_utils import _certificates, _machines, _offline_nodes
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
@@ -76,7 +77,11 @@ class Authority:
         if self.given:
             return False
         found = _certificates.certificates(self.certificate)
-        return not found or (_certificates.is_ours(found[0]) and _certificates.days_left(found[0]) < renew_days)
+        # Beside another one it is being replaced (rotate.yml), and a renewal would take the other one away.
+        alone = len(found) == 1
+        return not found or (
+            alone and _certificates.is_ours(found[0]) and _certificates.days_left(found[0]) < renew_days
+        )
 
     def warnings(self, renew_days: float) -> list[str]:
         return [
@@ -140,7 +145,8 @@ class ActionModule(ControllerAction):
         }
         if missing:
             nodes |= self._others(str(directory), nodes)
-        verdict = decide(nodes, missing, authority.keys, str(directory), options["replace"])
+        rotating = NewPasswords.file(directory).exists()
+        verdict = decide(nodes, missing, authority.keys, str(directory), options["replace"], rotating)
         changed = authority.given and authority.differs(directory)
         replaced = changed and authority.replaces(directory)
         if changed and not self._task.check_mode:

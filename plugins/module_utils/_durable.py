@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import pwd
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -22,10 +23,22 @@ def write_file(path: Path, content: str | bytes, mode: int = 0o600) -> None:
 
 def replace_file(path: Path, content: str | bytes, mode: int, owner: tuple[int, int] | None) -> None:
     """Replace a file as a whole; ``owner`` is a user's and a group's number, None for the caller's own."""
-    temporary = path.with_name(f".{path.name}.new")
-    _write(temporary, os.O_TRUNC, content, mode, owner)
-    temporary.replace(path)
-    sync_directory(path.parent)
+    replace_files([(path, content, mode, owner)])
+
+
+def replace_files(files: Sequence[tuple[Path, str | bytes, int, tuple[int, int] | None]]) -> None:
+    """Replace several files, in this order: path, content, mode and owner of each.
+
+    All are on the disk before the first gets its name, so that who reads two that belong together, as a key and its
+    certificate, meets the old or the new ones, but for the moment between two renames.
+    """
+    temporary = [path.with_name(f".{path.name}.new") for path, *_rest in files]
+    for new, (_path, content, mode, owner) in zip(temporary, files, strict=True):
+        _write(new, os.O_TRUNC, content, mode, owner)
+    for new, (path, *_rest) in zip(temporary, files, strict=True):
+        new.replace(path)
+    for directory in dict.fromkeys(path.parent for path, *_rest in files):
+        sync_directory(directory)
 
 
 def create_file(path: Path, content: str, mode: int = 0o600) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ._durable import replace_file, sync_directory
+from ._durable import replace_files, sync_directory
 from ._errors import RelevoError
 
 
@@ -51,26 +51,32 @@ class Entry:
             self.current() != self.content
         )
 
-    def write(self) -> None:
-        """Put it in place: a file as a whole, never half."""
-        owner = self.ids()
-        if self.content is not None:
-            replace_file(self.path, self.content, self.mode, owner)
-            return
+    def make_directory(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
-        os.chown(self.path, *owner)
+        os.chown(self.path, *self.ids())
         self.path.chmod(self.mode)
         sync_directory(self.path.parent)
+
+    def write(self) -> None:
+        """Put it in place: a file as a whole, never half."""
+        write_all([self])
+
+
+def write_all(entries: Sequence[Entry]) -> None:
+    """Directories first, then all files at one moment, as far as there is such a thing."""
+    files = [(entry.path, entry.content, entry.mode, entry.ids()) for entry in entries if entry.content is not None]
+    for entry in entries:
+        if entry.content is None:
+            entry.make_directory()
+    replace_files(files)
 
 
 def bring(wanted: Sequence[Entry], check_mode: bool = False) -> tuple[list[str], list[dict[str, str]]]:
     """Write those that differ, in this order; returns their paths, and what Ansible shows as differences."""
-    changed, diffs = [], []
-    for entry in wanted:
-        if not entry.differs():
-            continue
+    differing = [entry for entry in wanted if entry.differs()]
+    changed, diffs = [str(entry.path) for entry in differing], []
+    for entry in differing:
         path = str(entry.path)
-        changed.append(path)
         diffs.append(
             {
                 "before_header": path,
@@ -79,6 +85,6 @@ def bring(wanted: Sequence[Entry], check_mode: bool = False) -> tuple[list[str],
                 "after": entry.content or "",
             }
         )
-        if not check_mode:
-            entry.write()
+    if not check_mode:
+        write_all(differing)
     return changed, diffs

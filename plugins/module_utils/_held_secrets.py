@@ -49,12 +49,13 @@ def decide(
     keys: Collection[str],
     directory: str,
     replace: bool = False,
+    rotating: bool = False,
 ) -> Verdict:
     """Whether the play may go on with the secrets at hand; raises ``RelevoError`` before anything is changed.
 
     ``nodes``: by name, None for one that does not answer, which counts only where something is ``missing`` here.
     ``keys``: the public keys of our authorities, empty where we have none. ``replace``: the cluster's owner gives up
-    those it has.
+    those it has. ``rotating``: new passwords were made, and nobody has said yet that all nodes have them.
     """
     members = [name for name, held in nodes.items() if held and held.belongs]
     passwords = {name: held.differing for name, held in nodes.items() if held and held.differing}
@@ -73,6 +74,11 @@ def decide(
             f"{', '.join(missing)} cannot be found in {directory}, and new ones are made only for a new cluster. But "
             f"{_and(unknown)}, with the same folder of secrets, cannot be asked and may be part of one that exists. "
             f"Nothing was changed. Start {_and(unknown)}, or take the folder from the controller that made the cluster."
+        )
+    if passwords and rotating and not strangers:
+        raise RelevoError(
+            f"A rotation of the passwords was cut off, and {_and(list(passwords))} {_have(list(passwords))} the old "
+            "ones. Nothing was changed. Finish it: rotate.yml -e rotate=passwords."
         )
     if passwords or strangers:
         found = [f"{name} trusts another authority than {directory}/tls/ca.crt" for name in strangers]
@@ -93,6 +99,10 @@ def _way_out(directory: str) -> str:
 
 def _and(names: Sequence[str]) -> str:
     return " and ".join(names)
+
+
+def _have(names: Sequence[str]) -> str:
+    return "has" if len(names) == 1 else "have"
 
 
 def _be(names: Sequence[str]) -> str:

@@ -5,19 +5,25 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ._durable import create_file
+from ._durable import create_file, replace_file, sync_directory
 from ._errors import RelevoError
 from ._names import PUBLIC_WORD
 
 ALPHABET = string.ascii_letters + string.digits
 LENGTH = 40
+
+
+def make_password() -> str:
+    return "".join(secrets.choice(ALPHABET) for dummy in range(LENGTH))
 
 
 def _usable(name: str, value: object) -> str:
@@ -80,8 +86,60 @@ class SecretStore:
     def generate(self, name: str) -> str:
         """Make a new secret. The file appears complete or not at all, and never replaces another."""
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        value = "".join(secrets.choice(ALPHABET) for dummy in range(LENGTH))
+        value = make_password()
         if create_file(self._path(name), value + "\n"):
             return value
         # Another run was quicker: its secret is the one that counts.
         return self.read(name) or value
+
+
+@dataclass(frozen=True)
+class NewPasswords:
+    """Passwords that are about to replace others, in one file of ``directory``.
+
+    It is there from before anybody gets one of them until everybody has all, so that a run that was cut off is
+    continued with the same. ``old``: those that servers may still want.
+    """
+
+    directory: Path
+    old: Mapping[str, str]
+    new: Mapping[str, str]
+
+    @staticmethod
+    def file(directory: Path) -> Path:
+        return directory / "new_passwords.json"
+
+    @classmethod
+    def read(cls, directory: Path) -> NewPasswords | None:
+        path = cls.file(directory)
+        if not path.exists():
+            return None
+        if path.stat().st_mode & 0o077:
+            raise RelevoError(f"{path} may be read by others. Set its mode to 0600.")
+        given = json.loads(path.read_text())
+        return cls(directory, given["old"], given["new"])
+
+    @classmethod
+    def make(cls, directory: Path, names: Sequence[str]) -> NewPasswords:
+        """Those that an earlier run made, or one for each of ``names``, whose present ones must be files."""
+        store = SecretStore(directory, {})
+        old = {name: value for name in names if (value := store.read(name))}
+        if set(old) != set(names):
+            raise RelevoError(f"{', '.join(store.missing(list(names)))} cannot be found in {directory}.")
+        made = cls(directory, old, {name: make_password() for name in names})
+        create_file(cls.file(directory), json.dumps({"old": made.old, "new": made.new}) + "\n")
+        # Another run was quicker, or an earlier one has not ended: its passwords are those that count.
+        return cls.read(directory) or made
+
+    def put(self) -> list[str]:
+        """Make them the cluster's; returns the names of those that were not yet."""
+        store = SecretStore(self.directory, {})
+        differing = [name for name, value in self.new.items() if store.read(name) != value]
+        for name in differing:
+            replace_file(self.directory / name, self.new[name] + "\n", 0o600, None)
+        return differing
+
+    def forget(self) -> None:
+        """Everybody has them."""
+        self.file(self.directory).unlink(missing_ok=True)
+        sync_directory(self.directory)

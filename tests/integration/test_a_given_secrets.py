@@ -6,13 +6,11 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
-from clients import Writer, more
+from clients import Writer, may_log_in, more, redis_says
 from cluster import (
     FAILBACK,
     FAILOVER,
-    PORTS,
     PRIMARY,
     REDIS,
     REPOSITORY,
@@ -26,7 +24,6 @@ from cluster import (
     rows_of,
     shell,
 )
-from psycopg.conninfo import make_conninfo
 
 PUBLIC_WORD = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 ROLES = ("relevo_replication", "relevo_rewind", "relevo_monitor", "relevo_handover")
@@ -43,31 +40,6 @@ def given(tmp_path: Path) -> Iterator[Path]:
     yield path
     for name, value in GIVEN.items():
         (SECRETS / name).write_text(value + "\n")
-
-
-def may_log_in(node: str, role: str, password: str) -> bool:
-    """Over the network, as ``role`` and where its right to do so lies."""
-    own = {"user_imdb": "dbname=imdb user=imdb", "relevo_replication": f"replication=true user={role}"}
-    database = "postgres" if role == "relevo_rewind" else "relevo"
-    conninfo = make_conninfo(
-        own.get(role, f"dbname={database} user={role}"),
-        host="127.0.0.1",
-        port=PORTS[node],
-        password=password,
-        sslmode="require",
-        connect_timeout=5,
-    )
-    try:
-        psycopg.connect(conninfo, autocommit=True).close()
-    except psycopg.OperationalError as error:
-        if "password authentication failed" not in str(error):
-            raise
-        return False
-    return True
-
-
-def redis_says(password: str) -> str:
-    return shell(REDIS, "env", f"REDISCLI_AUTH={password}", "redis-cli", "ping").strip()
 
 
 def set_public_word() -> None:

@@ -106,6 +106,9 @@ WITHOUT_ANSWERS = {
         "cannot be the name of a restore point", refused=True, says_to_nothing="cannot be the name of a restore point"
     ),
     "Relevo failover plan": Unanswered("Plan of failover for main: Hand over from", changes=True),
+    "Relevo rotate": Unanswered(
+        "Nobody confirmed that the secrets of", refused=True, says_to_nothing="Nothing was said to be rotated"
+    ),
     "Relevo failover": Unanswered("accepts writes", changes=True, standby_rules=True),
     "Relevo failover forced": Unanswered("the failover has been done", standby_rules=True),
     "Relevo rejoin": Unanswered("follows", standby_rules=True),

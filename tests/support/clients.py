@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
-from cluster import PORTS, PRIMARY, SECRETS, STANDBY, psql, wait_until
+from cluster import PORTS, PRIMARY, REDIS, SECRETS, STANDBY, psql, shell, wait_until
+from psycopg.conninfo import make_conninfo
 
 SERIES = 10**9
 ROLE = "SELECT pg_is_in_recovery()"
@@ -180,3 +181,28 @@ def more(writer: Writer, rows: int = 20) -> list[int]:
         error.add_note(f"The client's last error: {writer.last_error or 'none'}")
         raise
     return list(writer.acknowledged)
+
+
+def may_log_in(node: str, role: str, password: str) -> bool:
+    """Over the network, as ``role`` and where its right to do so lies."""
+    own = {"user_imdb": "dbname=imdb user=imdb", "relevo_replication": f"replication=true user={role}"}
+    database = "postgres" if role == "relevo_rewind" else "relevo"
+    conninfo = make_conninfo(
+        own.get(role, f"dbname={database} user={role}"),
+        host="127.0.0.1",
+        port=PORTS[node],
+        password=password,
+        sslmode="require",
+        connect_timeout=5,
+    )
+    try:
+        psycopg.connect(conninfo, autocommit=True).close()
+    except psycopg.OperationalError as error:
+        if "password authentication failed" not in str(error):
+            raise
+        return False
+    return True
+
+
+def redis_says(password: str) -> str:
+    return shell(REDIS, "env", f"REDISCLI_AUTH={password}", "redis-cli", "ping").strip()

@@ -50,12 +50,12 @@ def test_an_empty_answer_is_the_playbook_s_own_default(playbook: str, variable: 
 
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_the_defaults_of_a_survey_mean_what_no_answer_means(name: str) -> None:
-    """But for the kinds of a target, which are asked for: without any answer a restore is refused."""
+    """But for the kinds of a target and of secrets: without any answer a restore, or a rotation, is refused."""
     for variable, default in awx_data.defaults(TEMPLATES[name]).items():
         if variable in OF_A_ROLE:
             role, option = OF_A_ROLE[variable]
             assert default == awx_data.options_of(role)[option]["default"]
-        elif variable != "target_type":
+        elif variable not in ("target_type", "rotate"):
             for expression in awx_data.uses(TEMPLATES[name]["playbook"], variable):
                 assert value_of(expression, **{variable: default}) in (value_of(expression), UNASKED.get(variable))
 

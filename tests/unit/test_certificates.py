@@ -3,55 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
+from certificates import Pair, make
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from ansible_collections.relevo.postgres.plugins.action.held_secrets_check import Authority
 from ansible_collections.relevo.postgres.plugins.filter.certificate_days import certificate_days
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.plugin_utils import _certificates
-
-
-@dataclass
-class Pair:
-    """A key and its certificate."""
-
-    private: ec.EllipticCurvePrivateKey
-    found: x509.Certificate
-
-    @property
-    def certificate(self) -> str:
-        return self.found.public_bytes(Encoding.PEM).decode()
-
-    @property
-    def key(self) -> str:
-        return self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-
-
-def make(name: str, signer: Pair | None = None, days: float = 100, ca: bool = True, again: Pair | None = None) -> Pair:
-    private = again.private if again else ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    names: list[x509.GeneralName] = [x509.DNSName("a"), x509.IPAddress(ip_address("fd00::12"))]
-    builder = (
-        x509.CertificateBuilder(subject_name=subject, issuer_name=signer.found.subject if signer else subject)
-        .public_key(private.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1000))
-        .not_valid_after(now + timedelta(days=days))
-        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-    )
-    return Pair(private, builder.sign(signer.private if signer else private, hashes.SHA256()))
-
 
 ROOT = make("Root")
 BELOW = make("Below", ROOT)

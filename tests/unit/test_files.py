@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.module_utils._files import Entry
+from ansible_collections.relevo.postgres.plugins.module_utils._files import Entry, bring
 
 REAL_IDS = Entry.ids
 
@@ -72,3 +72,22 @@ def test_a_user_that_is_not_there_is_a_sentence() -> None:
 def test_the_mode_is_octal() -> None:
     given = {"path": "/x", "content": None, "owner": "o", "group": "g", "mode": "0750"}
     assert Entry.from_dict(given) == Entry(Path("/x"), None, "o", "g", 0o750)
+
+
+def test_a_key_and_its_certificate_change_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are on the disk before the first gets its name."""
+    wanted = [entry(tmp_path / "tls", None, 0o750), entry(tmp_path / "tls" / "key"), entry(tmp_path / "tls" / "crt")]
+    assert bring(wanted)[0] == [str(one.path) for one in wanted]
+    seen: list[list[str]] = []
+    replace = Path.replace
+
+    def watched(self: Path, target: Path) -> Path:
+        seen.append(sorted(path.name for path in self.parent.glob(".*.new")))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", watched)
+    assert bring([wanted[0], entry(tmp_path / "tls" / "key", "y\n"), entry(tmp_path / "tls" / "crt", "y\n")])[0] == [
+        str(tmp_path / "tls" / "key"),
+        str(tmp_path / "tls" / "crt"),
+    ]
+    assert seen == [[".crt.new", ".key.new"], [".crt.new"]]

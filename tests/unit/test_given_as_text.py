@@ -89,9 +89,12 @@ CONVERTED = {
     "roles/postgresql/tasks/apply.yml": 5,
     "roles/postgresql/tasks/main.yml": 2,
     "roles/postgresql/tasks/synchronous.yml": 1,
+    "roles/redis/tasks/password.yml": 1,
     "roles/schedule/vars/main.yml": 1,
+    "roles/secrets/tasks/key_pair.yml": 1,
     "roles/secrets/tasks/main.yml": 1,
     "roles/secrets/tasks/public.yml": 1,
+    "roles/secrets/vars/main.yml": 1,
 }
 
 

@@ -33,6 +33,8 @@ NEEDS: dict[str, dict[str, Need]] = {
     # Its name is noted with the newest backup.
     "restore_point": {"role": "shared", "backups": "alone"},
     "cleanup": {"role": "shared", "configuration": "shared", "backups": "alone"},
+    # A backup of hours has read the password of Redis at its beginning, a hand-over logs in from node to node.
+    "rotate": {"role": "alone", "configuration": "alone", "backups": "alone"},
     # Removes it all.
     "down": {"role": "alone", "configuration": "alone", "backups": "alone"},
     "remove": {"role": "alone", "configuration": "alone", "backups": "alone"},

@@ -153,6 +153,11 @@ def note_that_it_is_down(reader: Reader) -> None:
         _note(reader, now)
 
 
+def note_that_it_knows(reader: Reader) -> None:
+    """It was given by other means what its files say now."""
+    _note(reader, time.time())
+
+
 def _note(reader: Reader, when: float) -> None:
     told = _told(reader)
     told.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
