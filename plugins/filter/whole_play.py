@@ -50,6 +50,8 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.relevo.postgres.plugins.plugin_utils._preload import preload
+
 #: What stands for all tasks without a tag.
 EVERYTHING = {"all", "untagged"}
 
@@ -64,6 +66,8 @@ def whole_play(hosts: str, limit: str = "", tags: Sequence[str] = ("all",), skip
             f"{' and '.join(given)} would leave out what this playbook is for. Nothing was touched. Run it without, "
             "and choose a cluster with -e cluster=NAME."
         )
+    # The one thing that each play asks for in the process that its workers are forked from.
+    preload()
     return hosts
 
 
