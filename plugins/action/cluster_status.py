@@ -10,7 +10,13 @@ from typing import Any
 
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.describe_site import describe_site
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import same_settings
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster.observed import Disk, Note, Observed, Repository
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.observed import (
+    Disk,
+    Note,
+    Observed,
+    Repository,
+    scratch_of,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status import compose
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status_problems import with_problems
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status_text import status_text
@@ -43,6 +49,7 @@ class ActionModule(ControllerAction):
             "next_day": {"type": "int", "default": 0},
             "operations": {"type": "dict", "default": {}},
             "scratch": {"type": "dict", "default": {}},
+            "scratch_elsewhere": {"type": "list", "elements": "dict", "default": []},
             "schedule_directory": {"type": "path"},
             "restart": {"type": "bool", "default": False},
             "recreate": {"type": "bool", "default": False},
@@ -68,7 +75,7 @@ class ActionModule(ControllerAction):
             options["next_day"],
             holders,
             same_settings(self._task_vars["hostvars"], options["topology"]["nodes"]),
-            options["scratch"].get("instances"),
+            scratch_of(options["repository_host"], options["scratch"], options["scratch_elsewhere"]),
             scheduled(options["schedule_directory"], options["cluster"]),
         )
         status = with_problems(compose(observed))

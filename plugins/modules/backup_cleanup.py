@@ -12,7 +12,7 @@ short_description: Remove backups and orphaned records
 version_added: 0.1.0
 description:
   - Decides what an operation removes, says so as a plan, and removes it. Runs on the repository host.
-  - A backup that is pinned (annotation C(relevo-pinned)), or that a restore or a scratch instance on this host reads,
+  - A backup that is pinned (annotation C(relevo-pinned)), or that a restore on this host or a scratch instance reads,
     stays with all that it builds on. There is never a backup without its base.
   - In check mode only the plan is returned. Killed in the middle, the same task finishes what was left.
 author:

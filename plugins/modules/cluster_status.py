@@ -69,6 +69,11 @@ options:
     description: The result of M(relevo.postgres.pg_scratch_info); without C(instances) when the host does not answer.
     type: dict
     default: {}
+  scratch_elsewhere:
+    description: The same of the other hosts that O(scratch) names, as the results of a loop over them.
+    type: list
+    elements: dict
+    default: []
   schedule_directory:
     description:
       - Where this controller's timers keep what became of their runs (role P(relevo.postgres.schedule#role)).

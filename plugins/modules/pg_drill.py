@@ -116,6 +116,10 @@ label:
   description: The backup that was tried.
   returned: success
   type: str
+name:
+  description: The scratch instance that is made for it.
+  returned: success
+  type: str
 operation_plan:
   description: The plan as docs/reference/plan.md describes it.
   returned: success
@@ -234,6 +238,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     answer = {
         "changed": False,
         "label": asked.label,
+        "name": asked.files.name,
         "operation_plan": shown.as_dict(),
         "rpo_s": result.rpo_s if result else None,
     }

@@ -45,6 +45,13 @@ options:
     description: With O(state=absent), the cluster that it must be of. Any when empty.
     type: str
     default: ""
+  elsewhere:
+    description:
+      - With O(state=absent), RV(relevo.postgres.pg_scratch_info#module:elsewhere). An instance of O(host) that is noted
+        there and is gone, since its container was made anew for example, is no error.
+    type: list
+    elements: dict
+    default: []
   plan:
     description: RV(relevo.postgres.pg_restore_plan#module:plan). Needed for O(state=present).
     type: dict
@@ -115,6 +122,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._operation_plan import OperationPlan
+from ansible_collections.relevo.postgres.plugins.module_utils._repository import scratch_roots
 from ansible_collections.relevo.postgres.plugins.module_utils._restore import instance
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.describe import describe_removal, reached
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.plan import RestorePlan
@@ -141,10 +150,26 @@ def order_of(params: dict[str, Any]) -> instance.Order:
     )
 
 
+def noted(elsewhere: list[dict[str, Any]]) -> set[tuple[str, str]]:
+    return {(str(one["host"]), str(one["name"])) for one in elsewhere}
+
+
+def removal_of(params: dict[str, Any], files: Files) -> OperationPlan:
+    return describe_removal(params["stanza"], params["host"], files.name, instance.tree_size(files.home))
+
+
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     files = Files(Path(params["directory"]), checked_name(params["name"]))
     if params["state"] == "absent":
+        others = [root for root in scratch_roots.roots() if (root / files.name).exists()]
+        if not files.home.exists() and others:
+            raise RelevoError(
+                f"The scratch instance {files.name} is in {others[0]}. To remove it, run this again with "
+                f"-e restore_directory={others[0]}."
+            )
+        if not files.home.exists() and (params["host"], files.name) in noted(params["elsewhere"]):
+            return {"changed": False, "operation_plan": removal_of(params, files).as_dict()}
         if not files.home.exists():
             have = ", ".join(one.name for one in instance.found(files.root)) or "none"
             raise RelevoError(f"There is no scratch instance {files.name} on this host. There is: {have}.")
@@ -155,8 +180,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
                 f"restore.yml -e cluster={of} -e remove={files.name}."
             )
         if module.check_mode:
-            plan = describe_removal(params["stanza"], params["host"], files.name, instance.tree_size(files.home))
-            return {"changed": True, "operation_plan": plan.as_dict()}
+            return {"changed": True, "operation_plan": removal_of(params, files).as_dict()}
         return {"changed": instance.remove(files)}
     if module.check_mode:
         return {"changed": not files.outcome.exists()}
@@ -181,6 +205,7 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "cluster": {"type": "str", "default": ""},
+            "elsewhere": {"type": "list", "elements": "dict", "default": []},
             "plan": {"type": "dict"},
             "asked": {"type": "dict", "default": {}},
             "directory": {"type": "path", "default": "/var/lib/postgresql/scratch"},

@@ -44,8 +44,16 @@ instances:
   returned: success
   type: list
   elements: dict
+elsewhere:
+  description:
+    - On the repository host, what M(relevo.postgres.scratch_record) has noted of instances on other hosts.
+    - Each has C(host), C(name), C(cluster), C(backup) and C(reading).
+  returned: success
+  type: list
+  elements: dict
 """
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +72,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     return {
         "changed": False,
         "instances": [one.as_dict() for one in found if not wanted or one.cluster == wanted],
+        "elsewhere": [asdict(one) for one in scratch_roots.elsewhere(wanted)],
     }
 
 

@@ -30,7 +30,7 @@ from cluster import (
     wait_until,
 )
 
-RESTORE, POINT, DRILL = (f"playbooks/{name}.yml" for name in ("restore", "restore_point", "drill"))
+RESTORE, POINT, DRILL, CLEANUP = (f"playbooks/{name}.yml" for name in ("restore", "restore_point", "drill", "cleanup"))
 SCRATCH = "/var/lib/postgresql/scratch"
 REPO = "/var/lib/pgbackrest"
 
@@ -230,7 +230,9 @@ def test_its_settings_are_those_that_were_asked_for(ledger: None) -> None:
     # On another host.
     elsewhere = play(RESTORE, "-e", "target_type=latest", "-e", f"restore_host={STANDBY}", "-e", "timeline=0")
     assert rows(port_of(elsewhere), STANDBY) == {1}
+    assert f"Scratch instance main_latest on {STANDBY}: running, port {port_of(elsewhere)}" in play(STATUS).text
     play(RESTORE, "-e", "remove=main_latest", "-e", f"restore_host={STANDBY}")
+    assert "Scratch instance" not in play(STATUS).text
 
 
 @pytest.mark.long
@@ -239,6 +241,24 @@ def test_a_restore_that_was_killed_is_run_again(ledger: None) -> None:
     archive_all()
     killed_play(RESTORE, "Restore, and wait until the target is reached", "-e", "target_type=latest")
     assert rows(port_of(play(RESTORE, "-e", "target_type=latest"))) == {1}
+
+
+@pytest.mark.long
+def test_a_backup_that_another_host_reads_stays_until_it_is_restored_or_gone(ledger: None) -> None:
+    add(1)
+    archive_all()
+    there = ["-e", f"restore_host={STANDBY}"]
+    killed_play(RESTORE, "Restore, and wait until the target is reached", "-e", "target_type=latest", *there)
+    refused = play(CLEANUP, "-e", "operation=all", "-e", "confirm=main", expect=2)
+    assert f"is read by the scratch instance main_latest on {STANDBY}" in refused.text
+    # It goes on without its play; then as where that container was made anew: nothing is there but the note.
+    wait_until(lambda: "outcome.json" in shell(STANDBY, "ls", f"{SCRATCH}/main_latest"), "the instance", 300)
+    shell(STANDBY, "sh", "-c", f"kill -KILL $(head -1 {SCRATCH}/main_latest/data/postmaster.pid)")
+    shell(STANDBY, "rm", "-rf", f"{SCRATCH}/main_latest")
+    assert f"Scratch instance main_latest on {STANDBY}: gone" in play(STATUS).text
+    play(RESTORE, "-e", "remove=main_latest", *there)
+    assert "is read by" not in play(CLEANUP, "-e", "operation=all", "-e", "plan=text").text
+    assert "Scratch instance" not in play(STATUS).text
 
 
 @pytest.mark.long

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,34 @@ def test_what_is_made_in_another_directory_keeps_its_backup(tmp_path: Path) -> N
     assert in_use("main", ["20261124-120000F", "b"], proc=proc) == {
         "20261124-120000F": "is read by the scratch instance one"
     }
+
+
+def test_what_another_host_restores_keeps_its_backup_until_it_has_it(tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+
+    def needed() -> dict[str, str]:
+        return in_use("main", ["a", "b"], proc=tmp_path / "proc")
+
+    one = scratch_roots.Elsewhere("reports", "one", "main", "a", reading=True)
+    one.note()
+    assert needed() == {"a": "is read by the scratch instance one on reports"}
+    replace(one, reading=False).note()
+    assert needed() == {}
+    assert scratch_roots.elsewhere("main") == [replace(one, reading=False)]
+    assert not one.stands
+    # Which backup it has chosen is not known: it may be any.
+    replace(one, backup="", name="two").note()
+    scratch_roots.Elsewhere("reports", "one", "shop", "b", reading=True).note()
+    assert set(needed()) == {"a", "b"}
+    replace(one, name="two").forget()
+    assert needed() == {}
+
+
+def test_a_note_that_cannot_be_read_lets_nothing_go(tmp_path: Path) -> None:
+    scratch_roots.Elsewhere("reports", "one", "main").note()
+    scratch_roots.Elsewhere("reports", "one", "main").path.write_text("{}")
+    with pytest.raises(RelevoError, match=r"reports\+one.json on the repository host says .* Nothing was removed"):
+        in_use("main", ["a"], proc=tmp_path)
 
 
 def test_room_that_others_still_need_is_not_free(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ def play_of(instances: Path) -> str:
                         "restore_remove": "drafts",
                         "restore_directory": str(instances),
                         "restore_host": "localhost",
+                        "__restore_reached": {"repository": "localhost"},
                     },
                 }
             ],

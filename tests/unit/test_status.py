@@ -18,6 +18,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.observed 
     Note,
     Observed,
     Repository,
+    scratch_of,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status import ClusterStatus, compose
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status_problems import CODES, with_problems
@@ -474,9 +475,31 @@ def test_who_is_at_work_is_said() -> None:
     assert status().as_dict()["operations"] is None
 
 
+def test_scratch_instances_of_other_hosts_are_shown_with_how_they_are_removed() -> None:
+    own = {"name": "main_latest", "cluster": "main", "state": "running", "port": 5600, "size": 0}
+    noted = [{"host": host, "name": name, "cluster": "main"} for host, name in (("b", "x"), ("b", "y"), ("c", "z"))]
+    others = [{"item": "b", "instances": [own | {"name": "x", "port": 5601}, own | {"name": "of nobody"}]}]
+    found = scratch_of("repo", {"instances": [own], "elsewhere": noted}, others)
+    assert found is not None
+    assert [(one["host"], one["name"], one["state"]) for one in found] == [
+        ("repo", "main_latest", "running"),
+        ("b", "x", "running"),
+        ("b", "y", "gone"),
+        ("c", "z", "not seen"),
+    ]
+    text = status_text(status(repository_host="repo", scratch=found))
+    assert (
+        "Scratch instance x on b: running, port 5601, 0 B (restore.yml -e remove=x -e restore_host=b removes it)"
+        in text
+    )
+    assert "Scratch instance z on c: not seen (restore.yml -e remove=z -e restore_host=c removes it)." in text
+    assert scratch_of("repo", {}, []) is None
+
+
 def test_what_was_restored_beside_the_cluster_is_shown_with_its_space() -> None:
     found = status(
-        repository_host="repo", scratch=[{"name": "main_latest", "state": "running", "port": 5600, "size": 3 * 2**20}]
+        repository_host="repo",
+        scratch=[{"host": "repo", "name": "main_latest", "state": "running", "port": 5600, "size": 3 * 2**20}],
     )
     assert "Scratch instance main_latest on repo: running, port 5600, 3.0 MiB" in status_text(found)
     assert found.as_dict()["scratch_instances"][0]["name"] == "main_latest"

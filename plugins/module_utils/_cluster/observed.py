@@ -156,6 +156,26 @@ class Repository:
         )
 
 
+def scratch_of(
+    repository_host: str, seen: Mapping[str, Any], others: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]] | None:
+    """The scratch instances of all hosts, each with its ``host``; None where the repository host did not answer.
+
+    ``seen``: what the repository host said, with its notes of others; ``others``: a loop's results, what those said. A
+    noted one is "gone" where its host does not have it, and "not seen" where that was not asked or did not answer.
+    """
+    if "instances" not in seen:
+        return None
+    found: list[Mapping[str, Any]] = [{"host": repository_host, **one} for one in seen["instances"]]
+    said = {result["item"]: {one["name"]: one for one in result["instances"]} for result in others}
+    for noted in seen.get("elsewhere", []):
+        host, name = noted["host"], noted["name"]
+        unknown = {"name": name, "cluster": noted["cluster"], "port": 0, "size": 0, "request": {}, "reached": {}}
+        missing = unknown | {"state": "gone" if host in said else "not seen"}
+        found.append({"host": host, **said.get(host, {}).get(name, missing)})
+    return found
+
+
 @dataclass(frozen=True)
 class Observed:
     """All of it.
@@ -164,8 +184,8 @@ class Observed:
     ``unreachable``: why a node could not be entered; ``repository``: None when its host does not answer;
     ``next_day``: of the cycle of backups, 0 when not known; ``operations``: the holders of the operation lock, None
     when the repository host does not answer; ``uniform``: the inventory gives all nodes the same settings;
-    ``scratch``: what was restored beside the cluster, None when the repository host does not answer; ``schedule``: the
-    last run of each job of this controller's timers that is about the cluster, None where it has none.
+    ``scratch``: see ``scratch_of``; ``schedule``: the last run of each job of this controller's timers that is about
+    the cluster, None where it has none.
     """
 
     cluster: str

@@ -40,11 +40,13 @@ def _operations(status: ClusterStatus) -> list[str]:
 
 
 def _scratch(status: ClusterStatus) -> list[str]:
-    return [
-        f"Scratch instance {one['name']} on {status.repository_host}: {one['state']}, port {one['port']}, "
-        f"{format_bytes(one['size'])} (restore.yml -e remove={one['name']} removes it)."
-        for one in status.scratch or []
-    ]
+    lines = []
+    for one in status.scratch or []:
+        size = f", port {one['port']}, {format_bytes(one['size'])}" if one["port"] else ""
+        host = "" if one["host"] == status.repository_host else f" -e restore_host={one['host']}"
+        removal = f"restore.yml -e remove={one['name']}{host} removes it"
+        lines.append(f"Scratch instance {one['name']} on {one['host']}: {one['state']}{size} ({removal}).")
+    return lines
 
 
 def _row(node: NodeStatus) -> list[object]:

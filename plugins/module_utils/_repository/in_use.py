@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .scratch_roots import roots
+from .scratch_roots import elsewhere, roots
 
 PROC = Path("/proc")
 
@@ -22,7 +22,7 @@ PROC = Path("/proc")
 def in_use(stanza: str, labels: Sequence[str], scratch: Path | None = None, proc: Path = PROC) -> dict[str, str]:
     """Why a backup is needed, by label: the rest of a sentence that begins with the label.
 
-    ``scratch``: where scratch instances are, if not everywhere on this host where one was made.
+    ``scratch``: where scratch instances are, if not everywhere where one was made, on this host or on another.
     """
     found: dict[str, str] = {}
     for process, command in _restores(stanza, proc):
@@ -34,6 +34,9 @@ def in_use(stanza: str, labels: Sequence[str], scratch: Path | None = None, proc
         if instance.get("cluster") == stanza:
             for label in [str(instance["backup"])] if instance.get("backup") else labels:
                 found.setdefault(label, f"is read by the scratch instance {name}")
+    for one in elsewhere(stanza) if scratch is None else []:
+        for label in ([one.backup] if one.backup else labels) if one.reading else []:
+            found.setdefault(label, f"is read by the scratch instance {one.name} on {one.host}")
     return found
 
 

@@ -1,13 +1,20 @@
 # Copyright (c) The Relevo authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""In which directories of this host scratch instances are: what looks for all of them finds those of every play."""
+"""In which directories of this host scratch instances are: what looks for all of them finds those of every play.
+
+The repository host also keeps a note of each that is made on another host: from here nobody would see that one of them
+reads a backup, or that it is there.
+"""
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from .._durable import write_file
+from .._durable import sync_directory, write_file
+from .._errors import RelevoError
 from .._names import DATA_ROOT
 
 #: A directory for each scratch instance of ``restore.yml``. Its ``instance.json`` says which cluster's data it gets
@@ -39,3 +46,56 @@ def _registry() -> Path:
 
 def _noted() -> list[Path]:
     return [Path(line) for line in _registry().read_text().splitlines()] if _registry().exists() else []
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A scratch instance on another ``host``. ``reading``: it has not reached its target, and needs its backup.
+
+    ``backup``: its label; empty where it is not known, then any may be meant.
+    """
+
+    host: str
+    name: str
+    cluster: str
+    backup: str = ""
+    reading: bool = False
+
+    @property
+    def path(self) -> Path:
+        return _notes() / f"{self.host}+{self.name}.json"
+
+    @property
+    def stands(self) -> bool:
+        """Whether just this is noted already."""
+        return self.path.exists() and _read(self.path) == self
+
+    def note(self) -> None:
+        """Write it durably, in place of what was noted of this instance before."""
+        _notes().mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_file(self.path, json.dumps(asdict(self), sort_keys=True) + "\n")
+
+    def forget(self) -> None:
+        """The instance is gone."""
+        self.path.unlink()
+        sync_directory(_notes())
+
+
+def elsewhere(cluster: str = "") -> list[Elsewhere]:
+    """Those on other hosts, of one cluster or of all; by host and name."""
+    noted = [_read(path) for path in sorted(_notes().glob("*.json"))]
+    return [one for one in noted if cluster in ("", one.cluster)]
+
+
+def _notes() -> Path:
+    return SCRATCH / ".elsewhere"
+
+
+def _read(path: Path) -> Elsewhere:
+    try:
+        return Elsewhere(**json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise RelevoError(
+            f"{path} on the repository host says that a scratch instance is made on another host, and cannot be read. "
+            "Nothing was removed. Remove the file when you know that no restore is under way there."
+        ) from error
