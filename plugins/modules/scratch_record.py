@@ -63,6 +63,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+path:
+  description: The file of the note on the repository host, whether or not there is one.
+  returned: success
+  type: str
 """
 
 from typing import Any
@@ -83,7 +87,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             one.forget()
         else:
             one.note()
-    return {"changed": changed}
+    return {"changed": changed, "path": str(one.path)}
 
 
 def main() -> None:

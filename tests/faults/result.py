@@ -52,8 +52,9 @@ class Result:
 
 
 def earlier() -> list[Result]:
-    """What the last run has left."""
-    return [Result(**row) for row in json.loads((FOLDER / "faults.json").read_text())]
+    """What the last run has left; nothing in a checkout that has had none."""
+    path = FOLDER / "faults.json"
+    return [Result(**row) for row in json.loads(path.read_text())] if path.exists() else []
 
 
 def record(results: list[Result], result: Result) -> None:

@@ -5,10 +5,11 @@ A test that fails may leave anything behind. The next one gets a new cluster, so
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
-from cluster import labels, play, provision
+from cluster import PRIMARY, docker, labels, play, provision
 from failures import failed_since, pytest_runtest_makereport
 
 __all__ = ["pytest_runtest_makereport"]
@@ -16,8 +17,13 @@ __all__ = ["pytest_runtest_makereport"]
 
 @pytest.fixture(scope="session", autouse=True)
 def provisioned() -> Iterator[None]:
-    provision()
+    """RELEVO_INTEGRATION_KEEP=yes uses the cluster that an earlier run left, if there is one, and leaves it there."""
+    keep = os.environ.get("RELEVO_INTEGRATION_KEEP") == "yes"
+    if not (keep and docker("ps", "--quiet", "--filter", f"name=^{PRIMARY}$").strip()):
+        provision()
     yield
+    if keep:
+        return
     play("playbooks/down.yml", "-e", "down_data=true")
 
 

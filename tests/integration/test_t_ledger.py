@@ -6,9 +6,12 @@ Half an hour with the making of the history, which is why none of them is in `ma
 from __future__ import annotations
 
 import json
+import os
+import pickle
 import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -17,8 +20,10 @@ from clients import dsn
 from cluster import (
     FAILBACK,
     FAILOVER,
+    NETWORK,
     PRIMARY,
     REPOSITORY,
+    ROOT,
     STANDBY,
     VERSION,
     archive_all,
@@ -46,13 +51,29 @@ def unharmed(provisioned: None) -> None:
 
 @pytest.fixture(scope="module")
 def history(provisioned: None, request: pytest.FixtureRequest) -> Iterator[Ledger]:
+    """With RELEVO_INTEGRATION_KEEP=yes that of an earlier run, where this cluster is still the one that has it."""
     if failed_since(request.session):
         provision()
+    keep = os.environ.get("RELEVO_INTEGRATION_KEEP") == "yes"
+    if keep and stored().exists():
+        yield pickle.loads(stored().read_bytes())
+        return
     with psycopg.connect(dsn(), autocommit=True) as client:
         client.execute("DROP TABLE IF EXISTS ledger")
         client.execute("CREATE TABLE ledger (id int PRIMARY KEY)")
-    yield written()
-    psql(PRIMARY, "DROP TABLE ledger")
+    ledger = written()
+    if keep:
+        stored().parent.mkdir(parents=True, exist_ok=True)
+        stored().write_bytes(pickle.dumps(ledger))
+    yield ledger
+    if not keep:
+        psql(PRIMARY, "DROP TABLE ledger")
+
+
+def stored() -> Path:
+    """The ledger of just this cluster, and of no other that had its name."""
+    identifier = psql(PRIMARY, "SELECT system_identifier FROM pg_control_system()")
+    return ROOT / ".cache" / "clusters" / NETWORK / f"ledger-{identifier}"
 
 
 def written() -> Ledger:
@@ -170,5 +191,7 @@ def test_a_restore_has_exactly_the_rows_of_then(goal: Goal, history: Ledger, rem
     done = play(RESTORE, *(part for name, value in given.items() for part in ("-e", f"{name}={value}")))
     port = re.search(r"psql -p (\d+)", done.text)
     assert port, done.output[-3000:]
+    # Seen where it fails: what was planned and reached, and how the server got there.
+    print(done.output, shell(REPOSITORY, "cat", f"{HOME}/server.log"))
     said = shell(REPOSITORY, "psql", "-p", port[1], "-d", "imdb", "-XAtc", "SELECT id FROM ledger", user="postgres")
     assert {int(line) for line in said.split()} == history.rows(goal.era, goal.after)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.relevo.postgres.plugins.module_utils import _process
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.archive_recovery import ArchiveRecovery
 from ansible_collections.relevo.postgres.plugins.module_utils._repository import restore_record
@@ -29,6 +30,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._restore.target im
 from ansible_collections.relevo.postgres.plugins.module_utils._server import marker
 from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import SEGMENT_SIZE, format_lsn, segment_name
 from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker
+from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 from ansible_collections.relevo.postgres.plugins.modules import operation_lock_holder
 
 ZERO = datetime(2026, 11, 26, 12, 0, tzinfo=UTC).timestamp()
@@ -352,6 +354,26 @@ def test_data_without_a_marker_are_not_touched(tmp_path: Path, own_account: None
     task = replacement.Task("main", "x", plan_of(request(minute(10))), 1, timeout=1)
     with pytest.raises(RelevoError, match="its data were not touched"):
         replacement.Replacement(task, None, directory=tmp_path).run()  # type: ignore[arg-type]
+
+
+def test_the_copy_is_told_along_which_timeline(
+    tmp_path: Path, own_account: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of the way back is one to which no way leads from the newest."""
+    ran: list[list[str]] = []
+
+    def end(command: list[str], *_more: object) -> _process.Finished:
+        ran.append(command)
+        return _process.Finished(58, "ERROR: [058]: enough", "", 0.1)
+
+    monkeypatch.setattr(_process, "run_with_lock", end)
+    monkeypatch.setattr(marker, "read", lambda *_given: Marker("restore", "b", "alice", "today", "a"))
+    task = replacement.Task("main", "x", replace(plan_of(request(minute(10))), timeline=12), 13, timeout=1)
+    there = replacement.Replacement(task, None, Server(tmp_path / "data"), tmp_path)  # type: ignore[arg-type]
+    with pytest.raises(RelevoError, match="enough"):
+        there.run()
+    [command] = ran
+    assert {"--type=default", "--target-timeline=12", "--delta"} <= set(command)
 
 
 def test_an_outcome_is_that_of_one_restore(tmp_path: Path) -> None:

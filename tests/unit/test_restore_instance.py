@@ -237,6 +237,23 @@ def test_a_restore_that_fills_the_disk_leaves_it_as_it_was(
     assert not files.home.exists()
 
 
+def test_the_copy_is_told_along_which_timeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest one may lead nowhere from this backup, and then pgBackRest would not begin."""
+    ran: list[list[str]] = []
+
+    def end(command: list[str], *_more: object) -> _process.Finished:
+        ran.append(command)
+        return _process.Finished(58, "ERROR: [058]: enough", "", 0.1)
+
+    monkeypatch.setattr(_process, "run_with_lock", end)
+    config = tmp_path / "pgbackrest.conf"
+    config.write_text("[global]\nrepo1-path=/var/lib/pgbackrest\n")
+    with pytest.raises(RelevoError, match="enough"):
+        instance.make(Files(tmp_path, "one"), order(timeline=12), config)
+    [command] = ran
+    assert {"--type=default", "--target-timeline=12", "--archive-mode=off"} <= set(command)
+
+
 def test_one_that_failed_otherwise_is_left_to_look_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_given: object) -> None:
         raise RelevoError("no")

@@ -336,11 +336,11 @@ def _restore(files: Files, order: Order, port: int, lock: int, config: Path) -> 
     text = scratch.repository_configuration(config.read_text(), order.cluster, files, order.process_max)
     write_file(files.repository, text)
     pgbackrest = PgBackRest(order.cluster, files.repository)
-    # We write what ends the recovery ourselves: a wrong line of the old server must not remain.
+    # We write what ends the recovery ourselves: a wrong line of the old server must not remain (_configure).
     command = pgbackrest.line(
         "restore",
         f"--set={order.label}",
-        "--type=none",
+        *scratch.way_options(order.timeline),
         f"--tablespace-map-all={files.tablespaces}",
         "--archive-mode=off",
     )

@@ -178,8 +178,9 @@ class Replacement:
             self.server.pgdata.mkdir(mode=0o700, parents=True)
             instance.own(self.server.pgdata.parent, self.server.pgdata)
         # We write what ends the recovery ourselves.
+        way = scratch.way_options(plan.timeline)
         command = PgBackRest(self.task.cluster).line(
-            "restore", "--delta", f"--set={plan.label}", "--type=none", *more, level="error"
+            "restore", "--delta", f"--set={plan.label}", *way, *more, level="error"
         )
         done = _process.run_with_lock(command, self.task.timeout, lock)
         if done.returncode:

@@ -159,6 +159,17 @@ def repository_configuration(text: str, stanza: str, files: Files, process_max: 
     return "\n".join([*lines, f"pg1-path={files.data}", ""])
 
 
+def way_options(timeline: int) -> list[str]:
+    """What pgBackRest is told of the timeline; what it writes of it into the server's settings is replaced by ours.
+
+    Otherwise it looks for a way to the newest one, and refuses every backup from which there is none ([058]): those
+    that were made of what a restore in place has left behind. With ``--type=none`` it cannot be told.
+
+    Source: its src/command/restore/timeline.c, ``timelineVerify``.
+    """
+    return ["--type=default", f"--target-timeline={timeline}"]
+
+
 def recovery_settings(target: Target, timeline: int, position: str = "") -> dict[str, str]:
     """What ends the recovery. A number for the timeline: "latest" would follow one that nobody means.
 
