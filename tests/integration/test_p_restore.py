@@ -251,10 +251,7 @@ def test_a_backup_that_another_host_reads_stays_until_it_is_restored_or_gone(led
     killed_play(RESTORE, "Restore, and wait until the target is reached", "-e", "target_type=latest", *there)
     refused = play(CLEANUP, "-e", "operation=all", "-e", "confirm=main", expect=2)
     assert f"is read by the scratch instance main_latest on {STANDBY}" in refused.text
-    # It goes on without its play; then as where that container was made anew: nothing is there but the note.
-    wait_until(lambda: "outcome.json" in shell(STANDBY, "ls", f"{SCRATCH}/main_latest"), "the instance", 300)
-    shell(STANDBY, "sh", "-c", f"kill -KILL $(head -1 {SCRATCH}/main_latest/data/postmaster.pid)")
-    shell(STANDBY, "rm", "-rf", f"{SCRATCH}/main_latest")
+    # Killed before it began, or where that container was made anew: nothing is there but the note.
     assert f"Scratch instance main_latest on {STANDBY}: gone" in play(STATUS).text
     play(RESTORE, "-e", "remove=main_latest", *there)
     assert "is read by" not in play(CLEANUP, "-e", "operation=all", "-e", "plan=text").text
