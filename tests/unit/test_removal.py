@@ -15,7 +15,8 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.removal i
     Request,
     removal,
 )
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.forget import residue
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.forget import delete_stanza, residue
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
 from ansible_collections.relevo.postgres.plugins.module_utils._server.removal import Machine, remove_paths
 
 HELD = Holdings(["20261126-090000F", "20261126-100000F_20261126-110000I"], exists=True)
@@ -203,3 +204,19 @@ def test_a_repository_is_emptied_and_its_directory_stays(machine: Machine) -> No
     remove_paths(host.paths())
     assert list((machine.root / "repo").iterdir()) == []
     assert (machine.root / "var/lib/postgresql/17/main").exists()
+
+
+@pytest.mark.parametrize(
+    ("configured", "more"),
+    [("[shop]\npg1-path=/data\n", []), ("[shopping]\npg1-path=/data\n", ["--pg1-path=/nonexistent"])],
+)
+def test_backups_that_were_kept_can_be_deleted_when_nobody_knows_their_servers_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, configured: str, more: list[str]
+) -> None:
+    """pgBackRest deletes no stanza without a data directory."""
+    config = tmp_path / "pgbackrest.conf"
+    config.write_text(f"[global]\nrepo1-path=/repository\n{configured}")
+    ran: list[tuple[str, ...]] = []
+    monkeypatch.setattr(PgBackRest, "run", lambda _self, *words, **_options: ran.append(words))
+    delete_stanza(PgBackRest("shop", config), 1)
+    assert ran == [("stop",), ("stanza-delete", "--force", *more), ("start",)]

@@ -14,10 +14,12 @@ from .._errors import RelevoError
 from .cleanup import ALL
 from .expire import holdings
 from .fence_record import FenceRecord
-from .pgbackrest import PgBackRest, repository_directory
+from .pgbackrest import PgBackRest, parse_config, repository_directory
 from .restore_record import RestoreRecord
 
 LOGS, LOCKS = Path("/var/log/pgbackrest"), Path("/tmp/pgbackrest")
+#: No server's data directory.
+GONE = Path("/nonexistent")
 #: Stanza names may begin alike, so the commands are named: pgBackRest's, as the names of its logs have them.
 COMMANDS = (
     "annotate|archive-get|archive-push|backup|check|expire|info|manifest|repo-get|repo-ls|restore|stanza-create|"
@@ -56,10 +58,16 @@ def delete_stanza(pgbackrest: PgBackRest, timeout: float) -> None:
     # pgBackRest wants it: nobody may write into what is being removed.
     pgbackrest.run("stop")
     try:
-        pgbackrest.run("stanza-delete", "--force", timeout=timeout)
+        pgbackrest.run("stanza-delete", "--force", *_place(pgbackrest), timeout=timeout)
     finally:
         # Also the one of a run that was killed; without one it says so, and nothing else.
         pgbackrest.run("start")
+
+
+def _place(pgbackrest: PgBackRest) -> list[str]:
+    """Where its server was, which pgBackRest insists on, for a cluster that was removed before and whose backups stayed."""
+    known = parse_config(pgbackrest.config.read_text()).has_section(pgbackrest.stanza)
+    return [] if known else [f"--pg1-path={GONE}"]
 
 
 def residue(stanza: str, logs: Path = LOGS, locks: Path = LOCKS) -> list[Path]:
