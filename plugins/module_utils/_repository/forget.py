@@ -65,7 +65,7 @@ def delete_stanza(pgbackrest: PgBackRest, timeout: float) -> None:
 
 
 def _place(pgbackrest: PgBackRest) -> list[str]:
-    """Where its server was: pgBackRest insists on it, also for a cluster that was removed and whose backups were kept."""
+    """Where its server was: pgBackRest wants to know, also of a cluster that was removed and whose backups stayed."""
     known = parse_config(pgbackrest.config.read_text()).has_section(pgbackrest.stanza)
     return [] if known else [f"--pg1-path={GONE}"]
 
