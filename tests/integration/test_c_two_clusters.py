@@ -8,38 +8,15 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
-from cluster import FAILOVER, FIRST_PORT, NETWORK, ROOT, STATUS, docker, play, psql, shell
+from cluster import FAILOVER, FIRST_PORT, NETWORK, STATUS, docker, play, psql, shell
+from two_clusters import TwoClusters
 
-TWO = f"{NETWORK}_two"
-NORTH, SOUTH = (f"{TWO}_n1", f"{TWO}_n2"), (f"{TWO}_s1", f"{TWO}_s2")
-CLUSTERS = {"north": NORTH, "south": SOUTH}
-REPOSITORY, REDIS = f"{TWO}_pgbackrest", f"{TWO}_redis"
-SHARED_VARIABLES = yaml.safe_load((ROOT / "molecule" / "inventory.yml").read_text())["all"]["vars"]
-
-
-def write_inventory() -> Path:
-    """Two pairs of servers; the repository host and Redis name no cluster, so they serve both."""
-    servers: dict[str, Any] = {
-        node: {"node_cluster": name, "node_preferred_primary": node == nodes[0]}
-        for name, nodes in CLUSTERS.items()
-        for node in nodes
-    }
-    groups = {"postgres": servers, "pgbackrest": {REPOSITORY: {}}, "redis": {REDIS: {"node_published_port": PORT}}}
-    variables = SHARED_VARIABLES | {"docker_nodes_network": TWO, "postgresql_seed_files": []}
-    inventory = {"all": {"children": {name: {"hosts": hosts} for name, hosts in groups.items()}, "vars": variables}}
-    path = ROOT / ".cache" / "clusters" / TWO / "inventory.yml"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(inventory, sort_keys=False))
-    return path
-
-
-PORT = FIRST_PORT + 30
-INVENTORY = write_inventory()
+PAIRS = TwoClusters(f"{NETWORK}_two", FIRST_PORT + 30)
+TWO, CLUSTERS, REPOSITORY, REDIS = PAIRS.name, PAIRS.clusters, PAIRS.repository, PAIRS.redis
+NORTH, SOUTH = CLUSTERS.values()
+INVENTORY = PAIRS.write_inventory()
 BOTH = ("-e", "cluster=north,south", "-e", "down_data=true")
 
 

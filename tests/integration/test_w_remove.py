@@ -5,39 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from cluster import FIRST_PORT, NETWORK, ROOT, STATUS, docker, killed_play, play, psql, shell
+from cluster import FIRST_PORT, NETWORK, STATUS, docker, killed_play, play, psql, shell
+from two_clusters import TwoClusters
 
 REMOVE = "playbooks/remove.yml"
-NAME = f"{NETWORK}_rm"
-NORTH, SOUTH = (f"{NAME}_n1", f"{NAME}_n2"), (f"{NAME}_s1", f"{NAME}_s2")
-CLUSTERS = {"north": NORTH, "south": SOUTH}
-REPOSITORY, REDIS = f"{NAME}_pgbackrest", f"{NAME}_redis"
-FOLDER = ROOT / ".cache" / "clusters" / NAME
-SHARED = yaml.safe_load((ROOT / "molecule" / "inventory.yml").read_text())["all"]["vars"]
-
-
-def write_inventory() -> Path:
-    """Two pairs of servers, with one repository host and one Redis for both."""
-    servers: dict[str, Any] = {
-        node: {"node_cluster": name, "node_preferred_primary": node == nodes[0]}
-        for name, nodes in CLUSTERS.items()
-        for node in nodes
-    }
-    groups = {"postgres": servers, "pgbackrest": {REPOSITORY: {}}, "redis": {REDIS: {"node_published_port": PORT}}}
-    variables = SHARED | {"docker_nodes_network": NAME, "postgresql_seed_files": []}
-    inventory = {"all": {"children": {name: {"hosts": hosts} for name, hosts in groups.items()}, "vars": variables}}
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    (FOLDER / "inventory.yml").write_text(yaml.safe_dump(inventory, sort_keys=False))
-    return FOLDER / "inventory.yml"
-
-
-PORT = FIRST_PORT + 40
-INVENTORY = write_inventory()
+PAIRS = TwoClusters(f"{NETWORK}_rm", FIRST_PORT + 40)
+NAME, CLUSTERS, REPOSITORY, REDIS = PAIRS.name, PAIRS.clusters, PAIRS.repository, PAIRS.redis
+NORTH, SOUTH = CLUSTERS.values()
+FOLDER = PAIRS.folder
+INVENTORY = PAIRS.write_inventory()
 BOTH = ("-e", "cluster=north,south", "-e", "down_data=true")
 
 
@@ -147,7 +126,7 @@ def test_the_last_cluster_takes_everything_with_it() -> None:
     try:
         said = remove("south", "confirm=south", "remove_backups=delete")
     finally:
-        write_inventory()
+        PAIRS.write_inventory()
     assert "The secrets are removed" in said
     for kind in ("container", "volume", "network"):
         assert of(kind, NAME) == []

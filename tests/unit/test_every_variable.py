@@ -108,7 +108,7 @@ ELSEWHERE = {
     "postgresql_restart": ("integration/test_j_configuration.py", "restart=true"),
     "postgresql_secrets_dir": ("support/nondefault.py", "relevo_secrets_dir"),
     "postgresql_secrets_given": ("integration/test_a_given_secrets.py", "secrets_given"),
-    "postgresql_seed_files": ("integration/test_c_two_clusters.py", "postgresql_seed_files"),
+    "postgresql_seed_files": ("support/two_clusters.py", "postgresql_seed_files"),
     "postgresql_version": ("integration/test_2_bad_input.py", "postgresql_version"),
     "redis_service_manager": ("machines/inventory.yml", "redis_service_manager: systemd"),
     "restore_backup": ("integration/test_p_restore.py", "backup="),
