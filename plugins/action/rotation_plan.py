@@ -40,12 +40,12 @@ class ActionModule(ControllerAction):
 
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
         directory, clusters = Path(options["directory"]), options["clusters"]
-        variables = SecretStore(directory, options["given"]).given
-        authorities = Authorities(directory)
+        store, authorities = SecretStore(directory, options["given"]), Authorities(directory)
+        certified = self._with_certificate()
         folder = Folder(
             str(directory),
-            [name for name in options["names"] if name in variables],
-            SecretStore(directory, options["given"]).missing(options["names"]),
+            [name for name in options["names"] if name in store.given],
+            store.missing(options["names"]),
             NewPasswords.read(directory) is not None,
             authorities.owner(options["authority_given"]),
             authorities.state,
@@ -58,7 +58,7 @@ class ActionModule(ControllerAction):
             self._topologies(options["topologies"]),
             sharing,
             apart,
-            [host for host in options["hosts"] if host not in self._with_certificate()],
+            [host for host in options["hosts"] if host not in certified],
         )
         rotation = plan(options["kind"], folder, found, options["stop_after"])
         consent = ",".join(clusters)

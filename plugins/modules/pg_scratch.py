@@ -122,7 +122,6 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._operation_plan import OperationPlan
 from ansible_collections.relevo.postgres.plugins.module_utils._repository import scratch_roots
 from ansible_collections.relevo.postgres.plugins.module_utils._restore import instance
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.describe import describe_removal, reached
@@ -150,38 +149,46 @@ def order_of(params: dict[str, Any]) -> instance.Order:
     )
 
 
-def noted(elsewhere: list[dict[str, Any]]) -> set[tuple[str, str]]:
-    return {(str(one["host"]), str(one["name"])) for one in elsewhere}
+def require_note(params: dict[str, Any], files: Files) -> None:
+    """``RelevoError`` for one that is not there, unless the repository host has a note of it."""
+    others = [root for root in scratch_roots.roots() if (root / files.name).exists()]
+    if others:
+        raise RelevoError(
+            f"The scratch instance {files.name} is in {others[0]}. To remove it, run this again with "
+            f"-e restore_directory={others[0]}."
+        )
+    if not any((one["host"], one["name"]) == (params["host"], files.name) for one in params["elsewhere"]):
+        have = ", ".join(one.name for one in instance.found(files.root)) or "none"
+        raise RelevoError(f"There is no scratch instance {files.name} on this host. There is: {have}.")
 
 
-def removal_of(params: dict[str, Any], files: Files) -> OperationPlan:
-    return describe_removal(params["stanza"], params["host"], files.name, instance.tree_size(files.home))
+def require_cluster(files: Files, cluster: str) -> None:
+    """``RelevoError`` for one of another cluster."""
+    of = instance.look(files).cluster if files.note.exists() else ""
+    if cluster and of not in ("", cluster):
+        raise RelevoError(
+            f"The scratch instance {files.name} is of cluster {of}, not of {cluster}. To remove it, run "
+            f"restore.yml -e cluster={of} -e remove={files.name}."
+        )
+
+
+def remove(params: dict[str, Any], files: Files, check_mode: bool) -> dict[str, Any]:
+    there = files.home.exists()
+    if there:
+        require_cluster(files, params["cluster"])
+    else:
+        require_note(params, files)
+    if check_mode:
+        plan = describe_removal(params["stanza"], params["host"], files.name, instance.tree_size(files.home))
+        return {"changed": there, "operation_plan": plan.as_dict()}
+    return {"changed": there and instance.remove(files)}
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     files = Files(Path(params["directory"]), checked_name(params["name"]))
     if params["state"] == "absent":
-        others = [root for root in scratch_roots.roots() if (root / files.name).exists()]
-        if not files.home.exists() and others:
-            raise RelevoError(
-                f"The scratch instance {files.name} is in {others[0]}. To remove it, run this again with "
-                f"-e restore_directory={others[0]}."
-            )
-        if not files.home.exists() and (params["host"], files.name) in noted(params["elsewhere"]):
-            return {"changed": False, "operation_plan": removal_of(params, files).as_dict()}
-        if not files.home.exists():
-            have = ", ".join(one.name for one in instance.found(files.root)) or "none"
-            raise RelevoError(f"There is no scratch instance {files.name} on this host. There is: {have}.")
-        of = instance.look(files).cluster if files.note.exists() else ""
-        if params["cluster"] and of not in ("", params["cluster"]):
-            raise RelevoError(
-                f"The scratch instance {files.name} is of cluster {of}, not of {params['cluster']}. To remove it, run "
-                f"restore.yml -e cluster={of} -e remove={files.name}."
-            )
-        if module.check_mode:
-            return {"changed": True, "operation_plan": removal_of(params, files).as_dict()}
-        return {"changed": instance.remove(files)}
+        return remove(params, files, module.check_mode)
     if module.check_mode:
         return {"changed": not files.outcome.exists()}
     made, changed = instance.make(files, order_of(params), Path(params["config"]))

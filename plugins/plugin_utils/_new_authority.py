@@ -50,7 +50,8 @@ class Authorities:
 
     def put(self, step: Step) -> bool:
         """Let the folder say what the nodes are to have in this step; whether it did not yet."""
-        new, old = self._of("next.crt")[:1], [one for one in self._of("ca.crt") if one not in self._of("next.crt")]
+        following = self._of("next.crt")
+        new, old = following[:1], [one for one in self._of("ca.crt") if one not in following]
         if not new:
             raise RelevoError(f"{self.folder}/next.crt cannot be found. Run rotate.yml -e rotate=authority again.")
         wanted: dict[Step, list[x509.Certificate]] = {"trust": old + new, "sign": new + old, "withdraw": new}

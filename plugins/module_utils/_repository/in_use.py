@@ -30,14 +30,20 @@ def in_use(stanza: str, labels: Sequence[str], scratch: Path | None = None, proc
         # Which one it has chosen it does not say on its command line.
         for name in labels if label in ("", "latest") else [label]:
             found.setdefault(name, f"is read by a restore (process {process} on the repository host)")
-    for name, instance in (one for root in ([scratch] if scratch else roots()) for one in _unfinished(root)):
-        if instance.get("cluster") == stanza:
-            for label in [str(instance["backup"])] if instance.get("backup") else labels:
-                found.setdefault(label, f"is read by the scratch instance {name}")
-    for one in elsewhere(stanza) if scratch is None else []:
-        for label in ([one.backup] if one.backup else labels) if one.reading else []:
-            found.setdefault(label, f"is read by the scratch instance {one.name} on {one.host}")
+    for instance, label in _readers(stanza, scratch):
+        for name in [label] if label else labels:
+            found.setdefault(name, f"is read by the scratch instance {instance}")
     return found
+
+
+def _readers(stanza: str, scratch: Path | None) -> Iterator[tuple[str, str]]:
+    """The scratch instances that are being restored, and of which backup; empty where that is not known."""
+    for root in [scratch] if scratch else roots():
+        for name, instance in _unfinished(root):
+            if instance.get("cluster") == stanza:
+                yield name, str(instance.get("backup") or "")
+    if scratch is None:
+        yield from ((f"{one.name} on {one.host}", one.backup) for one in elsewhere(stanza) if one.reading)
 
 
 def _restores(stanza: str, proc: Path) -> Iterator[tuple[int, list[str]]]:
