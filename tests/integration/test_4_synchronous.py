@@ -53,6 +53,7 @@ def lose_the_primary(found: list[Writer]) -> tuple[str, str, float]:
     return dead, successor, failover.seconds
 
 
+@pytest.mark.long
 def test_a_lost_primary_costs_no_row_and_the_requirement_returns() -> None:
     play("site.yml", *ON)
     with writers() as found:

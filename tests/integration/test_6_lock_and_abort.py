@@ -27,6 +27,7 @@ WINDOW = 3.0
 LIVES = "SELECT pg_postmaster_start_time(), pg_is_in_recovery()"
 
 
+@pytest.mark.long
 def test_two_hand_overs_started_at_once() -> None:
     """The first is held in the middle of its procedure. Whoever comes meanwhile is told who is at work."""
     with Writer() as writer, NeverTwo():
