@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import awx_data
@@ -20,9 +21,15 @@ pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
-def job() -> Iterator[Jobs]:
-    with awx_job.project() as checkout:
-        yield Jobs(checkout, synchronised(), typed())
+def checkout() -> Iterator[Path]:
+    with awx_job.project() as place:
+        yield place
+
+
+@pytest.fixture
+def job(checkout: Path, unharmed: None) -> Jobs:
+    """A test that failed is followed by a new cluster, with other secrets."""
+    return Jobs(checkout, synchronised(), typed())
 
 
 def test_the_jobs(job: Jobs) -> None:

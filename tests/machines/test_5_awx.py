@@ -23,9 +23,11 @@ def checkout() -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture(scope="module")
-def inventory() -> dict[str, Any]:
-    """Without what only this controller's disk has: the key, the known hosts, the password of sudo."""
+@pytest.fixture
+def inventory(unharmed: None) -> dict[str, Any]:
+    """Without what only this controller's disk has: the key, the known hosts, the password of sudo. A test that failed
+    is followed by new machines, which have others.
+    """
     found = synchronised()
     password = (INVENTORY.parent / "sudo_password").read_text()
     for variables in found["_meta"]["hostvars"].values():

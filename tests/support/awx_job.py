@@ -91,6 +91,7 @@ def run(
     try:
         (folder / "inventory").mkdir()
         (folder / "env").mkdir()
+        (folder / "cp").mkdir(mode=0o700)
         shutil.copytree(checkout, folder / "project", symlinks=True)
         hosts = folder / "inventory" / "hosts"
         hosts.write_text(f"#!{sys.executable}\nprint({json.dumps(inventory)!r})\n")
@@ -134,6 +135,8 @@ def _start(folder: Path, playbook: str, timeout: int, given: set[str]) -> Job:
         "ANSIBLE_HOME": str(folder / "home"),
         # AWX puts the project's own path, from its ansible.cfg, behind that of collections/requirements.yml.
         "ANSIBLE_COLLECTIONS_PATH": f"{folder}/requirements_collections:collections:/usr/share/ansible/collections",
+        # Where SSH keeps its connections: a job has no home for them.
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder / "cp"),
         "ANSIBLE_FORCE_COLOR": "false",
         "JOB_ID": "17",
     }
