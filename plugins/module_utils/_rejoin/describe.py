@@ -17,7 +17,7 @@ WORDS = {
     "follow": "is told to follow {primary}",
     "clean": "is started as a standby of {primary}",
     "rewind": "is taken back to where its history left that of {primary} (pg_rewind)",
-    "restore": "is restored from the newest backup, in place of its data",
+    "restore": "is restored from the newest backup that leads to {primary}, in place of its data",
     "basebackup": "is copied anew from {primary}, in place of its data",
 }
 DISCARDS = ("rewind", "restore", "basebackup")
