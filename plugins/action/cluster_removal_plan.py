@@ -8,8 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import clusters_of
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster.removal import Facts, Holdings, Request, removal
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.removal import (
+    Elsewhere,
+    Facts,
+    Holdings,
+    Request,
+    removal,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._repository import scratch_roots
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
 
@@ -25,6 +32,7 @@ class ActionModule(ControllerAction):
             "unreachable": {"type": "dict", "default": {}},
             "holdings": {"type": "dict", "default": {}},
             "scratch": {"type": "list", "elements": "dict", "default": []},
+            "elsewhere": {"type": "list", "elements": "dict", "default": []},
             "required": {"type": "bool", "default": True},
         }
     }
@@ -54,6 +62,10 @@ class ActionModule(ControllerAction):
             # Where the host was not asked, the task was skipped.
             holdings=Holdings.from_dict(options["holdings"]) if "exists" in options["holdings"] else None,
             scratch=[one["name"] for one in options["scratch"]],
+            elsewhere=[
+                Elsewhere(one.host, one.name, str(one.path))
+                for one in (scratch_roots.Elsewhere(**given) for given in options["elsewhere"])
+            ],
         )
         found = removal(Request(options["backups"], options["confirm"]), facts)
         if found.plan.refusals and options["required"]:

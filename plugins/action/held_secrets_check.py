@@ -16,6 +16,7 @@ from typing import Any
 from ansible.errors import AnsibleError
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.connection import secrets_directory
 from ansible_collections.relevo.postgres.plugins.module_utils._durable import create_file, replace_file
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._held_secrets import AUTHORITY, Held, decide
@@ -172,7 +173,7 @@ class ActionModule(ControllerAction):
         others: dict[str, Held | None] = {}
         for name in sorted(names - set(asked)):
             variables = hostvars[name]
-            if (variables.get("relevo_secrets_dir") or directory) != directory:
+            if secrets_directory(variables, otherwise=directory) != directory:
                 continue
             fenced = name in groups.get("relevo_fenced", [])
             others[name] = Held(belongs=True) if fenced else self._ask(name, variables)

@@ -76,5 +76,6 @@ class ActionModule(ControllerAction):
             "states": found.states,
             "answering": found.answering,
             "down": found.down,
+            "cannot_start": found.cannot_start,
             "unreachable_nodes": found.unreachable,
         }

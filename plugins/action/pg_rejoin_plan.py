@@ -21,11 +21,12 @@ class ActionModule(ControllerAction):
             "topology": {"type": "dict", "required": True},
             "forecasts": {"type": "list", "elements": "dict", "default": []},
             "down": {"type": "dict", "default": {}},
+            "cannot_start": {"type": "dict", "default": {}},
         }
     }
 
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
         forecasts = {result["item"]: result for result in options["forecasts"]}
         topology = Topology.from_result(options["topology"])
-        plan = describe_rejoin(topology, options["cluster"], forecasts, options["down"])
+        plan = describe_rejoin(topology, options["cluster"], forecasts, options["down"], options["cannot_start"])
         return {"changed": False, "operation_plan": plan.as_dict()}

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.connection import secrets_directory
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import cluster_of
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.rotation import Folder, Found, plan
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import Topology
@@ -91,6 +92,6 @@ class ActionModule(ControllerAction):
         folders: dict[str, str] = {}
         for name in groups.get("postgres", []):
             host = hostvars[name]
-            folders.setdefault(cluster_of(host), str(host.get("relevo_secrets_dir") or directory))
+            folders.setdefault(cluster_of(host), secrets_directory(host, otherwise=directory))
         sharing = [one for one, folder in folders.items() if one not in clusters and folder == directory]
         return sharing, [one for one in clusters if folders.get(one, directory) != directory]

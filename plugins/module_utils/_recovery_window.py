@@ -65,16 +65,30 @@ def of_newest_system(
 
     ``databases``: the list ``db`` of ``info``, whose last is the newest. Where it is not known, all backups.
     """
-    if not databases:
-        return list(backups)
+    return of_system(backups, databases, str(databases[-1]["system-id"])) if databases else list(backups)
+
+
+def of_system(
+    backups: Iterable[Mapping[str, Any]], databases: Sequence[Mapping[str, Any]], system_identifier: str
+) -> list[Mapping[str, Any]]:
+    """The backups of the cluster with that system identifier; ``databases`` as above."""
     systems = {(int(db.get("repo-key", 1)), int(db["id"])): str(db["system-id"]) for db in databases}
-    newest = databases[-1]["system-id"]
 
-    def is_newest(backup: Mapping[str, Any]) -> bool:
+    def is_its(backup: Mapping[str, Any]) -> bool:
         database = backup.get("database") or {}
-        return systems.get((int(database.get("repo-key", 1)), int(database.get("id", 0)))) == str(newest)
+        return systems.get((int(database.get("repo-key", 1)), int(database.get("id", 0)))) == system_identifier
 
-    return [backup for backup in backups if is_newest(backup)]
+    return [backup for backup in backups if is_its(backup)]
+
+
+def is_recoverable(backup: Mapping[str, Any]) -> bool:
+    """Whether a backup ended, without an error, and WAL can be replayed on it. ``info`` lists others, too."""
+    return bool(
+        (backup.get("annotation") or {}).get("relevo-consistent") != "false"
+        and not backup.get("error")
+        and (backup.get("lsn") or {}).get("stop")
+        and (backup.get("archive") or {}).get("start")
+    )
 
 
 def _position(segment: str) -> str:

@@ -45,7 +45,14 @@ options:
     type: dict
     default: {}
   scratch:
-    description: The scratch instances of the cluster (RV(relevo.postgres.pg_scratch_info#module:instances)).
+    description:
+      - The scratch instances of the cluster on the repository host
+        (RV(relevo.postgres.pg_scratch_info#module:instances)).
+    type: list
+    elements: dict
+    default: []
+  elsewhere:
+    description: Those on other hosts, as it has noted them (RV(relevo.postgres.pg_scratch_info#module:elsewhere)).
     type: list
     elements: dict
     default: []

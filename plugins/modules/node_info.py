@@ -83,6 +83,11 @@ down:
   type: dict
   returned: success
   sample: {postgres_slave: its container is stopped}
+cannot_start:
+  description: The containers that do not run and cannot just be started, each with the reason and what to run.
+  type: dict
+  returned: success
+  sample: {db2: "The container db2 is paused. Run docker unpause db2, then this again."}
 states:
   description: What the engine says about each container.
   type: dict

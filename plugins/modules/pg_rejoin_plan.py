@@ -35,6 +35,10 @@ options:
     description: By name, the containers that do not run, and what they are; see M(relevo.postgres.node_info).
     type: dict
     default: {}
+  cannot_start:
+    description: By name, those of O(down) that cannot just be started, and why; see M(relevo.postgres.node_info).
+    type: dict
+    default: {}
 seealso:
   - module: relevo.postgres.pg_rejoin
 """

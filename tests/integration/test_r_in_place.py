@@ -5,20 +5,26 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from cluster import (
     FAILBACK,
     FAILOVER,
+    INVENTORY,
     PRIMARY,
     REDIS,
     REJOIN,
     REPOSITORY,
+    ROOT,
     SECRETS,
     STANDBY,
     STATUS,
     Play,
     archive_all,
+    controller_environment,
     docker,
     guard_says,
     killed_play,
@@ -56,6 +62,35 @@ def now() -> str:
 
 def rows(node: str) -> set[int]:
     return {int(line) for line in psql(node, "SELECT id FROM ledger").split()}
+
+
+def restored_from_the_repository(node: str) -> str:
+    """A node is made a standby of the primary by a restore and nothing else; the label of the backup."""
+    wanted = {"node": node, "primary": {"name": PRIMARY}, "service_manager": "runit", "method": "restore"}
+    ansible = str(Path(sys.executable).with_name("ansible"))
+    done = subprocess.run(
+        [
+            ansible,
+            "-i",
+            str(INVENTORY),
+            node,
+            "--one-line",
+            "-m",
+            "relevo.postgres.pg_rejoin",
+            "-a",
+            json.dumps(wanted),
+        ],
+        cwd=ROOT,
+        env=controller_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout[done.stdout.index("{") :])["method"] == "restore", done.stdout + done.stderr
+    log = shell(node, "cat", "/var/log/pgbackrest/main-restore.log")
+    return str(re.findall(r"restore backup set (\S+),", log)[-1])
 
 
 def undo_of(done: Play) -> list[str]:
@@ -105,6 +140,11 @@ def test_a_cluster_goes_back_and_forth(ledger: None) -> None:
     done = play(RESTORE, *IN_PLACE, "-e", f"target={before}", *days)
     assert f"{STANDBY} (" in done.text
     is_whole({1})
+    # With the full backup of the new timeline lost, the newest one is of what was left behind.
+    shell(REPOSITORY, "pgbackrest", "--stanza=main", f"--set={labels()[-1]}", "expire", user="postgres")
+    assert labels()[-1] == newest
+    assert restored_from_the_repository(STANDBY) != newest
+    wait_until(lambda: rows(STANDBY) == {1}, "the standby to have what the primary has", 30)
     add(9)
     # The chain that leads back outlives whatever retention says.
     [kept] = re.findall(r"the backup (\S+) is pinned", done.text)

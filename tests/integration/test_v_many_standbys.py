@@ -204,6 +204,14 @@ def test_a_planned_hand_over_names_who_is_cut_off_and_goes_on_without_it(many: P
     assert f"Archiving from {SECOND} is proven" in done.text
     went_on(before)
 
+    # A paused container keeps nobody from helping the others.
+    docker("stop", FIRST)
+    stays = f"{THIRD} stays as it is. The container {THIRD} is paused. Run docker unpause {THIRD}, then this again."
+    assert stays in play(REJOIN, "-e", "plan=text", inventory=many).text
+    said = play(REJOIN, inventory=many, expect=2).text
+    assert f"{FIRST} follows {SECOND}" in said
+    assert f"The container {THIRD} is paused. Run docker unpause {THIRD}, then this again. All else was done." in said
+    await_rows([FIRST], SECOND)
     docker("unpause", THIRD)
     said = play(REJOIN, inventory=many, expect=2).text
     assert f"{FOURTH} cannot reach the primary {SECOND}, and does not follow it. All else was done." in said

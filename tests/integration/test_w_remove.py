@@ -11,7 +11,7 @@ import yaml
 from cluster import FIRST_PORT, NETWORK, STATUS, docker, killed_play, play, psql, shell
 from two_clusters import TwoClusters
 
-REMOVE = "playbooks/remove.yml"
+REMOVE, RESTORE = "playbooks/remove.yml", "playbooks/restore.yml"
 PAIRS = TwoClusters(f"{NETWORK}_rm", FIRST_PORT + 40)
 NAME, CLUSTERS, REPOSITORY, REDIS = PAIRS.name, PAIRS.clusters, PAIRS.repository, PAIRS.redis
 NORTH, SOUTH = CLUSTERS.values()
@@ -70,6 +70,14 @@ def test_a_cluster_goes_and_the_other_notices_nothing() -> None:
     assert "nobody knows its backups" in remove("north", "confirm=north", "remove_backups=delete", expect=2)
     docker("unpause", REPOSITORY)
     assert {node: lives(node) for node in (*NORTH, *SOUTH)} == before
+
+    # What was restored on another host is seen from the repository host only by its note.
+    beside = ("-e", "cluster=north", "-e", f"restore_host={NORTH[1]}")
+    play(RESTORE, *beside, "-e", "target_type=latest", inventory=INVENTORY)
+    first = f"north_latest on {NORTH[1]} was restored beside the cluster. Remove it first: restore.yml"
+    assert first in remove("north", "remove_backups=delete", "plan=text")
+    assert first in remove("north", "confirm=north", "remove_backups=delete", expect=2)
+    play(RESTORE, *beside, "-e", "remove=north_latest", inventory=INVENTORY)
 
     # Killed at the moments between which something has gone for good.
     arguments = ("-e", "cluster=north", "-e", "confirm=north", "-e", "remove_backups=delete")

@@ -12,9 +12,13 @@ import pytest
 import yaml
 from jinja2 import Environment
 from relevo_api.operations import BACKUPS, CHECK, OPERATIONS, STATUS
-from relevo_api.settings import AWX_TEMPLATES, IN_PLACE, Awx, Settings, template_key
+from relevo_api.settings import AWX_TEMPLATES, IN_PLACE, Awx, Limits, Settings, template_key
 
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster.api_settings import api_settings, fault_of
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.api_settings import (
+    KNOWN_KEYS,
+    api_settings,
+    fault_of,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,6 +93,10 @@ def test_every_playbook_that_the_service_runs_has_a_template_of_awx_yml() -> Non
     assert run == {f"{name}.yml" for name in AWX_TEMPLATES.keys() - {IN_PLACE}}
 
 
+def test_the_keys_that_are_taken_are_those_that_the_service_knows() -> None:
+    assert {"awx_templates": tuple(AWX_TEMPLATES), "limits": tuple(Limits.model_fields)} == KNOWN_KEYS
+
+
 @pytest.mark.parametrize(
     ("change", "word"),
     [
@@ -99,6 +107,14 @@ def test_every_playbook_that_the_service_runs_has_a_template_of_awx_yml() -> Non
         ({"backend": "awx"}, "control_api_awx_url"),
         ({"health_from": ["10.0.0.1/8"]}, "is not a network"),
         ({"open_legacy": True, "plain_http": True}, "control_api_open_legacy"),
+        (
+            {"awx_templates": {"fail-over": "x"}},
+            "control_api_awx_templates has fail-over, which is not known. It takes st",
+        ),
+        (
+            {"limits": {"bodybytes": 1, "rat": 2}},
+            "control_api_limits has bodybytes, rat, which is not known. It takes bod",
+        ),
         (
             {"open_legacy": True, "listen": "0.0.0.0", "tls_certificate": "/c", "tls_key": "/k"},
             "control_api_open_legacy",
@@ -118,6 +134,7 @@ def test_what_cannot_be_meant_is_refused(change: dict[str, Any], word: str) -> N
         {"listen": "::1"},
         {"listen": "localhost"},
         {"open_legacy": True},
+        {"awx_templates": dict.fromkeys(AWX_TEMPLATES, "x"), "limits": Limits().model_dump()},
         {"listen": "0.0.0.0", "plain_http": True},
         {"listen": "0.0.0.0", "tls_certificate": "/c", "tls_key": "/k"},
     ],

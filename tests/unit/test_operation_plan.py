@@ -123,7 +123,7 @@ def test_a_failback_brings_the_preferred_primary_back_first() -> None:
     ],
 )
 def test_a_rejoin_says_what_becomes_of_each_node(method: str, said: str, discards: bool) -> None:
-    found = describe_rejoin(Topology([primary("a"), unreachable("b")]), "main", {"b": {"method": method}}, {})
+    found = describe_rejoin(Topology([primary("a"), unreachable("b")]), "main", {"b": {"method": method}}, {}, {})
     assert (found.action, changes(found)) == ("rejoin", {"b": said})
     assert any("is discarded" in risk for risk in found.risks) == discards
     assert "1 node rejoins" in found.message
@@ -131,9 +131,17 @@ def test_a_rejoin_says_what_becomes_of_each_node(method: str, said: str, discard
 
 def test_a_rejoin_starts_what_is_down_and_names_what_it_cannot_reach() -> None:
     topology = Topology([primary("a"), standby("b"), unreachable("c"), unreachable("d")])
-    found = describe_rejoin(topology, "main", {"b": {"method": "none"}}, {"c": "its container is stopped"})
+    found = describe_rejoin(topology, "main", {"b": {"method": "none"}}, {"c": "its container is stopped"}, {})
     assert changes(found) == {"c": "is started (its container is stopped) and made a standby of a"}
     assert "d cannot be reached and stays as it is." in found.risks
+
+
+def test_a_rejoin_helps_the_others_of_one_that_cannot_be_started() -> None:
+    topology = Topology([primary("a"), unreachable("b"), unreachable("c")])
+    down = {"b": "its container is stopped", "c": "its container is paused"}
+    found = describe_rejoin(topology, "main", {}, down, {"c": "The container c is paused. Run docker unpause c."})
+    assert changes(found) == {"b": "is started (its container is stopped) and made a standby of a"}
+    assert "c stays as it is. The container c is paused. Run docker unpause c." in found.risks
 
 
 def test_a_backup_says_what_it_makes_and_what_that_took_the_last_time() -> None:

@@ -26,6 +26,21 @@ def test_a_container_that_does_not_run_is_down_and_need_not_be_asked(state: Stat
     assert found.states == {"a": "running", "b": state}
 
 
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("paused", "The container b is paused. Run docker unpause b, then this again."),
+        ("missing", "There is no container b to start. Run site.yml, which creates it."),
+        ("stopped", ""),
+        ("restarting", ""),
+        ("unknown", ""),
+    ],
+)
+def test_which_containers_can_just_be_started(state: Status, said: str) -> None:
+    found = reachability(["a", "b"], {"a": "running", "b": state}, {})
+    assert found.cannot_start == ({"b": said} if said else {})
+
+
 def test_a_machine_that_answers_counts_among_those_that_do() -> None:
     found = reachability(["a", "b"], {}, {"a": None, "b": None})
     assert (found.answering, found.unreachable) == (["a", "b"], {})

@@ -9,8 +9,10 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._errors import Rel
 from ansible_collections.relevo.postgres.plugins.module_utils._process import Finished
 from ansible_collections.relevo.postgres.plugins.module_utils._rejoin import lock, methods
 from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.methods import (
+    Copier,
     base_backup_command,
     push_unarchived,
 )
@@ -28,12 +31,14 @@ from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.plan impor
     Request,
     Situation,
     Source,
+    backup_to_restore,
     decide,
     methods_when_stopped,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.rejoin import Rejoin
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
 from ansible_collections.relevo.postgres.plugins.module_utils._server import marker
-from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import Fork
+from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import Fork, format_lsn, segment_name
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import HALF_RECOVERED, Server, state_of
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import Runit
@@ -247,6 +252,98 @@ def test_a_copy_that_is_not_complete_does_not_count_as_the_standby() -> None:
 def test_a_node_cannot_follow_itself() -> None:
     with pytest.raises(RelevoError, match="cannot follow itself"):
         Rejoin(Request("b", Peer("b", "b")), Runit("postgresql")).run()
+
+
+# --- which backup is restored -----------------------------------------------------------------------------------------
+
+
+def backup(label: str, timeline: int, stop: int, when: int, **changes: Any) -> dict[str, Any]:
+    """As ``info`` lists it (see fixtures/pgbackrest_info.json), with a position below 4 GiB."""
+    segment = segment_name(timeline, stop)
+    return {
+        "label": label,
+        "archive": {"start": segment, "stop": segment},
+        "database": {"id": 2, "repo-key": 1},
+        "error": False,
+        "lsn": {"start": format_lsn(stop - 1), "stop": format_lsn(stop)},
+        "timestamp": {"start": when, "stop": when},
+        **changes,
+    }
+
+
+def entry(*backups: dict[str, Any]) -> dict[str, Any]:
+    databases = [{"id": 1, "repo-key": 1, "system-id": 6}, {"id": 2, "repo-key": 1, "system-id": 7}]
+    return {"backup": list(backups), "db": databases}
+
+
+OLD, OLDER = backup("old", 2, 500, 20), backup("older", 1, 200, 10)
+
+
+@pytest.mark.parametrize(
+    ("newest", "label"),
+    [
+        (backup("own", 3, 900, 30), "own"),
+        # Its timeline ended at 500 in the primary's history, which is where a restore in place went on.
+        (backup("left behind", 2, 501, 30), "old"),
+        (backup("of an older one", 1, 301, 30), "old"),
+        (backup("of a stranger's timeline", 4, 100, 30), "old"),
+        (backup("of the predecessor", 3, 900, 30, database={"id": 1, "repo-key": 1}), "old"),
+        (backup("with errors", 3, 900, 30, error=True), "old"),
+        (backup("copied from under a running server", 3, 900, 30, annotation={"relevo-consistent": "false"}), "old"),
+        (backup("unfinished", 3, 900, 30, lsn={"start": "0/384"}), "old"),
+        (backup("offline", 3, 900, 30, archive={"start": None, "stop": None}), "old"),
+        # The list is in the order of the labels, of which the time zone may have changed.
+        (backup("labelled later", 1, 300, 15), "old"),
+    ],
+)
+def test_the_newest_backup_that_leads_to_the_primary_is_restored(newest: dict[str, Any], label: str) -> None:
+    assert backup_to_restore(entry(OLDER, OLD, newest), SOURCE) == label
+
+
+@pytest.mark.parametrize("backups", [(), (backup("left behind", 2, 501, 30),)])
+def test_where_no_backup_leads_to_the_primary(backups: tuple[dict[str, Any], ...]) -> None:
+    said = rf"No backup leads to the primary's timeline 3: the repository has {len(backups)}.*backup.yml -e day=1"
+    with pytest.raises(RelevoError, match=said):
+        backup_to_restore(entry(*backups), SOURCE)
+
+
+def restoring(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *backups: dict[str, Any]) -> Copier:
+    monkeypatch.setattr(PgBackRest, "require_stanza", lambda _self: entry(*backups))
+    return Copier(REQUEST, SOURCE, lambda _timeline: None, -1, Server(tmp_path / "data"))
+
+
+def test_pgbackrest_is_told_which(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ran: list[list[str]] = []
+    for name in ("_forbid_start", "_become_standby"):
+        monkeypatch.setattr(Copier, name, lambda *_arguments, **_named: None)
+    monkeypatch.setattr(methods, "make_directory", lambda directory: directory.mkdir())
+    monkeypatch.setattr(Copier, "_copy", lambda _self, command: ran.append(command))
+    control = SimpleNamespace(system_identifier="7")
+    monkeypatch.setattr(Server, "control_data", lambda _self: control)
+    copier = restoring(monkeypatch, tmp_path, OLD, backup("left behind", 2, 501, 30))
+    copier.apply("restore", OLD_PRIMARY)
+    assert [option for option in ran[0] if option.startswith(("--set", "--type"))] == ["--type=standby", "--set=old"]
+    control.system_identifier = "8"
+    with pytest.raises(RelevoError, match="backup old is of another cluster"):
+        copier.apply("restore", OLD_PRIMARY)
+
+
+def test_without_a_backup_nothing_is_forbidden_to_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No marker is left behind, and so the next method builds on the data that are there."""
+    copier = restoring(monkeypatch, tmp_path)
+    with pytest.raises(RelevoError, match="No backup leads"):
+        copier.apply("restore", OLD_PRIMARY)
+
+
+@pytest.mark.parametrize(("asked", "refused"), [("restore", True), ("auto", False), ("basebackup", False)])
+def test_what_only_a_restore_may_do_is_refused_before_the_server_is_stopped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, asked: Any, refused: bool
+) -> None:
+    request = replace(REQUEST, method=asked)
+    one, copier = Rejoin(request, Runit("postgresql")), restoring(monkeypatch, tmp_path)
+    plan = decide(request, replace(OLD_PRIMARY, timeline=3), SOURCE)
+    with pytest.raises(RelevoError, match=r"No backup leads .* Nothing was changed") if refused else nullcontext():
+        one._require_backup(copier, plan)
 
 
 # --- what only this node has -----------------------------------------------------------------------------------------

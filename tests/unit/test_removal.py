@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.removal import (
+    Elsewhere,
     Facts,
     Holdings,
     Removal,
@@ -108,6 +109,13 @@ def test_a_machine_keeps_its_redis() -> None:
         (Request("", "shop"), {"holdings": None, "missing": ["repo"]}, "its volume may hold backups. Say what"),
         (DELETE, {"holdings": replace(HELD, running="40%")}, "A backup is running (40%)."),
         (KEEP, {"scratch": ["scratch"]}, "restore.yml -e cluster=shop -e remove=scratch."),
+        (
+            KEEP,
+            {"elsewhere": [Elsewhere("reports", "shop_latest", "/notes/reports+shop_latest.json")]},
+            "shop_latest on reports was restored beside the cluster. Remove it first: restore.yml -e cluster=shop "
+            "-e remove=shop_latest -e restore_host=reports. If reports is gone for good, delete "
+            "/notes/reports+shop_latest.json on repo.",
+        ),
         (
             DELETE,
             {"holdings": replace(HELD, needed={HELD.backups[0]: "is pinned until 2026-12-31"})},

@@ -107,6 +107,11 @@ def test_a_check_that_says_nothing_is_refused() -> None:
         Check.of({"database": "shop", "query": "SELECT 1"})
 
 
+def test_a_check_with_a_word_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(RelevoError, match="has title, which is not known. It takes database, query, expect, name"):
+        Check.of({"database": "shop", "query": "SELECT 1", "expect": 1, "title": "orders"})
+
+
 def test_what_is_kept_with_the_backup() -> None:
     assert RESULT.annotations() == {
         "relevo-drill-at": "2026-11-26T12:00:00Z",

@@ -136,6 +136,12 @@ def test_no_primary_names_a_server_that_lives_and_the_cure() -> None:
     assert "has changed pg_hba.conf" in caught.value.message
 
 
+def test_a_server_with_other_passwords_may_have_them_of_a_rotation_that_was_cut_off() -> None:
+    said = 'a: FATAL:  password authentication failed for user "relevo_monitor"'
+    state = NodeState(Peer("a", "a"), error=said, life="refused")
+    assert "If rotate.yml was cut off, run it again" in state.hindrance
+
+
 @pytest.mark.parametrize("life", ["none", "starting", "refused"])
 def test_whether_a_server_lives_survives_the_way_to_the_controller(life: Life) -> None:
     given = Topology([NodeState(Peer("a", "a"), error="x", life=life)]).as_dict()

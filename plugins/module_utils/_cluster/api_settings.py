@@ -14,6 +14,23 @@ from .._errors import RelevoError
 from .inventory import Groups, HostVars, clusters_of, entrance_of
 
 LOOPBACK_NAMES = ("localhost",)
+#: The keys that the service knows, by variable: those of its ``AWX_TEMPLATES`` and ``Limits``, which no plugin imports.
+KNOWN_KEYS = {
+    "awx_templates": (
+        "status",
+        "catalog",
+        "catalog_check",
+        "backup",
+        "failover",
+        "failback",
+        "rejoin",
+        "cleanup",
+        "restore",
+        "restore_in_place",
+        "drill",
+    ),
+    "limits": ("body_bytes", "body_s", "rate", "burst", "refusals", "connections"),
+}
 
 
 @dataclass(frozen=True)
@@ -65,6 +82,9 @@ def fault_of(given: Mapping[str, Any]) -> str:
             ipaddress.ip_network(network)
         except ValueError:
             return f"{network} in control_api_health_from is not a network. Write it as 10.0.0.0/24."
+    for variable, known in KNOWN_KEYS.items():
+        if unknown := sorted(map(str, set(given.get(variable) or {}) - set(known))):
+            return f"control_api_{variable} has {', '.join(unknown)}, which is not known. It takes {', '.join(known)}."
     return ""
 
 

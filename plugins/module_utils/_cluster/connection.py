@@ -89,8 +89,13 @@ def connection_strings(target: Target) -> ConnectionStrings | None:
     )
 
 
-def secrets_directory(variables: Variables) -> str:
-    return str(variables.get("relevo_secrets_dir") or f"{variables.get('inventory_dir', '.')}/.secrets")
+def secrets_directory(variables: Variables, otherwise: str = "") -> str:
+    """The folder of a host's secrets on the controller, from its variables: beside the inventory, if none is given.
+
+    ``otherwise``: the folder of a play, which is that of a host without one of its own.
+    """
+    given = variables.get("relevo_secrets_dir") or otherwise
+    return str(given or f"{variables.get('inventory_dir', '.')}/.secrets")
 
 
 def ca_file(variables: Variables) -> str:

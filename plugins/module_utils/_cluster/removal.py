@@ -43,13 +43,22 @@ class Holdings:
 
 
 @dataclass(frozen=True)
+class Elsewhere:
+    """What was restored beside the cluster on another ``host``; ``note``: the repository host's file that says so."""
+
+    host: str
+    name: str
+    note: str
+
+
+@dataclass(frozen=True)
 class Facts:
     """``servers``: of the cluster. ``repository`` and ``redis``: the hosts that serve it, empty where it has none.
 
     ``of_others``: the clusters that need a host, by its name. ``containers``: the hosts that are containers.
     ``missing``: those of them that are not there any more. ``unreachable``: why a host does not answer, by name, of
     those whose containers are there or that are machines. ``holdings``: None where the repository host was not asked.
-    ``scratch``: the names of what was restored beside the cluster.
+    ``scratch``: the names of what was restored beside the cluster on the repository host; ``elsewhere``: on others.
     """
 
     cluster: str
@@ -62,6 +71,7 @@ class Facts:
     unreachable: Mapping[str, str] = field(default_factory=dict)
     holdings: Holdings | None = None
     scratch: Sequence[str] = ()
+    elsewhere: Sequence[Elsewhere] = ()
 
 
 @dataclass(frozen=True)
@@ -210,6 +220,12 @@ def _about_backups(request: Request, facts: Facts, held: Holdings) -> list[str]:
             f"{', '.join(facts.scratch)} was restored beside the cluster. Remove it first: restore.yml -e "
             f"cluster={facts.cluster} -e remove={facts.scratch[0]}."
         )
+    found += [
+        f"{one.name} on {one.host} was restored beside the cluster. Remove it first: restore.yml -e "
+        f"cluster={facts.cluster} -e remove={one.name} -e restore_host={one.host}. If {one.host} is gone for good, "
+        f"delete {one.note} on {facts.repository}."
+        for one in facts.elsewhere
+    ]
     if request.backups == DELETE:
         found += [
             f"{label} {why}. Wait for the end of that; a pin is taken off with cleanup.yml -e cluster={facts.cluster} "

@@ -32,6 +32,11 @@ CURES = {
     r"too many clients|too many connections|connection slots": (
         "End sessions there, or raise max_connections (postgresql_parameters)."
     ),
+    r"password authentication failed": (
+        "It has another password than the nodes. If rotate.yml was cut off, run it again: it goes on where it was "
+        "(docs/rotate.md says what to do if the primary has died meanwhile). Otherwise something else than site.yml "
+        "has changed that role there: undo it, or run site.yml when the server lets us in again."
+    ),
     r"pg_hba|password|role \"|database \"|log in|permission denied|authentication": (
         "Something else than site.yml has changed pg_hba.conf, or the role or the database relevo, there: undo it, or "
         "run site.yml when the server lets us in again."

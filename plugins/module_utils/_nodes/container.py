@@ -21,7 +21,7 @@ from typing import Any
 
 from .. import _names
 from .._errors import RelevoError
-from .offline_node import MARKER_PATH, FileStream, Proof, Status
+from .offline_node import MARKER_PATH, FileStream, Proof, Status, why_not_started
 
 try:
     import docker
@@ -214,10 +214,8 @@ class ContainerNode:
 
     def start(self) -> bool:
         status = self.state()
-        if status == "missing":
-            raise RelevoError(f"There is no container {self.name} to start. Run site.yml, which creates it.")
-        if status == "paused":
-            raise RelevoError(f"The container {self.name} is paused. Run: docker unpause {self.name}")
+        if refusal := why_not_started(self.name, status):
+            raise RelevoError(refusal)
         if status in ("running", "restarting"):
             return False
         with engine_errors(f"Starting the container {self.name}"):

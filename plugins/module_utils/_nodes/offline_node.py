@@ -28,6 +28,16 @@ MARKER_PATH = f"{_names.MARKER_DIR}/fence.json"
 
 Status = Literal["running", "paused", "restarting", "stopped", "missing", "unknown"]
 
+
+def why_not_started(name: str, status: Status) -> str:
+    """Why a container cannot just be started, and what to run; empty where it can."""
+    if status == "missing":
+        return f"There is no container {name} to start. Run site.yml, which creates it."
+    if status == "paused":
+        return f"The container {name} is paused. Run docker unpause {name}, then this again."
+    return ""
+
+
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # XLogLongPageHeaderData of src/include/access/xlog_internal.h: magic, info, timeline, page address, length of the
 # rest of a record, padding, system identifier, segment size, block size.

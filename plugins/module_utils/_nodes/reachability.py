@@ -9,18 +9,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .._errors import RelevoError
-from .offline_node import Status
+from .offline_node import Status, why_not_started
 
 
 @dataclass(frozen=True)
 class Reachability:
     """Who answers. ``states``: the engine's word for each container. ``down``: the containers that do not run, and what
-    they are instead; their servers need not be asked, since a paused one would cost a timeout. ``unreachable``: all
-    that do not answer, with the reason."""
+    they are instead; their servers need not be asked, since a paused one would cost a timeout. ``cannot_start``: those
+    of them that nobody can just start, with the sentence for it. ``unreachable``: all that do not answer, with the
+    reason."""
 
     states: dict[str, Status]
     answering: list[str]
     down: dict[str, str]
+    cannot_start: dict[str, str]
     unreachable: dict[str, str]
 
     def require_any(self) -> None:
@@ -49,5 +51,6 @@ def reachability(
         states={name: containers[name] for name in names if name in containers},
         answering=[name for name in names if name not in unreachable],
         down=down,
+        cannot_start={name: why for name in down if (why := why_not_started(name, containers[name]))},
         unreachable=unreachable,
     )

@@ -17,23 +17,30 @@ WORDS = {
     "follow": "is told to follow {primary}",
     "clean": "is started as a standby of {primary}",
     "rewind": "is taken back to where its history left that of {primary} (pg_rewind)",
-    "restore": "is restored from the newest backup, in place of its data",
+    "restore": "is restored from the newest backup that leads to {primary}, in place of its data",
     "basebackup": "is copied anew from {primary}, in place of its data",
 }
 DISCARDS = ("rewind", "restore", "basebackup")
 
 
 def describe_rejoin(
-    topology: Topology, cluster: str, forecasts: Mapping[str, Mapping[str, Any]], down: Mapping[str, str]
+    topology: Topology,
+    cluster: str,
+    forecasts: Mapping[str, Mapping[str, Any]],
+    down: Mapping[str, str],
+    cannot_start: Mapping[str, str],
 ) -> OperationPlan:
-    """``forecasts``: the results of ``pg_rejoin`` in check mode; ``down``: the containers that would be started."""
+    """``forecasts``: the results of ``pg_rejoin`` in check mode; ``down``: the containers that do not run, and
+    ``cannot_start`` why some of them would not be started."""
     primary = topology.require_primary().name
     affects, risks = [], []
     for state in topology.states:
         if state.name == primary:
             continue
         forecast = forecasts.get(state.name)
-        if state.name in down:
+        if state.name in cannot_start:
+            risks.append(f"{state.name} stays as it is. {cannot_start[state.name]}")
+        elif state.name in down:
             affects.append(Effect(state.name, f"is started ({down[state.name]}) and made a standby of {primary}"))
             risks.append(f"What the rejoin of {state.name} has to copy or to discard is not known before it answers.")
         elif forecast is None:

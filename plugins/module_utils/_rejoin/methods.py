@@ -27,7 +27,7 @@ from .._server.lsn import SEGMENT, history_name
 from .._server.server import Server, primary_conninfo
 from .._server.session import Session
 from .._wait import wait_until
-from .plan import Method, Request, Situation, Source
+from .plan import Method, Request, Situation, Source, backup_to_restore
 
 #: A line of progress, the same of pg_rewind and pg_basebackup: "52132/1048576 kB (4%)".
 PROGRESS = re.compile(r"^\s*(\d+)/\d+ kB \(\d+%\).*$", re.MULTILINE)
@@ -64,6 +64,11 @@ def base_backup_command(request: Request, target: Path, bin_directory: Path) -> 
         f"--slot={_names.slot_name(request.node)}",
         "--progress",
     ]
+
+
+def restore_options(backup: str) -> list[str]:
+    """pgBackRest's options for a standby from a backup, over the data that are there."""
+    return ["--delta", "--type=standby", f"--set={backup}"]
 
 
 def copied_bytes(output: str) -> int | None:
@@ -167,15 +172,20 @@ class Copier:
                 for mark in (wal / "archive_status").glob(f"{segment.name}.*"):
                     mark.unlink()
 
+    def backup(self) -> str:
+        """The backup that a restore begins with; ``RelevoError`` where there is none."""
+        return backup_to_restore(PgBackRest(self.request.stanza).require_stanza(), self.source)
+
     def _restore(self, situation: Situation) -> None:
+        backup = self.backup()
         self._forbid_start("restore")
         self.server.remove_stale_lock_files()
         if not self.server.pgdata.is_dir():
             make_directory(self.server.pgdata)
-        self._copy(PgBackRest(self.request.stanza).line("restore", "--delta", "--type=standby", level="error"))
+        self._copy(PgBackRest(self.request.stanza).line("restore", *restore_options(backup), level="error"))
         found = self.server.control_data().system_identifier
         if found != self.source.system_identifier:
-            raise RelevoError(f"The newest backup in the repository is of another cluster (system identifier {found}).")
+            raise RelevoError(f"The backup {backup} is of another cluster (system identifier {found}).")
         self._become_standby(restore=True)
 
     def _basebackup(self, situation: Situation) -> None:

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from .._cluster.topology import OwnPace
 from .._errors import RelevoError
-from .._server.lsn import Fork
+from .._recovery_window import is_recoverable, of_system
+from .._server.lsn import Fork, parse_lsn
 from .._server.peer import Peer
 from .._server.server import HALF_RECOVERED
 
@@ -172,6 +174,28 @@ def _why_not(situation: Situation, source: Source) -> str:
     if situation.timeline == source.timeline:
         return f"it wrote on timeline {source.timeline} itself"
     return f"its timeline {situation.timeline} goes on beyond the point where the primary's history leaves it"
+
+
+def backup_to_restore(entry: Mapping[str, Any], source: Source) -> str:
+    """The label of the newest backup that leads to the primary; ``entry``: the stanza's one of ``info``.
+
+    The newest of all may be of a timeline that a restore in place has left, or of the cluster's predecessor. Raises
+    ``RelevoError`` where none leads to it.
+    """
+
+    def leads_to_primary(backup: Mapping[str, Any]) -> bool:
+        return parse_lsn(backup["lsn"]["stop"]) <= source.shared(int(backup["archive"]["stop"][:8], 16))
+
+    backups = entry.get("backup") or []
+    of_this = of_system(backups, entry.get("db") or [], source.system_identifier)
+    found = [backup for backup in of_this if is_recoverable(backup) and leads_to_primary(backup)]
+    if found:
+        return str(max(found, key=lambda backup: int(backup["timestamp"]["stop"]))["label"])
+    raise RelevoError(
+        f"No backup leads to the primary's timeline {source.timeline}: the repository has {len(backups)}, each "
+        "incomplete, of another cluster, or of a timeline after the primary's history had left it. "
+        "Run backup.yml -e day=1, or use the method basebackup."
+    )
 
 
 def decide(request: Request, situation: Situation, source: Source) -> Plan:

@@ -143,11 +143,13 @@ class Rejoin:
             self.actions += ["require no synchronous standby"] if synchronous.is_required_here() else []
         else:
             if plan.methods:
+                self._require_backup(copier, plan)
                 self._require_tablespaces(plan.methods)
             self.actions.append(f"{plan.first}: {plan.reason}")
         return plan.first
 
     def _act(self, session: Session, copier: Copier, situation: Situation, plan: Plan) -> str:
+        self._require_backup(copier, plan)
         self.actions += ensure_slot(session, _names.slot_name(self.request.node))
         method = plan.first
         if plan.follow:
@@ -161,6 +163,14 @@ class Rejoin:
             method = self._rebuild(copier)
         self._finish(copier)
         return method
+
+    def _require_backup(self, copier: Copier, plan: Plan) -> None:
+        """Raise where a restore is the only way, and none can be made: the server runs on as it is."""
+        if plan.methods == ("restore",):
+            try:
+                copier.backup()
+            except RelevoError as error:
+                raise RelevoError(f"{error.message} Nothing was changed.") from error
 
     def _require_tablespaces(self, methods: Sequence[Method]) -> None:
         """Raise for a directory that this node lacks: every method would fail for it, after hours of copying."""

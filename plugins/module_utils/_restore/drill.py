@@ -9,7 +9,7 @@ The result is kept with the backup, as annotations; an old one is replaced.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from .._errors import RelevoError
@@ -38,6 +38,11 @@ class Check:
         missing = [key for key in ("database", "query", "expect") if key not in given]
         if missing:
             raise RelevoError(f"A check of drill_checks has no {missing[0]}. Each needs database, query and expect.")
+        if unknown := sorted(map(str, set(given) - {one.name for one in fields(cls)})):
+            raise RelevoError(
+                f"A check of drill_checks has {', '.join(unknown)}, which is not known. It takes "
+                f"{', '.join(one.name for one in fields(cls))}."
+            )
         return cls(str(given["database"]), str(given["query"]), text_of(given["expect"]), str(given.get("name", "")))
 
     def verdict(self, found: object) -> str:

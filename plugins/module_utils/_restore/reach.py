@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import Any
 
 from .._errors import RelevoError
-from .._recovery_window import Hole, of_newest_system
+from .._recovery_window import Hole, is_recoverable, of_newest_system
 from .._repository.archive import holes
 from .._server.lsn import SEGMENT_SIZE, Fork, history_name, parse_history, parse_lsn, segment_name, segment_start
 
@@ -96,14 +96,7 @@ class Repository:
     @cached_property
     def usable(self) -> list[Mapping[str, Any]]:
         """The backups of the newest system that can be recovered to a moment, oldest first."""
-        return [
-            backup
-            for backup in of_newest_system(self.backups, self.databases)
-            if (backup.get("annotation") or {}).get("relevo-consistent") != "false"
-            and not backup.get("error")
-            and (backup.get("lsn") or {}).get("stop")
-            and (backup.get("archive") or {}).get("start")
-        ]
+        return [backup for backup in of_newest_system(self.backups, self.databases) if is_recoverable(backup)]
 
     @cached_property
     def branches(self) -> dict[int, Branch]:
