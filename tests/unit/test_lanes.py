@@ -1,4 +1,4 @@
-"""The runner of the test suite: what shares containers runs in order, the rest beside it, nothing is left behind."""
+"""The runner of the test suite: what shares containers runs in order, the rest beside it, and nothing is left over."""
 
 from __future__ import annotations
 
@@ -52,6 +52,20 @@ def test_the_lanes_run_side_by_side_and_each_in_order(runner: ModuleType, tmp_pa
     assert max(outcome.seconds for outcome in lanes.outcomes) < 10
 
 
+def test_a_lane_that_is_free_takes_what_the_other_has_not_begun(runner: ModuleType, tmp_path: Path) -> None:
+    parts = [
+        # The other lane is held until this one has done its own part and taken the last.
+        runner.Part("holds", "x", writes("holds", tmp_path, waits_for("last", tmp_path)), 1),
+        runner.Part("last", "x", writes("last", tmp_path), 1),
+        runner.Part("shares", "x", writes("shares", tmp_path), 1, True),
+    ]
+    lanes = runner.Lanes(parts)
+    lanes.run()
+    assert [outcome.part.name for outcome in lanes.outcomes] == ["shares", "last", "holds"]
+    assert runner.summary(lanes.outcomes, 3, 1.0)
+    assert max(outcome.seconds for outcome in lanes.outcomes) < 10
+
+
 def test_what_wants_to_be_alone_begins_when_both_lanes_have_ended(runner: ModuleType, tmp_path: Path) -> None:
     both = f"python -c \"import os, sys; sys.exit(not all(os.path.exists('{tmp_path}/' + name) for name in 'ab'))\""
     late = "import time; time.sleep(0.3)"
@@ -78,7 +92,7 @@ def test_one_failure_keeps_no_other_part_from_running(runner: ModuleType, tmp_pa
     parts = [runner.Part("bad", "x", "python -c 'raise SystemExit(4)'", 1), runner.Part("good", "x", "python -V", 1)]
     lanes = runner.Lanes(parts)
     lanes.run()
-    assert [outcome.problem for outcome in lanes.outcomes] == ["exit status 4", ""]
+    assert {outcome.part.name: outcome.problem for outcome in lanes.outcomes} == {"bad": "exit status 4", "good": ""}
     assert not runner.summary(lanes.outcomes, 2, 1.0)
 
 
@@ -103,7 +117,8 @@ def test_what_shares_no_container_runs_in_the_other_lane(runner: ModuleType) -> 
 
 def test_what_is_interrupted_is_ended_and_nothing_follows(runner: ModuleType, tmp_path: Path) -> None:
     waits = f"python -c \"import time; open('{tmp_path}/up', 'x').close(); time.sleep(60); open('{tmp_path}/x', 'x')\""
-    lanes = runner.Lanes([runner.Part("waits", "x", waits, 2), runner.Part("next", "x", "python -V", 1)])
+    parts = [runner.Part("waits", "x", waits, 2, True), runner.Part("next", "x", "python -V", 1, True)]
+    lanes = runner.Lanes(parts)
     thread = threading.Thread(target=lanes.run)
     thread.start()
     deadline = time.monotonic() + 20
