@@ -58,8 +58,9 @@ def test_a_job_reaches_the_machines_that_the_inventory_knows(checkout: Path, inv
     """As docs/awx.md writes it: the repository has their keys, in a file whose path begins at its root."""
     (checkout / "inventory" / "known_hosts").write_text(scanned())
     ours = copy.deepcopy(inventory)
+    written = "-o UserKnownHostsFile=inventory/known_hosts -o StrictHostKeyChecking=yes"
     for variables in ours["_meta"]["hostvars"].values():
-        variables["ansible_ssh_common_args"] = "-o UserKnownHostsFile=inventory/known_hosts"
+        variables["ansible_ssh_common_args"] = written
     known = Jobs(checkout, ours, typed(), (INVENTORY.parent / "login").read_text())
     assert "is primary" in known("Relevo status").text
 

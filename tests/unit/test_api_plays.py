@@ -49,6 +49,30 @@ def test_a_plan_is_run_in_check_mode(
     assert given["cmdline"] == arguments
 
 
+@pytest.mark.parametrize("said_to_us", [None, "False"])
+def test_whom_ssh_trusts_is_said_by_the_configuration_or_to_the_service(
+    said_to_us: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ansible-runner says False where nobody says anything, which wins over ansible.cfg."""
+    if said_to_us is None:
+        monkeypatch.delenv(plays.HOST_KEY_CHECKING, raising=False)
+    else:
+        monkeypatch.setenv(plays.HOST_KEY_CHECKING, said_to_us)
+    printed = tmp_path / "environment"
+    playbook = tmp_path / "ansible-playbook"
+    playbook.write_text(f"#!/bin/sh\nenv >{printed}\n")
+    playbook.chmod(0o700)
+    (tmp_path / "status.yml").write_text("[]")
+    runner = Runner(ansible_playbook=playbook, inventory=["localhost,"])
+    settings = Settings(
+        state_directory=tmp_path, playbooks=tmp_path, project_directory=tmp_path, backend=runner, clusters=[]
+    )
+    assert RunnerBackend(settings, runner, tmp_path).run(Request("status.yml"), ignore, ignore)
+    seen = dict(line.split("=", 1) for line in printed.read_text().splitlines() if "=" in line)
+    assert seen.get(plays.HOST_KEY_CHECKING) == said_to_us
+    assert (seen["SSH_ASKPASS"], seen["SSH_ASKPASS_REQUIRE"]) == ("/bin/false", "force")
+
+
 def test_a_survey_s_choices_are_text_and_its_defaults_are_no_answer() -> None:
     assert answers_of({"force": True, "keep": 3}) == {"force": "true", "keep": 3}
     assert answers_of({"target": "now"}) == {"target": "now", "target_type": "time"}

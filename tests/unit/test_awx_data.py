@@ -392,5 +392,5 @@ def test_the_inventory_reads_the_files_of_the_credential() -> None:
     [inventory] = OBJECTS["controller_inventories"]
     given = TYPE["injectors"]["extra_vars"].keys()
     assert set(re.findall(r"\b(relevo_\w+_file)\b", json.dumps(inventory["variables"]))) == given
-    public = awx_data.options_of("secrets").keys() | {"ansible_ssh_common_args"}
+    public = awx_data.options_of("secrets").keys() | {"ansible_ssh_common_args", "ansible_host_key_checking"}
     assert inventory["variables"].keys() <= public

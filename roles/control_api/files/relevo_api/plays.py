@@ -22,6 +22,8 @@ RawEvent = Mapping[str, Any]
 ENDED = {"successful": True, "failed": False, "error": False, "canceled": False}
 #: Before a number: how we call a job of AWX.
 AWX_JOB = "AWX job "
+#: ansible-runner sets it to False where nobody has set it, and it wins over ansible.cfg.
+HOST_KEY_CHECKING = "ANSIBLE_HOST_KEY_CHECKING"
 #: Seconds for which an AWX that does not answer is asked again after a job: it restarts, or its proxy does.
 PATIENCE_S = 300.0
 
@@ -93,10 +95,21 @@ class RunnerBackend:
         return bool(done.rc == 0)
 
     def _launcher(self, folder: Path) -> Path:
-        """A folder for the PATH: ansible-runner gives a play a terminal, and a play asks whoever has one."""
+        """A folder for the PATH: takes back two things that ansible-runner gives a play.
+
+        A terminal, at which nobody sits: a play would ask there, and ssh whether it may trust a machine. And the word
+        that any machine is trusted (ANSIBLE_HOST_KEY_CHECKING), which ansible.cfg has to say.
+        """
         path = folder / "bin" / "ansible-playbook"
         path.parent.mkdir()
-        path.write_text(f'#!/bin/sh\nexec "{self.options.ansible_playbook}" "$@" </dev/null\n', encoding="utf-8")
+        said_to_us = HOST_KEY_CHECKING in os.environ
+        lines = [
+            "#!/bin/sh",
+            "" if said_to_us else f"unset {HOST_KEY_CHECKING}",
+            "export SSH_ASKPASS=/bin/false SSH_ASKPASS_REQUIRE=force",
+            f'exec "{self.options.ansible_playbook}" "$@" </dev/null',
+        ]
+        path.write_text("\n".join([*lines, ""]), encoding="utf-8")
         path.chmod(stat.S_IRWXU)
         return path.parent
 
