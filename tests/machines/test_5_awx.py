@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +12,9 @@ import awx_job
 import pytest
 from awx_cluster import Jobs, changes_nothing, synchronised, typed
 from cluster import INVENTORY
-from machines import SSH_PORTS
+from machines import PRIMARY_S_ROW, SSH_PORTS
 
 pytestmark = pytest.mark.long
-
-#: The row of the status's table; the heading of the connection strings speaks of a primary too.
-PRIMARY_S_ROW = re.compile(r"│ primary +│")
 
 
 @pytest.fixture(scope="module")

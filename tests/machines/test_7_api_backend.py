@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cluster import INVENTORY, ROOT
+from machines import PRIMARY_S_ROW
 from relevo_api.plays import Request, RunnerBackend
 from relevo_api.settings import Runner, Settings
 
-#: The row of the status's table; the heading of the connection strings speaks of a primary too.
-PRIMARY_S_ROW = re.compile(r"│ primary +│")
 KNOWN = "UserKnownHostsFile={{ inventory_dir }}/known_hosts -o StrictHostKeyChecking=accept-new"
 
 

@@ -46,6 +46,8 @@ SUITE = os.environ.get("RELEVO_MACHINES_SUITE", "")
 IMAGE = "relevo/test-machine" + (f"-{SUITE}" if SUITE else "")
 BINARY = f"/usr/lib/postgresql/{VERSION}/bin/postgres"
 SSH_PORTS = {name: FIRST_PORT + 10 + offset for offset, name in enumerate(MACHINES)}
+#: The primary's row of the status's table; the heading of the connection strings speaks of a primary too.
+PRIMARY_S_ROW = re.compile(r"│ primary +│")
 #: What systemd needs as the first process of a container that is not privileged.
 SYSTEMD = (
     "--cap-add=SYS_ADMIN --security-opt=seccomp=unconfined --security-opt=apparmor=unconfined --tmpfs=/run --tmpfs=/tmp"

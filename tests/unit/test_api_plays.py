@@ -22,6 +22,15 @@ def ignore(*_arguments: object) -> None:
     return
 
 
+def local(directory: Path, ansible_playbook: Path, *inventory: str) -> RunnerBackend:
+    """The backend that runs plays on this machine, with all that it needs in one directory."""
+    runner = Runner(ansible_playbook=ansible_playbook, inventory=list(inventory))
+    settings = Settings(
+        state_directory=directory, playbooks=directory, project_directory=directory, backend=runner, clusters=[]
+    )
+    return RunnerBackend(settings, runner, directory)
+
+
 @pytest.fixture
 def stand_in(tmp_path: Path) -> Iterator[tuple[StandIn, AwxBackend]]:
     (tmp_path / "token").write_text(TOKEN)
@@ -41,11 +50,7 @@ def test_a_plan_is_run_in_check_mode(
         return SimpleNamespace(rc=0)
 
     monkeypatch.setattr("ansible_runner.run", run)
-    runner = Runner(ansible_playbook=Path("/x"), inventory=[])
-    settings = Settings(
-        state_directory=tmp_path, playbooks=tmp_path, project_directory=tmp_path, backend=runner, clusters=[]
-    )
-    assert RunnerBackend(settings, runner, tmp_path).run(Request("failover.yml", check=check), ignore, ignore)
+    assert local(tmp_path, Path("/x")).run(Request("failover.yml", check=check), ignore, ignore)
     assert given["cmdline"] == arguments
 
 
@@ -63,11 +68,7 @@ def test_whom_ssh_trusts_is_said_by_the_configuration_or_to_the_service(
     playbook.write_text(f"#!/bin/sh\nenv >{printed}\n")
     playbook.chmod(0o700)
     (tmp_path / "status.yml").write_text("[]")
-    runner = Runner(ansible_playbook=playbook, inventory=["localhost,"])
-    settings = Settings(
-        state_directory=tmp_path, playbooks=tmp_path, project_directory=tmp_path, backend=runner, clusters=[]
-    )
-    assert RunnerBackend(settings, runner, tmp_path).run(Request("status.yml"), ignore, ignore)
+    assert local(tmp_path, playbook, "localhost,").run(Request("status.yml"), ignore, ignore)
     seen = dict(line.split("=", 1) for line in printed.read_text().splitlines() if "=" in line)
     assert seen.get(plays.HOST_KEY_CHECKING) == said_to_us
     assert (seen["SSH_ASKPASS"], seen["SSH_ASKPASS_REQUIRE"]) == ("/bin/false", "force")
@@ -112,10 +113,7 @@ def test_a_job_that_nobody_can_be_asked_about_may_still_run(
 
 
 def test_secrets_that_are_variables_are_shown_nowhere(tmp_path: Path) -> None:
-    runner = Runner(ansible_playbook=Path("/x"), inventory=[])
-    settings = Settings(
-        state_directory=tmp_path, playbooks=tmp_path, project_directory=tmp_path, backend=runner, clusters=[]
-    )
+    settings = local(tmp_path, Path("/x")).settings
     settings.given_secrets_file.write_text('["hunter2hunter2"]')
     process = PlayProcess(settings, tmp_path)
     process.take({"event": "verbose", "stdout": "the password is hunter2hunter2"})
