@@ -155,6 +155,12 @@ def test_what_a_person_answers(job: Jobs, backed_up: None) -> None:
 
     assert "confirm" in job("Relevo cleanup", 2, operation="all").text
     assert "keep=N" in job("Relevo cleanup", 2, operation="keep").text
-    assert labels()
+    # What undoes the restores in place is kept until the undo is given up.
+    pinned = job("Relevo cleanup", 2, operation="all", confirm="main").text
+    kept = re.findall(r"(\S+) is pinned until", pinned)
+    assert kept, pinned
+    for label in kept:
+        job("Relevo cleanup", pin=label, pin_until="now")
+    assert set(kept) <= set(labels())
     job("Relevo cleanup", operation="all", confirm="main")
     assert labels() == []
