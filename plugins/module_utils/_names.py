@@ -89,12 +89,20 @@ def with_port(address: str, port: int | str) -> str:
 
 
 _UNLIMITED = ("statement_timeout", "lock_timeout", "idle_session_timeout", "idle_in_transaction_session_timeout")
+#: A standby answers no session that is serializable, our catalog's patterns have backslashes, and roles are made on a
+#: server that is read-only for others. The space is libpq's own to be escaped.
+_OURS = (
+    r"default_transaction_isolation=read\ committed",
+    "default_transaction_read_only=off",
+    "standard_conforming_strings=on",
+)
 #: The first major version that has it; an older one refuses a session that asks for it.
 TRANSACTION_TIMEOUT_SINCE = 17
 
 
 def unlimited(version: int = OLDEST_VERSION) -> str:
-    """Options of every session of ours: what a server, a database or a role limits is meant for applications, and our
-    own waits have deadlines. ``version``: the server's major version; without it, what all of them know."""
+    """Options of every session of ours: what a server, a database or a role sets is meant for applications, and our
+    own waits have deadlines. ``version``: the server's major version; without it, what all of them know. Quotes and
+    files that take backslashes for their own need each of them twice."""
     newer = ("transaction_timeout",) if version >= TRANSACTION_TIMEOUT_SINCE else ()
-    return " ".join(f"-c {name}=0" for name in (*_UNLIMITED, *newer))
+    return " ".join(f"-c {setting}" for setting in (*(f"{name}=0" for name in (*_UNLIMITED, *newer)), *_OURS))

@@ -32,7 +32,11 @@ def _usable(name: str, value: object) -> str:
         raise RelevoError(f"The secret {name} must be a text, not {type(value).__name__}. Put it in quotes.")
     if PUBLIC_WORD in str(value):
         raise RelevoError(f"The secret {name} is a word that Ansible prints in place of secrets. Choose another one.")
-    return str(value)
+    # A passfile has a line for each, and a file in the folder is read without its end.
+    text = str(value).removesuffix("\n").removesuffix("\r")
+    if any(mark in text for mark in "\n\r\0"):
+        raise RelevoError(f"The secret {name} has several lines, which no passfile can hold. Give it as one line.")
+    return text
 
 
 def public_roles(pgpass: str) -> list[str]:

@@ -143,6 +143,12 @@ def test_names_of_one_slot_are_refused() -> None:
     assert faults_of_names("db1", "db2", "DB3") == []
 
 
+def test_a_name_that_postgresql_would_write_otherwise_is_refused() -> None:
+    """By its application_name a standby is found in pg_stat_replication."""
+    [fault] = faults_of_names("cañón", "b")
+    assert fault.startswith("The name cañón has other characters than those of ASCII")
+
+
 def test_a_name_too_long_for_a_slot_is_refused() -> None:
     assert faults_of_names("a" * 63, "b") == []
     assert "too long for a replication slot" in faults_of_names("a" * 64, "b")[0]

@@ -213,6 +213,12 @@ def test_a_session_asks_for_nothing_that_its_server_does_not_know(version: int, 
     assert "-c statement_timeout=0" in _names.unlimited()
 
 
+def test_our_sessions_are_not_what_a_server_sets_for_applications() -> None:
+    """A standby answers no serializable one."""
+    for option in (r"isolation=read\ committed", "default_transaction_read_only=off", "standard_conforming_strings=on"):
+        assert option in _names.unlimited()
+
+
 @pytest.mark.parametrize(
     ("version", "options"),
     [

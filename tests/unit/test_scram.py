@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+from psycopg import pq
+
 from ansible_collections.relevo.postgres.plugins.module_utils._server.scram import make_verifier, matches
 
 
@@ -18,3 +21,29 @@ def test_two_verifiers_of_a_password_differ() -> None:
 def test_what_is_no_verifier_matches_nothing() -> None:
     for text in (None, "", "md5abc", "SCRAM-SHA-256$x", "SCRAM-SHA-256$4096:!!!$a:b"):
         assert not matches("secret", text)
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        *(
+            "secret",
+            "a b",
+            'giv\\en "1"',
+            "contraseña",
+            "contrasen\u0303a",
+            "a\u00a0b",
+            "1ª",
+            "x²",
+            "\u00adx",
+            "\u00ad",
+        ),
+        *("\u0627\u0628", "\u0627a", "1\u0627", "\u0007ñ", "\U0001f511", "\ufb01", "\uff41", "\u2028x", "ñ\ue000"),
+    ],
+)
+def test_it_is_what_libpq_makes_of_the_password(password: str) -> None:
+    """And so what a client proves, with whatever letters it is written."""
+    client = pq.PGconn.connect_start(b"host=/nowhere")
+    theirs = client.encrypt_password(password.encode(), b"x", b"scram-sha-256").decode()
+    client.finish()
+    assert matches(password, theirs)

@@ -68,6 +68,14 @@ def test_digits_without_quotes_are_a_password_and_a_boolean_is_not(tmp_path: Pat
         SecretStore(tmp_path, {"redis": True})
 
 
+def test_a_given_secret_is_one_line_as_a_file_is(tmp_path: Path) -> None:
+    """A block of YAML ends with a line's end, which no passfile can hold."""
+    assert SecretStore(tmp_path, {"redis": "word\n"}).read("redis") == "word"
+    for lines in ("one\ntwo", "one\rtwo", "one\0two"):
+        with pytest.raises(RelevoError, match="The secret redis has several lines"):
+            SecretStore(tmp_path, {"redis": lines})
+
+
 def test_a_passfile_tells_which_roles_have_the_public_word() -> None:
     pgpass = f"*:*:*:relevo_monitor:{PUBLIC_WORD}\n*:*:*:relevo_rewind:x\n*:*:*:relevo_handover:{PUBLIC_WORD}\n"
     assert public_roles(pgpass) == ["relevo_monitor", "relevo_handover"]

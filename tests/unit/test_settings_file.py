@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.relevo.postgres.plugins.module_utils._server.settings_file import settings_of, with_values
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._server.settings_file import (
+    line_for,
+    server_lines,
+    settings_of,
+    with_values,
+)
 
 TEXT = """# max_connections = 1
 Port = '5432'
@@ -47,3 +53,42 @@ def test_none_takes_a_setting_out() -> None:
 
 def test_what_replaces_nothing_changes_nothing() -> None:
     assert with_values(TEXT, {}) == TEXT
+
+
+@pytest.mark.parametrize("value", ["it's", r"a\qb", r"C:\x'", r"\\", "''", ""])
+def test_what_is_written_is_read_again(value: str) -> None:
+    assert settings_of(line_for("log_line_prefix", value)) == {"log_line_prefix": value}
+
+
+def test_a_backslash_is_written_as_postgresql_reads_it() -> None:
+    """In guc-file.l it begins an escape."""
+    assert line_for("log_line_prefix", r"a\b") == r"log_line_prefix = 'a\\b'"
+
+
+OURS = {"port": "5432", "ssl": "on", "work_mem": "4MB", "data_directory": "/data"}
+
+
+@pytest.mark.parametrize(
+    ("given", "lines"),
+    [
+        ({}, "work_mem = '4MB'"),
+        ({"work_mem": "8MB"}, "work_mem = '8MB'"),
+        ({"work_mem": None}, ""),
+        ({"search_path": ["app", "public"]}, "work_mem = '4MB'\nsearch_path = 'app, public'"),
+        ({"synchronous_standby_names": None}, "work_mem = '4MB'"),
+        ({"port": 5432, "SSL": True}, "work_mem = '4MB'\nSSL = 'True'"),
+    ],
+    ids=["none", "in place of ours", "ours left out", "a list", "nothing at all", "the same as ours"],
+)
+def test_what_is_given_stands_in_place_of_ours(given: dict[str, object], lines: str) -> None:
+    ours = ["port = '5432'", "ssl = 'on'", "data_directory = '/data'"]
+    assert [line for line in server_lines(OURS, given).splitlines() if line not in ours] == lines.splitlines()
+
+
+@pytest.mark.parametrize(
+    "given", [{"ssl": "off"}, {"ssl": False}, {"ssl": None}, {"port": 6000}, {"Port": 6000}, {"data_directory": "/x"}]
+)
+def test_what_the_collection_stands_on_is_not_given(given: dict[str, object]) -> None:
+    [name] = given
+    with pytest.raises(RelevoError, match=f"^postgresql_parameters has {name}, which is not for it"):
+        server_lines(OURS, given)

@@ -158,7 +158,7 @@ def version_faults(cluster: str, versions: Mapping[str, str]) -> list[str]:
     return faults
 
 
-def slot_faults(names: Iterable[str]) -> list[str]:
+def slot_faults(names: Sequence[str]) -> list[str]:
     """What keeps the nodes of one cluster from having a replication slot each."""
     by_slot: dict[str, list[str]] = {}
     for name in names:
@@ -168,6 +168,13 @@ def slot_faults(names: Iterable[str]) -> list[str]:
         "them: in a slot's name every character but a-z, 0-9 and _ becomes _."
         for slot, owners in by_slot.items()
         if len(owners) > 1
+    ]
+    # It is also the application_name, of which PostgreSQL keeps ASCII only: nobody would see that this one streams.
+    faults += [
+        f"The name {name} has other characters than those of ASCII, by which no standby is found again. Rename the "
+        "host in the inventory; its node_address may stay as it is."
+        for name in names
+        if not name.isascii()
     ]
     faults += [
         f"The name {owners[0]} is too long for a replication slot. Give it at most {MAX_SLOT_NAME} characters."

@@ -142,7 +142,7 @@ class Copier:
                 (self.server.pgdata / name).unlink(missing_ok=True)
         # The planner takes pg_rewind's list of the primary's files for 50 million rows and compiles the query: up to
         # 2 s of compiling for 20 ms of work.
-        options = f"-c jit=off {_names.unlimited(self.server.version)}"
+        options = f"-c jit=off {_names.unlimited(self.server.version)}".replace("\\", "\\\\")
         source = f"{connection(self.request, _names.REWIND_ROLE, 'postgres')} options='{options}'"
         command = [
             str(self.server.bin_directory / "pg_rewind"),

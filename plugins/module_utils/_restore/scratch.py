@@ -36,7 +36,7 @@ RESTORE_OPTIONS = frozenset(
 #: The first major version that takes ``all`` in pg_ident.conf for every role; to an older one that is a role's name.
 ALL_ROLES_SINCE = 16
 #: Options of our own sessions, which a database or a role of the cluster may have set to something else.
-SESSION = "-c default_transaction_read_only=off -c session_preload_libraries= -c local_preload_libraries="
+SESSION = "-c session_preload_libraries= -c local_preload_libraries="
 HBA = "# Nobody comes in over the network.\nlocal all all peer map=scratch\n"
 
 

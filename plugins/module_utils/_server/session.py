@@ -109,6 +109,7 @@ class Session:
             user="postgres",
             dbname=dbname,
             application_name=application_name,
+            client_encoding="UTF8",
             options=f"-c synchronous_commit=local {_names.unlimited()} {options}".rstrip(),
         )
         return cls(conninfo, label, timeout)
@@ -139,6 +140,7 @@ class Session:
             user=user,
             dbname=dbname,
             application_name=application_name,
+            client_encoding="UTF8",
             passfile=str(credentials.passfile),
             sslmode="verify-full",
             sslrootcert=str(credentials.ca_file),
@@ -208,7 +210,9 @@ class Session:
             names = [(result.fname(column) or b"").decode() for column in range(result.nfields)]
             for row in range(result.ntuples):
                 values = (result.get_value(row, column) for column in range(result.nfields))
-                rows.append(dict(zip(names, (None if v is None else v.decode() for v in values), strict=True)))
+                # A database in SQL_ASCII holds, and sends, what no encoding knows.
+                texts = (None if value is None else value.decode(errors="replace") for value in values)
+                rows.append(dict(zip(names, texts, strict=True)))
         if failure:
             raise failure
         return rows

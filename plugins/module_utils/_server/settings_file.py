@@ -7,9 +7,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .._errors import RelevoError
 
 _SETTING = re.compile(r"^\s*([A-Za-z_][\w.$]*)\s*=?\s*(.*)$")
-_QUOTED = re.compile(r"^'((?:[^']|'')*)'")
+_QUOTED = re.compile(r"^'((?:[^'\\]|''|\\.)*)'")
+_ESCAPED = re.compile(r"''|\\(.)")
+#: What the other nodes, the start guard and our own questions stand on, and where it is decided instead.
+_NOT_GIVEN = {
+    **dict.fromkeys(("data_directory", "config_file"), "postgresql_version decides where the data are"),
+    **dict.fromkeys(("hba_file", "ident_file"), "rules of access are given in postgresql_hba"),
+    "port": "it is given as postgresql_port",
+    "unix_socket_directories": "every play asks the server at its socket there",
+    "hot_standby": "a standby that answers nobody can take no role",
+    "archive_mode": "only the primary archives, and without it there is no backup",
+    **dict.fromkeys(
+        ("ssl", "ssl_ca_file", "ssl_cert_file", "ssl_key_file"),
+        "the nodes ask one another over TLS; an authority of yours is given in secrets_authority_certificate",
+    ),
+}
 #: What is not a setting, and ends our own file: settings after it would override it.
 _INCLUDES = ("include", "include_dir", "include_if_exists")
 
@@ -29,11 +46,38 @@ def settings_of(text: str) -> dict[str, str]:
 
 def unquoted(value: str) -> str:
     match = _QUOTED.match(value)
-    return match[1].replace("''", "'") if match else value.partition("#")[0].strip()
+    return _ESCAPED.sub(lambda found: found[1] or "'", match[1]) if match else value.partition("#")[0].strip()
 
 
 def line_for(name: str, value: str) -> str:
-    return f"{name} = '{value.replace(chr(39), chr(39) * 2)}'"
+    """Within quotes PostgreSQL takes a backslash for the beginning of an escape, as it does a quote."""
+    escaped = value.replace("\\", "\\\\").replace("'", "''")
+    return f"{name} = '{escaped}'"
+
+
+def server_lines(ours: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+    """A line for each of our parameters, with those that an owner gives in their place, and theirs after it.
+
+    A list is written with commas, and null leaves a parameter out. Raises ``RelevoError`` where one is given that the
+    collection stands on, with another value than ours.
+    """
+    for name, value in given.items():
+        if (reason := _NOT_GIVEN.get(name.lower())) and not _same(value, ours.get(name.lower())):
+            raise RelevoError(
+                f"postgresql_parameters has {name}, which is not for it: {reason}. Take it out. Nothing was configured."
+            )
+    values = {**ours, **given}
+    return "".join(f"{line_for(name, _text(value))}\n" for name, value in values.items() if value is not None)
+
+
+def _text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _same(given: Any, ours: Any) -> bool:
+    words = {"true": "on", "yes": "on", "1": "on", "false": "off", "no": "off", "0": "off"}
+    one, other = (str(value).strip().lower() for value in (given, ours))
+    return words.get(one, one) == words.get(other, other)
 
 
 def with_values(text: str, values: Mapping[str, str | None], missing: bool = True) -> str:
