@@ -30,25 +30,48 @@ pytestmark = pytest.mark.usefixtures("backed_up")
 OWN = "/etc/relevo/conf.d/95-owner.conf"
 
 
+def ask(node: str, sql: str) -> str:
+    """Whatever is set for applications: a standby answers no serializable session."""
+    options = r"PGOPTIONS=-c default_transaction_isolation=read\ committed"
+    return shell(node, "env", options, "psql", "-U", "root", "-d", "imdb", "-XAtc", sql).strip()
+
+
 @contextmanager
 def settings(lines: str, *nodes: str) -> Iterator[None]:
     """The owner's own settings on the nodes, in force."""
     nodes = nodes or (PRIMARY, STANDBY)
     for node in nodes:
         shell(node, "sh", "-c", f"cat > {OWN}; chmod 644 {OWN}", stdin=f"{lines}\n")
-        psql(node, "SELECT pg_reload_conf()")
+        ask(node, "SELECT pg_reload_conf()")
     names = [line.partition("=")[0].strip() for line in lines.splitlines()]
     listed = ", ".join(f"'{name}'" for name in names)
     in_force = f"SELECT count(*) FROM pg_settings WHERE name IN ({listed}) AND sourcefile = '{OWN}'"
     try:
         for node in nodes:
-            wait_until(lambda: psql(node, in_force) == str(len(names)), f"{lines} on {node}", 20)  # noqa: B023
+            wait_until(lambda: ask(node, in_force) == str(len(names)), f"{lines} on {node}", 20)  # noqa: B023
         yield
     finally:
         for node in nodes:
             if running(node):
                 shell(node, "rm", "-f", OWN)
-                psql(node, "SELECT pg_reload_conf()")
+                ask(node, "SELECT pg_reload_conf()")
+
+
+@pytest.mark.long
+def test_what_transactions_of_applications_begin_with_does_not_hold_for_us() -> None:
+    serializable = "default_transaction_isolation = serializable\ndefault_transaction_read_only = on"
+    with settings(f"{serializable}\nstandard_conforming_strings = off"):
+        assert play("site.yml").changed == 0
+        before = labels()
+        play("backup.yml", "-e", "day=3")
+        assert len(labels()) > len(before)
+        play(FAILOVER)
+        play(FAILBACK)
+        docker("kill", PRIMARY)
+        play(FAILOVER)
+        play(REJOIN)
+        play(FAILBACK)
+    nothing_needs_attention()
 
 
 @pytest.mark.long

@@ -39,6 +39,7 @@ REFUSED = [
     ("postgresql_parameters", {"work_memm": "64MB"}, 'unrecognized configuration parameter "work_memm"'),
     ("postgresql_parameters", {"wal_level": "minimal"}, 'cannot be enabled when "wal_level" is "minimal"'),
     ("postgresql_parameters", {"session_preload_libraries": "pg_cron"}, 'could not access file "pg_cron"'),
+    ("postgresql_parameters", {"ssl": "off"}, "postgresql_parameters has ssl, which is not for it: the nodes ask one"),
     ("postgresql_hba", [{"address": "10.0.0.0/33"}], 'invalid CIDR mask in address "10.0.0.0/33"'),
     ("pgbackrest_options", {"archive-mode": "never"}, "'never' is not allowed for 'archive-mode' option"),
     ("pgbackrest_options", {"compres-type": "lz4"}, "configuration file contains invalid option 'compres-type'"),

@@ -62,6 +62,7 @@ EFFECTS: list[tuple[str, Callable[[], str], str]] = [
     ("postgresql_port", lambda: parameter("port", STANDBY), "6432"),
     ("postgresql_locale", lambda: sql("SELECT datlocale FROM pg_database WHERE datname = 'postgres'"), "C"),
     ("postgresql_parameters", lambda: parameter("work_mem"), "8MB"),
+    ("postgresql_parameters", lambda: parameter("search_path"), "shop, public"),
     ("postgresql_wal_keep_size", lambda: parameter("wal_keep_size", STANDBY), "256MB"),
     ("postgresql_max_slot_wal_keep_size", lambda: parameter("max_slot_wal_keep_size"), "4GB"),
     ("postgresql_archive_timeout", lambda: parameter("archive_timeout"), "7min"),
@@ -131,6 +132,14 @@ def test_a_user_logs_in_at_the_published_address_and_name() -> None:
     assert connect("shop", password, "shop", VALUES["secrets_published_names"][0], hostaddr="127.0.0.2") == "shop"
     with pytest.raises(psycopg.OperationalError, match="no pg_hba.conf entry"):
         connect("shop", password, "postgres", "127.0.0.2")
+
+
+def test_no_log_has_a_password() -> None:
+    """Of a server that logs what is defined."""
+    log = shell(PRIMARY, "sh", "-c", "cat /var/lib/postgresql/log/*.log")
+    assert "CREATE DATABASE" in log
+    assert (secrets() / "user_shop").read_text().strip() not in log
+    assert VALUES["secrets_given"]["relevo_monitor"] not in log
 
 
 @pytest.mark.variables("secrets_given")

@@ -64,7 +64,8 @@ def server_lines(ours: Mapping[str, Any], given: Mapping[str, Any]) -> str:
     for name, value in given.items():
         if (reason := _NOT_GIVEN.get(name.lower())) and not _same(value, ours.get(name.lower())):
             raise RelevoError(
-                f"postgresql_parameters has {name}, which is not for it: {reason}. Take it out. Nothing was configured."
+                f"postgresql_parameters has {name}, which is not for it: {reason}. Correct postgresql_parameters: "
+                "leave it out there. Nothing was configured."
             )
     values = {**ours, **given}
     return "".join(f"{line_for(name, _text(value))}\n" for name, value in values.items() if value is not None)
