@@ -205,3 +205,23 @@ def test_a_node_that_is_cut_off_is_a_failure_or_an_answer(monkeypatch: pytest.Mo
     found = Rejoin(replace(REQUEST, required=False), Runit("postgresql")).run()
     assert (found["changed"], found["method"], found["withdraw_record"]) == (False, "none", False)
     assert "does not resolve" in found["cut_off"]
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "is_said"), [("0A000", True), ("53200", True), ("57P01", False), ("08006", False), (None, False)]
+)
+def test_a_server_that_answers_with_an_error_is_not_taken_for_one_that_starts(
+    observer: Observer, monkeypatch: pytest.MonkeyPatch, sqlstate: str | None, is_said: bool
+) -> None:
+    """A server that starts is waited for and then made anew: not one that runs and is refused by a setting."""
+
+    def refuse(**_named: Any) -> Session:
+        raise SessionError("the server of this node: cannot do that", sqlstate)
+
+    monkeypatch.setattr(Session, "local", refuse)
+    assert observer.ask_local() is None
+    if is_said:
+        with pytest.raises(RelevoError, match=r"^a runs, and answers with an error \(.*cannot do that\)\. Nothing was"):
+            observer.ask_local(patience=0.1)
+    else:
+        assert observer.ask_local(patience=0.1) is None

@@ -26,6 +26,8 @@ from .plan import CutOff, Request, Role, Situation, Source
 from .tablespaces import LOCATIONS, Tablespace, look
 
 POLL = 0.1
+#: Classes of errors with which a server says that it comes up or goes down.
+_GOING_AWAY = ("08", "57")
 
 
 def require_primary(state: NodeState) -> None:
@@ -149,15 +151,24 @@ class Observer:
         }
 
     def ask_local(self, patience: float = 0.0) -> dict[str, Any] | None:
-        """The probe's answer of this node's server; None while it takes no connections."""
+        """The probe's answer of this node's server; None while it takes no connections.
+
+        With ``patience``, raises ``RelevoError`` for a server that goes on to answer with an error: it lives, and
+        nothing that it has may be copied over for that.
+        """
         deadline = time.monotonic() + patience
         while True:
             try:
                 with Session.local(application_name="relevo rejoin", timeout=3) as session:
                     answer: dict[str, Any] = json.loads(session.value(PROBE))
                     return answer
-            except SessionError:
+            except SessionError as error:
                 if time.monotonic() >= deadline:
+                    if patience and error.sqlstate and not error.sqlstate.startswith(_GOING_AWAY):
+                        raise RelevoError(
+                            f"{self.request.node} runs, and answers with an error ({error.message}). Nothing was "
+                            "changed. Correct that, or stop its server to have it made anew; then run this again."
+                        ) from error
                     return None
                 time.sleep(POLL)
 
