@@ -32,6 +32,8 @@ OURS = frozenset(
 )
 #: An ``archive_command`` that keeps nothing.
 NO_ARCHIVE = frozenset({"", "(disabled)", "true", "/bin/true", "/usr/bin/true", ":", "exit 0"})
+#: A WAL segment, as ``SHOW`` has it: ``lsn.SEGMENT_SIZE``, by which segments are counted everywhere here.
+SEGMENT = "16MB"
 #: Programs that promote, stop or configure a server of their own accord.
 RIVALS = frozenset({"repmgrd", "patroni", "pg_autoctl", "stolon-keeper", "pacemakerd"})
 _WORDS = {"true": "on", "yes": "on", "1": "on", "false": "off", "no": "off", "0": "off"}
@@ -161,6 +163,10 @@ def _first(found: Found, wanted: Wanted) -> list[str]:
         ),
         "wal_level is minimal, with which it has no standby: set replica and restart it": (
             force["wal_level"] == "minimal"
+        ),
+        f"its WAL segments have {force['wal_segment_size']}, and segments are counted as {SEGMENT} here: only "
+        "pg_resetwal --wal-segsize=16 on the stopped primary changes that, after which its standbys are made anew": (
+            force["wal_segment_size"] != SEGMENT
         ),
         "it waits for synchronous standbys (synchronous_standby_names): set postgresql_synchronous: true, with which "
         "site.yml looks after that, and take it out of its files": (
