@@ -30,6 +30,11 @@ OURS = frozenset(
         *("log_truncate_on_rotation", "port", "unix_socket_directories"),
     }
 )
+#: What says whom a standby follows. On a standby ``pg_adopt`` takes it out of ``postgresql.auto.conf``, and whatever
+#: becomes a standby later drops it there.
+FOLLOWS = ("primary_conninfo", "primary_slot_name", "restore_command")
+#: What a server has for ours where our configuration does not say it.
+_OTHERWISE = {"recovery_target_timeline": "latest"}
 #: An ``archive_command`` that keeps nothing.
 NO_ARCHIVE = frozenset({"", "(disabled)", "true", "/bin/true", "/usr/bin/true", ":", "exit 0"})
 #: A WAL segment, as ``SHOW`` has it: ``lsn.SEGMENT_SIZE``, by which segments are counted everywhere here.
@@ -46,15 +51,17 @@ class Found:
     """A running server, as it and its machine tell of it.
 
     ``file_settings``: what its own files set, by name, but not ``ALTER SYSTEM`` (which stays in force) and not our
-    files. ``defaults``: those of them whose value is PostgreSQL's own. ``in_force``: every setting as ``SHOW`` has it.
-    ``at_start``: the names that take effect at a start only. ``hba``: as ``pg_hba_file_rules`` has it. ``passwords``:
-    the roles that have one. ``unit``: of systemd, empty without. ``included``: it reads our files already.
+    files. ``by_alter_system``: what that sets, whatever our files say. ``defaults``: those of the former whose value is
+    PostgreSQL's own. ``in_force``: every setting as ``SHOW`` has it. ``at_start``: the names that take effect only
+    at a start. ``hba``: as ``pg_hba_file_rules`` has it. ``passwords``: the roles that have one. ``unit``: of systemd,
+    empty without. ``included``: it reads our files already.
     """
 
     standby: bool
     unit: str
     file_settings: Mapping[str, str]
     in_force: Mapping[str, str]
+    by_alter_system: Mapping[str, str] = field(default_factory=dict)
     defaults: frozenset[str] = frozenset()
     at_start: frozenset[str] = frozenset()
     hba: Sequence[Mapping[str, Any]] = ()
@@ -108,7 +115,12 @@ def decide(found: Found, wanted: Wanted) -> Adoption:
     rules = [rule for rule in found.hba if not _kept_anyway(rule)]
     have = {canonical(rule) for rule in wanted.hba}
     return Adoption(
-        refusals=[*_first(found, wanted), *_archive(found, wanted, ours), *_access(found, rules)],
+        refusals=[
+            *_first(found, wanted),
+            *_overridden(found, ours),
+            *_archive(found, wanted, ours),
+            *_access(found, rules),
+        ],
         settings=_undecided(found, wanted, ours),
         rules=[_as_variable(rule) for rule in rules if _possible(rule) and canonical(_as_variable(rule)) not in have],
         now=now,
@@ -187,6 +199,22 @@ def _first(found: Found, wanted: Wanted) -> list[str]:
     return [why for why, holds in asked.items() if holds]
 
 
+def _overridden(found: Found, ours: Mapping[str, str]) -> list[str]:
+    """What has to be ours, and would not be: what ``ALTER SYSTEM`` sets overrides our files, too."""
+    why = []
+    for name, value in sorted(found.by_alter_system.items()):
+        # What becomes a standby later drops all of recovery's there.
+        if name not in OURS or name in FOLLOWS or (name in _OTHERWISE and not found.standby):
+            continue
+        wanted = ours.get(name, _OTHERWISE.get(name))
+        if wanted is None or not same(value, wanted):
+            why.append(
+                f"ALTER SYSTEM has set {name} to {value or 'nothing'}, which overrides what site.yml writes: "
+                f"ALTER SYSTEM RESET {name}, and reload it"
+            )
+    return why
+
+
 def _archive(found: Found, wanted: Wanted, ours: Mapping[str, str]) -> list[str]:
     force = found.in_force
     if force["archive_mode"] == "off":
@@ -197,7 +225,7 @@ def _archive(found: Found, wanted: Wanted, ours: Mapping[str, str]) -> list[str]
     if library or (command.strip() not in NO_ARCHIVE and not same(command, ours["archive_command"])):
         return [
             f"it archives its WAL with {library or command}: that archive would end here. Keep its last backup, set "
-            "archive_command to '' and reload it"
+            "archive_command to '' in its files (not by ALTER SYSTEM, which would override ours) and reload it"
         ]
     return []
 
