@@ -13,7 +13,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._restore import ta
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.tables import TableName, Wanted, parse_table
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.tables_check import Living, Table
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.tables_plan import Origin, Primary
-from ansible_collections.relevo.postgres.plugins.module_utils._restore.tables_target import create_database
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.tables_target import Job, Target, create_database
 
 ORDERS = Table(1, "public", "orders", "r", "p", False, True, "app", 10, {"id": "integer"}, rows=3)
 AT = {"target_type": "time", "target": "2026-11-25 11:00:00.000000+00"}
@@ -284,6 +284,16 @@ def test_the_report_says_how_to_take_it_over() -> None:
     assert "restored_1.orders: 3 rows" in text
     assert "Without the foreign keys that led to tables that were not named: to_customers" in text
     assert "DROP SCHEMA restored_1 CASCADE" in text
+
+
+def test_a_sequence_is_only_moved_on_in_its_own_direction() -> None:
+    wanted = Wanted.given("shop", ["public.orders"], "original")
+    there = replace(ORDERS, sequences=[["public", "down", -10], ["public", "unused", 0]])
+    text = Target._after(Job(wanted, [there], "", ""), [LIVING])
+    [line] = [one for one in text.split(";") if "setval" in one]
+    assert 'setval(\'"public"."down"\'::pg_catalog.regclass, -10)' in line
+    assert 'q.seqrelid = \'"public"."down"\'::pg_catalog.regclass' in line
+    assert "CASE WHEN q.seqincrement > 0 THEN s.last_value < -10 ELSE s.last_value > -10 END" in line
 
 
 def test_a_database_is_made_with_the_locale_that_it_had() -> None:

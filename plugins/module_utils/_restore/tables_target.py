@@ -83,11 +83,13 @@ BEGIN
   END LOOP;
 END $relevo$;
 """
-# Raised, never lowered: what was handed out since the restored moment is not handed out again. It is no part of a
-# transaction, and so comes last.
+# Only ever moved on, which is down where it counts down: what was handed out since the restored moment is not handed
+# out again. It is no part of a transaction, and so comes last.
 _SEQUENCE = """
-SELECT pg_catalog.setval({name}::pg_catalog.regclass, {value}) FROM {sql} s
-WHERE s.last_value < {value} OR s.last_value = {value} AND NOT s.is_called;
+SELECT pg_catalog.setval({name}::pg_catalog.regclass, {value}) FROM {sql} s, pg_catalog.pg_sequence q
+WHERE q.seqrelid = {name}::pg_catalog.regclass
+  AND (CASE WHEN q.seqincrement > 0 THEN s.last_value < {value} ELSE s.last_value > {value} END
+    OR s.last_value = {value} AND NOT s.is_called);
 """
 _COUNT = """
 DO $relevo$
