@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -45,6 +45,15 @@ SELECT coalesce(json_agg(json_build_object(
      AND EXISTS (SELECT FROM pg_inherits WHERE c.oid IN (inhrelid, inhparent))
 )), '[]')
 FROM tree JOIN pg_class c ON c.oid = tree.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+"""
+# A constraint's name is unique on its table only.
+_LACKING = """
+SELECT w.schema, w.table, w.name, w.definition
+FROM json_to_recordset($1::json) AS w(schema text, "table" text, name text, definition text)
+  JOIN pg_namespace n ON n.nspname = w.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.table
+WHERE c.relkind IN ('r', 'p') AND NOT EXISTS (
+  SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.conname = w.name AND k.contype = 'f')
+ORDER BY w.schema, w.table, w.name
 """
 _TREE = """
 WITH RECURSIVE tree AS (
@@ -154,6 +163,14 @@ class Target:
         asked = json.dumps([{"schema": name.schema, "name": name.name} for name in names])
         with Session.local(database) as session:
             return [Living(**one) for one in json.loads(session.value(_TREE + _LIVING, (asked,), 60))]
+
+    def lacking(self, database: str, keys: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+        """Those of the foreign keys whose table is there and has none of that name."""
+        if not keys:
+            return []
+        with Session.local(database) as session:
+            rows = session.query(_LACKING, (json.dumps([dict(key) for key in keys]),))
+        return [{name: str(value) for name, value in row.items()} for row in rows]
 
     # --- trying and loading --------------------------------------------------------------------------------------
 
