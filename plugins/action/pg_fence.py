@@ -132,12 +132,26 @@ class ActionModule(ControllerAction):
 
     def _fence_over_connection(self, request: FenceRequest, name: str) -> tuple[Fenced, bool]:
         """Have the machine stop its server, prove it and mark its disk."""
+        salvage_from = self._options["salvage_from"] if name == request.primary else ""
+        unread = ""
         try:
-            answer = self._ask_machine(request, name, self._options["salvage_from"] if name == request.primary else "")
+            try:
+                answer = self._ask_machine(request, name, salvage_from)
+            except AnsibleError as error:
+                if not salvage_from:
+                    raise
+                # Its WAL is up to 64 MB, and the line may be too slow for that. The fence is not to fail by it: nobody
+                # would be promoted, however often this is run again.
+                unread = _machines.one_line(str(error))
+                answer = self._ask_machine(request, name, "")
         except AnsibleError as error:
             return Fenced(name, proved=False, evidence=_machines.one_line(str(error))), False
         if answer.get("lives"):
             raise RelevoError(fence_plan.beside_the_living(name))
+        if unread:
+            newer = answer.get("newer_timeline", 0)
+            answer["wal"] = {"segments": [], "bytes": 0, "ended": unread, "newer_timeline": newer, "interrupted": True}
+            answer["files"] = {}
         if "wal" in answer:
             self._of_machine = answer
         known = {key: answer[key] for key in ("marked", "newer_timeline") if key in answer}
@@ -165,23 +179,25 @@ class ActionModule(ControllerAction):
         started, answer = time.monotonic(), self._of_machine
         if not answer:
             return {}
-        copied: Result = answer["wal"]
-        while answer["files"]:
-            self._write_on_candidate(request.candidate, answer["files"])
-            if answer["wal"]["ended"]:
-                break
-            try:
+        copied: Result = answer["wal"] | {"segments": [], "bytes": 0}
+        try:
+            while answer["files"]:
+                self._write_on_candidate(request.candidate, answer["files"])
+                copied["segments"] += answer["wal"]["segments"]
+                copied["bytes"] += answer["wal"]["bytes"]
+                copied["ended"] = answer["wal"]["ended"]
+                if copied["ended"]:
+                    break
                 answer = self._ask_machine(request, request.primary, answer["wal"]["following"])
-            except AnsibleError as error:
-                copied["ended"] = _machines.one_line(str(error))
-                break
-            if "wal" not in answer:
-                copied["ended"] = answer.get("evidence", f"{request.primary} was started meanwhile")
-                break
-            copied["segments"] += answer["wal"]["segments"]
-            copied["bytes"] += answer["wal"]["bytes"]
-            copied["ended"] = answer["wal"]["ended"]
-        del copied["following"]
+                if "wal" not in answer:
+                    copied["ended"] = answer.get("evidence", f"{request.primary} was started meanwhile")
+                    copied["interrupted"] = True
+                    break
+                copied["ended"] = answer["wal"]["ended"]
+        except AnsibleError as error:
+            # It is stopped and marked all the same; what arrived is replayed, and the report names why it is not all.
+            copied |= {"ended": _machines.one_line(str(error)), "interrupted": True}
+        copied.pop("following", None)
         return copied | {"seconds": round(time.monotonic() - started, 3)}
 
     def _write_on_candidate(self, candidate: str, files: dict[str, str]) -> None:

@@ -68,6 +68,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._errors import Rel
 from ansible_collections.relevo.postgres.plugins.module_utils._files import Entry, bring
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._server import foreign
+from ansible_collections.relevo.postgres.plugins.module_utils._server.adoption import FOLLOWS
 from ansible_collections.relevo.postgres.plugins.module_utils._server.adoption_files import (
     DROP_IN,
     INCLUDE,
@@ -79,8 +80,6 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.adoption_f
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 from ansible_collections.relevo.postgres.plugins.module_utils._wait import wait_until
 
-#: What says whom a standby follows. ALTER SYSTEM's word, where pg_basebackup -R leaves it, would override our own file.
-FOLLOWS = ("primary_conninfo", "primary_slot_name", "restore_command")
 _AUTO = "SELECT name FROM pg_file_settings WHERE sourcefile LIKE '%postgresql.auto.conf'"
 #: Whether it has read our file since; the view of its files tells only what they say.
 _READ = f"SELECT EXISTS (SELECT FROM pg_settings WHERE sourcefile = '{_names.CONFIG_FILE}')"

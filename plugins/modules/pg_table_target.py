@@ -144,7 +144,10 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         )
     finally:
         size = target.remove_archives()
-    text = tables_check.report(wanted, job.destination, found, looked["moment"], params["primary"], size, seconds)
+    went = tables_check.keys_that_went(found, [str(one.table) for one in living]) if wanted.replaces else []
+    lacking = target.lacking(wanted.database, went)
+    where = params["primary"]
+    text = tables_check.report(wanted, job.destination, found, looked["moment"], where, size, seconds, lacking)
     return {"changed": not already, "text": text}
 
 

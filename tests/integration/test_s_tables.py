@@ -32,6 +32,8 @@ CREATE TABLE customers (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name te
 CREATE TABLE orders (
   id serial PRIMARY KEY, customer int REFERENCES customers, mood mood DEFAULT 'ok', amount numeric CHECK (amount > 0),
   twice numeric GENERATED ALWAYS AS (amount * 2) STORED);
+CREATE SEQUENCE down INCREMENT -1 OWNED BY orders.amount;
+SELECT setval('down', -10);
 CREATE INDEX ON orders (amount);
 CREATE STATISTICS of_orders ON customer, amount FROM orders;
 ALTER TABLE orders OWNER TO imdb;
@@ -153,7 +155,7 @@ def test_tables_in_place_of_what_is_there(shop: str) -> None:
         "CREATE TRIGGER spoil BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION spoil();"
         "CREATE TRIGGER idle BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION spoil();"
         "ALTER TABLE orders DISABLE TRIGGER idle; DELETE FROM orders WHERE id < 50; DROP TABLE events;"
-        "SELECT setval('orders_id_seq', 5000)",
+        "SELECT setval('orders_id_seq', 5000), setval('down', -5000)",
         DATABASE,
     )
     unconfirmed = restore(shop, "-e", "into=original", tables=EVERYTHING[:3], expect=2)
@@ -183,6 +185,7 @@ def test_tables_in_place_of_what_is_there(shop: str) -> None:
     assert psql(PRIMARY, "SELECT sum(amount) FROM orders", DATABASE) == "5050"
     assert psql(PRIMARY, "SELECT count(*) FROM big", DATABASE) == "10"
     assert psql(PRIMARY, "SELECT nextval('orders_id_seq')", DATABASE) == "5001"
+    assert psql(PRIMARY, "SELECT nextval('down')", DATABASE) == "-5001"
     assert (
         psql(
             PRIMARY,

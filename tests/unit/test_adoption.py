@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 import yaml
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
-from ansible_collections.relevo.postgres.plugins.module_utils._server import adoption_words
+from ansible_collections.relevo.postgres.plugins.module_utils._server import adoption_words, foreign
 from ansible_collections.relevo.postgres.plugins.module_utils._server.adoption import (
     Adoption,
     Found,
@@ -29,6 +30,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.adoption_f
     start_conf,
     with_block,
 )
+from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import Systemd, unit_of
 
 IN_FORCE = {
@@ -37,6 +39,7 @@ IN_FORCE = {
     "listen_addresses": "*",
     "port": "5432",
     "wal_level": "replica",
+    "wal_segment_size": "16MB",
     "synchronous_standby_names": "",
     "archive_mode": "on",
     "archive_command": "(disabled)",
@@ -92,6 +95,8 @@ def test_a_server_about_which_all_is_decided_can_be_adopted() -> None:
         (force(listen_addresses="localhost"), "it listens on localhost only"),
         (force(listen_addresses=""), "it listens on no address only"),
         (force(wal_level="minimal"), "wal_level is minimal"),
+        (force(wal_segment_size="64MB"), "its WAL segments have 64MB, and segments are counted as 16MB here"),
+        (force(wal_segment_size="1MB"), "pg_resetwal --wal-segsize=16 on the stopped primary"),
         (force(synchronous_standby_names="*"), "set postgresql_synchronous: true"),
         (replace(FOUND, maps=["staff"]), "pg_ident.conf has maps of users, which site.yml cannot keep"),
         (replace(FOUND, free_slots=0), "it has 0 replication slots left, and 1 are needed"),
@@ -110,6 +115,58 @@ def test_what_has_to_be_done_first(found: Found, words: str) -> None:
     decision = decide(found, WANTED)
     assert len(decision.refusals) == 1, decision.refusals
     assert words in decision.refusals[0]
+
+
+@pytest.mark.parametrize(
+    ("standby", "name", "value"),
+    [(False, "archive_command", ""), (False, "ssl", "off"), (True, "recovery_target_timeline", "current")],
+)
+def test_what_alter_system_has_set_would_override_ours(standby: bool, name: str, value: str) -> None:
+    decision = decide(replace(FOUND, standby=standby, by_alter_system={name: value}), WANTED)
+    assert decision.refusals == [
+        f"ALTER SYSTEM has set {name} to {value or 'nothing'}, which overrides what site.yml writes: ALTER SYSTEM "
+        f"RESET {name}, and reload it"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("standby", "name", "value"),
+    [
+        (False, "archive_mode", "ON"),
+        (False, "work_mem", "1GB"),
+        # pg_adopt and becoming a standby take these out.
+        (True, "primary_conninfo", "host=db1"),
+        (False, "primary_conninfo", "host=db1"),
+        (False, "recovery_target_timeline", "current"),
+        (True, "recovery_target_timeline", "latest"),
+    ],
+)
+def test_what_alter_system_has_set_and_does_no_harm_stays(standby: bool, name: str, value: str) -> None:
+    assert decide(replace(FOUND, standby=standby, by_alter_system={name: value}), WANTED).possible
+
+
+def test_no_archive_is_ended_by_alter_system() -> None:
+    [refusal] = decide(force(archive_command="cp %p /archive/%f"), WANTED).refusals
+    assert "in its files (not by ALTER SYSTEM" in refusal
+
+
+def test_a_server_tells_what_alter_system_has_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {
+        "standby": False,
+        "in_force": IN_FORCE | {name: f"/their/{name}" for name in ("config_file", "hba_file", "ident_file")},
+        "at_start": [],
+        "files": [
+            ["work_mem", "7MB", "/etc/postgresql/17/main/postgresql.conf"],
+            ["archive_command", "", "/var/lib/postgresql/17/main/postgresql.auto.conf"],
+        ],
+        "free_slots": 10,
+        "own_database": False,
+    } | dict.fromkeys(("defaults", "hba", "maps", "passwords"))
+    monkeypatch.setattr(foreign, "psql", lambda *_asked: json.dumps(said))
+    monkeypatch.setattr(foreign, "listening_port", lambda _server: 5432)
+    found, _files = foreign.look(Server(tmp_path))
+    assert (found.file_settings, found.by_alter_system) == ({"work_mem": "7MB"}, {"archive_command": ""})
+    assert found.in_force["wal_segment_size"] == "16MB"
 
 
 def test_a_password_that_somebody_has_is_not_replaced() -> None:
@@ -155,7 +212,9 @@ def test_a_rule_of_access_that_would_be_lost_has_to_be_decided() -> None:
 
 
 def test_what_was_adopted_is_not_asked_again() -> None:
-    found = replace(FOUND, included=True, rivals=["x"], hba=[APP], file_settings={"work_mem": "1GB"})
+    found = replace(
+        FOUND, included=True, by_alter_system={"ssl": "off"}, rivals=["x"], hba=[APP], file_settings={"work_mem": "1GB"}
+    )
     assert decide(found, Wanted(SETTINGS)).possible
 
 

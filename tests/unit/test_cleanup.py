@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._repository import backup
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.cleanup import (
     CleanupRequest,
     Holdings,
@@ -24,7 +25,9 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.cleanu
     parse_operation,
     removal,
 )
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.expire import Retention
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.in_use import in_use
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pins import (
     chain,
     fulls_to_keep,
@@ -261,6 +264,43 @@ def test_a_chain_is_all_that_a_backup_needs() -> None:
 )
 def test_expiry_leaves_as_many_full_backups_as_what_is_needed_takes(needed: list[str], coming: int, keep: int) -> None:
     assert fulls_to_keep(BACKUPS, needed, 2, coming) == keep
+
+
+class Kept(PgBackRest):
+    """A stanza that nobody reads."""
+
+    def __init__(self) -> None:
+        self.stanza = "main"
+
+
+DAY = 86400
+THEN = int(NOW.timestamp())
+PIN, OVER = ({"annotation": {"relevo-pinned": until}} for until in ("20261231T235959Z", "20261125T235959Z"))
+TODAY = made("9F", "full", THEN - 3600)
+
+
+@pytest.mark.parametrize(
+    ("backups", "asked", "keep"),
+    [
+        ([made("1F", "full", THEN - 10 * DAY), made("1I", "incr", THEN - DAY, "1F"), TODAY], None, None),
+        ([made("1F", "full", THEN - 10 * DAY) | PIN, TODAY], None, 11),
+        # Its base is what has to stay, however young it is itself.
+        (
+            [made("1F", "full", THEN - 10 * DAY - 5), made("1I", "incr", THEN - 9, "1F") | PIN],
+            None,
+            12,
+        ),
+        ([made("1F", "full", THEN - 10 * DAY) | PIN, TODAY], 30, None),
+        ([made("1F", "full", THEN - 10 * DAY) | OVER, TODAY], None, None),
+    ],
+)
+def test_retention_by_time_leaves_as_many_days_as_what_is_pinned_takes(
+    monkeypatch: pytest.MonkeyPatch, backups: list[dict[str, Any]], asked: int | None, keep: int | None
+) -> None:
+    monkeypatch.setattr(backup, "configured_retention", lambda _pgbackrest: Retention(7, by_time=True))
+    monkeypatch.setattr(backup, "in_use", lambda _stanza, _labels: {})
+    request = backup.BackupRequest("incr", {}, retention_full=asked)
+    assert backup.keep_for_pins(Kept(), request, backups, NOW) == keep
 
 
 # --- what is read ------------------------------------------------------------------------------------------------

@@ -66,6 +66,12 @@ def test_an_emergency() -> None:
     ]
 
 
+def test_a_copy_that_was_cut_off_is_not_called_whole() -> None:
+    wal = {"ended": "a did not answer within 60 s", "newer_timeline": 0, "interrupted": True}
+    [loss] = [line for line in emergency({**FENCED, "wal": wal}, PROMOTED) if "The WAL of a" in line]
+    assert "could not be read to its end (a did not answer within 60 s)." in loss
+
+
 @pytest.mark.parametrize(
     ("wal", "words"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,8 @@ from ansible_collections.relevo.postgres.plugins.module_utils._restore import ta
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.tables import TableName, Wanted, parse_table
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.tables_check import Living, Table
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.tables_plan import Origin, Primary
-from ansible_collections.relevo.postgres.plugins.module_utils._restore.tables_target import create_database
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.tables_source import incoming
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.tables_target import Job, Target, create_database
 
 ORDERS = Table(1, "public", "orders", "r", "p", False, True, "app", 10, {"id": "integer"}, rows=3)
 AT = {"target_type": "time", "target": "2026-11-25 11:00:00.000000+00"}
@@ -284,6 +286,43 @@ def test_the_report_says_how_to_take_it_over() -> None:
     assert "restored_1.orders: 3 rows" in text
     assert "Without the foreign keys that led to tables that were not named: to_customers" in text
     assert "DROP SCHEMA restored_1 CASCADE" in text
+
+
+KEY = {"schema": "public", "table": "Items", "name": "to_orders"}
+KEY |= {"definition": "FOREIGN KEY (o) REFERENCES public.orders(id) ON DELETE CASCADE"}
+
+
+def test_the_foreign_keys_that_went_with_a_table_are_those_of_the_tables_that_are_gone() -> None:
+    found = [replace(ORDERS, incoming=[KEY]), replace(ORDERS, name="other", incoming=[KEY | {"name": "to_other"}])]
+    assert tables_check.keys_that_went(found, ["public.other"]) == [KEY]
+    assert tables_check.keys_that_went(found, ["public.orders", "public.other"]) == []
+    assert Table.from_dict(found[0].as_dict()) == found[0]
+
+
+def test_the_foreign_keys_of_the_instance_are_told_by_table() -> None:
+    rows: list[dict[str, Any]] = [{**KEY, "oid": 1}, {**KEY, "oid": 2, "name": "to_other"}]
+    assert incoming(1, rows) == [KEY]
+
+
+def test_the_report_has_the_statements_for_foreign_keys_that_are_lacking() -> None:
+    wanted = Wanted.given("shop", ["public.orders"], "original")
+    text = tables_check.report(wanted, "", [ORDERS], "then", "a", 1024, 0.5, [KEY])
+    assert (
+        'ALTER TABLE "public"."Items" ADD CONSTRAINT "to_orders" FOREIGN KEY (o) REFERENCES public.orders(id) '
+        "ON DELETE CASCADE;" in text
+    )
+    assert "ALTER TABLE" not in tables_check.report(wanted, "", [ORDERS], "then", "a", 1024, 0.5)
+    assert any("does not come back: views" in risk for risk in planned(wanted)[0].risks)
+
+
+def test_a_sequence_is_only_moved_on_in_its_own_direction() -> None:
+    wanted = Wanted.given("shop", ["public.orders"], "original")
+    there = replace(ORDERS, sequences=[["public", "down", -10], ["public", "unused", 0]])
+    text = Target._after(Job(wanted, [there], "", ""), [LIVING])
+    [line] = [one for one in text.split(";") if "setval" in one]
+    assert 'setval(\'"public"."down"\'::pg_catalog.regclass, -10)' in line
+    assert 'q.seqrelid = \'"public"."down"\'::pg_catalog.regclass' in line
+    assert "CASE WHEN q.seqincrement > 0 THEN s.last_value < -10 ELSE s.last_value > -10 END" in line
 
 
 def test_a_database_is_made_with_the_locale_that_it_had() -> None:

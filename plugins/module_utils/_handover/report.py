@@ -102,7 +102,8 @@ def _loss(outcome: Outcome) -> str:
             f"{old} was on the newer timeline {wal['newer_timeline']}. What it wrote there and the archive does not "
             "have is lost; how much is unknown."
         )
-    if done.get("salvage_complete"):
+    # All that was copied was replayed then, which need not be all that there was.
+    if done.get("salvage_complete") and not wal.get("interrupted"):
         return (
             f"The WAL of {old} was read to its end: {done['salvaged_bytes']} bytes that only it had were saved, none "
             "were lost."

@@ -18,7 +18,7 @@ from .errors import LOCK_HELD
 from .expire import configured_retention
 from .in_use import in_use
 from .pgbackrest import Finished, PgBackRest, annotation_options, find_backup, labels_of, running_backup
-from .pins import fulls_to_keep, pinned_until
+from .pins import days_to_keep, fulls_to_keep, pinned_until
 
 #: How pgBackRest says that a standby did not get as far as the backup's beginning: src/db/db.c, ``dbReplayWait``.
 STANDBY_BEHIND = "before standby replayed"
@@ -48,7 +48,7 @@ class BackupRequest:
     def options(self, force: bool = False, keep: int | None = None) -> list[str]:
         """pgBackRest's options for the request; ``force`` copies a running server's files and marks the backup.
 
-        ``keep``: how many full backups must stay, where that is more than retention keeps.
+        ``keep``: how many full backups must stay, or those of how many days, where that is more than retention keeps.
         """
         annotations = dict(self.annotations)
         given = [f"--type={self.type}"]
@@ -95,7 +95,7 @@ def keep_for_pins(
 ) -> int | None:
     """How many full backups the expiry after this one must leave, for what is pinned or being read to stay.
 
-    None where none of that would go anyway. Retention by time has no such number: what is younger than its days stays.
+    Days where the retention is by time, which is the same option of pgBackRest's. None where none of that would go.
     """
     moment = now or datetime.now(UTC)
     labels = [str(backup["label"]) for backup in backups]
@@ -105,9 +105,12 @@ def keep_for_pins(
         return None
     retention = configured_retention(pgbackrest)
     configured = request.retention_full or retention.full
-    if retention.by_time or not configured:
+    if not configured:
         return None
-    keep = fulls_to_keep(backups, needed, configured, coming=1)
+    if retention.by_time:
+        keep = days_to_keep(backups, needed, configured, moment)
+    else:
+        keep = fulls_to_keep(backups, needed, configured, coming=1)
     return keep if keep > configured else None
 
 

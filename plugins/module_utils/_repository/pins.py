@@ -4,12 +4,13 @@
 """Backups that must stay until a date: an annotation of the backup says until when.
 
 pgBackRest does not know of that, so each of our calls that lets it expire something asks ``fulls_to_keep`` how many
-full backups it may not go below. A backup that is made by hand, or a timer that calls pgBackRest itself, still expires
-it.
+full backups it may not go below; where the retention is by time, it asks ``days_to_keep`` of how many days. A backup
+that is made by hand, or a timer that calls pgBackRest itself, still expires it.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, time
@@ -21,6 +22,7 @@ from .._errors import RelevoError
 PINNED = "relevo-pinned"
 #: What takes a pin off.
 NOW = "now"
+DAY = 86400
 _INSTANT = "%Y%m%dT%H%M%SZ"
 _DATE = re.compile(r"^\d{4}-\d{2}-\d{2}$")
 
@@ -91,3 +93,14 @@ def fulls_to_keep(backups: Iterable[Mapping[str, Any]], needed: Iterable[str], c
     bases = {name for label in needed for name in chain(label, listed)}
     places = [place + coming for place, full in enumerate(fulls, start=1) if full["label"] in bases]
     return max([configured, *places])
+
+
+def days_to_keep(backups: Iterable[Mapping[str, Any]], needed: Iterable[str], configured: int, now: datetime) -> int:
+    """From how many days ago full backups must stay, so that those in ``needed`` do: at least ``configured``.
+
+    A day more than that takes: pgBackRest counts from the end of the backup that is about to be made.
+    """
+    listed = list(backups)
+    bases = {name for label in needed for name in chain(label, listed)}
+    ages = [now.timestamp() - stop_of(full) for full in listed if is_full(full) and full["label"] in bases]
+    return max([configured, *(math.ceil(age / DAY) + 1 for age in ages)])

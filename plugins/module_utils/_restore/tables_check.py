@@ -21,7 +21,8 @@ class Table:
     ``kind`` and ``persistence`` as in pg_class. ``columns``: name to type, without the generated ones. ``sequences``:
     those that it owns, as schema, name and last value. ``outside_parents``, ``outside_keys``: tables that were not
     asked for, the latter by the foreign key's oid. ``ancestors``: of a partition, as schema and name. ``rows``: None
-    where they were not counted.
+    where they were not counted. ``incoming``: foreign keys that led to it, each with ``schema``, ``table``, ``name``
+    and ``definition``.
     """
 
     oid: int
@@ -41,6 +42,7 @@ class Table:
     ancestors: Sequence[Sequence[str]] = ()
     large_objects: Sequence[str] = ()
     rows: int | None = None
+    incoming: Sequence[Mapping[str, str]] = ()
 
     @property
     def table(self) -> TableName:
@@ -154,6 +156,17 @@ def parted(found: Sequence[Table], living: Sequence[str]) -> tuple[list[Table], 
     return there, [one for one in found if one not in there]
 
 
+def keys_that_went(found: Sequence[Table], living: Sequence[str]) -> list[Mapping[str, str]]:
+    """The foreign keys that led to those that are made again; ``living``: the names of what was there before."""
+    return [key for one in parted(found, living)[1] for key in one.incoming]
+
+
+def add_key(key: Mapping[str, str]) -> str:
+    """The statement that makes a foreign key again."""
+    table = TableName(key["schema"], key["table"])
+    return f"ALTER TABLE {table.sql} ADD CONSTRAINT {quoted(key['name'])} {key['definition']};"
+
+
 def _differences(then: Mapping[str, str], now: Mapping[str, str]) -> str:
     gone = [name for name in then if name not in now]
     new = [name for name in now if name not in then]
@@ -195,9 +208,16 @@ def list_without(contents: str, keys: Iterable[int] = (), *, schema: bool = Fals
 
 
 def report(
-    wanted: Wanted, destination: str, found: Sequence[Table], moment: str, primary: str, size: int, seconds: float
+    wanted: Wanted,
+    destination: str,
+    found: Sequence[Table],
+    moment: str,
+    primary: str,
+    size: int,
+    seconds: float,
+    lacking: Sequence[Mapping[str, str]] = (),
 ) -> str:
-    """What was done, in words."""
+    """What was done, in words. ``lacking``: the foreign keys of other tables that went with what was made again."""
     lines = [f"{_upper(wanted.what)}, as of {moment}: on {primary}, {wanted.place(destination)}."]
     for one in found:
         if one.asked and one.rows is not None:
@@ -207,6 +227,9 @@ def report(
     if keys and not wanted.replaces:
         lines.append(f"  Without the foreign keys that led to tables that were not named: {', '.join(keys)}.")
     lines.append(f"  {format_bytes(size)} were carried over; loaded in {seconds:.1f} s, in one transaction.")
+    if lacking:
+        lines.append("  Other tables lost these foreign keys when the table that they led to was dropped. Add them:")
+        lines += [f"    {add_key(key)}" for key in lacking]
     if wanted.tables and not wanted.replaces:
         first = found[0].table if found else TableName("public", "t")
         copy = TableName(destination, first.name)

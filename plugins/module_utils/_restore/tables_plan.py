@@ -117,6 +117,10 @@ def describe_tables(
     if wanted.replaces:
         change = f"gets back {wanted.what} as it was, in one transaction"
         risks.append("Nobody can read or write these tables while they are loaded; what was written since is lost.")
+        risks.append(
+            "Of a table that is gone, what was dropped with it in other tables does not come back: views, and foreign "
+            "keys that led to it. The report has the statements for these keys."
+        )
     else:
         change = f"gets the {place}, in one transaction"
         expected.append("Nothing that is there now is changed.")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,15 @@ SELECT coalesce(json_agg(json_build_object(
 ) ORDER BY c.oid), '[]')
 FROM tree JOIN pg_class c ON c.oid = tree.oid JOIN pg_namespace n ON n.oid = c.relnamespace
 """
+#: Foreign keys that lead to these tables; those of partitions come with their table's.
+_INCOMING = """
+SELECT k.confrelid::bigint AS oid, n.nspname AS schema, c.relname AS table, k.conname AS name,
+  pg_get_constraintdef(k.oid) AS definition
+FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE k.contype = 'f' AND k.conparentid = 0
+  AND k.confrelid IN (SELECT value::oid FROM json_array_elements_text($1::json))
+ORDER BY n.nspname, c.relname, k.conname
+"""
 #: What a tablespace, an index or a sequence takes along by itself is not among them; extended statistics do not.
 _STATISTICS = """
 SELECT n.nspname AS schema, s.stxname AS name FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
@@ -111,7 +120,11 @@ class Source:
         with self.session() as session:
             self.put_back(session)
             found = [Table.from_dict(one) for one in json.loads(session.value(_TABLES, (asked,)))]
-            return [replace(one, large_objects=self._references(session, one)) for one in found]
+            found = [replace(one, large_objects=self._references(session, one)) for one in found]
+            # Last, since it is this that has the schema of every name told, as somebody will need it who types it.
+            session.query("SET search_path = pg_catalog")
+            rows = session.query(_INCOMING, (json.dumps([one.oid for one in found]),))
+        return [replace(one, incoming=incoming(one.oid, rows)) for one in found]
 
     def _references(self, session: Session, table: Table) -> list[str]:
         """Those of its columns of type oid that hold the number of a large object."""
@@ -228,6 +241,12 @@ class Source:
         if done.returncode:
             raise RelevoError(f"pg_restore failed: {_last(done.stderr)}.")
         return done.stdout
+
+
+def incoming(table: int, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Those of the foreign keys, as ``_INCOMING`` has them, that lead to the table of this oid."""
+    columns = ("schema", "table", "name", "definition")
+    return [{column: str(row[column]) for column in columns} for row in rows if int(row["oid"]) == table]
 
 
 def room(files: Files, size: int) -> None:

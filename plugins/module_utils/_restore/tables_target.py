@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -45,6 +45,15 @@ SELECT coalesce(json_agg(json_build_object(
      AND EXISTS (SELECT FROM pg_inherits WHERE c.oid IN (inhrelid, inhparent))
 )), '[]')
 FROM tree JOIN pg_class c ON c.oid = tree.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+"""
+# A constraint's name is unique on its table only.
+_LACKING = """
+SELECT w.schema, w.table, w.name, w.definition
+FROM json_to_recordset($1::json) AS w(schema text, "table" text, name text, definition text)
+  JOIN pg_namespace n ON n.nspname = w.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.table
+WHERE c.relkind IN ('r', 'p') AND NOT EXISTS (
+  SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.conname = w.name AND k.contype = 'f')
+ORDER BY w.schema, w.table, w.name
 """
 _TREE = """
 WITH RECURSIVE tree AS (
@@ -83,11 +92,13 @@ BEGIN
   END LOOP;
 END $relevo$;
 """
-# Raised, never lowered: what was handed out since the restored moment is not handed out again. It is no part of a
-# transaction, and so comes last.
+# Only ever moved on, which is down where it counts down: what was handed out since the restored moment is not handed
+# out again. It is no part of a transaction, and so comes last.
 _SEQUENCE = """
-SELECT pg_catalog.setval({name}::pg_catalog.regclass, {value}) FROM {sql} s
-WHERE s.last_value < {value} OR s.last_value = {value} AND NOT s.is_called;
+SELECT pg_catalog.setval({name}::pg_catalog.regclass, {value}) FROM {sql} s, pg_catalog.pg_sequence q
+WHERE q.seqrelid = {name}::pg_catalog.regclass
+  AND (CASE WHEN q.seqincrement > 0 THEN s.last_value < {value} ELSE s.last_value > {value} END
+    OR s.last_value = {value} AND NOT s.is_called);
 """
 _COUNT = """
 DO $relevo$
@@ -152,6 +163,14 @@ class Target:
         asked = json.dumps([{"schema": name.schema, "name": name.name} for name in names])
         with Session.local(database) as session:
             return [Living(**one) for one in json.loads(session.value(_TREE + _LIVING, (asked,), 60))]
+
+    def lacking(self, database: str, keys: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+        """Those of the foreign keys whose table is there and has none of that name."""
+        if not keys:
+            return []
+        with Session.local(database) as session:
+            rows = session.query(_LACKING, (json.dumps([dict(key) for key in keys]),))
+        return [{name: str(value) for name, value in row.items()} for row in rows]
 
     # --- trying and loading --------------------------------------------------------------------------------------
 

@@ -30,8 +30,15 @@ OURS = frozenset(
         *("log_truncate_on_rotation", "port", "unix_socket_directories"),
     }
 )
+#: What says whom a standby follows. On a standby ``pg_adopt`` takes it out of ``postgresql.auto.conf``, and whatever
+#: becomes a standby later drops it there.
+FOLLOWS = ("primary_conninfo", "primary_slot_name", "restore_command")
+#: What a server has for ours where our configuration does not say it.
+_OTHERWISE = {"recovery_target_timeline": "latest"}
 #: An ``archive_command`` that keeps nothing.
 NO_ARCHIVE = frozenset({"", "(disabled)", "true", "/bin/true", "/usr/bin/true", ":", "exit 0"})
+#: A WAL segment, as ``SHOW`` has it: ``lsn.SEGMENT_SIZE``, by which segments are counted everywhere here.
+SEGMENT = "16MB"
 #: Programs that promote, stop or configure a server of their own accord.
 RIVALS = frozenset({"repmgrd", "patroni", "pg_autoctl", "stolon-keeper", "pacemakerd"})
 _WORDS = {"true": "on", "yes": "on", "1": "on", "false": "off", "no": "off", "0": "off"}
@@ -44,15 +51,17 @@ class Found:
     """A running server, as it and its machine tell of it.
 
     ``file_settings``: what its own files set, by name, but not ``ALTER SYSTEM`` (which stays in force) and not our
-    files. ``defaults``: those of them whose value is PostgreSQL's own. ``in_force``: every setting as ``SHOW`` has it.
-    ``at_start``: the names that take effect at a start only. ``hba``: as ``pg_hba_file_rules`` has it. ``passwords``:
-    the roles that have one. ``unit``: of systemd, empty without. ``included``: it reads our files already.
+    files. ``by_alter_system``: what that sets, whatever our files say. ``defaults``: those of the former whose value is
+    PostgreSQL's own. ``in_force``: every setting as ``SHOW`` has it. ``at_start``: the names that take effect only
+    at a start. ``hba``: as ``pg_hba_file_rules`` has it. ``passwords``: the roles that have one. ``unit``: of systemd,
+    empty without. ``included``: it reads our files already.
     """
 
     standby: bool
     unit: str
     file_settings: Mapping[str, str]
     in_force: Mapping[str, str]
+    by_alter_system: Mapping[str, str] = field(default_factory=dict)
     defaults: frozenset[str] = frozenset()
     at_start: frozenset[str] = frozenset()
     hba: Sequence[Mapping[str, Any]] = ()
@@ -106,7 +115,12 @@ def decide(found: Found, wanted: Wanted) -> Adoption:
     rules = [rule for rule in found.hba if not _kept_anyway(rule)]
     have = {canonical(rule) for rule in wanted.hba}
     return Adoption(
-        refusals=[*_first(found, wanted), *_archive(found, wanted, ours), *_access(found, rules)],
+        refusals=[
+            *_first(found, wanted),
+            *_overridden(found, ours),
+            *_archive(found, wanted, ours),
+            *_access(found, rules),
+        ],
         settings=_undecided(found, wanted, ours),
         rules=[_as_variable(rule) for rule in rules if _possible(rule) and canonical(_as_variable(rule)) not in have],
         now=now,
@@ -162,6 +176,10 @@ def _first(found: Found, wanted: Wanted) -> list[str]:
         "wal_level is minimal, with which it has no standby: set replica and restart it": (
             force["wal_level"] == "minimal"
         ),
+        f"its WAL segments have {force['wal_segment_size']}, and segments are counted as {SEGMENT} here: only "
+        "pg_resetwal --wal-segsize=16 on the stopped primary changes that, after which its standbys are made anew": (
+            force["wal_segment_size"] != SEGMENT
+        ),
         "it waits for synchronous standbys (synchronous_standby_names): set postgresql_synchronous: true, with which "
         "site.yml looks after that, and take it out of its files": (
             force["synchronous_standby_names"] and not wanted.synchronous
@@ -181,6 +199,22 @@ def _first(found: Found, wanted: Wanted) -> list[str]:
     return [why for why, holds in asked.items() if holds]
 
 
+def _overridden(found: Found, ours: Mapping[str, str]) -> list[str]:
+    """What has to be ours, and would not be: what ``ALTER SYSTEM`` sets overrides our files, too."""
+    why = []
+    for name, value in sorted(found.by_alter_system.items()):
+        # What becomes a standby later drops all of recovery's there.
+        if name not in OURS or name in FOLLOWS or (name in _OTHERWISE and not found.standby):
+            continue
+        wanted = ours.get(name, _OTHERWISE.get(name))
+        if wanted is None or not same(value, wanted):
+            why.append(
+                f"ALTER SYSTEM has set {name} to {value or 'nothing'}, which overrides what site.yml writes: "
+                f"ALTER SYSTEM RESET {name}, and reload it"
+            )
+    return why
+
+
 def _archive(found: Found, wanted: Wanted, ours: Mapping[str, str]) -> list[str]:
     force = found.in_force
     if force["archive_mode"] == "off":
@@ -191,7 +225,7 @@ def _archive(found: Found, wanted: Wanted, ours: Mapping[str, str]) -> list[str]
     if library or (command.strip() not in NO_ARCHIVE and not same(command, ours["archive_command"])):
         return [
             f"it archives its WAL with {library or command}: that archive would end here. Keep its last backup, set "
-            "archive_command to '' and reload it"
+            "archive_command to '' in its files (not by ALTER SYSTEM, which would override ours) and reload it"
         ]
     return []
 

@@ -20,6 +20,8 @@ from .server import Server
 from .service import unit_of
 
 _PGBACKREST = Path("/etc/pgbackrest/pgbackrest.conf")
+#: Where ``ALTER SYSTEM`` writes, which is read last.
+_AUTO_CONF = "/postgresql.auto.conf"
 #: One row, so that psql prints one document. The files' settings are in the order in which they are read.
 _LOOK = """
 SELECT json_build_object(
@@ -105,13 +107,14 @@ def look(server: Server) -> tuple[Found, dict[str, Path]]:
     said: dict[str, Any] = json.loads(psql(server, port, _LOOK))
     own = str(_names.CONFIG_DIR)
     files = said["files"] or []
-    theirs = {name: value for name, value, file in files if not file.startswith(own) and not file.endswith("auto.conf")}
+    theirs = {name: value for name, value, file in files if not file.startswith(own) and not file.endswith(_AUTO_CONF)}
     pid = server.postmaster_pid()
     found = Found(
         standby=said["standby"],
         unit=unit_of(pid) if pid else "",
         file_settings=theirs,
         in_force={name.lower(): value or "" for name, value in said["in_force"].items()},
+        by_alter_system={name: value for name, value, file in files if file.endswith(_AUTO_CONF)},
         defaults=frozenset(name.lower() for name in said["defaults"] or []),
         at_start=frozenset(name.lower() for name in said["at_start"]),
         hba=said["hba"] or [],
