@@ -92,7 +92,7 @@ CONVERTED = {
     "roles/redis/tasks/password.yml": 1,
     "roles/schedule/vars/main.yml": 1,
     "roles/secrets/tasks/key_pair.yml": 1,
-    "roles/secrets/tasks/main.yml": 1,
+    "roles/secrets/tasks/check.yml": 1,
     "roles/secrets/tasks/public.yml": 1,
     "roles/secrets/vars/main.yml": 1,
 }

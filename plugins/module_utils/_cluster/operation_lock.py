@@ -21,6 +21,8 @@ NEEDS: dict[str, dict[str, Need]] = {
     "site": {"role": "shared", "configuration": "alone"},
     # A restart of servers or new containers would break a backup.
     "site_restart": {"role": "alone", "configuration": "alone"},
+    # Like site.yml: while a large database is copied, backups go on.
+    "add_node": {"role": "shared", "configuration": "alone"},
     # Not the configuration: a backup of hours must not keep anybody from running site.yml.
     "backup": {"role": "shared", "backups": "alone"},
     "failover": {"role": "alone"},

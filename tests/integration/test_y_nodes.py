@@ -1,0 +1,164 @@
+"""A standby is added to a cluster under load: killed, run again, and refused where it has to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from clients import Writer, more, role_inside
+from cluster import (
+    FIRST_PORT,
+    INVENTORY,
+    NETWORK,
+    PGDATA,
+    PRIMARY,
+    REPOSITORY,
+    SECRETS,
+    STANDBY,
+    STATUS,
+    VERSION,
+    Play,
+    docker,
+    killed_play,
+    play,
+    psql,
+    shell,
+    wait_until,
+)
+
+pytestmark = pytest.mark.long
+
+ADD = "playbooks/add_node.yml"
+THIRD = f"{NETWORK}_third"
+SLOT = THIRD.replace("-", "_")
+STARTED = "SELECT pg_postmaster_start_time()"
+REPOSITORY_CONF = "/etc/pgbackrest/pgbackrest.conf"
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The inventory of the cluster with one host more."""
+    given = yaml.safe_load(INVENTORY.read_text().replace("{{ inventory_dir }}", str(INVENTORY.parent)))
+    given["all"]["children"]["postgres"]["hosts"][THIRD] = {"node_published_port": FIRST_PORT + 47}
+    given["all"]["vars"]["relevo_secrets_dir"] = str(SECRETS)
+    path = tmp_path_factory.mktemp("three") / "hosts.yml"
+    path.write_text(yaml.safe_dump(given, sort_keys=False))
+    yield path
+    gone(THIRD)
+
+
+def gone(node: str) -> None:
+    """Its container and volumes, whatever became of them."""
+    for name in docker("ps", "-aq", "--filter", f"name=^{node}$").split():
+        docker("rm", "-f", name)
+    for name in docker("volume", "ls", "-q", "--filter", f"name=^{node}_").split():
+        docker("volume", "rm", name)
+
+
+def node(playbook: str, inventory: Path, *arguments: str, name: str = THIRD, expect: int = 0) -> Play:
+    named = [f"node={name}", *arguments]
+    return play(playbook, *(part for one in named for part in ("-e", one)), inventory=inventory, expect=expect)
+
+
+def knows(name: str) -> dict[str, bool]:
+    """Whether the guards of the others, the repository host and the primary's slots know a node."""
+    guards = {one: name in shell(one, "cat", "/etc/relevo/guard.json") for one in (PRIMARY, STANDBY)}
+    slots = psql(PRIMARY, "SELECT slot_name FROM pg_replication_slots")
+    return {**guards, "repository": name in shell(REPOSITORY, "cat", REPOSITORY_CONF), "slot": SLOT in slots.split()}
+
+
+def known(yes: bool) -> dict[str, bool]:
+    return dict.fromkeys((PRIMARY, STANDBY, "repository", "slot"), yes)
+
+
+def started() -> dict[str, str]:
+    """When the servers of the others, and the repository host, were started."""
+    servers = {one: psql(one, STARTED) for one in (PRIMARY, STANDBY)}
+    return {**servers, REPOSITORY: docker("inspect", "-f", "{{.State.StartedAt}}", REPOSITORY)}
+
+
+def alike() -> bool:
+    return psql(THIRD, "SELECT count(*) FROM trial") == psql(PRIMARY, "SELECT count(*) FROM trial")
+
+
+def settled() -> None:
+    wait_until(alike, f"{THIRD} to have the rows of {PRIMARY}", 30)
+
+
+def test_a_host_with_data_of_another_cluster_is_left_alone(three: Path) -> None:
+    image = docker("inspect", "-f", "{{.Config.Image}}", PRIMARY).strip()
+    labels = ("--label", "relevo.managed=true", "--label", "relevo.cluster=main")
+    docker("volume", "create", *labels, f"{THIRD}_data")
+    program = f"/usr/lib/postgresql/{VERSION}/bin/initdb"
+    volume = f"{THIRD}_data:/var/lib/postgresql"
+    docker("run", "--rm", "-u", "postgres", "-v", volume, "--entrypoint", program, image, "-D", PGDATA)
+    before = started()
+    try:
+        said = node(ADD, three, expect=2).text
+        assert f"{THIRD} holds the data of another cluster (system identifier " in said
+        assert knows(THIRD) == known(False)
+        assert started() == before
+    finally:
+        gone(THIRD)
+
+
+def test_what_is_refused_before_anything_is_touched(three: Path) -> None:
+    before = started()
+    assert "No node was named" in play(ADD, inventory=three, expect=2).text
+    assert "There is no node nobody" in node(ADD, three, name="nobody", expect=2).text
+    assert node(ADD, three, name=PRIMARY).changed == 0
+    already = node(ADD, three, name=STANDBY)
+    assert f"{STANDBY} is part of it already, and follows {PRIMARY}." in already.text
+    assert already.changed == 0
+    docker("pause", STANDBY)
+    try:
+        assert f"{STANDBY} does not answer (its container is paused)" in node(ADD, three, expect=2).text
+    finally:
+        docker("unpause", STANDBY)
+    docker("pause", REPOSITORY)
+    try:
+        said = node(ADD, three, expect=2).text
+        assert f"The repository host {REPOSITORY} does not answer (its container is paused)" in said
+    finally:
+        docker("unpause", REPOSITORY)
+    shell(PRIMARY, "sv", "-w", "30", "stop", "postgresql")
+    try:
+        assert "No primary answers" in node(ADD, three, expect=2).text
+    finally:
+        shell(PRIMARY, "sv", "-w", "30", "start", "postgresql")
+    wait_until(lambda: role_inside(PRIMARY) == "primary", f"{PRIMARY} to be primary again", 30)
+    shown = node(ADD, three, "plan=text").text
+    assert f"Plan of add_node for main: {THIRD} becomes a standby of {PRIMARY}." in shown
+    assert f"{THIRD} gets a container, and is made a standby." in shown
+    assert knows(THIRD) == known(False)
+    assert docker("ps", "-aq", "--filter", f"name=^{THIRD}$").strip() == ""
+    assert started()[STANDBY] == before[STANDBY]
+
+
+def test_it_is_added_under_load_killed_and_run_again(three: Path) -> None:
+    before = started()
+    with Writer() as writer:
+        for at in (
+            "Start the container",
+            "Write the node's key pair and passwords",
+            "Let the TLS server read what was written",
+            "Install the start guard",
+            "Follow the primary",
+        ):
+            killed_play(ADD, at, "-e", f"node={THIRD}", inventory=three)
+        said = node(ADD, three).text
+        more(writer)
+    assert f"{THIRD} is a standby of {PRIMARY}." in said
+    assert str(FIRST_PORT + 47) in said
+    assert writer.trouble == writer.last_error == ""
+    assert knows(THIRD) == known(True)
+    assert started() == before
+    settled()
+    again = node(ADD, three)
+    assert again.changed == 0
+    assert f"{THIRD} is part of it already, and follows {PRIMARY}." in again.text
+    assert play("site.yml", inventory=three).changed == 0
+    assert "2 streaming" in play(STATUS, inventory=three).text
+    assert started() == before
