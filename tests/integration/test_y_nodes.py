@@ -1,8 +1,9 @@
-"""A standby is added to a cluster under load: killed, run again, and refused where it has to be."""
+"""A standby is added to a cluster under load and taken out again: killed, run again, and started by hand afterwards."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from cluster import (
     NETWORK,
     PGDATA,
     PRIMARY,
+    REJOIN,
     REPOSITORY,
     SECRETS,
     STANDBY,
@@ -21,16 +23,18 @@ from cluster import (
     VERSION,
     Play,
     docker,
+    guard_says,
     killed_play,
     play,
     psql,
+    running,
     shell,
     wait_until,
 )
 
 pytestmark = pytest.mark.long
 
-ADD = "playbooks/add_node.yml"
+ADD, REMOVE = "playbooks/add_node.yml", "playbooks/remove_node.yml"
 THIRD = f"{NETWORK}_third"
 SLOT = THIRD.replace("-", "_")
 STARTED = "SELECT pg_postmaster_start_time()"
@@ -121,6 +125,7 @@ def test_what_is_refused_before_anything_is_touched(three: Path) -> None:
     try:
         said = node(ADD, three, expect=2).text
         assert f"The repository host {REPOSITORY} does not answer (its container is paused)" in said
+        assert "does not answer" in node(REMOVE, three, f"confirm={STANDBY}", name=STANDBY, expect=2).text
     finally:
         docker("unpause", REPOSITORY)
     shell(PRIMARY, "sv", "-w", "30", "stop", "postgresql")
@@ -162,3 +167,105 @@ def test_it_is_added_under_load_killed_and_run_again(three: Path) -> None:
     assert play("site.yml", inventory=three).changed == 0
     assert "2 streaming" in play(STATUS, inventory=three).text
     assert started() == before
+
+
+def test_it_is_removed_and_its_data_stay_down(three: Path) -> None:
+    before = started()
+    assert (
+        "is the primary. Hand over first: failover.yml -e candidate="
+        in node(REMOVE, three, f"confirm={PRIMARY}", name=PRIMARY, expect=2).text
+    )
+    assert f"Confirm it with -e confirm={THIRD}." in node(REMOVE, three, expect=2).text
+    assert "its data stay" in node(REMOVE, three, "plan=text").text
+    assert knows(THIRD) == known(True)
+    shell(THIRD, "touch", f"{PGDATA}/not_copied", user="postgres")
+    answers = ("-e", f"node={THIRD}", "-e", f"confirm={THIRD}")
+    with Writer() as writer:
+        for at in (
+            "Stop its server for good",
+            "Stop the node from outside",
+            "Install the start guard",
+            "Write pgBackRest's configuration",
+            "Drop its slots",
+        ):
+            killed_play(REMOVE, at, *answers, inventory=three)
+        said = node(REMOVE, three, f"confirm={THIRD}").text
+        more(writer)
+    assert f"Take {THIRD} out of the inventory" in said
+    assert writer.trouble == writer.last_error == ""
+    assert node(REMOVE, three, f"confirm={THIRD}").changed == 0
+    assert knows(THIRD) == known(False)
+    assert not running(THIRD)
+    assert started() == before
+    assert not list((SECRETS / "tls").glob(f"{THIRD}.*"))
+
+    # It stays in the inventory: nobody brings it back half-way.
+    site = play("site.yml", inventory=three, expect=2).text
+    assert f"{THIRD} was removed from its cluster by " in site
+    assert not running(THIRD)
+    docker("start", THIRD)
+    wait_until(lambda: guard_says(THIRD)["verdict"] == "refuse", "the start guard to refuse", 30)
+    assert "it was removed from its cluster by " in guard_says(THIRD)["reason"]
+    assert role_inside(THIRD) not in ("primary", "standby")
+    site = play("site.yml", inventory=three, expect=2).text
+    assert f"{THIRD} was removed from its cluster by " in site
+    assert f"{THIRD} was removed from its cluster by " in play(REJOIN, inventory=three).text
+    assert role_inside(THIRD) not in ("primary", "standby")
+    assert knows(THIRD) == known(False)
+    assert play("site.yml").changed == 0
+
+    # What it holds is used when it is added again.
+    node(ADD, three)
+    settled()
+    shell(THIRD, "test", "-f", f"{PGDATA}/not_copied")
+    assert knows(THIRD) == known(True)
+    assert play("site.yml", inventory=three).changed == 0
+    assert started() == before
+
+
+def counted() -> list[str]:
+    return [name for name in (STANDBY, THIRD) if name in psql(PRIMARY, "SHOW synchronous_standby_names")]
+
+
+def test_a_stopped_one_goes_with_its_data_and_no_commit_waits_for_it(three: Path) -> None:
+    before = started()
+    wanted = ("-e", "postgresql_synchronous=true")
+    play("site.yml", *wanted, inventory=three)
+    assert counted() == [STANDBY, THIRD]
+    docker("kill", THIRD)
+    # The other one is the last that streams.
+    last = node(REMOVE, three, f"confirm={STANDBY}", "last_standby=true", name=STANDBY, expect=2).text
+    assert f"{PRIMARY} requires a synchronous standby, and without {STANDBY} none streams" in last
+    answers = ("-e", f"node={THIRD}", "-e", f"confirm={THIRD}", "-e", "remove_data=true")
+    killed_play(REMOVE, "Stop the node from outside", *answers, inventory=three)
+    assert counted() == [STANDBY]
+    killed_play(REMOVE, "Remove the volumes", *answers, inventory=three)
+    assert "would make it anew" in node(REMOVE, three, f"confirm={THIRD}", "remove_data=true").text
+    assert docker("ps", "-aq", "--filter", f"name=^{THIRD}$").strip() == ""
+    assert docker("volume", "ls", "-q", "--filter", f"name=^{THIRD}_").strip() == ""
+    assert knows(THIRD) == known(False)
+    assert node(REMOVE, three, f"confirm={THIRD}", "remove_data=true").changed == 0
+    assert play("site.yml", *wanted).changed == 0
+
+    # Added while one is required, it counts.
+    node(ADD, three)
+    assert counted() == [STANDBY, THIRD]
+    node(REMOVE, three, f"confirm={THIRD}", "remove_data=true")
+    assert counted() == [STANDBY]
+    play("site.yml", "-e", "postgresql_synchronous=false")
+    assert started() == before
+
+
+def test_the_last_standby_goes_only_when_that_is_said(three: Path) -> None:
+    said = node(REMOVE, INVENTORY, f"confirm={STANDBY}", name=STANDBY, expect=2).text
+    assert f"Without {STANDBY} no standby streams, and nobody could take over." in said
+    node(REMOVE, INVENTORY, f"confirm={STANDBY}", "last_standby=true", name=STANDBY)
+    assert not running(STANDBY)
+    assert psql(PRIMARY, "SELECT count(*) FROM pg_replication_slots") == "0"
+    node(ADD, INVENTORY, name=STANDBY)
+    wait_until(partial(_streams, STANDBY), f"{STANDBY} to stream", 30)
+    assert play("site.yml").changed == 0
+
+
+def _streams(name: str) -> bool:
+    return psql(PRIMARY, f"SELECT count(*) FROM pg_stat_replication WHERE application_name = '{name}'") == "1"

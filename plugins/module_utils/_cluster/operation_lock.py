@@ -40,6 +40,8 @@ NEEDS: dict[str, dict[str, Need]] = {
     # Removes it all.
     "down": {"role": "alone", "configuration": "alone", "backups": "alone"},
     "remove": {"role": "alone", "configuration": "alone", "backups": "alone"},
+    # A backup copies from a standby.
+    "remove_node": {"role": "alone", "configuration": "alone", "backups": "alone"},
 }
 #: What an operation needs that another version of the collection knows and this one does not.
 EVERYTHING: dict[str, Need] = {"role": "alone", "configuration": "alone", "backups": "alone"}
