@@ -10,6 +10,7 @@ import pytest
 import yaml
 from clients import Writer, more, role_inside
 from cluster import (
+    FAILOVER,
     FIRST_PORT,
     INVENTORY,
     NETWORK,
@@ -200,6 +201,16 @@ def test_it_is_removed_and_its_data_stay_down(three: Path) -> None:
     assert not list((SECRETS / "tls").glob(f"{THIRD}.*"))
 
     # It stays in the inventory: nobody brings it back half-way.
+    removed = f"{THIRD} was removed from its cluster by "
+    said = play(STATUS, inventory=three).text
+    assert removed in said
+    assert f"add_node.yml -e node={THIRD}" in said
+    assert removed in play("site.yml", "-e", "plan=text", inventory=three).text
+    assert removed in play(REJOIN, inventory=three).text
+    assert not running(THIRD)
+    play(FAILOVER, "-e", f"candidate={THIRD}", "-e", "force=true", inventory=three, expect=2)
+    assert not running(THIRD)
+    assert knows(THIRD) == known(False)
     site = play("site.yml", inventory=three, expect=2).text
     assert f"{THIRD} was removed from its cluster by " in site
     assert not running(THIRD)
@@ -209,7 +220,8 @@ def test_it_is_removed_and_its_data_stay_down(three: Path) -> None:
     assert role_inside(THIRD) not in ("primary", "standby")
     site = play("site.yml", inventory=three, expect=2).text
     assert f"{THIRD} was removed from its cluster by " in site
-    assert f"{THIRD} was removed from its cluster by " in play(REJOIN, inventory=three).text
+    assert removed in play(REJOIN, inventory=three).text
+    assert removed in play(STATUS, inventory=three).text
     assert role_inside(THIRD) not in ("primary", "standby")
     assert knows(THIRD) == known(False)
     assert play("site.yml").changed == 0

@@ -108,6 +108,16 @@ def removed_words(node: str, found: Marker) -> str:
     )
 
 
+def require_membership(node: str, directory: Path | None = None) -> None:
+    """Raise ``RelevoError`` for a node that was removed from its cluster: it takes over nothing any more.
+
+    Its server may still run, where the removal was cut off.
+    """
+    found = read("removed", directory)
+    if found:
+        raise RelevoError(f"{removed_words(node, found)} Nothing was changed.")
+
+
 def ensure_directory(directory: Path) -> None:
     """Create the markers' directory, owned by postgres."""
     if directory.is_dir():
