@@ -21,10 +21,10 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.marker imp
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
 
-def disk_of(looked: dict[str, Any], marker: dict[str, Any] | None) -> Disk | None:
-    """What ``pg_node_info`` says of the node, or of a container that is down its fence marker alone."""
+def disk_of(looked: dict[str, Any], marker: dict[str, Any] | None, removed: bool = False) -> Disk | None:
+    """What ``pg_node_info`` says of the node, or of a container that is down its markers alone."""
     if "node" not in looked:
-        return Disk(fence=Marker(**marker).describe()) if marker else None
+        return Disk(fence=Marker(**marker).describe(), removed=removed) if marker else None
     node = looked["node"]
     fence = node["fence"] or marker
     return Disk(
@@ -32,6 +32,7 @@ def disk_of(looked: dict[str, Any], marker: dict[str, Any] | None) -> Disk | Non
         Marker(**fence).describe() if fence else "",
         looked["refusal"],
         restoring=node["restore"] is not None,
+        removed=node["removed"] is not None,
     )
 
 
@@ -68,7 +69,7 @@ class ActionModule(ControllerAction):
                 cluster.repository,
                 reached["states"],
                 reached["unreachable_nodes"],
-                disk_of(options["looked"], reached["markers"].get(node)),
+                disk_of(options["looked"], reached["markers"].get(node), node in reached["removed"]),
                 Unfinished.from_dict(record).sentence if record else "",
             )
         )

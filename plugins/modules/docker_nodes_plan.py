@@ -200,7 +200,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     }
 
     def is_fenced(name: str) -> bool:
-        return container.ContainerNode(client, name).read_marker() is not None
+        # One that is added again was asked about its fence before.
+        return name not in given["readmitted"] and container.ContainerNode(client, name).read_marker() is not None
 
     def removed(name: str) -> str:
         text = removed_text(container.ContainerNode(client, name))

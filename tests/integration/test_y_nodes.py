@@ -10,6 +10,7 @@ import pytest
 import yaml
 from clients import Writer, more, role_inside
 from cluster import (
+    FAILBACK,
     FAILOVER,
     FIRST_PORT,
     INVENTORY,
@@ -277,6 +278,26 @@ def test_the_last_standby_goes_only_when_that_is_said(three: Path) -> None:
     node(ADD, INVENTORY, name=STANDBY)
     wait_until(partial(_streams, STANDBY), f"{STANDBY} to stream", 30)
     assert play("site.yml").changed == 0
+
+
+def test_a_fenced_old_primary_is_removed_and_added_again() -> None:
+    docker("kill", PRIMARY)
+    play(FAILOVER)
+    play(REMOVE, "-e", f"node={PRIMARY}", "-e", f"confirm={PRIMARY}", "-e", "last_standby=true")
+    assert psql(STANDBY, "SELECT count(*) FROM pg_replication_slots") == "0"
+    said = play(STATUS).text
+    assert f"{PRIMARY} was removed from its cluster by " in said
+    assert f"add_node.yml -e node={PRIMARY}" in said
+    # It was fenced for its successor, too: who asks rejoin.yml is sent to add_node.yml, and that goes on.
+    assert f"{PRIMARY} was removed from its cluster by " in play(REJOIN).text
+    assert not running(PRIMARY)
+    play(FAILBACK, expect=2)
+    assert not running(PRIMARY)
+    assert role_inside(STANDBY) == "primary"
+    assert f"{PRIMARY} is a standby of {STANDBY}." in node(ADD, INVENTORY, name=PRIMARY).text
+    assert play("site.yml").changed == 0
+    play(FAILBACK)
+    assert role_inside(PRIMARY) == "primary"
 
 
 def _streams(name: str) -> bool:

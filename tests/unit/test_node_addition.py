@@ -40,6 +40,8 @@ def changes(found: Facts) -> dict[str, str]:
         ({"containers": {"c": "running"}, "disk": Disk()}, "is set up as a standby"),
         ({"disk": Disk()}, "is set up as a standby"),
         ({"disk": Disk("7")}, "holds data of this cluster"),
+        # An old primary that was fenced, and removed after that: rejoin.yml would send its user here.
+        ({"disk": Disk("7", fence="by ann at noon", removed=True)}, "holds data of this cluster"),
     ],
 )
 def test_what_becomes_of_the_host(more: dict[str, Any], becomes: str) -> None:

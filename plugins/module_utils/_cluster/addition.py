@@ -36,12 +36,14 @@ class Disk:
 
     ``system_identifier``: of the data that it holds, empty where it holds none. ``fence``: why it may not start.
     ``refusal``: why it cannot be set up, as ``pg_node_info`` says it. ``restoring``: the cluster is being restored.
+    ``removed``: it was removed from its cluster, after which nothing else brings it back, whether or not it was fenced.
     """
 
     system_identifier: str = ""
     fence: str = ""
     refusal: str = ""
     restoring: bool = False
+    removed: bool = False
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,7 @@ def _about_the_node(facts: Facts) -> list[str]:
     found = [facts.disk.refusal] if facts.disk.refusal else []
     if facts.disk.restoring and not facts.unfinished:
         found.append("The cluster is being restored in place. Finish that first: status.yml names the command.")
-    if facts.disk.fence:
+    if facts.disk.fence and not facts.disk.removed:
         found.append(f"{facts.node} was fenced {facts.disk.fence}: rejoin.yml makes it a standby.")
     return found
 
