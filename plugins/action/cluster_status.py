@@ -44,6 +44,7 @@ class ActionModule(ControllerAction):
             "nodes": {"type": "list", "elements": "dict", "default": []},
             "containers": {"type": "dict", "default": {}},
             "markers": {"type": "dict", "default": {}},
+            "removed": {"type": "dict", "default": {}},
             "unreachable": {"type": "dict", "default": {}},
             "repository_host": {"type": "str", "default": ""},
             "repository": {"type": "dict", "default": {}},
@@ -70,6 +71,7 @@ class ActionModule(ControllerAction):
             {result["item"]: Disk.of(result["node"]) for result in options["nodes"]},
             options["containers"],
             {name: Note.of(marker) or Note() for name, marker in options["markers"].items()},
+            {name: Note.of(marker) or Note() for name, marker in options["removed"].items()},
             options["unreachable"],
             options["repository_host"],
             # Without an answer the task was skipped, and nobody knows; that is not the same as that there are none.

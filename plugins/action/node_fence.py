@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._nodes.offline_node import ensure_removed
+from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker
 from ansible_collections.relevo.postgres.plugins.plugin_utils import _offline_nodes
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
@@ -18,7 +20,8 @@ class ActionModule(ControllerAction):
     SPEC = {  # noqa: RUF012
         "argument_spec": {
             "node": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["fenced", "started"], "required": True},
+            "state": {"type": "str", "choices": ["fenced", "removed", "started"], "required": True},
+            "requested_by": {"type": "str", "default": "ansible"},
             "fence_command": {"type": "list", "elements": "str", "default": []},
             "fence_timeout": {"type": "int", "default": 60},
         }
@@ -38,4 +41,7 @@ class ActionModule(ControllerAction):
         proof = node.prove_stopped() if kind == _offline_nodes.DOCKER else None
         if proof and not proof.proved:
             raise RelevoError(f"{name} could not be proved to be stopped: {proof.evidence}.")
+        if options["state"] == "removed" and kind == _offline_nodes.DOCKER and node.state() != "missing":
+            marker = Marker.now("removed", node=name, by=options["requested_by"])
+            changed |= ensure_removed(node, marker.to_json())
         return {"changed": changed, "evidence": proof.evidence if proof else "the fence command ended with status 0"}

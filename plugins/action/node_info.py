@@ -10,9 +10,9 @@ from typing import Any
 
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import clusters_of
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.module_utils._nodes.offline_node import Node
+from ansible_collections.relevo.postgres.plugins.module_utils._nodes.offline_node import Node, removed_text
 from ansible_collections.relevo.postgres.plugins.module_utils._nodes.reachability import reachability
-from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker
+from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker, removed_words
 from ansible_collections.relevo.postgres.plugins.plugin_utils import _machines, _offline_nodes
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
@@ -21,6 +21,15 @@ def marker_of(node: Node) -> dict[str, Any] | None:
     """The fence marker on a node's disk. One that cannot be read forbids a start like any other."""
     text = node.read_marker()
     return None if text is None else asdict(Marker.from_json("fence", text))
+
+
+def removal_of(name: str, node: Node) -> dict[str, Any] | None:
+    """The marker on a node's disk that it was removed from its cluster, with the sentence about it."""
+    text = removed_text(node)
+    if text is None:
+        return None
+    found = Marker.from_json("removed", text)
+    return asdict(found) | {"sentence": removed_words(name, found)}
 
 
 class ActionModule(ControllerAction):
@@ -72,6 +81,8 @@ class ActionModule(ControllerAction):
             stopped = [name for name, state in states.items() if state == "stopped"]
             markers = {name: marker_of(containers[name]) for name in stopped}
             result["markers"] = {name: marker for name, marker in markers.items() if marker is not None}
+            removed = {name: removal_of(name, containers[name]) for name in stopped}
+            result["removed"] = {name: marker for name, marker in removed.items() if marker is not None}
         return result | {
             "states": found.states,
             "answering": found.answering,

@@ -48,6 +48,7 @@ class LocalState:
     fence: Marker | None = None
     rejoin: Marker | None = None
     restore: Marker | None = None
+    removed: Marker | None = None
     start_pass: bool = False
 
 
@@ -75,6 +76,13 @@ LOST = "If the new primary is lost for good: failover.yml -e candidate={node} -e
 
 def decide_alone(config: GuardConfig, local: LocalState) -> Verdict | None:
     """What the node's own disk decides; None when the witnesses must be asked."""
+    if local.removed:
+        # Also as a standby: nobody counts it, nor keeps WAL for it.
+        return Verdict(
+            "refuse",
+            f"it was removed from its cluster {local.removed.describe()}",
+            f"add_node.yml -e node={config.node} makes it a standby again.",
+        )
     if local.restore:
         # Also as a standby: it keeps the data from before the restore until the target is reached.
         parts = f"by {local.restore.by} at {local.restore.at}"
@@ -172,9 +180,10 @@ def observe(server: Server) -> LocalState:
     """Read the node's own disk; raises ``RelevoError`` when the control file cannot be read."""
     standby = server.is_standby_configured or (server.pgdata / "recovery.signal").exists()
     fence, rejoin, restore = marker.read("fence"), marker.read("rejoin"), marker.read("restore")
-    if standby or rejoin or restore:
+    removed = marker.read("removed")
+    if standby or rejoin or restore or removed:
         # The control file decides nothing here, and a start as a standby should lose no time.
-        return LocalState("", 0, "", standby, fence, rejoin, restore)
+        return LocalState("", 0, "", standby, fence, rejoin, restore, removed)
     control = server.control_data()
     return LocalState(
         control.system_identifier,
@@ -184,6 +193,7 @@ def observe(server: Server) -> LocalState:
         fence,
         rejoin,
         restore,
+        removed,
         marker.take_start_pass(),
     )
 
@@ -299,7 +309,13 @@ def evaluate(server: Server, config_file: Path) -> tuple[str, Verdict]:
         return node, alone
     answers = ask(config, local)
     # The questions took a while: whoever fenced this node meanwhile wins.
-    local = replace(local, fence=marker.read("fence"), rejoin=marker.read("rejoin"), restore=marker.read("restore"))
+    local = replace(
+        local,
+        fence=marker.read("fence"),
+        rejoin=marker.read("rejoin"),
+        restore=marker.read("restore"),
+        removed=marker.read("removed"),
+    )
     return node, decide(config, local, *answers)
 
 

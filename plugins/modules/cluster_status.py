@@ -45,6 +45,10 @@ options:
     description: By name, the fence markers on the disks of containers that are down; see M(relevo.postgres.node_info).
     type: dict
     default: {}
+  removed:
+    description: By name, the markers on those disks that the node was removed from its cluster.
+    type: dict
+    default: {}
   unreachable:
     description: By name, why a node could not be entered; see M(relevo.postgres.node_info).
     type: dict

@@ -15,7 +15,8 @@ description:
   - Fails, before anything is touched, when no engine answers, when there are containers, volumes or a network of the
     same names that Relevo did not make, when a container was made for another major version of PostgreSQL, and when a
     port that is to be published is taken.
-  - A stopped container whose node holds a fence marker is left down.
+  - A stopped container whose node holds a fence marker is left down. One whose node was removed from its cluster is
+    refused, unless it is in O(readmitted).
   - A container that was made with other settings is reported as pending, and replaced only with O(recreate=true).
 author:
   - The Relevo authors (@relevo)
@@ -84,6 +85,11 @@ options:
     description: Whether to replace containers that were made with other settings.
     type: bool
     default: false
+  readmitted:
+    description: Nodes that are added to their cluster again, after they were removed from it.
+    type: list
+    elements: str
+    default: []
   container_options:
     description: Everything else that the containers are made with. A change of it makes them pending.
     type: dict
@@ -145,6 +151,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._nodes import container, container_plan
+from ansible_collections.relevo.postgres.plugins.module_utils._nodes.offline_node import removed_text
+from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker, removed_words
 
 
 def look(client: Any) -> container_plan.Engine:
@@ -192,12 +200,18 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     }
 
     def is_fenced(name: str) -> bool:
-        return container.ContainerNode(client, name).read_marker() is not None
+        # One that is added again was asked about its fence before.
+        return name not in given["readmitted"] and container.ContainerNode(client, name).read_marker() is not None
+
+    def removed(name: str) -> str:
+        text = removed_text(container.ContainerNode(client, name))
+        return "" if text is None else removed_words(name, Marker.from_json("removed", text))
 
     def is_bound(address: str, port: int) -> bool:
         return container.is_local(client) and container.is_bound(address, port)
 
     container_plan.refuse_other_versions(nodes, engine, lambda name: container.ContainerNode(client, name).version())
+    container_plan.refuse_removed(nodes, engine, removed, given["readmitted"])
     plans = container_plan.plan(nodes, images, engine, settings, is_fenced)
     container_plan.refuse_taken_ports(nodes, plans, engine, settings, is_bound)
     return {
@@ -231,6 +245,7 @@ def main() -> None:
             "published_address": {"type": "str", "default": "127.0.0.1"},
             "adopt": {"type": "bool", "default": False},
             "recreate": {"type": "bool", "default": False},
+            "readmitted": {"type": "list", "elements": "str", "default": []},
             "container_options": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,

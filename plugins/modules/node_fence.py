@@ -13,7 +13,7 @@ version_added: 0.1.0
 description:
   - Runs on the controller and needs nothing of the node itself. A container node (C(node_kind=docker)) is reached
     through the Docker engine; any other can only be stopped, by a command of yours.
-  - Writes no marker; M(relevo.postgres.pg_fence) does, for a node that must not come back as a primary.
+  - Writes no fence marker; M(relevo.postgres.pg_fence) does, for a node that must not come back as a primary.
 author:
   - The Relevo authors (@relevo)
 requirements:
@@ -36,10 +36,16 @@ options:
     description:
       - V(fenced) stops the node at once and fails unless it is proved to be stopped. Docker kills the container, also a
         paused one, and leaves it down under the restart policy C(unless-stopped).
+      - V(removed) does the same, and leaves the marker that the node was removed from its cluster on the disk of a
+        container. A machine gets it from M(relevo.postgres.node_retirement) while it answers.
       - V(started) starts the container.
     type: str
-    choices: [fenced, started]
+    choices: [fenced, removed, started]
     required: true
+  requested_by:
+    description: Who asked, for the marker.
+    type: str
+    default: ansible
   fence_command:
     description:
       - The command that stops a machine, as a list of arguments. Status 0 means that the machine is stopped and stays
@@ -64,5 +70,5 @@ RETURN = r"""
 evidence:
   description: Who says that the node is stopped.
   type: str
-  returned: O(state=fenced), not in check mode
+  returned: O(state=fenced) and O(state=removed), not in check mode
 """

@@ -33,7 +33,8 @@ options:
     description: Ask about the servers of this cluster and the repository host, which comes first.
     type: str
   markers:
-    description: Read the fence markers from the volumes of the containers that are down.
+    description:
+      - Read from the volumes of the containers that are down who was fenced, and who was removed from its cluster.
     type: bool
     default: false
   require_any:
@@ -95,6 +96,11 @@ states:
   sample: {postgres_master: running, postgres_slave: stopped}
 markers:
   description: The fence markers of the containers that are down, as far as they have one.
+  type: dict
+  returned: O(markers=true)
+removed:
+  description:
+    - The markers of those that were removed from their cluster, likewise, each with a C(sentence) that says what to do.
   type: dict
   returned: O(markers=true)
 """

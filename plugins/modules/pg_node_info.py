@@ -31,6 +31,10 @@ options:
     description: Whether the server is to judge the files that are in place (0.2 s), and they are to be compared.
     type: bool
     default: false
+  readmit:
+    description: Whether a node that was removed from its cluster is being added again, so that this is no refusal.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -45,8 +49,8 @@ node:
   description:
     - C(initialised) (there is a data directory), C(state) and C(timeline) of its control file, C(standby) (it starts as
       a standby), C(running) (a postmaster lives), C(wanted) (the service manager means it to run), C(booted) (when
-      the machine or container was started; the guard's word may be older), C(fence) and C(rejoin) (the markers, or
-      null), C(guard) (the latest verdict of the start guard, or null),
+      the machine or container was started; the guard's word may be older), C(fence), C(rejoin) and C(removed) (the
+      markers, or null), C(guard) (the latest verdict of the start guard, or null),
       C(certificate_days) (until the node's certificate expires, or null where nobody can tell),
       C(kept_for_primary) (the settings of which it has the greater value as a standby),
       C(configuration_written) (when the newest of the files that the server reads was written), C(configuration) (null,
@@ -58,8 +62,8 @@ node:
   sample: {initialised: true, state: in production, timeline: 1, standby: false, running: true, wanted: true}
 refusal:
   description:
-    - Why the node cannot be set up for O(version) or O(port), since its data are of another version, or its server
-      listens on another port. Empty otherwise.
+    - Why the node cannot be set up for O(version) or O(port), since its data are of another version, its server
+      listens on another port, or it was removed from its cluster. Empty otherwise.
   returned: success
   type: str
 """
@@ -71,6 +75,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._names import data_directory
 from ansible_collections.relevo.postgres.plugins.module_utils._repository import tls_server
+from ansible_collections.relevo.postgres.plugins.module_utils._server import marker
 from ansible_collections.relevo.postgres.plugins.module_utils._server.installation import (
     local_port,
     port_refusal,
@@ -88,10 +93,13 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     # Only a server that runs is asked for at its port.
     listening = local_port() if server.postmaster_pid() is not None else None
     node = node_info(service_for(module.params["service_manager"]), server, module.params["configuration"])
+    found = marker.read("removed")
+    removed = marker.removed_words(found.node, found) if found and not module.params["readmit"] else ""
     return {
         "changed": False,
         "node": {**node, "tls_server_owed": tls_server.reload_owed()},
-        "refusal": (refusal(version, versions_with_data()) if version else "")
+        "refusal": removed
+        or (refusal(version, versions_with_data()) if version else "")
         or port_refusal(module.params["port"], listening),
     }
 
@@ -103,6 +111,7 @@ def main() -> None:
             "version": {"type": "str"},
             "port": {"type": "int"},
             "configuration": {"type": "bool", "default": False},
+            "readmit": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )

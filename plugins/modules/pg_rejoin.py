@@ -98,9 +98,15 @@ options:
     type: bool
     default: false
   required:
-    description: Fail when this node cannot reach O(primary). Otherwise that is an answer (RV(cut_off)).
+    description:
+      - Fail when this node cannot reach O(primary), or was removed from its cluster. Otherwise that is an answer
+        (RV(cut_off), RV(removed)).
     type: bool
     default: true
+  readmit:
+    description: Whether a node that was removed from its cluster is added again.
+    type: bool
+    default: false
   timeout:
     description:
       - Seconds to wait for the server to stream from the primary; counted anew while its recovery advances.
@@ -173,6 +179,10 @@ cut_off:
   description: With O(required=false), why this node cannot reach O(primary). Otherwise empty.
   returned: success
   type: str
+removed:
+  description: With O(required=false), that this node was removed from its cluster. Otherwise empty.
+  returned: success
+  type: str
 notices:
   description: What did not go as it should and did not prevent it.
   returned: success
@@ -238,6 +248,7 @@ def main() -> None:
             "demote": {"type": "bool", "default": False},
             "discard_unarchived": {"type": "bool", "default": False},
             "required": {"type": "bool", "default": True},
+            "readmit": {"type": "bool", "default": False},
             "timeout": {"type": "float", "default": 60},
             "copy_timeout": {"type": "float", "default": 21600},
         },

@@ -63,6 +63,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import repository_directory
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.restore_record import (
@@ -71,9 +72,21 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.restor
 )
 
 
+def place_of_record(text: str, state: str) -> Path | None:
+    """The repository's directory; None where it is a bucket, which holds no record: then there is none to be read."""
+    try:
+        return repository_directory(text)
+    except RelevoError:
+        if state != "read":
+            raise
+        return None
+
+
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
-    directory = repository_directory(Path(params["config"]).read_text())
+    directory = place_of_record(Path(params["config"]).read_text(), params["state"])
+    if directory is None:
+        return {"changed": False, "record": None}
     record = RestoreRecord(params["cluster"], directory)
     before = record.read()
     wanted = Unfinished.from_dict(params["record"]) if params["state"] == "present" else None

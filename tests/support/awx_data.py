@@ -97,6 +97,8 @@ WITHOUT_ANSWERS = {
     "Relevo drill": Unanswered("restores", changes=True),
     "Relevo cleanup": Unanswered("retention"),
     "Relevo remove": Unanswered("Nothing was removed.", refused=True, says_to_nothing="Nothing was removed."),
+    "Relevo add node": Unanswered("No node was named", refused=True, says_to_nothing="No node was named"),
+    "Relevo remove node": Unanswered("No node was named", refused=True, says_to_nothing="No node was named"),
     "Relevo restore beside": Unanswered("scratch instance", changes=True),
     "Relevo restore tables": Unanswered("no database was named", refused=True, says_to_nothing="no database was named"),
     "Relevo restore in place": Unanswered(

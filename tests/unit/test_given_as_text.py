@@ -75,6 +75,7 @@ def test_the_check_can_pass(line: str) -> None:
 CONVERTED = {
     "playbooks/backup.yml": 2,
     "playbooks/failover.yml": 2,
+    "playbooks/remove_node.yml": 3,
     "playbooks/restore.yml": 2,
     "playbooks/site.yml": 7,
     "roles/backup_cycle/tasks/step.yml": 1,
@@ -92,7 +93,7 @@ CONVERTED = {
     "roles/redis/tasks/password.yml": 1,
     "roles/schedule/vars/main.yml": 1,
     "roles/secrets/tasks/key_pair.yml": 1,
-    "roles/secrets/tasks/main.yml": 1,
+    "roles/secrets/tasks/check.yml": 1,
     "roles/secrets/tasks/public.yml": 1,
     "roles/secrets/vars/main.yml": 1,
 }

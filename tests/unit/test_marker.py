@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._server import marker
 from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker
 
@@ -93,3 +94,10 @@ def test_a_start_pass_is_not_good_for_another_process_of_the_same_number(tmp_pat
 def test_a_garbled_start_pass_is_none(tmp_path: Path, content: str) -> None:
     (tmp_path / marker.START_PASS).write_text(content)
     assert marker.take_start_pass(tmp_path) is False
+
+
+def test_a_node_that_was_removed_from_its_cluster_takes_over_nothing(tmp_path: Path) -> None:
+    marker.require_membership("a", tmp_path)
+    marker.write(Marker.now("removed", node="a", by="alice"), tmp_path)
+    with pytest.raises(RelevoError, match="a was removed from its cluster by alice at .* add_node.yml -e node=a"):
+        marker.require_membership("a", tmp_path)

@@ -32,6 +32,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import
 from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 from ansible_collections.relevo.postgres.plugins.modules import operation_lock_holder
+from ansible_collections.relevo.postgres.plugins.modules import restore_record as restore_record_module
 
 ZERO = datetime(2026, 11, 26, 12, 0, tzinfo=UTC).timestamp()
 NOW = datetime(2026, 11, 26, 13, 0, tzinfo=UTC)
@@ -319,6 +320,14 @@ def test_a_garbled_record_forbids(repository: Path, content: str) -> None:
     record.path.write_text(content)
     with pytest.raises(RelevoError, match="cannot be read"):
         record.read()
+
+
+def test_a_bucket_holds_no_record() -> None:
+    bucket = "[global]\nrepo1-type=s3\n"
+    assert restore_record_module.place_of_record("[global]\nrepo1-path=/srv/r\n", "read") == Path("/srv/r")
+    assert restore_record_module.place_of_record(bucket, "read") is None
+    with pytest.raises(RelevoError, match="repo1-type=s3"):
+        restore_record_module.place_of_record(bucket, "present")
 
 
 def test_nobody_else_gets_the_lock(repository: Path) -> None:

@@ -67,6 +67,13 @@ def test_a_rejoin_marker_forbids_even_a_standby_and_a_pass() -> None:
     assert "rejoin.yml" in found.advice
 
 
+def test_a_node_that_was_removed_starts_in_no_way() -> None:
+    removed = replace(LOCAL, standby=True, start_pass=True, removed=Marker.now("removed", node="a", by="ann"))
+    found = verdict(removed)
+    assert (found.action, found.advice) == ("refuse", "add_node.yml -e node=a makes it a standby again.")
+    assert found.reason.startswith("it was removed from its cluster by ann at ")
+
+
 def test_a_start_pass_passes_a_fence_and_a_lock() -> None:
     assert verdict(replace(LOCAL, start_pass=True, fence=FENCE), peer(handover_lock="relevo")).action == "start"
 

@@ -320,6 +320,37 @@ def test_a_container_that_is_down_with_a_fence_on_its_disk_is_said_once() -> Non
     assert node(found)["fence"]["successor"] == "a"
 
 
+REMOVED = {"node": "b", "by": "ann", "at": "noon"}
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        # Its container is down; it is up, and the guard refuses; it was fenced before.
+        {"disks": {}, "containers": {"b": "stopped"}, "removed": {"b": Note.of(REMOVED)}},
+        {"disks": {"b": Disk.of({"removed": REMOVED, "certificate_days": -1.0, "tls_server_owed": True})}},
+        {"disks": {"b": Disk.of({"removed": REMOVED, "fence": {"by": "root", "at": "noon", "successor": "a"}})}},
+    ],
+)
+def test_a_removed_node_is_named_with_what_to_do_and_nothing_else_is_expected_of_it(seen: dict[str, Any]) -> None:
+    found = status(a(), gone(), **seen)
+    assert node(found)["state"] == "removed"
+    assert codes(found) == ["node-removed"]
+    assert (
+        "b was removed from its cluster by ann at noon, and is still in the inventory. Take it out there, or add it "
+        "again: add_node.yml -e node=b." in sentences(found)
+    )
+    assert found.healthy
+    assert "removed from its cluster" in status_text(found)
+
+
+def test_a_removal_that_was_cut_off_before_the_stop_is_run_again() -> None:
+    found = status(disks={"a": Disk(True), "b": Disk.of({"running": True, "removed": REMOVED})})
+    assert node(found)["state"] == "streaming"
+    assert codes(found) == ["node-removed"]
+    assert "Run it again: remove_node.yml -e node=b -e confirm=b." in sentences(found)
+
+
 @pytest.mark.parametrize(
     ("container", "with_primary", "without"),
     [
@@ -474,6 +505,16 @@ def test_a_container_that_is_down_is_started_unless_it_is_fenced() -> None:
     changes, found = plan(a(), gone(), disks={}, containers={"b": "stopped"}, markers={"b": FENCE})
     assert changes == {}
     assert "b stays down: only rejoin.yml brings it back." in found.expected
+
+
+def test_a_removed_node_is_refused_and_not_started() -> None:
+    removed = {"b": Note.of(REMOVED)}
+    changes, found = plan(a(), gone(), disks={}, containers={"b": "stopped"}, removed=removed)
+    assert changes == {}
+    assert found.refusals == [
+        "b was removed from its cluster by ann at noon. Take it out of the inventory, or add it again: "
+        "add_node.yml -e node=b."
+    ]
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,14 @@ from .._operation_plan import Effect, OperationPlan
 from .founding import RepositoryHolding
 from .status import ClusterStatus, NodeStatus
 
-LEFT_ALONE = {"fenced", "rejoin-interrupted", "restoring"}
+LEFT_ALONE = {"fenced", "rejoin-interrupted", "restoring", "removed"}
 
 
 def describe_site(status: ClusterStatus, restart: bool = False, recreate: bool = False) -> OperationPlan:
     """``restart``, ``recreate``: whether waiting settings and changed containers were said to be brought about now."""
     found = [(node, _change(status, node, restart)) for node in status.nodes]
     affects = [Effect(node.name, change) for node, change in found if change]
-    left = [node.name for node in status.nodes if node.fence or node.rejoin]
+    left = [node.name for node in status.nodes if (node.fence or node.rejoin) and not node.removed]
     expected = ["Where the inventory has changed, nodes that run are reconfigured; --check --diff shows how."]
     if not restart:
         expected.append("No server that runs is restarted.")
@@ -51,7 +51,7 @@ def _is_new(status: ClusterStatus) -> bool:
 
 
 def _change(status: ClusterStatus, node: NodeStatus, restart: bool) -> str:
-    if node.fence or node.rejoin:
+    if node.fence or node.rejoin or node.removed:
         return ""
     if _is_missing(node):
         if _all_missing(status) and status.backups:
@@ -88,6 +88,16 @@ def _risks(status: ClusterStatus, restart: bool, recreate: bool) -> list[str]:
 
 
 def _refusals(status: ClusterStatus) -> list[str]:
+    removed = [
+        f"{node.name} was removed from its cluster by {node.removed.requested_by} at {node.removed.at}. Take it out of "
+        f"the inventory, or add it again: add_node.yml -e node={node.name}."
+        for node in status.nodes
+        if node.removed
+    ]
+    return [*removed, *_about_the_primary(status)]
+
+
+def _about_the_primary(status: ClusterStatus) -> list[str]:
     if len(status.primaries) > 1:
         return [f"Two primaries: {' and '.join(status.primaries)} take writes. Stop one, then run rejoin.yml."]
     if not status.primaries and any(node.answers for node in status.nodes):

@@ -21,7 +21,7 @@ CLOCK_SLACK_S = 2
 
 @dataclass(frozen=True)
 class Note:
-    """A marker on a node's disk: of a fence, a rejoin or a restore in place."""
+    """A marker on a node's disk: of a fence, a rejoin, a restore in place, or a removal from the cluster."""
 
     requested_by: str = "somebody"
     at: str = "an unknown time"
@@ -65,6 +65,7 @@ class Disk:
     fence: Note | None = None
     rejoin: Note | None = None
     restore: Note | None = None
+    removed: Note | None = None
     guard: GuardNote | None = None
     certificate_days: float | None = None
     configuration_written: str | None = None
@@ -84,6 +85,7 @@ class Disk:
             Note.of(given.get("fence")),
             Note.of(given.get("rejoin")),
             Note.of(given.get("restore")),
+            Note.of(given.get("removed")),
             read(GuardNote, guard) if guard else None,
             given.get("certificate_days"),
             given.get("configuration_written"),
@@ -181,7 +183,8 @@ def scratch_of(
 class Observed:
     """All of it.
 
-    ``containers``: the engine's word for each that is a container; ``markers``: on the disks of those that are down;
+    ``containers``: the engine's word for each that is a container; ``markers``, ``removed``: of a fence and of a
+    removal from the cluster, on the disks of those that are down;
     ``unreachable``: why a node could not be entered; ``repository``: None when its host does not answer;
     ``next_day``: of the cycle of backups, 0 when not known; ``operations``: the holders of the operation lock, None
     when the repository host does not answer; ``uniform``: the inventory gives all nodes the same settings;
@@ -196,6 +199,7 @@ class Observed:
     disks: Mapping[str, Disk] = field(default_factory=dict)
     containers: Mapping[str, str] = field(default_factory=dict)
     markers: Mapping[str, Note] = field(default_factory=dict)
+    removed: Mapping[str, Note] = field(default_factory=dict)
     unreachable: Mapping[str, str] = field(default_factory=dict)
     repository_host: str = ""
     repository: Repository | None = None

@@ -21,6 +21,8 @@ NEEDS: dict[str, dict[str, Need]] = {
     "site": {"role": "shared", "configuration": "alone"},
     # A restart of servers or new containers would break a backup.
     "site_restart": {"role": "alone", "configuration": "alone"},
+    # Like site.yml: while a large database is copied, backups go on.
+    "add_node": {"role": "shared", "configuration": "alone"},
     # Not the configuration: a backup of hours must not keep anybody from running site.yml.
     "backup": {"role": "shared", "backups": "alone"},
     "failover": {"role": "alone"},
@@ -38,6 +40,8 @@ NEEDS: dict[str, dict[str, Need]] = {
     # Removes it all.
     "down": {"role": "alone", "configuration": "alone", "backups": "alone"},
     "remove": {"role": "alone", "configuration": "alone", "backups": "alone"},
+    # A backup copies from a standby.
+    "remove_node": {"role": "alone", "configuration": "alone", "backups": "alone"},
 }
 #: What an operation needs that another version of the collection knows and this one does not.
 EVERYTHING: dict[str, Need] = {"role": "alone", "configuration": "alone", "backups": "alone"}

@@ -29,6 +29,7 @@ State = Literal[
     "fenced",
     "rejoin-interrupted",
     "restoring",
+    "removed",
     "refused",
     "waiting",
     "stopped",
@@ -83,6 +84,7 @@ class NodeStatus:
     fence: Note | None = None
     rejoin: Note | None = None
     restore: Note | None = None
+    removed: Note | None = None
     guard: GuardNote | None = None
     certificate_days: float | None = None
     reload_owed: bool = False
@@ -258,11 +260,11 @@ def _outlived(state: NodeState, disk: Disk | None) -> Sequence[str]:
 def differing_settings(observed: Observed) -> list[str]:
     """What nodes have written differently although the inventory gives all the same; who cannot say is left out.
 
-    So is who is fenced: nothing is written there until it rejoins.
+    So is who is fenced, or was removed: nothing is written there until it rejoins.
     """
     if not observed.uniform:
         return []
-    taking_part = [disk for disk in observed.disks.values() if not disk.fence and not disk.rejoin]
+    taking_part = [disk for disk in observed.disks.values() if not (disk.fence or disk.rejoin or disk.removed)]
     known = [disk.configuration.settings for disk in taking_part if disk.configuration.settings]
     names = {name for settings in known for name in settings}
     return sorted(name for name in names if len({settings.get(name) for settings in known}) > 1)
@@ -272,7 +274,8 @@ def _node_status(observed: Observed, state: NodeState) -> NodeStatus:
     disk = observed.disks.get(state.name)
     container = observed.containers.get(state.name, "")
     marker = disk.fence if disk else observed.markers.get(state.name)
-    word, reason = why(state, disk, container, marker, observed.unreachable.get(state.name, ""))
+    removed = disk.removed if disk else observed.removed.get(state.name)
+    word, reason = why(state, disk, container, marker, observed.unreachable.get(state.name, ""), removed)
     receiver = state.receiver
     return NodeStatus(
         state.name,
@@ -297,6 +300,7 @@ def _node_status(observed: Observed, state: NodeState) -> NodeStatus:
         marker,
         disk.rejoin if disk else None,
         disk.restore if disk else None,
+        removed,
         disk.guard if disk else None,
         disk.certificate_days if disk else None,
         state.has_not_read(disk.configuration_written) if disk else False,
@@ -309,13 +313,20 @@ def _node_status(observed: Observed, state: NodeState) -> NodeStatus:
 
 
 def why(
-    state: NodeState, disk: Disk | None, container: str, marker: Note | None, unreachable: str
+    state: NodeState,
+    disk: Disk | None,
+    container: str,
+    marker: Note | None,
+    unreachable: str,
+    removed: Note | None = None,
 ) -> tuple[State, str]:
     """What a node does now, and in words why its server does not answer: the first of these that is true."""
     if state.is_primary:
         return "running", ""
     if state.is_standby:
         return ("streaming" if state.receiver and state.receiver.streams else "not-streaming"), ""
+    if removed:
+        return "removed", f"it was removed from its cluster by {removed.requested_by} at {removed.at}"
     if container and container != "running":
         return "container-down", f"its container is {container}" + (f", and {marker.sentence}" if marker else "")
     if state.life == "starting":

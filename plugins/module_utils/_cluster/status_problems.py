@@ -32,6 +32,7 @@ CODES: dict[str, Severity] = {
     "node-fenced": "error",
     "rejoin-interrupted": "error",
     "restore-unfinished": "error",
+    "node-removed": "warning",
     "node-unreachable": "error",
     "server-hung": "error",
     "server-starting": "error",
@@ -76,7 +77,7 @@ def problem(code: str, message: str, action: str, node: str | None = None) -> Pr
 def with_problems(status: ClusterStatus) -> ClusterStatus:
     """The status with its problems: those of the whole cluster, then each node's, then those of the repository."""
     found = [one for check in CLUSTER_CHECKS for one in check(status)]
-    found += [one for node in status.nodes for check in NODE_CHECKS for one in check(status, node)]
+    found += [one for node in status.nodes for check in _checks_of(node) for one in check(status, node)]
     found += [one for check in REPOSITORY_CHECKS for one in check(status)]
     return replace(status, problems=found)
 
@@ -187,6 +188,18 @@ def _restore_unfinished(_status: ClusterStatus, node: NodeStatus) -> Found:
             f"Finish it: {node.restore.reason}",
             node.name,
         )
+
+
+def _removed(_status: ClusterStatus, node: NodeStatus) -> Found:
+    if node.removed:
+        was = f"{node.name} was removed from its cluster by {node.removed.requested_by} at {node.removed.at}"
+        if node.answers:
+            said = f"{was}, and its server still runs: the removal was cut off."
+            cure = f"Run it again: remove_node.yml -e node={node.name} -e confirm={node.name}."
+        else:
+            said = f"{was}, and is still in the inventory."
+            cure = f"Take it out there, or add it again: add_node.yml -e node={node.name}."
+        yield problem("node-removed", said, cure, node.name)
 
 
 #: By state: the code, and what to do.
@@ -493,6 +506,7 @@ NODE_CHECKS: tuple[Callable[[ClusterStatus, NodeStatus], Found], ...] = (
     _container_down,
     _rejoin_interrupted,
     _restore_unfinished,
+    _removed,
     _fenced,
     _lives,
     _down,
@@ -509,6 +523,13 @@ NODE_CHECKS: tuple[Callable[[ClusterStatus, NodeStatus], Found], ...] = (
     _certificate,
     _restore,
 )
+
+
+def _checks_of(node: NodeStatus) -> tuple[Callable[[ClusterStatus, NodeStatus], Found], ...]:
+    """Of one that belongs to the cluster no more nothing else is expected than that it stays down."""
+    return (_removed,) if node.state == "removed" else NODE_CHECKS
+
+
 REPOSITORY_CHECKS: tuple[Callable[[ClusterStatus], Found], ...] = (
     _newer_timeline,
     _repository,

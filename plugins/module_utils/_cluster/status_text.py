@@ -79,6 +79,7 @@ _DOWN = {
     "fenced": "fenced",
     "rejoin-interrupted": "rejoin interrupted",
     "restoring": "is being restored",
+    "removed": "removed from its cluster",
 }
 
 

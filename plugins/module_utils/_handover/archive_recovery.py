@@ -37,6 +37,7 @@ class ArchiveRecovery:
     def run(self) -> dict[str, Any]:
         """Start it as a standby and wait until it has replayed what the archive holds of its history."""
         marker.require_no_restore(self.node)
+        marker.require_membership(self.node)
         if marker.read("rejoin"):
             raise RelevoError(
                 f"The data of {self.node} was being overwritten when that was cut off, so it cannot return. "

@@ -111,6 +111,7 @@ class Promotion:
         """Promote and return what happened. Run again after it was cut off, it finishes what is missing."""
         name = self.request.local.name
         marker.require_no_restore(name)
+        marker.require_membership(name)
         lock = HandoverLock(f"promotion of {name} by {self.request.requested_by}", self.credentials, self.timeout)
         stopped = self.request.stopped
         lock.take(name, [node for node in self.request.nodes if node.name not in stopped], {name})

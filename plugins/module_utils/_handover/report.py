@@ -60,6 +60,9 @@ def followers(found: Mapping[str, Result], primary: str) -> list[str]:
     """A line for each standby, with the way in which it was made one, if that was needed."""
     lines = []
     for name, result in found.items():
+        if result.get("removed"):
+            lines.append(str(result["removed"]))
+            continue
         if result.get("cut_off"):
             why = str(result["cut_off"]).removesuffix(f" Nothing was changed; start {primary}.").rstrip(".")
             lines.append(f"{name} is cut off and does not follow {primary}. {why}. Look at the network. {_REJOIN}")

@@ -289,6 +289,20 @@ def refuse_other_versions(nodes: Iterable[Wanted], engine: Engine, version_of: C
         )
 
 
+def refuse_removed(
+    nodes: Iterable[Wanted], engine: Engine, removed: Callable[[str], str], readmitted: Iterable[str] = ()
+) -> None:
+    """Fail when a node that was removed from its cluster would be started: it would come back half-way.
+
+    ``removed`` says of a container that is down that its node was removed, or nothing. ``readmitted`` are added again.
+    """
+    for node in nodes:
+        container = engine.containers.get(node.name)
+        down = container is not None and container.owned_by(node.cluster) and container.status in ("exited", "created")
+        if node.kind == "postgres" and down and node.name not in readmitted and (why := removed(node.name)):
+            raise RelevoError(f"{why} Nothing was touched.", removed=node.name)
+
+
 def refuse_taken_ports(
     nodes: list[Wanted], plans: list[Plan], engine: Engine, settings: Settings, is_bound: Callable[[str, int], bool]
 ) -> None:

@@ -25,6 +25,8 @@ from .._server.lsn import SEGMENT, history_name, segment_name, segment_start
 
 SALVAGE_DIRECTORY = f"{_names.MARKER_DIR}/salvage"
 MARKER_PATH = f"{_names.MARKER_DIR}/fence.json"
+#: Of a node that was removed from its cluster and whose data were kept.
+REMOVED_PATH = f"{_names.MARKER_DIR}/removed.json"
 
 Status = Literal["running", "paused", "restarting", "stopped", "missing", "unknown"]
 
@@ -230,6 +232,21 @@ def ensure_marker(node: Node, text: str) -> bool:
     if node.read_marker() == text:
         return False
     node.write_marker(text)
+    return True
+
+
+def removed_text(node: Node) -> str | None:
+    """The marker that says that a node was removed from its cluster; None when there is none."""
+    with node.read_file(REMOVED_PATH) as stream:
+        return None if stream is None else b"".join(stream.chunks).decode(errors="replace")
+
+
+def ensure_removed(node: Node, text: str) -> bool:
+    """Write that marker, where there is none yet; returns whether that changed anything."""
+    if removed_text(node) is not None:
+        return False
+    data = text.encode()
+    node.write_file(REMOVED_PATH, FileStream(len(data), iter([data])))
     return True
 
 

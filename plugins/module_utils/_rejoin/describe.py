@@ -45,6 +45,8 @@ def describe_rejoin(
             risks.append(f"What the rejoin of {state.name} has to copy or to discard is not known before it answers.")
         elif forecast is None:
             risks.append(f"{state.name} cannot be reached and stays as it is.")
+        elif forecast.get("removed"):
+            risks.append(str(forecast["removed"]))
         elif forecast.get("cut_off"):
             risks.append(f"{state.name} is cut off from {primary} and stays as it is.")
         elif forecast["method"] != "none":

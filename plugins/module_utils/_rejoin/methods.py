@@ -234,7 +234,7 @@ class Copier:
 
     def _allow_start(self) -> None:
         """Only now that ``standby.signal`` is on the disk: without it the fence alone keeps a primary from starting."""
-        for kind in ("rejoin", "fence", "restore"):
+        for kind in ("rejoin", "fence", "restore", "removed"):
             marker.remove(kind)
 
     def _room_for_two(self, session: Session) -> bool:

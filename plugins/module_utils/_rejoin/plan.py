@@ -28,7 +28,8 @@ class Request:
     """What the caller wants; ``timeout`` counts seconds without progress, ``copy_timeout`` those of one copy.
 
     ``siblings`` are the names of the cluster's nodes, whose slots a standby has no use for. ``required``: whether it
-    is a failure that this node cannot reach the primary.
+    is a failure that this node cannot reach the primary, or was removed from its cluster. ``readmit``: whether it is
+    added again after that.
     """
 
     node: str
@@ -42,6 +43,7 @@ class Request:
     copy_timeout: float = 6 * 3600.0
     siblings: tuple[str, ...] = ()
     required: bool = True
+    readmit: bool = False
 
     def validate(self) -> None:
         """Raise ``RelevoError`` for what cannot be wanted."""
@@ -51,6 +53,10 @@ class Request:
 
 class CutOff(RelevoError):
     """This node cannot reach the primary."""
+
+
+class Removed(RelevoError):
+    """This node belongs to its cluster no more."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from .._server.session import Session, SessionError
 from .lock import alone
 from .methods import Copier, make_directory, push_unarchived
 from .observe import POLL, Observer
-from .plan import CutOff, Method, Plan, Request, Situation, Source, decide, methods_when_stopped
+from .plan import CutOff, Method, Plan, Removed, Request, Situation, Source, decide, methods_when_stopped
 from .tablespaces import refusal
 
 #: Seconds without streaming after which the archive is asked for what the primary may no longer have.
@@ -65,13 +65,21 @@ class Rejoin:
         """Do it, or in check mode say what would be done. Returns what the module returns."""
         self.request.validate()
         try:
-            return {**self._run(check_mode), "cut_off": ""}
-        except CutOff as error:
+            self._require_membership()
+            return {**self._run(check_mode), "cut_off": "", "removed": ""}
+        except (CutOff, Removed) as error:
             if self.request.required:
                 raise
             # Only a primary that answers can say what there is to withdraw.
-            nothing = {"method": "none", "own_pace": "", "withdraw_record": False}
-            return {"changed": False, "primary": self.request.primary.name, **nothing, "cut_off": error.message}
+            nothing = {"method": "none", "own_pace": "", "withdraw_record": False, "cut_off": "", "removed": ""}
+            why = {"cut_off" if isinstance(error, CutOff) else "removed": error.message}
+            return {"changed": False, "primary": self.request.primary.name, **nothing, **why}
+
+    def _require_membership(self) -> None:
+        """Raise for a node that was removed from its cluster: nobody brings it back but who adds it again."""
+        found = marker.read("removed")
+        if found and not self.request.readmit:
+            raise Removed(marker.removed_words(self.request.node, found))
 
     def _run(self, check_mode: bool) -> dict[str, Any]:
         started = time.monotonic()
@@ -322,7 +330,7 @@ class Rejoin:
             self.actions.append(f"dropped the slots {', '.join(left)}")
 
     def _stale_markers(self) -> list[marker.Kind]:
-        kinds: tuple[marker.Kind, ...] = ("rejoin", "fence", "restore")
+        kinds: tuple[marker.Kind, ...] = ("rejoin", "fence", "restore", "removed")
         return [kind for kind in kinds if marker.read(kind)]
 
     def _left_slots(self) -> list[str]:

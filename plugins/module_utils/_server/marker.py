@@ -6,8 +6,9 @@
 A *fence* marker is written before another node is promoted: this node must not come back as a primary. A *rejoin*
 marker says that PGDATA is being overwritten: it must not be started at all. A *restore* marker says that the whole
 cluster is being taken back to a moment: until that is reached nobody of it may start, be promoted, or return by itself;
-its reason is the command that finishes it. A *start pass* is the opposite, the permission of the very process that
-aborts a hand-over, or has just restored the data, and dies with it.
+its reason is the command that finishes it. A *removed* marker says that the node belongs to its cluster no more: only
+``add_node.yml`` brings it back. A *start pass* is the opposite, the permission of the very process that aborts a
+hand-over, or has just restored the data, and dies with it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from .. import _names
 from .._durable import sync_directory, write_file
 from .._errors import RelevoError
 
-Kind = Literal["fence", "rejoin", "restore"]
+Kind = Literal["fence", "rejoin", "restore", "removed"]
 START_PASS = "start-pass.json"
 
 
@@ -97,6 +98,24 @@ def require_no_restore(node: str, directory: Path | None = None) -> None:
             f"The cluster of {node} is being restored in place, by {found.by} since {found.at}, and that is not "
             f"finished. Nothing was changed. Finish it: {found.reason}"
         )
+
+
+def removed_words(node: str, found: Marker) -> str:
+    """What to do about a node that was removed from its cluster, whose data were kept."""
+    return (
+        f"{node} was removed from its cluster by {found.by} at {found.at}. Take it out of the inventory, or add it "
+        f"again: add_node.yml -e node={node}."
+    )
+
+
+def require_membership(node: str, directory: Path | None = None) -> None:
+    """Raise ``RelevoError`` for a node that was removed from its cluster: it takes over nothing any more.
+
+    Its server may still run, where the removal was cut off.
+    """
+    found = read("removed", directory)
+    if found:
+        raise RelevoError(f"{removed_words(node, found)} Nothing was changed.")
 
 
 def ensure_directory(directory: Path) -> None:

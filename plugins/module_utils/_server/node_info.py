@@ -39,6 +39,7 @@ def node_info(service: Service, server: Server | None = None, configuration: boo
     control = server.control_data() if server.initialised else None
     timeline = control.newest_timeline if control else 0
     fence, rejoin, restore = marker.read("fence"), marker.read("rejoin"), marker.read("restore")
+    removed = marker.read("removed")
     guard = _names.GUARD_STATUS
     return {
         "initialised": server.initialised,
@@ -53,6 +54,7 @@ def node_info(service: Service, server: Server | None = None, configuration: boo
         "fence": asdict(fence) if fence and fence.in_force(timeline) else None,
         "rejoin": asdict(rejoin) if rejoin else None,
         "restore": asdict(restore) if restore else None,
+        "removed": asdict(removed) if removed else None,
         "kept_for_primary": sorted(standby_minimum.in_place()),
         "certificate_days": certificate.days_left(),
         "configuration_written": configuration_written(),

@@ -80,6 +80,25 @@ def systemctl(*words: str) -> None:
         raise RelevoError(f"systemctl {' '.join(words)} failed: {done.stderr.strip()}")
 
 
+def disable_units(machine: Machine) -> list[str]:
+    """Stop our units and keep them from being started at boot. Returns the names of those that were not so yet."""
+    done = []
+    for path in machine.units():
+        if path.suffix != ".service":
+            continue
+        asked = subprocess.run(
+            ["systemctl", "show", "--value", "--property=UnitFileState,ActiveState", path.name],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if set(asked.stdout.split()) & {"enabled", "active", "activating"}:
+            systemctl("disable", "--now", path.name)
+            done.append(path.name)
+    return done
+
+
 def remove_units(units: Iterable[Path]) -> list[str]:
     """Our units, which must be stopped. Returns their names."""
     removed = []

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from .._wait import wait_until
 from .session import Session, SessionError
 
 
@@ -36,6 +37,23 @@ def let_replay_go_on(standby: Session) -> None:
     """Replay that somebody paused is no reason to wait, nor to lose what was received."""
     if standby.flag("SELECT pg_is_wal_replay_paused()"):
         standby.query("SELECT pg_wal_replay_resume()")
+
+
+def drop_slot(session: Session, name: str, timeout: float = 30) -> bool:
+    """Drop a physical slot, also one that a sender occupies whose standby is gone; returns whether there was one."""
+    found = session.query("SELECT active_pid FROM pg_replication_slots WHERE slot_name = $1", (name,))
+    if not found:
+        return False
+    if found[0]["active_pid"] is not None:
+        # It would go on for wal_sender_timeout (60 s) after its standby died without a word.
+        session.query("SELECT pg_terminate_backend($1)", (found[0]["active_pid"],))
+        wait_until(
+            lambda: session.flag("SELECT NOT active FROM pg_replication_slots WHERE slot_name = $1", (name,)),
+            f"the slot {name} to be left",
+            timeout,
+        )
+    session.query("SELECT pg_drop_replication_slot($1)", (name,))
+    return True
 
 
 def ensure_slot(session: Session, name: str) -> list[str]:

@@ -1,0 +1,84 @@
+"""A standby that is a machine leaves its cluster and comes back: answering, paused, cleared."""
+
+from __future__ import annotations
+
+import pytest
+from clients import role_inside, wait_until_streaming
+from cluster import PRIMARY, REPOSITORY, STANDBY, VERSION, Play, docker, guard_says, play, psql, shell, wait_until
+from machines import UNIT, reboot, unit_state
+
+pytestmark = pytest.mark.long
+
+ADD, REMOVE = "playbooks/add_node.yml", "playbooks/remove_node.yml"
+DATA = f"/var/lib/postgresql/{VERSION}/main"
+STARTED = "SELECT pg_postmaster_start_time()"
+# It is the only one of these machines.
+GO = ("confirm=" + STANDBY, "last_standby=true")
+
+
+def node(playbook: str, *arguments: str, expect: int = 0) -> Play:
+    named = [f"node={STANDBY}", *arguments]
+    return play(playbook, *(part for one in named for part in ("-e", one)), expect=expect)
+
+
+def slots() -> str:
+    return psql(PRIMARY, "SELECT count(*) FROM pg_replication_slots")
+
+
+def back_again(before: str) -> None:
+    said = node(ADD).text
+    assert f"{STANDBY} is a standby of {PRIMARY}." in said
+    wait_until_streaming(PRIMARY)
+    assert node(ADD).changed == 0
+    assert play("site.yml").changed == 0
+    assert psql(PRIMARY, STARTED) == before
+
+
+def test_a_machine_that_was_removed_stays_down_and_is_added_again() -> None:
+    before = psql(PRIMARY, STARTED)
+    shell(STANDBY, "touch", f"{DATA}/not_copied", user="postgres")
+    assert (
+        "is the primary. Hand over first"
+        in play(REMOVE, "-e", f"node={PRIMARY}", "-e", f"confirm={PRIMARY}", expect=2).text
+    )
+    node(REMOVE, *GO)
+    assert slots() == "0"
+    assert STANDBY not in shell(REPOSITORY, "cat", "/etc/pgbackrest/pgbackrest.conf")
+    assert unit_state(STANDBY) == "inactive"
+    assert node(REMOVE, *GO).changed == 0
+    assert f"{STANDBY} was removed from its cluster by " in play("site.yml", expect=2).text
+    reboot(STANDBY)
+    assert unit_state(STANDBY) == "inactive"
+    shell(STANDBY, "systemctl", "start", "--no-block", UNIT)
+    wait_until(lambda: guard_says(STANDBY)["verdict"] == "refuse", "the start guard to refuse", 30)
+    assert "it was removed from its cluster by " in guard_says(STANDBY)["reason"]
+    assert role_inside(STANDBY) not in ("primary", "standby")
+    assert f"{STANDBY} was removed from its cluster by " in play("playbooks/rejoin.yml").text
+    back_again(before)
+    shell(STANDBY, "test", "-f", f"{DATA}/not_copied")
+
+
+def test_a_machine_that_does_not_answer_needs_somebody_s_word_and_a_second_run() -> None:
+    before = psql(PRIMARY, STARTED)
+    docker("pause", STANDBY)
+    try:
+        assert f"{STANDBY} does not answer" in node(REMOVE, *GO, expect=2).text
+        said = node(REMOVE, *GO, "force=true").text
+        assert f"Run this again when {STANDBY} answers" in said
+        assert slots() == "0"
+    finally:
+        docker("unpause", STANDBY)
+    assert role_inside(STANDBY) == "standby"
+    node(REMOVE, *GO)
+    assert unit_state(STANDBY) == "inactive"
+    back_again(before)
+
+
+def test_a_machine_is_cleared_and_added_as_a_new_one() -> None:
+    before = psql(PRIMARY, STARTED)
+    node(REMOVE, *GO, "remove_data=true")
+    left = f"ls -d /etc/relevo {DATA} /etc/systemd/system/relevo-* /var/lib/postgresql/relevo 2>/dev/null | wc -l"
+    assert shell(STANDBY, "sh", "-c", left).strip() == "0"
+    assert slots() == "0"
+    assert node(REMOVE, *GO, "remove_data=true").changed == 0
+    back_again(before)

@@ -1,0 +1,144 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What add_node.yml does to a host, and what it refuses: each row of the decision."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from answers import primary, standby, unreachable
+
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.addition import Disk, Facts, addition, named
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState, Topology
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+
+STREAMS: Any = {"status": "streaming", "host": "a"}
+OURS: Any = {"system_identifier": "7"}
+
+
+def sender(name: str) -> dict[str, Any]:
+    return {"name": name, "state": "streaming"}
+
+
+def facts(*states: NodeState, **more: Any) -> Facts:
+    given = states or (primary("a", **OURS), standby("b", receiver=STREAMS, **OURS), unreachable("c"))
+    return Facts("shop", "c", Topology(list(given)), "repo", **more)
+
+
+def changes(found: Facts) -> dict[str, str]:
+    return {effect.name: effect.change for effect in addition(found).affects}
+
+
+@pytest.mark.parametrize(
+    ("more", "becomes"),
+    [
+        ({"containers": {"c": "missing"}, "unreachable": {"c": "its container is missing"}}, "gets a container"),
+        ({"containers": {"c": "stopped"}, "unreachable": {"c": "its container is stopped"}}, "is started"),
+        ({"containers": {"c": "running"}, "disk": Disk()}, "is set up as a standby"),
+        ({"disk": Disk()}, "is set up as a standby"),
+        ({"disk": Disk("7")}, "holds data of this cluster"),
+        # An old primary that was fenced, and removed after that: rejoin.yml would send its user here.
+        ({"disk": Disk("7", fence="by ann at noon", removed=True)}, "holds data of this cluster"),
+    ],
+)
+def test_what_becomes_of_the_host(more: dict[str, Any], becomes: str) -> None:
+    plan = addition(facts(**more))
+    assert (plan.action, plan.refusals, plan.message) == ("add", [], "c becomes a standby of a.")
+    assert plan.affects[0].change.startswith(becomes)
+    assert [effect.name for effect in plan.affects] == ["c", "a", "b", "repo"]
+
+
+def test_the_primary_counts_it_where_a_synchronous_standby_is_wanted() -> None:
+    told = changes(facts(primary("a", synchronous={"wanted": True}, **OURS), standby("b", **OURS), unreachable("c")))
+    assert told["a"] == "is told of it, for its start guard, and counts it as a synchronous standby"
+    assert told["b"] == "is told of it, for its start guard"
+
+
+def follows(receiver: Any = STREAMS, **of_primary: Any) -> Facts:
+    return facts(primary("a", senders=[sender("c")], **OURS, **of_primary), standby("c", receiver=receiver, **OURS))
+
+
+def test_one_that_streams_is_part_of_it() -> None:
+    plan = addition(follows())
+    assert (plan.action, plan.affects, plan.refusals) == ("none", [], [])
+    assert plan.message == "c is part of it already, and follows a."
+
+
+@pytest.mark.parametrize("others", [[standby("a", **OURS), unreachable("b")], []])
+def test_the_primary_is_part_of_it(others: list[NodeState]) -> None:
+    plan = addition(facts(*others, primary("c", **OURS)))
+    assert (plan.action, plan.message) == ("none", "c is part of it already, and is primary.")
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        follows(receiver=None),
+        follows(receiver={"status": "stopping"}),
+        facts(primary("a", **OURS), standby("c", receiver=STREAMS, **OURS)),
+        # A run was cut off between the last two steps.
+        follows(synchronous={"wanted": True, "names": 'ANY 1 ("b")'}),
+        follows(synchronous={"wanted": True}),
+    ],
+)
+def test_one_that_lacks_something_is_gone_on_with(found: Facts) -> None:
+    assert addition(found).action == "add"
+
+
+def test_one_that_counts_is_part_of_it() -> None:
+    assert addition(follows(synchronous={"wanted": True, "names": 'ANY 1 ("b", "c")'})).action == "none"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"disk": Disk("8")}, "c holds the data of another cluster (system identifier 8; that of shop is 7)."),
+        ({"disk": Disk(refusal="Its data are of PostgreSQL 15.")}, "Its data are of PostgreSQL 15."),
+        ({"disk": Disk("7", fence="by ann at noon")}, "c was fenced by ann at noon: rejoin.yml makes it a standby."),
+        ({"disk": Disk(restoring=True)}, "The cluster is being restored in place."),
+        ({"unfinished": "It is being restored."}, "It is being restored."),
+        ({"containers": {"c": "paused"}}, "The container c is paused. Run: docker unpause c"),
+        ({"unreachable": {"c": "no route."}}, "c does not answer (no route). Switch it on."),
+        ({"unreachable": {"b": "no route"}}, "b does not answer (no route), and must be told of c. Start it."),
+        ({"unreachable": {"a": "no route"}}, "a does not answer (no route), and must be told of c. Start it."),
+        (
+            {"unreachable": {"repo": "its container is stopped"}, "topology": Topology([])},
+            "The repository host repo does not answer (its container is stopped)",
+        ),
+        ({"topology": Topology([standby("a"), standby("b"), unreachable("c")])}, "No primary answers"),
+        ({"topology": Topology([primary("a"), primary("b"), unreachable("c")])}, "Two primaries: a and b take writes."),
+        # Its own does not count.
+        ({"topology": Topology([standby("a", **OURS), primary("c", system_identifier="9")])}, "No primary answers"),
+        ({"topology": Topology([unreachable("c")])}, "c is the only node of shop. site.yml makes a cluster."),
+        (
+            {"topology": Topology([primary("a", **OURS), primary("c", system_identifier="9")]), "disk": Disk("9")},
+            "c holds the data of another cluster (system identifier 9; that of shop is 7).",
+        ),
+    ],
+)
+def test_what_is_refused(changed: dict[str, Any], said: str) -> None:
+    refusals = addition(replace(facts(disk=Disk()), **changed)).refusals
+    assert len(refusals) == 1
+    assert said in refusals[0]
+
+
+def test_all_that_is_in_the_way_is_said() -> None:
+    found = addition(facts(unreachable={"b": "no route", "c": "no route"}))
+    assert len(found.refusals) == 2
+
+
+@pytest.mark.parametrize(
+    ("node", "said"),
+    [
+        ("", "No node was named, and shop has a, b in the inventory. Nothing was touched. Name one: -e node=NAME."),
+        ("x", "There is no node x: shop has a, b in the inventory."),
+    ],
+)
+def test_a_node_of_the_cluster_must_be_named(node: str, said: str) -> None:
+    with pytest.raises(RelevoError) as refused:
+        named(node, ["a", "b"], "shop")
+    assert said in refused.value.message
+    named("b", ["a", "b"], "shop")
