@@ -84,7 +84,7 @@ EFFECTS: list[tuple[str, Callable[[], str], str]] = [
     ("pgbackrest_repo_path", lambda: shell(REPOSITORY, "ls", "/var/lib/pgbackrest/shop/backup").strip(), "shop"),
     ("pgbackrest_retention_full", lambda: option("repo1-retention-full"), "1"),
     ("pgbackrest_process_max", lambda: option("process-max"), "2"),
-    ("pgbackrest_compress_type", manifest, 'option-compress-type="lz4"'),
+    ("pgbackrest_compress_type", lambda: str('option-compress-type="lz4"' in manifest()), "True"),
     ("pgbackrest_archive_timeout", lambda: option("archive-timeout"), "90"),
     ("pgbackrest_archive_async", lambda: option("archive-async", PRIMARY), "y"),
     ("pgbackrest_io_timeout", lambda: option("io-timeout", STANDBY), "30"),
