@@ -58,20 +58,25 @@ def settings(lines: str, *nodes: str) -> Iterator[None]:
                 ask(node, "SELECT pg_reload_conf()")
 
 
+def everything_goes_on() -> None:
+    """Nothing to do, a backup, the role there and back, an emergency, and the old primary as a standby."""
+    assert play("site.yml").changed == 0
+    before = labels()
+    play("backup.yml", "-e", "day=3")
+    assert len(labels()) > len(before)
+    play(FAILOVER)
+    play(FAILBACK)
+    docker("kill", PRIMARY)
+    play(FAILOVER)
+    play(REJOIN)
+    play(FAILBACK)
+
+
 @pytest.mark.long
 def test_what_transactions_of_applications_begin_with_does_not_hold_for_us() -> None:
     serializable = "default_transaction_isolation = serializable\ndefault_transaction_read_only = on"
     with settings(f"{serializable}\nstandard_conforming_strings = off"):
-        assert play("site.yml").changed == 0
-        before = labels()
-        play("backup.yml", "-e", "day=3")
-        assert len(labels()) > len(before)
-        play(FAILOVER)
-        play(FAILBACK)
-        docker("kill", PRIMARY)
-        play(FAILOVER)
-        play(REJOIN)
-        play(FAILBACK)
+        everything_goes_on()
     nothing_needs_attention()
 
 
@@ -79,16 +84,7 @@ def test_what_transactions_of_applications_begin_with_does_not_hold_for_us() -> 
 def test_time_limits_for_applications_do_not_hold_for_us() -> None:
     limits = "statement_timeout = 200ms\nlock_timeout = 200ms\nidle_in_transaction_session_timeout = 200ms"
     with NeverTwo(), settings(f"{limits}\ntransaction_timeout = 1s"):
-        assert play("site.yml").changed == 0
-        before = labels()
-        play("backup.yml", "-e", "day=3")
-        assert len(labels()) > len(before)
-        play(FAILOVER)
-        play(FAILBACK)
-        docker("kill", PRIMARY)
-        play(FAILOVER)
-        play(REJOIN)
-        play(FAILBACK)
+        everything_goes_on()
     nothing_needs_attention()
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import _names
-from .settings_file import settings_of
+from .settings_file import same, settings_of
 
 #: Where files are. Theirs are named in the plan, and are read until the next start.
 PLACES = frozenset({"data_directory", "config_file", "hba_file", "ident_file", "external_pid_file"})
@@ -41,7 +41,6 @@ NO_ARCHIVE = frozenset({"", "(disabled)", "true", "/bin/true", "/usr/bin/true", 
 SEGMENT = "16MB"
 #: Programs that promote, stop or configure a server of their own accord.
 RIVALS = frozenset({"repmgrd", "patroni", "pg_autoctl", "stolon-keeper", "pacemakerd"})
-_WORDS = {"true": "on", "yes": "on", "1": "on", "false": "off", "no": "off", "0": "off"}
 
 Rule = tuple[str, str, str, str, str, str]
 
@@ -126,12 +125,6 @@ def decide(found: Found, wanted: Wanted) -> Adoption:
         now=now,
         at_start=at_start,
     )
-
-
-def same(one: str, other: str) -> bool:
-    """Whether two ways to write a setting's value mean the same; when in doubt they do not."""
-    first, second = (" ".join(value.lower().split()) for value in (one, other))
-    return _WORDS.get(first, first) == _WORDS.get(second, second)
 
 
 def _changes(found: Found, ours: Mapping[str, str]) -> tuple[list[str], list[str]]:

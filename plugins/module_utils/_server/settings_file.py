@@ -14,6 +14,7 @@ from .._errors import RelevoError
 _SETTING = re.compile(r"^\s*([A-Za-z_][\w.$]*)\s*=?\s*(.*)$")
 _QUOTED = re.compile(r"^'((?:[^'\\]|''|\\.)*)'")
 _ESCAPED = re.compile(r"''|\\(.)")
+_WORDS = {"true": "on", "yes": "on", "1": "on", "false": "off", "no": "off", "0": "off"}
 #: What the other nodes, the start guard and our own questions stand on, and where it is decided instead.
 _NOT_GIVEN = {
     **dict.fromkeys(("data_directory", "config_file"), "postgresql_version decides where the data are"),
@@ -62,7 +63,7 @@ def server_lines(ours: Mapping[str, Any], given: Mapping[str, Any]) -> str:
     collection stands on, with another value than ours.
     """
     for name, value in given.items():
-        if (reason := _NOT_GIVEN.get(name.lower())) and not _same(value, ours.get(name.lower())):
+        if (reason := _NOT_GIVEN.get(name.lower())) and not same(str(value), str(ours.get(name.lower()))):
             raise RelevoError(
                 f"postgresql_parameters has {name}, which is not for it: {reason}. Correct postgresql_parameters: "
                 "leave it out there. Nothing was configured."
@@ -75,10 +76,10 @@ def _text(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
-def _same(given: Any, ours: Any) -> bool:
-    words = {"true": "on", "yes": "on", "1": "on", "false": "off", "no": "off", "0": "off"}
-    one, other = (str(value).strip().lower() for value in (given, ours))
-    return words.get(one, one) == words.get(other, other)
+def same(one: str, other: str) -> bool:
+    """Whether two ways to write a setting's value mean the same; when in doubt they do not."""
+    first, second = (" ".join(value.lower().split()) for value in (one, other))
+    return _WORDS.get(first, first) == _WORDS.get(second, second)
 
 
 def with_values(text: str, values: Mapping[str, str | None], missing: bool = True) -> str:
