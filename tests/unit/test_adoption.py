@@ -21,7 +21,6 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.adoption i
     Wanted,
     canonical,
     decide,
-    same,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._server.adoption_files import (
     BEGIN,
@@ -216,14 +215,6 @@ def test_what_was_adopted_is_not_asked_again() -> None:
         FOUND, included=True, by_alter_system={"ssl": "off"}, rivals=["x"], hba=[APP], file_settings={"work_mem": "1GB"}
     )
     assert decide(found, Wanted(SETTINGS)).possible
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "equal"),
-    [("on", "TRUE", True), ("128MB", "128MB", True), ("iso,  mdy", "iso, mdy", True), ("128MB", "131072kB", False)],
-)
-def test_values_that_mean_the_same(one: str, other: str, equal: bool) -> None:
-    assert same(one, other) is equal
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._server.settings_file import (
     line_for,
+    same,
     server_lines,
     settings_of,
     with_values,
@@ -92,3 +93,11 @@ def test_what_the_collection_stands_on_is_not_given(given: dict[str, object]) ->
     [name] = given
     with pytest.raises(RelevoError, match=f"^postgresql_parameters has {name}, which is not for it"):
         server_lines(OURS, given)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "equal"),
+    [("on", "TRUE", True), ("128MB", "128MB", True), ("iso,  mdy", "iso, mdy", True), ("128MB", "131072kB", False)],
+)
+def test_values_that_mean_the_same(one: str, other: str, equal: bool) -> None:
+    assert same(one, other) is equal
