@@ -14,12 +14,16 @@ from ._errors import RelevoError
 T = TypeVar("T")
 
 
+class TimedOutError(RelevoError):
+    """What was waited for did not happen in its time."""
+
+
 def wait_until(
     condition: Callable[[], T | None], what: str | Callable[[], str], timeout: float, interval: float = 0.05
 ) -> T:
     """Return the first true answer of ``condition``, asked every ``interval`` seconds.
 
-    Raises ``RelevoError`` after ``timeout`` seconds, saying ``what`` was waited for, which may be known only then.
+    Raises ``TimedOutError`` after ``timeout`` seconds, saying ``what`` was waited for, which may be known only then.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -27,5 +31,5 @@ def wait_until(
         if answer:
             return answer
         if time.monotonic() >= deadline:
-            raise RelevoError(f"Timed out after {timeout:g} s waiting for {what() if callable(what) else what}.")
+            raise TimedOutError(f"Timed out after {timeout:g} s waiting for {what() if callable(what) else what}.")
         time.sleep(interval)

@@ -71,6 +71,10 @@ options:
     description: How many rows tables must have, as M(relevo.postgres.pg_row_counts) returns them with O(lsn).
     type: dict
     default: {}
+  uncounted:
+    description: Why there are no O(counts), where tables were to be counted. It is told with the result.
+    type: str
+    default: ""
   directory:
     description: Where the scratch instances of this host are.
     type: path
@@ -245,6 +249,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     if params["describe"] or module.check_mode or result is None:
         return answer
     if plan is not None:
+        result = replace(result, notes=[params["uncounted"]] if params["uncounted"] else [])
         result = asked.carry_out(plan, result)
     return answer | {
         "changed": True,
@@ -269,6 +274,7 @@ def main() -> None:
             "preload": {"type": "str", "default": ""},
             "database": {"type": "str", "default": ""},
             "counts": {"type": "dict", "default": {}},
+            "uncounted": {"type": "str", "default": ""},
             "directory": {"type": "path", "default": "/var/lib/postgresql/scratch"},
             "host": {"type": "str", "default": "the repository host"},
             "container": {"type": "bool", "default": False},

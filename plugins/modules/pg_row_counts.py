@@ -14,7 +14,10 @@ description:
   - Counts the rows of tables in one snapshot, taken at a moment at which nobody writes, and waits until the WAL up
     to there is
     in the archive.
-  - Locks nothing. Waits for such a moment, which a primary under constant load may not have; then it fails.
+  - A primary under constant load may not have such a moment. Then the snapshot is taken under a C(SHARE) lock on these
+    tables, which is gone before they are counted. Their writers wait half a second at most at each attempt, every five
+    seconds.
+  - Where that lock cannot be had either, it counts nothing, and says so in RV(uncounted); that is not a failure.
 author:
   - The Relevo authors (@relevo)
 extends_documentation_fragment:
@@ -37,7 +40,7 @@ options:
     elements: str
     required: true
   timeout:
-    description: Seconds to wait for that moment, and again for the archive.
+    description: Seconds to wait for that moment, again for the lock, and again for the archive.
     type: float
     default: 60
 seealso:
@@ -53,7 +56,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 lsn:
-  description: A restore that stops before the record at this position has exactly these rows.
+  description: A restore that stops before the record at this position has exactly these rows. Empty when uncounted.
   returned: outside of check mode
   type: str
 timeline:
@@ -64,6 +67,10 @@ counts:
   description: The rows of each table.
   returned: outside of check mode
   type: dict
+uncounted:
+  description: Why they could not be counted, as a sentence; empty when they were.
+  returned: outside of check mode
+  type: str
 """
 
 from typing import Any
@@ -71,7 +78,10 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._restore.drill_run import count_at_a_position
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.drill_run import (
+    NotCountedError,
+    count_at_a_position,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR, Session
 
 
@@ -79,9 +89,12 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     if module.check_mode:
         return {"changed": False}
     with Session.local(module.params["database"]) as session:
-        found = count_at_a_position(session, module.params["tables"], module.params["timeout"])
+        try:
+            found = count_at_a_position(session, module.params["tables"], module.params["timeout"])
+        except NotCountedError as error:
+            return {"changed": False, "lsn": "", "timeline": 0, "counts": {}, "uncounted": error.message}
     # It began a new segment.
-    return {"changed": True, "lsn": found.lsn, "timeline": found.timeline, "counts": found.counts}
+    return {"changed": True, "lsn": found.lsn, "timeline": found.timeline, "counts": found.counts, "uncounted": ""}
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
@@ -163,6 +164,39 @@ def test_a_drill_proves_a_backup_and_its_result_is_kept(ledger: None) -> None:
     assert record["resultado"] == "fallido"
     assert "expected 1" in record["motivo"]
     assert "NO RESTAURA" in play("playbooks/catalog.yml").text
+
+
+@contextlib.contextmanager
+def writing(table: str) -> Iterator[None]:
+    """Somebody's transaction that has written to the table, and does not end."""
+    sql = f"BEGIN; INSERT INTO {table} VALUES (900); SELECT pg_sleep(900)"
+    shell(PRIMARY, "sh", "-c", f"psql -U root -d imdb -Xc '{sql}' >/dev/null 2>&1 &")
+    others = "FROM pg_stat_activity WHERE query LIKE '%pg_sleep(900)%' AND pid <> pg_backend_pid()"
+    wait_until(lambda: psql(PRIMARY, f"SELECT backend_xid IS NOT NULL {others}") == "t", "the writer", 20)
+    try:
+        yield
+    finally:
+        psql(PRIMARY, f"SELECT pg_terminate_backend(pid) {others}")
+
+
+@pytest.mark.long
+def test_a_drill_counts_on_a_primary_that_is_never_quiet(ledger: None) -> None:
+    """Behind a lock of an instant; where a writer of these tables never ends it goes on without, and says so."""
+    add(1)
+    psql(PRIMARY, "CREATE TABLE busy (n int)")
+    try:
+        with writing("busy"):
+            done = play(DRILL, "-e", json.dumps(CHECKS))
+        assert f"the backup {labels()[-1]} restores" in done.text
+        assert "were not counted" not in done.text
+        assert "rows of the ledger" not in done.text
+        with writing("ledger"):
+            assert "The rows of public.ledger were not counted" in play(DRILL, "-e", json.dumps(CHECKS)).text
+        [record] = [one for one in records() if one["etiqueta"] == labels()[-1]]
+        assert record["resultado"] == "correcto"
+        assert "were not counted" in record["motivo"]
+    finally:
+        psql(PRIMARY, "DROP TABLE busy")
 
 
 @pytest.mark.long

@@ -15,6 +15,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._errors import Rel
 from ansible_collections.relevo.postgres.plugins.module_utils._restore import drill, drill_run, points
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.drill import Check, Result
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.reach import Repository
+from ansible_collections.relevo.postgres.plugins.module_utils._server.session import SessionError
 
 BACKUPS: list[dict[str, Any]] = [{"label": label} for label in ("a", "b", "c")]
 RESULT = Result("20261124-120000F", "2026-11-26T12:00:00Z", 10.04, 5.5, 2.0, 33.4, "0/5000000")
@@ -67,6 +68,59 @@ def test_a_position_is_told_with_its_timeline() -> None:
 
     found = drill_run.count_at_a_position(cast("Any", Primary()), [], 5)
     assert (found.lsn, found.timeline) == ("0/5000100", 3)
+
+
+class Busy:
+    """A primary that always writes. ``refused``: what becomes of the attempts to lock the tables, then they are."""
+
+    def __init__(self, *refused: str) -> None:
+        self.refused = list(refused)
+        self.log: list[str] = []
+
+    def value(self, sql: str, *_given: object, **_options: object) -> str:
+        self.log.append(sql)
+        answers = {"deadlock_timeout": "600", "regclass": '"Odd"', "count(*)": "7", "walfile": f"{3:08X}{'0' * 15}5"}
+        return next((answer for words, answer in answers.items() if words in sql), "0/5000100")
+
+    def query(self, sql: str, *_given: object) -> list[dict[str, str]]:
+        self.log.append(sql)
+        if "IN SHARE MODE" in sql and self.refused:
+            raise SessionError("a: it is refused", self.refused.pop(0))
+        return [{"lsn": "0/5000100", "busy": "2"}]
+
+    def flag(self, *_given: object) -> bool:
+        return True
+
+
+def test_a_primary_that_is_never_quiet_is_counted_behind_a_lock_of_an_instant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drill_run, "LOCK_EVERY", 0.01)
+    primary = Busy("57014", "40P01")
+    found = drill_run.count_at_a_position(cast("Any", primary), ["odd"], 0.2)
+    assert (found.lsn, found.counts, found.timeline) == ("0/5000100", {"odd": 7}, 3)
+    begin = len(primary.log) - primary.log[::-1].index("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    assert primary.log[begin : primary.log.index("COMMIT")] == [
+        # Half of what a writer waits before it looks for a deadlock.
+        "SET LOCAL statement_timeout = 300",
+        'LOCK TABLE "Odd" IN ACCESS SHARE MODE',
+        "SAVEPOINT unlocked",
+        'LOCK TABLE "Odd" IN SHARE MODE',
+        "SELECT pg_current_wal_insert_lsn()",
+        "ROLLBACK TO SAVEPOINT unlocked",
+        "SET LOCAL statement_timeout = 0",
+        "SELECT $1::regclass::text",
+        'SELECT count(*) FROM "Odd"',
+    ]
+
+
+def test_tables_that_cannot_be_locked_are_not_counted_and_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drill_run, "LOCK_EVERY", 0.01)
+    primary = Busy(*["57014"] * 1000)
+    with pytest.raises(drill_run.NotCountedError, match=r"rows of odd were not counted.*it is refused"):
+        drill_run.count_at_a_position(cast("Any", primary), ["odd"], 0.1)
+    # Nothing is left open, and the archive was not touched for it.
+    assert primary.log[-1] == "ROLLBACK"
+    with pytest.raises(SessionError):
+        drill_run.count_at_a_position(cast("Any", Busy("42P01")), ["odd"], 0.1)
 
 
 def test_a_backup_that_is_not_there_is_refused() -> None:
@@ -142,6 +196,15 @@ def test_the_result_in_words() -> None:
     ]
     red = drill.report(Result("x", "now", failures=["A hole."]), "main")
     assert red == "Drill of main: the backup x DOES NOT RESTORE.\n  ! A hole."
+
+
+def test_what_could_not_be_looked_at_is_told_and_makes_no_backup_fail() -> None:
+    found = replace(RESULT, notes=["Not counted."])
+    assert found.passed
+    assert drill.report(found, "main").splitlines()[0].endswith("restores.")
+    assert drill.report(found, "main").splitlines()[-1] == "  ? Not counted."
+    kept = found.annotations()
+    assert (kept["relevo-drill-result"], kept["relevo-drill-reason"]) == ("passed", "Not counted.")
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ class Check:
 @dataclass(frozen=True)
 class Result:
     """What was found. Seconds; ``rpo_s`` is how old the newest archived WAL was, what a loss then would have cost at
-    most."""
+    most. ``notes``: what could not be looked at, which makes no backup fail."""
 
     label: str
     at: str
@@ -65,6 +65,7 @@ class Result:
     rpo_s: float | None = None
     lsn: str = ""
     failures: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def passed(self) -> bool:
@@ -80,7 +81,7 @@ class Result:
         return {
             "relevo-drill-at": self.at,
             "relevo-drill-result": "passed" if self.passed else "failed",
-            "relevo-drill-reason": " ".join(self.failures)[:LONGEST_REASON],
+            "relevo-drill-reason": " ".join([*self.failures, *self.notes])[:LONGEST_REASON],
             "relevo-drill-rto": f"{self.rto_s:g}" if self.passed else "",
             "relevo-drill-rpo": "" if self.rpo_s is None else f"{max(self.rpo_s, 0):.0f}",
         }
@@ -168,4 +169,5 @@ def report(result: Result, cluster: str) -> str:
             f"{result.check_s:g} s.",
             f"  RTO {result.rto_s:g} s; RPO {rpo}.",
         ]
-    return "\n".join([*lines, *(f"  ! {failure}" for failure in result.failures)])
+    found = [*(f"  ! {failure}" for failure in result.failures), *(f"  ? {note}" for note in result.notes)]
+    return "\n".join([*lines, *found])

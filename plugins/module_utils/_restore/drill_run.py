@@ -15,7 +15,7 @@ from .. import _names, _process
 from .._errors import RelevoError
 from .._repository.command import CONFIG
 from .._server.session import Session, SessionError
-from .._wait import wait_until
+from .._wait import TimedOutError, wait_until
 from . import blame, instance, scratch
 from .drill import Check, Result
 from .scratch import Files
@@ -24,6 +24,10 @@ from .scratch import Files
 CORRUPT = 2
 #: What the server's log says then. A process that ended for bad data has written why, and aborts.
 KILLED = "was terminated by signal 9"
+#: For how long writers wait at most at each attempt to lock what is counted, and the seconds from one to the next.
+LOCK_MS, LOCK_EVERY = 500, 5.0
+#: The statement took too long, a lock timeout, a deadlock, and what is not a table, as a materialized view.
+NO_LOCK = ("57014", "55P03", "40P01", "42809")
 
 
 @dataclass(frozen=True)
@@ -154,26 +158,20 @@ class Snapshot:
     timeline: int = 0
 
 
+class NotCountedError(RelevoError):
+    """The rows cannot be counted at a position, which says nothing of the backup."""
+
+
 def count_at_a_position(session: Session, tables: Sequence[str], timeout: float) -> Snapshot:
     """Rows of tables of the primary, and the position to which a restore has exactly those; it is archived then.
 
-    Taken while no transaction that has an id is at work and no WAL is written: otherwise one whose commit is before the
-    position might not be seen yet, or one be seen whose commit is after it.
+    Raises ``NotCountedError`` where there was neither a quiet moment nor a lock, each within ``timeout`` seconds.
     """
-
-    def quiet() -> str:
-        before = session.value("SELECT pg_current_wal_insert_lsn()")
-        session.query("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        row = session.query(
-            "SELECT pg_current_wal_insert_lsn() AS lsn, (SELECT count(*) FROM "
-            "pg_snapshot_xip(pg_current_snapshot())) AS busy"
-        )[0]
-        if row["busy"] == "0" and row["lsn"] == before:
-            return str(row["lsn"])
-        session.query("ROLLBACK")
-        return ""
-
-    lsn = wait_until(quiet, "a moment at which no transaction writes, to count the rows of drill_tables", timeout)
+    try:
+        what = "a moment at which no transaction writes, to count the rows of drill_tables"
+        lsn = wait_until(lambda: _quiet(session), what, timeout)
+    except TimedOutError:
+        lsn = _locked(session, tables, timeout)
     counts = rows_of(session, tables)
     session.query("COMMIT")
     segment = str(session.value("SELECT pg_walfile_name($1::pg_lsn)", (lsn,)))
@@ -187,6 +185,63 @@ def count_at_a_position(session: Session, tables: Sequence[str], timeout: float)
     wait_until(archived, f"the segment {segment} to be archived (status.yml says what keeps it back)", timeout)
     # After a failover with a loss the position may be on two timelines.
     return Snapshot(lsn, counts, int(segment[:8], 16))
+
+
+def _quiet(session: Session) -> str:
+    """The position, in a transaction whose snapshot is of there; empty, and none, where somebody writes.
+
+    No transaction that has an id is at work and no WAL is written: otherwise one whose commit is before the position
+    might not be seen yet, or one be seen whose commit is after it.
+    """
+    before = session.value("SELECT pg_current_wal_insert_lsn()")
+    session.query("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    row = session.query(
+        "SELECT pg_current_wal_insert_lsn() AS lsn, (SELECT count(*) FROM "
+        "pg_snapshot_xip(pg_current_snapshot())) AS busy"
+    )[0]
+    if row["busy"] == "0" and row["lsn"] == before:
+        return str(row["lsn"])
+    session.query("ROLLBACK")
+    return ""
+
+
+def _locked(session: Session, tables: Sequence[str], timeout: float) -> str:
+    """The same on a primary that is never quiet: nobody can commit a change of these tables while it is taken."""
+    # The first query of the transaction is to have the snapshot, so what they are is asked before.
+    names = ", ".join(str(session.value("SELECT $1::regclass::text", (table,))) for table in tables)
+    # Given up before the server looks for a deadlock, of which it might make a writer the victim.
+    patience = min(LOCK_MS, int(session.value("SELECT setting FROM pg_settings WHERE name = 'deadlock_timeout'")) // 2)
+    said = ""
+
+    def snapshot() -> str:
+        nonlocal said
+        session.query("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        try:
+            session.query(f"SET LOCAL statement_timeout = {max(patience, 1)}")
+            # Kept to the end: what truncates a table does not look at snapshots.
+            session.query(f"LOCK TABLE {names} IN ACCESS SHARE MODE")
+            session.query("SAVEPOINT unlocked")
+            # Not before all writers have ended, and it can be seen that they have. LOCK itself takes no snapshot.
+            session.query(f"LOCK TABLE {names} IN SHARE MODE")
+            lsn = str(session.value("SELECT pg_current_wal_insert_lsn()"))
+            # The lock goes, and the snapshot stays: it is the transaction's.
+            session.query("ROLLBACK TO SAVEPOINT unlocked")
+            session.query("SET LOCAL statement_timeout = 0")
+        except SessionError as error:
+            if error.sqlstate not in NO_LOCK:
+                raise
+            said = error.message
+            session.query("ROLLBACK")
+            return ""
+        return lsn
+
+    try:
+        return wait_until(snapshot, "the lock", timeout, LOCK_EVERY)
+    except TimedOutError:
+        raise NotCountedError(
+            f"The rows of {', '.join(tables)} were not counted: the primary wrote all the time, and within "
+            f"{timeout:g} s no lock on them could be had for an instant ({said})."
+        ) from None
 
 
 def age_of(newest: datetime | None, now: datetime) -> float | None:
