@@ -213,6 +213,70 @@ def test_tables_in_place_of_what_is_there(shop: str) -> None:
     play(RESTORE, "-e", f"remove={name}")
 
 
+#: Foreign keys in a circle, and from and onto partitions: no order of the tables would do.
+CIRCLE = """
+CREATE TABLE owners (id int PRIMARY KEY);
+CREATE TABLE lists (id int PRIMARY KEY, up int REFERENCES lists) PARTITION BY RANGE (id);
+CREATE TABLE lists_1 PARTITION OF lists FOR VALUES FROM (0) TO (10);
+CREATE TABLE lists_2 PARTITION OF lists FOR VALUES FROM (10) TO (20);
+CREATE TABLE heads (id int PRIMARY KEY, tail int, list int REFERENCES lists);
+CREATE TABLE tails (id int PRIMARY KEY, head int REFERENCES heads DEFERRABLE, owner int REFERENCES owners);
+ALTER TABLE heads ADD CONSTRAINT to_tail FOREIGN KEY (tail) REFERENCES tails;
+COMMENT ON CONSTRAINT to_tail ON heads IS 'somebody wrote it';
+INSERT INTO owners VALUES (3);
+INSERT INTO lists VALUES (15, NULL), (5, 15);
+INSERT INTO heads VALUES (1, NULL, 15);
+INSERT INTO tails VALUES (2, 1, 3);
+UPDATE heads SET tail = 2;
+"""
+#: All that the catalog says of them.
+KEYS = """
+SELECT jsonb_agg(to_jsonb(k) ORDER BY k.oid) || jsonb_agg(obj_description(k.oid) ORDER BY k.oid) ||
+  (SELECT jsonb_agg(to_jsonb(t) ORDER BY t.oid) FROM pg_trigger t WHERE t.tgconstraint <> 0)
+FROM pg_constraint k WHERE k.contype = 'f'
+"""
+
+
+@pytest.mark.long
+def test_foreign_keys_among_the_tables_are_checked_when_all_rows_are_there(shop: str) -> None:
+    psql(PRIMARY, CIRCLE, DATABASE)
+    try:
+        psql(PRIMARY, "SELECT pg_switch_wal()", DATABASE)
+        archive_all()
+        named = ["public.heads", "public.lists", "public.tails"]
+        rows = (
+            "SELECT (SELECT array_agg(id ORDER BY id) FROM lists), (SELECT array_agg(h) FROM heads h), "
+            "(SELECT array_agg(t) FROM tails t)"
+        )
+        keys, then = psql(PRIMARY, KEYS, DATABASE), psql(PRIMARY, rows, DATABASE)
+        latest = ("-e", "target_type=latest", "-e", "scratch=circle")
+        given = json.dumps({"database": DATABASE, "tables": named})
+        play(RESTORE, *latest, "-e", given, "-e", "into=beside_it")
+        psql(PRIMARY, "UPDATE heads SET tail = NULL; DELETE FROM tails; DELETE FROM lists WHERE id = 5", DATABASE)
+        replaced = ("-e", "scratch=circle", "-e", "into=original", "-e", "confirm=main", "-e", given)
+        play(RESTORE, *replaced)
+        assert psql(PRIMARY, rows, DATABASE) == then
+        assert psql(PRIMARY, KEYS, DATABASE) == keys
+        # One that leads elsewhere, to a row that is gone.
+        psql(PRIMARY, "UPDATE tails SET owner = NULL; DELETE FROM owners", DATABASE)
+        now = psql(PRIMARY, rows, DATABASE)
+        assert "name that table, too" in play(RESTORE, *replaced, expect=2).text
+        assert psql(PRIMARY, rows, DATABASE) == now
+        # One among them that is younger than these rows.
+        younger = "ALTER TABLE tails ADD CONSTRAINT younger FOREIGN KEY (id) REFERENCES heads"
+        psql(PRIMARY, f"INSERT INTO owners VALUES (3); TRUNCATE heads, lists, tails; {younger}", DATABASE)
+        keys = psql(PRIMARY, KEYS, DATABASE)
+        refused = play(RESTORE, *replaced, expect=2).text
+        assert '"younger"' in refused
+        assert "add it again as NOT VALID" in refused
+        assert counts("public", "heads", "lists", "tails") == [0, 0, 0]
+        assert psql(PRIMARY, KEYS, DATABASE) == keys
+        play(RESTORE, "-e", "remove=circle")
+    finally:
+        left = "DROP TABLE IF EXISTS heads, lists, tails, owners CASCADE; DROP SCHEMA IF EXISTS beside_it CASCADE"
+        psql(PRIMARY, left, DATABASE)
+
+
 @pytest.mark.long
 def test_a_database_comes_back_beside_and_a_killed_load_is_run_again(shop: str) -> None:
     killed_play(RESTORE, "Load it in one transaction", "-e", f"target={shop}", "-e", f"database={DATABASE}")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +18,13 @@ from ansible_collections.relevo.postgres.plugins.module_utils._restore.tables im
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.tables_check import Living, Table
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.tables_plan import Origin, Primary
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.tables_source import incoming
-from ansible_collections.relevo.postgres.plugins.module_utils._restore.tables_target import Job, Target, create_database
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.tables_target import (
+    Job,
+    Target,
+    create_database,
+    failure_message,
+)
+from ansible_collections.relevo.postgres.plugins.module_utils._seed import Failure
 
 ORDERS = Table(1, "public", "orders", "r", "p", False, True, "app", 10, {"id": "integer"}, rows=3)
 AT = {"target_type": "time", "target": "2026-11-25 11:00:00.000000+00"}
@@ -323,6 +332,45 @@ def test_a_sequence_is_only_moved_on_in_its_own_direction() -> None:
     assert 'setval(\'"public"."down"\'::pg_catalog.regclass, -10)' in line
     assert 'q.seqrelid = \'"public"."down"\'::pg_catalog.regclass' in line
     assert "CASE WHEN q.seqincrement > 0 THEN s.last_value < -10 ELSE s.last_value > -10 END" in line
+
+
+def fed(monkeypatch: pytest.MonkeyPatch, job: Job, living: list[Living]) -> str:
+    """What psql is sent to load one archive, whose own SQL is the line ROWS."""
+    told = io.BytesIO()
+    target = Target.__new__(Target)
+    monkeypatch.setattr(Target, "_run", lambda _self, _job, send, _database: (send(told), 1.0)[1])
+    monkeypatch.setattr(Target, "_sql_of", lambda *_given: contextlib.nullcontext(io.BytesIO(b"ROWS\n")))
+    target.load(job, [Path("rows.dump")], living, {})
+    return told.getvalue().decode()
+
+
+def in_order(text: str, *parts: str) -> bool:
+    places = [text.find(part) for part in parts]
+    return -1 not in places and places == sorted(places)
+
+
+def test_foreign_keys_among_tables_that_are_replaced_wait_for_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a circle, or onto partitions, no order of the tables would do."""
+    job = Job(Wanted.given("shop", ["public.orders"], "original"), [ORDERS], "", "")
+    deferred, checked = "INITIALLY DEFERRED", "ERRCODE = 'RV005'"
+    text = fed(monkeypatch, job, [LIVING])
+    taken_back = "CASE WHEN one.deferrable THEN 'DEFERRABLE INITIALLY IMMEDIATE' ELSE 'NOT DEFERRABLE' END"
+    assert in_order(text, deferred, "TRUNCATE", "ROWS", checked, "SET CONSTRAINTS ALL IMMEDIATE", taken_back, "COMMIT;")
+    # Of a table that is gone there are none, and beside there are only those of the copy.
+    assert "relevo_keys" not in fed(monkeypatch, job, [])
+    beside = Job(Wanted.given("shop", ["public.orders"], ""), [ORDERS], "restored_1", "")
+    assert "relevo_keys" not in fed(monkeypatch, beside, [])
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "advice"),
+    [("23503", "name that table, too, or leave out into"), ("RV005", "add it again as NOT VALID")],
+)
+def test_a_foreign_key_that_is_not_kept_is_told_by_where_it_leads(sqlstate: str, advice: str) -> None:
+    job = Job(Wanted.given("shop", ["public.orders"], "original"), [ORDERS], "", "")
+    said = failure_message(job, Failure(3, sqlstate, 'it violates foreign key constraint "k"'))
+    assert 'violates foreign key constraint "k". None of it is there' in said
+    assert advice in said
 
 
 def test_a_database_is_made_with_the_locale_that_it_had() -> None:

@@ -33,6 +33,8 @@ RESERVE = 0.02
 #: One load at a time, and one database that is being made.
 LOAD, MAKING = (f"pg_catalog.hashtextextended('relevo_restore', {number})" for number in (0, 1))
 
+#: A foreign key among the tables that are replaced; the class RV is used by nobody else (``_seed``).
+KEY_AMONG_THEM = "RV005"
 _LIVING = """
 SELECT coalesce(json_agg(json_build_object(
   'schema', n.nspname, 'name', c.relname, 'kind', c.relkind,
@@ -65,27 +67,62 @@ WITH RECURSIVE tree AS (
 
 # No trigger of somebody's may run, or change what is loaded; foreign keys are checked all the same. Those of a
 # partitioned table go over to its partitions, so what was set for one of these comes last.
+# Foreign keys among these tables wait for all of the rows: pg_dump has no order for those in a circle, nor for those
+# onto partitions, and knows none that was added since. Altered, not made again: their comments, and what was set for
+# their triggers, stay. One of a partition is altered where it was declared.
 _REPLACE = """
 SET LOCAL lock_timeout = {timeout};
 LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE;
+CREATE TEMPORARY TABLE relevo_replaced ON COMMIT DROP AS
+  SELECT coalesce(t.relid, r.oid)::oid AS oid FROM pg_catalog.unnest(ARRAY[{classes}]::pg_catalog.regclass[]) AS r(oid)
+    LEFT JOIN LATERAL pg_catalog.pg_partition_tree(r.oid) AS t ON true;
 CREATE TEMPORARY TABLE relevo_triggers ON COMMIT DROP AS
   SELECT tgrelid::regclass AS rel, tgname AS name, tgenabled AS state, row_number() OVER (ORDER BY tgrelid, tgname) AS n
-  FROM pg_catalog.pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgrelid IN (
-    SELECT coalesce(t.relid, r.oid) FROM pg_catalog.unnest(ARRAY[{classes}]::pg_catalog.regclass[]) AS r(oid)
-      LEFT JOIN LATERAL pg_catalog.pg_partition_tree(r.oid) AS t ON true);
+  FROM pg_catalog.pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'
+    AND tgrelid IN (SELECT oid FROM pg_temp.relevo_replaced);
+CREATE TEMPORARY TABLE relevo_keys ON COMMIT DROP AS
+  WITH RECURSIVE up AS (
+    SELECT oid, conparentid FROM pg_catalog.pg_constraint WHERE contype = 'f'
+      AND conrelid IN (SELECT oid FROM pg_temp.relevo_replaced)
+      AND confrelid IN (SELECT oid FROM pg_temp.relevo_replaced)
+    UNION SELECT k.oid, k.conparentid FROM pg_catalog.pg_constraint k JOIN up ON up.conparentid = k.oid
+  )
+  SELECT k.conrelid::regclass AS rel, n.nspname AS schema, k.conname AS name, k.condeferrable AS deferrable,
+    k.condeferred AS deferred, row_number() OVER (ORDER BY k.oid) AS n
+  FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_namespace n ON n.oid = k.connamespace
+  WHERE k.oid IN (SELECT oid FROM up WHERE conparentid = 0);
 DO $relevo$
 DECLARE one record;
 BEGIN
   FOR one IN SELECT * FROM pg_temp.relevo_triggers ORDER BY n LOOP
     EXECUTE pg_catalog.format('ALTER TABLE %s DISABLE TRIGGER %I', one.rel, one.name);
   END LOOP;
+  FOR one IN SELECT * FROM pg_temp.relevo_keys WHERE NOT deferred ORDER BY n LOOP
+    EXECUTE pg_catalog.format('ALTER TABLE %s ALTER CONSTRAINT %I DEFERRABLE INITIALLY DEFERRED', one.rel, one.name);
+  END LOOP;
 END $relevo$;
 TRUNCATE {tables};
+"""
+# Apart from those that lead elsewhere: somebody has to do something else.
+_KEYS = f"""
+DO $relevo$
+DECLARE one record;
+BEGIN
+  FOR one IN SELECT * FROM pg_temp.relevo_keys ORDER BY n LOOP
+    EXECUTE pg_catalog.format('SET CONSTRAINTS %I.%I IMMEDIATE', one.schema, one.name);
+  END LOOP;
+EXCEPTION WHEN foreign_key_violation THEN
+  RAISE EXCEPTION USING ERRCODE = '{KEY_AMONG_THEM}', MESSAGE = SQLERRM;
+END $relevo$;
 """
 _REPLACED = """
 DO $relevo$
 DECLARE one record;
 BEGIN
+  FOR one IN SELECT * FROM pg_temp.relevo_keys WHERE NOT deferred ORDER BY n LOOP
+    EXECUTE pg_catalog.format('ALTER TABLE %s ALTER CONSTRAINT %I %s', one.rel, one.name,
+      CASE WHEN one.deferrable THEN 'DEFERRABLE INITIALLY IMMEDIATE' ELSE 'NOT DEFERRABLE' END);
+  END LOOP;
   FOR one IN SELECT * FROM pg_temp.relevo_triggers ORDER BY n LOOP
     EXECUTE pg_catalog.format('ALTER TABLE %s ENABLE %s TRIGGER %I', one.rel,
       CASE one.state WHEN 'R' THEN 'REPLICA' WHEN 'A' THEN 'ALWAYS' ELSE '' END, one.name);
@@ -189,9 +226,12 @@ class Target:
             return self._load_database(job, archives[0], source)
         lines = self._replacing(job, living) if job.wanted.replaces else self._beside(job)
         after = self._after(job, living)
-        return self._feed(job, job.wanted.database, lines, archives, after)
+        keys = _KEYS if job.wanted.replaces and replaced(job, living) else ""
+        return self._feed(job, job.wanted.database, lines, archives, after, keys)
 
-    def _feed(self, job: Job, database: str, before: str, archives: Sequence[Path], after: str) -> float:
+    def _feed(
+        self, job: Job, database: str, before: str, archives: Sequence[Path], after: str, between: str = ""
+    ) -> float:
         def send(pipe: IO[bytes]) -> None:
             pipe.write(before.encode())
             for archive in archives:
@@ -199,7 +239,7 @@ class Target:
                     for chunk in without_transactions_of_pg_dump(_chunks(sql)):
                         pipe.write(chunk)
                 # A table with a check that waits for the commit cannot be altered.
-                pipe.write(b"\nSET CONSTRAINTS ALL IMMEDIATE;\n")
+                pipe.write(f"{between}\nSET CONSTRAINTS ALL IMMEDIATE;\n".encode())
             pipe.write(f"{after}COMMIT;\n".encode())
 
         return self._run(job, send, database)
@@ -346,6 +386,8 @@ _ADVICE = {
     "42P06": "Somebody has made it meanwhile: run this again, or give another name with -e into=NAME",
     "55P03": "Somebody works on these tables: wait until they are done",
     "23503": "A foreign key leads to rows that are not there now: name that table, too, or leave out into",
+    KEY_AMONG_THEM: "The rows of that moment do not keep this foreign key, which is younger than they are, or was not "
+    "valid: drop it, add it again as NOT VALID when they are there, or leave out into",
     "53100": "Make room on its disk",
     "42501": "A trigger or policy of this database forbids it",
 }
