@@ -34,6 +34,8 @@ CREATE TABLE orders (
   twice numeric GENERATED ALWAYS AS (amount * 2) STORED);
 CREATE SEQUENCE down INCREMENT -1 OWNED BY orders.amount;
 SELECT setval('down', -10);
+CREATE SEQUENCE zero MINVALUE -5 OWNED BY orders.amount;
+SELECT setval('zero', 0);
 CREATE INDEX ON orders (amount);
 CREATE STATISTICS of_orders ON customer, amount FROM orders;
 ALTER TABLE orders OWNER TO imdb;
@@ -155,7 +157,7 @@ def test_tables_in_place_of_what_is_there(shop: str) -> None:
         "CREATE TRIGGER spoil BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION spoil();"
         "CREATE TRIGGER idle BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION spoil();"
         "ALTER TABLE orders DISABLE TRIGGER idle; DELETE FROM orders WHERE id < 50; DROP TABLE events;"
-        "SELECT setval('orders_id_seq', 5000), setval('down', -5000)",
+        "SELECT setval('orders_id_seq', 5000), setval('down', -5000), setval('zero', -3)",
         DATABASE,
     )
     unconfirmed = restore(shop, "-e", "into=original", tables=EVERYTHING[:3], expect=2)
@@ -186,6 +188,7 @@ def test_tables_in_place_of_what_is_there(shop: str) -> None:
     assert psql(PRIMARY, "SELECT count(*) FROM big", DATABASE) == "10"
     assert psql(PRIMARY, "SELECT nextval('orders_id_seq')", DATABASE) == "5001"
     assert psql(PRIMARY, "SELECT nextval('down')", DATABASE) == "-5001"
+    assert psql(PRIMARY, "SELECT nextval('zero')", DATABASE) == "1"
     assert (
         psql(
             PRIMARY,

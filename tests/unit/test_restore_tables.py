@@ -326,10 +326,12 @@ def test_the_report_has_the_statements_for_foreign_keys_that_are_lacking() -> No
 
 def test_a_sequence_is_only_moved_on_in_its_own_direction() -> None:
     wanted = Wanted.given("shop", ["public.orders"], "original")
-    there = replace(ORDERS, sequences=[["public", "down", -10], ["public", "unused", 0]])
+    there = replace(ORDERS, sequences=[["public", "down", -10, True], ["public", "at_zero", 0, False]])
     text = Target._after(Job(wanted, [there], "", ""), [LIVING])
-    [line] = [one for one in text.split(";") if "setval" in one]
-    assert 'setval(\'"public"."down"\'::pg_catalog.regclass, -10)' in line
+    [line, at_zero] = [one for one in text.split(";") if "setval" in one]
+    # A last value of 0 is one, and one that was set and not handed out is handed out next.
+    assert 'setval(\'"public"."at_zero"\'::pg_catalog.regclass, 0, false)' in at_zero
+    assert 'setval(\'"public"."down"\'::pg_catalog.regclass, -10, true)' in line
     assert 'q.seqrelid = \'"public"."down"\'::pg_catalog.regclass' in line
     assert "CASE WHEN q.seqincrement > 0 THEN s.last_value < -10 ELSE s.last_value > -10 END" in line
 

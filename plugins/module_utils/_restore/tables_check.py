@@ -19,10 +19,10 @@ class Table:
     """One table of the scratch instance. ``asked``: somebody named it, others are its partitions or children.
 
     ``kind`` and ``persistence`` as in pg_class. ``columns``: name to type, without the generated ones. ``sequences``:
-    those that it owns, as schema, name and last value. ``outside_parents``, ``outside_keys``: tables that were not
-    asked for, the latter by the foreign key's oid. ``ancestors``: of a partition, as schema and name. ``rows``: None
-    where they were not counted. ``incoming``: foreign keys that led to it, each with ``schema``, ``table``, ``name``
-    and ``definition``.
+    those that it owns, as schema, name, last value and whether that was handed out. ``outside_parents``,
+    ``outside_keys``: tables that were not asked for, the latter by the foreign key's oid. ``ancestors``: of a
+    partition, as schema and name. ``rows``: None where they were not counted. ``incoming``: foreign keys that led to
+    it, each with ``schema``, ``table``, ``name`` and ``definition``.
     """
 
     oid: int

@@ -42,8 +42,7 @@ SELECT coalesce(json_agg(json_build_object(
   'size', pg_total_relation_size(c.oid),
   'columns', (SELECT coalesce(json_object_agg(attname, format_type(atttypid, atttypmod) ORDER BY attnum), '{}')
      FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped AND attgenerated = ''),
-  'sequences', (SELECT coalesce(json_agg(json_build_array(sn.nspname, s.relname,
-       coalesce(pg_sequence_last_value(s.oid), 0))), '[]')
+  'sequences', (SELECT coalesce(json_agg(json_build_array(sn.nspname, s.relname)), '[]')
      FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
        JOIN pg_namespace sn ON sn.oid = s.relnamespace
      WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
@@ -121,6 +120,7 @@ class Source:
             self.put_back(session)
             found = [Table.from_dict(one) for one in json.loads(session.value(_TABLES, (asked,)))]
             found = [replace(one, large_objects=self._references(session, one)) for one in found]
+            found = [replace(one, sequences=self._positions(session, one)) for one in found]
             # Last, since it is this that has the schema of every name told, as somebody will need it who types it.
             session.query("SET search_path = pg_catalog")
             rows = session.query(_INCOMING, (json.dumps([one.oid for one in found]),))
@@ -138,6 +138,15 @@ class Source:
                 f"ON t.{quoted(column)}::oid = m.oid)"
             )
         ]
+
+    @staticmethod
+    def _positions(session: Session, table: Table) -> list[list[Any]]:
+        """Its sequences with their last value and whether that was handed out: 0 is a value like others."""
+        found = []
+        for schema, name in table.sequences:
+            row = session.query(f"SELECT last_value, is_called FROM {TableName(schema, name).sql}")[0]
+            found.append([schema, name, int(row["last_value"] or 0), row["is_called"] == "t"])
+        return found
 
     def counted(self, found: Sequence[Table]) -> list[Table]:
         """With the rows of those that were named, by which the load is checked."""

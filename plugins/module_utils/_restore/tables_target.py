@@ -130,12 +130,12 @@ BEGIN
 END $relevo$;
 """
 # Only ever moved on, which is down where it counts down: what was handed out since the restored moment is not handed
-# out again. It is no part of a transaction, and so comes last.
+# out again. It is no part of a transaction, and so comes last. Its limits may be others now.
 _SEQUENCE = """
-SELECT pg_catalog.setval({name}::pg_catalog.regclass, {value}) FROM {sql} s, pg_catalog.pg_sequence q
-WHERE q.seqrelid = {name}::pg_catalog.regclass
+SELECT pg_catalog.setval({name}::pg_catalog.regclass, {value}, {called}) FROM {sql} s, pg_catalog.pg_sequence q
+WHERE q.seqrelid = {name}::pg_catalog.regclass AND {value} BETWEEN q.seqmin AND q.seqmax
   AND (CASE WHEN q.seqincrement > 0 THEN s.last_value < {value} ELSE s.last_value > {value} END
-    OR s.last_value = {value} AND NOT s.is_called);
+    OR s.last_value = {value} AND {called} AND NOT s.is_called);
 """
 _COUNT = """
 DO $relevo$
@@ -313,11 +313,11 @@ class Target:
         if there:
             text += _REPLACED
             for one in job.found:
-                for schema, name, value in one.sequences if one.table in there else ():
-                    if not int(value):
-                        continue
-                    sequence = TableName(schema, name)
-                    text += _SEQUENCE.format(name=literal(sequence.sql), sql=sequence.sql, value=int(value))
+                for schema, name, value, called in one.sequences if one.table in there else ():
+                    sequence, taken = TableName(schema, name), "true" if called else "false"
+                    text += _SEQUENCE.format(
+                        name=literal(sequence.sql), sql=sequence.sql, value=int(value), called=taken
+                    )
         return text
 
     @staticmethod
