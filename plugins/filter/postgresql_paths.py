@@ -27,7 +27,7 @@ path: "{{ (postgresql_version | default(none) | relevo.postgres.postgresql_paths
 RETURN = r"""
 _value:
   description: C(version), C(data_directory), C(bin_directory), C(package), the C(parameters) that not all
-    have, and C(unlimited), the options of a session of ours.
+    have, and C(unlimited), the options of a superuser's session of ours.
   type: dict
 """
 
@@ -71,7 +71,7 @@ def postgresql_paths(version: object = None) -> dict[str, Any]:
         "bin_directory": str(_names.bin_directory(wanted)),
         "package": f"postgresql-{wanted}",
         "parameters": parameters_of(wanted),
-        "unlimited": _names.unlimited(int(wanted)),
+        "unlimited": _names.unlimited(int(wanted), superuser=True),
     }
 
 

@@ -96,13 +96,17 @@ _OURS = (
     "default_transaction_read_only=off",
     "standard_conforming_strings=on",
 )
-#: The first major version that has it; an older one refuses a session that asks for it.
-TRANSACTION_TIMEOUT_SINCE = 17
+#: The first major version that has them; an older one refuses a session that asks for one.
+TRANSACTION_TIMEOUT_SINCE = EVENT_TRIGGERS_SINCE = 17
 
 
-def unlimited(version: int = OLDEST_VERSION) -> str:
+def unlimited(version: int = OLDEST_VERSION, superuser: bool = False) -> str:
     """Options of every session of ours: what a server, a database or a role sets is meant for applications, and our
-    own waits have deadlines. ``version``: the server's major version; without it, what all of them know. Quotes and
-    files that take backslashes for their own need each of them twice."""
-    newer = ("transaction_timeout",) if version >= TRANSACTION_TIMEOUT_SINCE else ()
-    return " ".join(f"-c {setting}" for setting in (*(f"{name}=0" for name in (*_UNLIMITED, *newer)), *_OURS))
+    own waits have deadlines. ``version``: the server's major version; without it, what all of them know.
+    ``superuser``: what nobody else may ask for, too. Quotes and files that take backslashes for their own need each of
+    them twice."""
+    newer = ("transaction_timeout=0",) if version >= TRANSACTION_TIMEOUT_SINCE else ()
+    # Somebody's trigger at login that writes would refuse us on every standby. What a server says is read.
+    theirs = ("lc_messages=C", *(("event_triggers=off",) if version >= EVENT_TRIGGERS_SINCE else ()))
+    settings = (*(f"{name}=0" for name in _UNLIMITED), *newer, *_OURS, *(theirs if superuser else ()))
+    return " ".join(f"-c {setting}" for setting in settings)

@@ -78,7 +78,7 @@ def test_no_password_is_sent() -> None:
 def test_nobody_else_may_connect_to_the_database_of_the_lock() -> None:
     statements = missing(Server(made=False))
     revoked = statements.index("REVOKE ALL ON DATABASE relevo FROM PUBLIC")
-    assert statements[revoked - 1] == "CREATE DATABASE relevo"
+    assert statements[revoked - 1] == "CREATE DATABASE relevo TEMPLATE template0"
     assert statements[revoked + 1 :] == [
         f"GRANT CONNECT ON DATABASE relevo TO {role}"
         # The last one for the synchronisation of failover slots.

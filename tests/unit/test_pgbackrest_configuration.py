@@ -58,9 +58,7 @@ def test_lists_and_booleans_are_in_pgbackrests_form() -> None:
 def test_what_starts_the_tls_server_has_the_options_of_our_sessions() -> None:
     """The image's script cannot be a template, so it is held to their owner here."""
     script = ROOT / "roles" / "docker_nodes" / "files" / "image" / "service" / "pgbackrest" / "run"
-    assert (
-        'export PGOPTIONS="' + _names.unlimited(_names.TRANSACTION_TIMEOUT_SINCE).replace("\\", "\\\\") + '"'
-        in script.read_text(encoding="utf-8").splitlines()
-    )
+    options = _names.unlimited(_names.TRANSACTION_TIMEOUT_SINCE, superuser=True)
+    assert 'export PGOPTIONS="' + options.replace("\\", "\\\\") + '"' in script.read_text(encoding="utf-8").splitlines()
     unit = ROOT / "roles" / "pgbackrest" / "templates" / "relevo-pgbackrest.service.j2"
     assert r".unlimited | replace('\\', '\\\\') }}" in unit.read_text(encoding="utf-8")

@@ -60,7 +60,7 @@ def test_what_follows_from_a_version() -> None:
         "bin_directory": "/usr/lib/postgresql/23/bin",
         "package": "postgresql-23",
         "parameters": {"reserved_connections": 5},
-        "unlimited": _names.unlimited(23),
+        "unlimited": _names.unlimited(23, superuser=True),
     }
     # YAML makes a number of it.
     assert postgresql_paths(23) == postgresql_paths("23")
@@ -209,6 +209,10 @@ def test_a_container_that_is_none_of_ours_is_named(environment: list[str] | None
 @pytest.mark.parametrize(("version", "known"), [(15, False), (16, False), (17, True)])
 def test_a_session_asks_for_nothing_that_its_server_does_not_know(version: int, known: bool) -> None:
     assert ("transaction_timeout" in _names.unlimited(version)) == known
+    assert ("event_triggers=off" in _names.unlimited(version, superuser=True)) == known
+    # Nobody else may ask for these.
+    assert not any(name in _names.unlimited(version) for name in ("event_triggers", "lc_messages"))
+    assert "lc_messages=C" in _names.unlimited(version, superuser=True)
     assert "transaction_timeout" not in _names.unlimited()
     assert "-c statement_timeout=0" in _names.unlimited()
 

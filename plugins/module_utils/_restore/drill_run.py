@@ -102,7 +102,7 @@ def _amcheck(port: int, order: instance.Order, jobs: int) -> list[str]:
     command = [str(_names.bin_directory(order.version) / "pg_amcheck"), "--all", "--install-missing", f"--jobs={jobs}"]
     where = [f"--host={_names.SOCKET_DIR}", f"--port={port}", "--username=postgres"]
     # What a database or a role limits is meant for applications.
-    options = f"{_names.unlimited(int(order.version))} {scratch.SESSION}"
+    options = f"{_names.unlimited(int(order.version), superuser=True)} {scratch.SESSION}"
     done = _process.run(["nice", "-n", str(order.nice), *command, *where], order.timeout, PGOPTIONS=options)
     if done.returncode == 0:
         return []

@@ -20,7 +20,15 @@ from typing import IO, Any
 from .. import _names, _process
 from .._durable import write_file
 from .._errors import RelevoError
-from .._seed import CHUNK, Failure, PsqlTarget, excerpt, parse_failure, without_transactions_of_pg_dump
+from .._seed import (
+    CHUNK,
+    ENVIRONMENT,
+    Failure,
+    PsqlTarget,
+    excerpt,
+    parse_failure,
+    without_transactions_of_pg_dump,
+)
 from .._server.installation import local_port
 from .._server.server import Server
 from .._server.session import Session, socket_dsn
@@ -250,7 +258,11 @@ class Target:
         )
         # Before anything else: a database may be read-only by default.
         first = f"SET TRANSACTION READ WRITE; SELECT pg_catalog.pg_advisory_xact_lock({LOAD})"
-        command = [*psql.psql(socket_dsn(local_port(), database)), "--output=/dev/null", "--set=AUTOCOMMIT=off"]
+        command = [
+            *psql.psql(socket_dsn(local_port(), database, ENVIRONMENT["PGOPTIONS"])),
+            "--output=/dev/null",
+            "--set=AUTOCOMMIT=off",
+        ]
 
         def feed(pipe: IO[bytes]) -> None:
             with contextlib.suppress(BrokenPipeError):

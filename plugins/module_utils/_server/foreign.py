@@ -54,7 +54,7 @@ def psql(server: Server, port: int, sql: str, timeout: float = 30.0) -> str:
     """What the server answers to its own user over its socket; ``RelevoError`` with its words."""
     command = [str(server.bin_directory / "psql"), "-XAtq", "-w", "-v", "ON_ERROR_STOP=1"]
     command += ["-h", str(_names.SOCKET_DIR), "-p", str(port), "-d", "postgres", "-c", sql]
-    done = _process.run(command, timeout, PGOPTIONS="-c statement_timeout=0")
+    done = _process.run(command, timeout, PGOPTIONS=_names.unlimited(server.version, superuser=True))
     if done.returncode:
         raise RelevoError(
             "A server that others have set up runs here, and cannot be asked as its user postgres over its socket in "

@@ -51,6 +51,18 @@ def local_port(config_file: Path = _names.CONFIG_FILE) -> int:
     return int(found)
 
 
+def version_at_socket(port: int) -> int:
+    """The major version of the server with this port in its socket's name; the oldest where that is not known.
+
+    It is wanted before there is a session. The socket's lock has the data directory in its second line.
+    """
+    lock = _names.SOCKET_DIR / f".s.PGSQL.{port}.lock"
+    try:
+        return int((Path(lock.read_text().splitlines()[1]) / "PG_VERSION").read_text())
+    except (OSError, IndexError, ValueError):
+        return _names.OLDEST_VERSION
+
+
 def port_refusal(wanted: int | None, listening: int | None) -> str:
     """Why a node cannot be set up for a port while its server runs, as a sentence; empty where it can.
 

@@ -109,7 +109,8 @@ def _database_statements(session: Session) -> list[str]:
     exists = session.value("SELECT true FROM pg_database WHERE datname = $1", (name,))
     needed = []
     if not exists:
-        needed.append(f"CREATE DATABASE {name}")
+        # template1 is somebody's: it may have triggers, and cannot be copied while anybody uses it.
+        needed.append(f"CREATE DATABASE {name} TEMPLATE template0")
     if not exists or session.flag(
         "SELECT datacl IS NULL OR EXISTS (SELECT FROM aclexplode(datacl) WHERE grantee = 0)"
         " FROM pg_database WHERE datname = $1",

@@ -21,7 +21,7 @@ from typing import Any
 from .. import _names
 from .._errors import RelevoError
 from .credentials import Credentials
-from .installation import local_port
+from .installation import local_port, version_at_socket
 from .peer import Life, Peer
 
 PSYCOPG_IMPORT_ERROR: str | None = None
@@ -67,9 +67,17 @@ def resolve(host: str, timeout: float) -> str:
     return result
 
 
-def socket_dsn(port: int, dbname: str) -> str:
-    """How a program of PostgreSQL reaches a server of this host as its superuser; any name of a database."""
-    return str(make_conninfo(host=str(_names.SOCKET_DIR), port=port, user="postgres", dbname=dbname))
+def socket_dsn(port: int, dbname: str, options: str = "") -> str:
+    """How a program of PostgreSQL reaches a server of this host as its superuser; any name of a database.
+
+    ``options``: more than those of all our sessions; they stand for its ``PGOPTIONS``.
+    """
+    given = f"{options} {_options_at(port)}".strip()
+    return str(make_conninfo(host=str(_names.SOCKET_DIR), port=port, user="postgres", dbname=dbname, options=given))
+
+
+def _options_at(port: int) -> str:
+    return _names.unlimited(version_at_socket(port), superuser=True)
 
 
 class Session:
@@ -110,7 +118,7 @@ class Session:
             dbname=dbname,
             application_name=application_name,
             client_encoding="UTF8",
-            options=f"-c synchronous_commit=local {_names.unlimited()} {options}".rstrip(),
+            options=f"-c synchronous_commit=local {_options_at(port)} {options}".rstrip(),
         )
         return cls(conninfo, label, timeout)
 
