@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +13,9 @@ from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._server import session
+from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import Session
 
 PORT = 5432
@@ -61,3 +67,72 @@ def test_a_server_of_which_nothing_is_known_is_asked_for_what_all_know(
     assert options_of(session.socket_dsn(PORT, "shop")) == oldest
     (tmp_path / f".s.PGSQL.{PORT}.lock").write_text("77\n")
     assert options_of(session.socket_dsn(PORT, "shop")) == oldest
+
+
+# --- addresses -------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def listener(host: str, port: int = 0, full: bool = False) -> Iterator[int]:
+    """Something that takes connections there; ``full``: it takes no more, as if a firewall dropped what comes."""
+    with contextlib.ExitStack() as opened:
+        server = opened.enter_context(socket.socket())
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind((host, port))
+        server.listen(0 if full else 64)
+        number = int(server.getsockname()[1])
+        for _one in range(3 if full else 0):
+            client = opened.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex((host, number))
+        yield number
+
+
+@pytest.fixture
+def named(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The addresses of the name ``db``, in this order."""
+    addresses: list[str] = []
+
+    def lookup(_host: str, port: int, **_type: int) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port)) for one in addresses]
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    monkeypatch.setattr(session, "_chosen", {})
+    return addresses
+
+
+def test_an_address_that_nothing_comes_through_to_hides_no_server(named: list[str], opened: None) -> None:
+    with listener("127.0.0.2") as port, listener("127.0.0.1", port, full=True):
+        named += ["127.0.0.1", "127.0.0.2"]
+        with pytest.raises(OpenedError) as found:
+            Session.remote(Peer("a", "db", port), "somebody")
+        asked = conninfo_to_dict(str(found.value))
+        assert (asked["host"], asked["hostaddr"]) == ("db", "127.0.0.2")
+        # It is not waited for again.
+        started = time.monotonic()
+        assert session.reach("db", port, 5) == "127.0.0.2"
+        assert time.monotonic() - started < session.HEAD_START
+
+
+def test_the_order_of_the_addresses_counts_where_all_take_connections(named: list[str]) -> None:
+    """What a server allows to whom goes by addresses: it is not to be another one each time."""
+    with listener("127.0.0.3") as port, listener("127.0.0.2", port), listener("127.0.0.1", port):
+        named += ["127.0.0.2", "127.0.0.1", "127.0.0.3"]
+        assert {session.reach("db", port, 5) for _attempt in range(20)} == {"127.0.0.2"}
+
+
+def test_a_refusal_is_libpqs_to_tell_and_silence_ours(named: list[str]) -> None:
+    with listener("127.0.0.3") as port:
+        named += ["127.0.0.1", "127.0.0.2"]
+        assert session.reach("db", port, 5) == "127.0.0.1"
+    with listener("127.0.0.1", full=True) as port:
+        with pytest.raises(RelevoError, match=r"none of its addresses \(127.0.0.1, 127.0.0.2\) answered in time"):
+            session.reach("db", port, 0.2)
+        assert session.answer_of(Peer("a", "db", port)) == "none"
+
+
+def test_a_single_address_costs_no_connection(named: list[str]) -> None:
+    named.append("192.0.2.1")
+    started = time.monotonic()
+    assert session.reach("db", PORT, 5) == "192.0.2.1"
+    assert time.monotonic() - started < 1

@@ -86,7 +86,7 @@ def test_dead_nodes_cost_one_timeout_together() -> None:
 
 def test_a_name_that_does_not_resolve_is_said() -> None:
     with pytest.raises(SessionError, match="no-such-host.invalid"):
-        resolve("no-such-host.invalid", 5)
+        resolve("no-such-host.invalid", 5432, 5)
 
 
 def test_a_node_that_is_known_not_to_answer_is_not_asked() -> None:
