@@ -44,6 +44,14 @@ def test_each_kind_of_client_gets_all_nodes_and_asks_for_the_primary() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("peer_only", "user"), [("false", "web"), ("no", "web"), (False, "web"), (None, "web"), ("true", ""), ("yes", "")]
+)
+def test_who_is_peer_only_is_said_by_what_the_text_means(peer_only: object, user: str) -> None:
+    only = [{"name": "web", "password_secret": "user_web", "peer_only": peer_only}]
+    assert target_of({"a": CONTAINER | {"postgresql_users": only}}).user == user
+
+
 def parsed(text: str) -> dict[str, Any]:
     return dict(psycopg.conninfo.conninfo_to_dict(text))
 

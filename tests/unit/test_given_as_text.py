@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -24,15 +25,32 @@ TEMPLATES = sorted(
 )
 
 
-def variables(*types: str) -> Iterator[str]:
-    """The variables of the roles' specifications that have one of these types."""
+Options = dict[str, dict[str, Any]]
+
+
+def specified() -> Iterator[Options]:
     for path in ROOT.glob("roles/*/meta/argument_specs.yml"):
         for entry in yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"].values():
-            options = entry.get("options") or {}
-            yield from (name for name, option in options.items() if option.get("type") in types)
+            yield entry.get("options") or {}
+
+
+def variables(*types: str) -> Iterator[str]:
+    """The variables of the roles' specifications that have one of these types."""
+    for options in specified():
+        yield from (name for name, option in options.items() if option.get("type") in types)
+
+
+def within(options: Options) -> Iterator[str]:
+    """The booleans in what lists and dictionaries hold, whose check converts nothing either."""
+    for option in options.values():
+        inner: Options = option.get("options") or {}
+        yield from (name for name, one in inner.items() if one.get("type") == "bool")
+        yield from within(inner)
 
 
 BOOLEANS = sorted(set(variables("bool")))
+#: Those that Python reads out of the variables of a host, as they were given.
+READ_AS_GIVEN = sorted({*BOOLEANS, "node_preferred_primary", *(name for spec in specified() for name in within(spec))})
 NUMBERS = sorted(set(variables("int", "float")))
 
 
@@ -49,6 +67,22 @@ def undecided(text: str, name: str) -> list[str]:
 
 def test_there_are_some() -> None:
     assert len(BOOLEANS) > 15
+    assert "peer_only" in READ_AS_GIVEN
+
+
+def read_raw(text: str) -> list[str]:
+    """The lines of Python in which one of these is taken for what it is given as."""
+    names = "|".join(READ_AS_GIVEN)
+    use = re.compile(rf"""(\.get\(|\[)["']({names})["']""")
+    return [line.strip() for line in text.splitlines() if use.search(line) and "boolean(" not in line]
+
+
+def test_python_converts_what_it_reads_out_of_variables() -> None:
+    paths = (ROOT / "plugins").rglob("*.py")
+    found = {str(path.relative_to(ROOT)): read_raw(path.read_text(encoding="utf-8")) for path in paths}
+    assert {path: lines for path, lines in found.items() if lines} == {}
+    assert read_raw('if user.get("peer_only"):')
+    assert read_raw('    if host["node_preferred_primary"] and x:')
 
 
 @pytest.mark.parametrize("name", BOOLEANS)

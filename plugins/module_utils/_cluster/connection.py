@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from ansible.module_utils.parsing.convert_bool import boolean
+
 from .inventory import entrance_of, peer_of
 
 Variables = Mapping[str, Any]
@@ -104,7 +106,8 @@ def ca_file(variables: Variables) -> str:
 
 def network_user(variables: Variables) -> Variables | None:
     """The first user of the inventory that may log in over the network; None where there is none."""
-    users = [user for user in variables.get("postgresql_users") or [] if not user.get("peer_only")]
+    given = variables.get("postgresql_users") or []
+    users = [user for user in given if not boolean(user.get("peer_only", False), strict=False)]
     return next((user for user in users if user.get("password_secret") or user.get("password")), None)
 
 
