@@ -46,6 +46,7 @@ REPLICATION_ROLE = "relevo_replication"
 REWIND_ROLE = "relevo_rewind"
 MONITOR_ROLE = "relevo_monitor"
 HANDOVER_ROLE = "relevo_handover"
+OWN_ROLES = (REPLICATION_ROLE, REWIND_ROLE, MONITOR_ROLE, HANDOVER_ROLE)
 
 #: What Ansible puts in place of a secret that a module returns. Before 0.1.0 it was given to servers as a password.
 PUBLIC_WORD = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"

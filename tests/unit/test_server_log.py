@@ -18,6 +18,17 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.server_log
         ("FATAL:  one\nFATAL:  the database system is starting up\n", "FATAL:  one"),
         ("FATAL:  terminating connection due to administrator command\n", ""),
         ("", ""),
+        # Its language is the server's, and its first words tell who spoke.
+        ("LOG:  x\nFEHLER:  eins\nTIPP:  y\n", "FEHLER:  eins"),
+        ("СООБЩЕНИЕ:  x\nВАЖНО:  y\nПОДРОБНОСТИ:  z\n", "ВАЖНО:  y"),  # noqa: RUF001
+        (
+            "2026-11-27 10:00:00.123 CET [9] FATAL:  falta espacio\n"
+            "2026-11-27 10:00:01.123 CET [7] web@shop FATAL:  el sistema de base de datos está iniciándose\n",
+            "2026-11-27 10:00:00.123 CET [9] FATAL:  falta espacio",
+        ),
+        ("2026-11-27 10:00:01.123 CET [7] LOG:  a@b: FATAL\n", ""),
+        # Of one that is not known the line itself is shown.
+        ("KRONIKA:  x\nKATASTROFALNY:  y\n\n", "KATASTROFALNY:  y"),
     ],
 )
 def test_the_last_complaint_of_a_log(tmp_path: Path, log: str, found: str) -> None:

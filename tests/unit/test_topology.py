@@ -14,6 +14,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology 
     NodeState,
     Topology,
     TopologyError,
+    cure_of,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Life, Peer
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import SessionError, resolve
@@ -163,3 +164,20 @@ def test_a_server_that_has_not_read_what_was_written_is_known_by_its_answer() ->
     assert not has_not_read("b", found, "2026-11-24T12:00:01+00:00")
     assert not has_not_read("a", {"primary": {}}, "2026-11-24T12:00:01+00:00")
     assert not has_not_read("a", found, None)
+
+
+@pytest.mark.parametrize(
+    ("said", "cure"),
+    [
+        ("FATAL:  la autentificación password falló para el usuario «relevo_monitor»", "Something else than site.yml"),
+        ("FATAL:  no hay una línea en pg_hba.conf para «10.0.0.1», usuario «u»", "Something else than site.yml"),
+        ("FATAL:  no existe la base de datos «relevo»", "Something else than site.yml"),
+        ('ВАЖНО:  база данных "relevo" не существует', "Something else than site.yml"),
+        ("FATAL:  lo siento, ya tenemos demasiados clientes", "End sessions there"),
+        # A host may have that name, too.
+        ('connection to server at "relevo" (10.0.0.1), port 5432 failed: SSL error: x', "Look at its certificate"),
+        ("FATAL:  algo más", "See its log."),
+    ],
+)
+def test_what_a_server_says_in_its_own_language_is_told_by_the_names_in_it(said: str, cure: str) -> None:
+    assert cure_of("refused", said).startswith(cure)

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from .. import _names
 from .._errors import RelevoError
 from .._server.lsn import parse_lsn
 from .._server.peer import Life, Peer
@@ -26,18 +27,19 @@ OwnPace = Literal["", "delayed", "paused"]
 #: By what the startup process waits for (PostgreSQL's documentation, Wait Events).
 _OWN_PACE: dict[str | None, OwnPace] = {"RecoveryApplyDelay": "delayed", "RecoveryPause": "paused"}
 
-#: What to do about a server that refuses us, by what it or libpq says in English.
+#: What to do about a server that refuses us, by what it or libpq says. libpq speaks English (``session``), a server the
+#: language of its ``lc_messages``: names of files, roles and databases are the same in all of them.
 CURES = {
     r" reaches it; ": "Look at the network, and at the names, between the two that do not agree.",
-    r"too many clients|too many connections|connection slots": (
-        "End sessions there, or raise max_connections (postgresql_parameters)."
-    ),
+    r"too many clients|too many connections|connection slots|demasiad[oa]s (clientes|conexiones)|zu viele Verbindungen"
+    r"|trop de (clients|connexions)": ("End sessions there, or raise max_connections (postgresql_parameters)."),
     r"password authentication failed": (
         "It has another password than the nodes. If rotate.yml was cut off, run it again: it goes on where it was "
         "(docs/rotate.md says what to do if the primary has died meanwhile). Otherwise something else than site.yml "
         "has changed that role there: undo it, or run site.yml when the server lets us in again."
     ),
-    r"pg_hba|password|role \"|database \"|log in|permission denied|authentication": (
+    rf"pg_hba|password|role \"|database \"|log in|permission denied|authentication|{'|'.join(_names.OWN_ROLES)}|"
+    rf"(?<!server at )[«»„“'\"]\s?{_names.OWN_DATABASE}\s?[«»“”'\"]": (
         "Something else than site.yml has changed pg_hba.conf, or the role or the database relevo, there: undo it, or "
         "run site.yml when the server lets us in again."
     ),

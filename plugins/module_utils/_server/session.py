@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import locale
 import queue
 import select
 import socket
@@ -35,6 +36,9 @@ try:
     from psycopg.conninfo import make_conninfo
 except ImportError:
     PSYCOPG_IMPORT_ERROR = traceback.format_exc()
+
+# What libpq says is read, and shown; Ansible takes the language of whoever calls it.
+locale.setlocale(locale.LC_MESSAGES, "C")
 
 Row = dict[str, Any]
 
