@@ -67,10 +67,25 @@ class ActionModule(ControllerAction):
             found = Topology.from_result(self.module("relevo.postgres.pg_primary_facts", question))
             return self._describe(options, self._heard(options, found))
         try:
-            return {"changed": False, "plan": self._wait_and_plan(options).as_dict()}
+            plan = self._wait_and_plan(options)
         except RelevoError:
             self._refuse_while_restoring(options)
             raise
+        refusal = self._refusal(plan)
+        if refusal:
+            raise RelevoError(refusal)
+        return {"changed": False, "plan": plan.as_dict()}
+
+    def _refusal(self, plan: Plan) -> str:
+        """Why the candidate's own disk forbids that a living primary hands over to it; empty where nothing does.
+
+        The promotion looks again. In an emergency that is soon enough, and a question to one more machine is not free.
+        """
+        if plan.action != "switchover":
+            return ""
+        question = {"node": plan.candidate}
+        asked = self._on_node(plan.candidate, "_server.marker", question)
+        return str(asked["refusal"]) if asked else ""
 
     def _refuse_while_restoring(self, options: dict[str, Any]) -> None:
         """Nobody answers while a cluster is restored in place: then that is why, and what finishes it the way out."""
@@ -95,12 +110,16 @@ class ActionModule(ControllerAction):
 
     def _how_far(self, name: str) -> str:
         """A sentence on the recovery of a node's server; empty where its machine cannot be asked."""
+        asked = self._on_node(name, "_server.recovery", {})
+        return str(asked["how_far"]) if asked else ""
+
+    def _on_node(self, name: str, entry: str, question: dict[str, Any]) -> dict[str, Any] | None:
+        """The answer of a program on a node; None where its machine cannot be asked."""
         hostvars = self._task_vars["hostvars"][name]
         try:
-            asked = _machines.run_program(name, hostvars, self._play_context, "_server.recovery", {}, DEADLINE)
+            return _machines.run_program(name, hostvars, self._play_context, entry, question, DEADLINE)
         except AnsibleError:
-            return ""
-        return str(asked["how_far"])
+            return None
 
     def _question(self, options: dict[str, Any]) -> dict[str, Any]:
         return {name: options[name] for name in ("nodes", "unreachable", "timeout")}
@@ -166,4 +185,7 @@ class ActionModule(ControllerAction):
             result |= {"asked": asked, "candidate": plan.candidate}
             if plan.action == "switchover":
                 result["plan"] = plan.as_dict()
+                refusal = self._refusal(plan)
+                if refusal:
+                    return {"changed": False, "operation_plan": shown.refused(refusal).as_dict()}
         return result

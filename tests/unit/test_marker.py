@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._server import marker
 from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker
@@ -96,8 +97,16 @@ def test_a_garbled_start_pass_is_none(tmp_path: Path, content: str) -> None:
     assert marker.take_start_pass(tmp_path) is False
 
 
-def test_a_node_that_was_removed_from_its_cluster_takes_over_nothing(tmp_path: Path) -> None:
+def test_a_node_that_was_removed_from_its_cluster_takes_over_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     marker.require_membership("a", tmp_path)
     marker.write(Marker.now("removed", node="a", by="alice"), tmp_path)
     with pytest.raises(RelevoError, match="a was removed from its cluster by alice at .* add_node.yml -e node=a"):
         marker.require_membership("a", tmp_path)
+    monkeypatch.setattr(_names, "MARKER_DIR", tmp_path)
+    assert "a was removed from its cluster" in marker.answer({"node": "a"})["refusal"]
+    marker.path("removed", tmp_path).unlink()
+    assert marker.answer({"node": "a"}) == {"refusal": ""}
+    marker.write(Marker.now("restore", node="a", by="alice", reason="restore.yml"), tmp_path)
+    assert "is being restored in place" in marker.answer({"node": "a"})["refusal"]

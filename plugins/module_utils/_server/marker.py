@@ -19,7 +19,7 @@ import pwd
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from .. import _names
 from .._durable import sync_directory, write_file
@@ -116,6 +116,16 @@ def require_membership(node: str, directory: Path | None = None) -> None:
     found = read("removed", directory)
     if found:
         raise RelevoError(f"{removed_words(node, found)} Nothing was changed.")
+
+
+def answer(question: dict[str, Any]) -> dict[str, Any]:
+    """Why the node ``node`` takes over nothing, as its disk has it; for a program on that node."""
+    try:
+        require_no_restore(question["node"])
+        require_membership(question["node"])
+    except RelevoError as error:
+        return {"refusal": error.message}
+    return {"refusal": ""}
 
 
 def ensure_directory(directory: Path) -> None:
