@@ -20,10 +20,12 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.connectio
 from ansible_collections.relevo.postgres.plugins.module_utils._durable import create_file, replace_file
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._held_secrets import AUTHORITY, Held, decide
-from ansible_collections.relevo.postgres.plugins.module_utils._secrets import NewPasswords
+from ansible_collections.relevo.postgres.plugins.module_utils._secrets import NewPasswords, refuse_misspelt
 from ansible_collections.relevo.postgres.plugins.plugin_utils import _certificates, _machines, _offline_nodes
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
+#: The secrets that every cluster has.
+OWN_SECRETS = frozenset({*_names.OWN_ROLES, "redis"})
 #: Asks a node that is not in the play whether it is part of a cluster. Only what anybody may look at.
 BELONGS = f"if test -e {_names.PASSFILE} || ls -d {_names.DATA_ROOT}/*/main; then echo yes; else echo no; fi"
 
@@ -122,6 +124,7 @@ class ActionModule(ControllerAction):
             "directory": {"type": "path", "required": True},
             "held": {"type": "dict", "required": True},
             "missing": {"type": "list", "elements": "str", "default": []},
+            "given": {"type": "list", "elements": "str", "default": []},
             "certificate": {"type": "str", "default": ""},
             "key": {"type": "str", "default": "", "no_log": True},
             "renew_days": {"type": "float", "default": 30},
@@ -131,6 +134,7 @@ class ActionModule(ControllerAction):
 
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
         directory = Path(options["directory"])
+        self._refuse_misspelt(options["given"], options["missing"], str(directory))
         authority = Authority.of(directory, options["certificate"], options["key"])
         missing = options["missing"] + ([] if authority.key else [AUTHORITY])
         asked: Mapping[str, Mapping[str, Any]] = options["held"]
@@ -165,6 +169,22 @@ class ActionModule(ControllerAction):
             "chain": authority.chain,
             "warnings": authority.warnings(options["renew_days"]),
         }
+
+    def _refuse_misspelt(self, given: list[str], missing: list[str], directory: str) -> None:
+        """The users' secrets, too, which are made last."""
+        if not set(given) - OWN_SECRETS:
+            return
+        groups, hostvars = self._task_vars["groups"], self._task_vars["hostvars"]
+        # All clusters of the inventory may have one vault, and not one folder.
+        known, wanted = set(OWN_SECRETS), list(missing)
+        for name in groups.get("postgres", []):
+            variables = hostvars[name]
+            users = variables.get("postgresql_users") or []
+            names = [user["password_secret"] for user in users if user.get("password_secret")]
+            known.update(names)
+            if secrets_directory(variables, otherwise=directory) == directory:
+                wanted += [one for one in names if one not in given and not (Path(directory) / one).exists()]
+        refuse_misspelt(given, known, wanted, directory)
 
     def _others(self, directory: str, asked: Mapping[str, Any]) -> dict[str, Held | None]:
         """The nodes with the same folder of secrets that are not in the play: fenced, down, or another cluster's."""

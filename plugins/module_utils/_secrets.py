@@ -9,8 +9,9 @@ import json
 import re
 import secrets
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,44 @@ def other_passwords(pgpass: str, verifiers: Mapping[str, str], matches: Callable
     """The roles for which a passfile has another password than the one of the verifier."""
     held = passwords_of(pgpass)
     return [role for role, verifier in verifiers.items() if role in held and not matches(held[role], verifier)]
+
+
+#: How alike two names are that are one, misspelt: of 1. "user_web" and "user_wbe" are, "user_web" and "user_shop" not.
+ALIKE = 0.85
+
+
+def misspelt(given: Iterable[str], known: Collection[str], missing: Iterable[str]) -> dict[str, str]:
+    """The names under which secrets are given that nobody uses, with the ``missing`` secret that each seems to mean.
+
+    A vault may be shared with other inventories, so a name that is not ``known`` here is no fault by itself, nor one
+    that only counts (``user_1``, ``user_2``). ``relevo_`` is ours everywhere.
+    """
+    unknown = [name for name in given if name not in known]
+    found: dict[str, str] = {}
+    for name in missing:
+        for one in unknown:
+            likeness = SequenceMatcher(None, _plain(name), _plain(one)).ratio()
+            ours = one.startswith("relevo_") and name.startswith("relevo_") and likeness > ALIKE / 2
+            counts = re.sub(r"[0-9]", "", name) == re.sub(r"[0-9]", "", one)
+            if (likeness >= ALIKE or ours) and not counts:
+                best = found.get(one)
+                if best is None or likeness > SequenceMatcher(None, _plain(best), _plain(one)).ratio():
+                    found[one] = name
+    return found
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "_")
+
+
+def refuse_misspelt(given: Iterable[str], known: Collection[str], missing: Iterable[str], directory: str) -> None:
+    """Raise ``RelevoError`` before a secret is made whose value was given under a name that is not its own."""
+    for one, meant in misspelt(given, known, missing).items():
+        raise RelevoError(
+            f"secrets_given has {one}, which nobody in this inventory uses, and {meant} is given nowhere: a new one "
+            f"would be made. Nothing was changed. Correct the name; or, if {one} is another inventory's, give {meant}, "
+            f"too, or put it into {directory}/{meant} (mode 0600)."
+        )
 
 
 class SecretStore:

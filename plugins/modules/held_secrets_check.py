@@ -42,6 +42,13 @@ options:
     type: list
     elements: str
     default: []
+  given:
+    description:
+      - The names of the secrets that are given as variables. One that nobody in the inventory uses, and that is like
+        one which would be made anew, is refused as misspelt.
+    type: list
+    elements: str
+    default: []
   certificate:
     description:
       - The certificate of an authority, in PEM, which may be followed by those above it. Empty for the folder's.

@@ -15,6 +15,8 @@ import yaml
 
 from ansible_collections.relevo.postgres.plugins.action import held_secrets_check, rotation_plan
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.connection import ca_file, secrets_directory
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._secrets import misspelt
 
 ROOT = Path(__file__).resolve().parents[2]
 #: What the expressions below lean on, as the plays that have them find it.
@@ -108,6 +110,50 @@ def test_a_rotation_takes_that_of_the_play_for_a_host_without_its_own() -> None:
     seen: Any = SimpleNamespace(_task_vars=TASK_VARS)
     assert rotation_plan.ActionModule._neighbours(seen, ["main"], "/srv") == (["shop", "same"], [])
     assert rotation_plan.ActionModule._neighbours(seen, ["main", "apart"], "/srv") == (["shop", "same"], ["apart"])
+
+
+@pytest.mark.parametrize(
+    ("given", "missing", "meant"),
+    [
+        (["relevo_replicaton"], ["relevo_replication"], {"relevo_replicaton": "relevo_replication"}),
+        (["Relevo-Monitor"], ["relevo_monitor", "relevo_handover"], {"Relevo-Monitor": "relevo_monitor"}),
+        # Whatever begins so is ours.
+        (["relevo_repl"], ["redis", "relevo_replication"], {"relevo_repl": "relevo_replication"}),
+        (["rediss"], ["redis"], {"rediss": "redis"}),
+        (["user_wbe"], ["user_web"], {"user_wbe": "user_web"}),
+        # Somebody else's, out of a vault of several inventories, and one that counts on.
+        (["user_billing"], ["user_web"], {}),
+        (["user_2"], ["user_1"], {}),
+        # Known in another cluster of this inventory, or nothing is missing.
+        (["user_shop"], ["user_shops"], {}),
+        (["relevo_replicaton"], [], {}),
+    ],
+)
+def test_a_name_that_is_like_one_that_is_missing_is_misspelt(
+    given: list[str], missing: list[str], meant: dict[str, str]
+) -> None:
+    known = {"relevo_replication", "relevo_monitor", "relevo_handover", "redis", "user_shop", *missing}
+    assert misspelt(given, known, missing) == meant
+
+
+def test_the_secrets_of_the_users_are_looked_for_in_the_folder_of_their_cluster(tmp_path: Path) -> None:
+    def user(secret: str) -> dict[str, Any]:
+        return {"postgresql_users": [{"name": "x", "password_secret": secret}]}
+
+    hosts: dict[str, Any] = {
+        "a": user("user_web"),
+        "b": user("user_shop") | {"relevo_secrets_dir": "/srv/apart"},
+        "c": {"relevo_secrets_dir": "/srv"},
+    }
+    seen: Any = SimpleNamespace(_task_vars={"groups": {"postgres": list(hosts)}, "hostvars": hosts})
+    refuse = held_secrets_check.ActionModule._refuse_misspelt
+    folder = str(tmp_path)
+    with pytest.raises(RelevoError, match="secrets_given has user_wbe, which nobody .* and user_web is given nowhere"):
+        refuse(seen, ["user_wbe", "redis"], [], folder)
+    # The other cluster's secret may be in its own folder.
+    refuse(seen, ["user_shp", "user_web"], [], folder)
+    (tmp_path / "user_web").write_text("x")
+    refuse(seen, ["user_wbe"], [], folder)
 
 
 def test_the_check_of_held_secrets_asks_the_hosts_with_the_folder_of_the_play() -> None:
