@@ -27,6 +27,14 @@ options:
   port:
     description: The port on which the node's server is meant to listen, where that is to be checked.
     type: int
+  parameters:
+    description: The parameters that the owner gives for the server's configuration, where they are to be checked.
+    type: dict
+    default: {}
+  own_parameters:
+    description: Those that the role C(postgresql) sets, with which O(parameters) may agree.
+    type: dict
+    default: {}
   configuration:
     description: Whether the server is to judge the files that are in place (0.2 s), and they are to be compared.
     type: bool
@@ -62,8 +70,9 @@ node:
   sample: {initialised: true, state: in production, timeline: 1, standby: false, running: true, wanted: true}
 refusal:
   description:
-    - Why the node cannot be set up for O(version) or O(port), since its data are of another version, its server
-      listens on another port, or it was removed from its cluster. Empty otherwise.
+    - Why the node cannot be set up for O(version), O(port) or O(parameters), since its data are of another version, its
+      server listens on another port, one of the parameters is decided elsewhere, or the node was removed from its
+      cluster. Empty otherwise.
   returned: success
   type: str
 """
@@ -85,6 +94,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.installati
 from ansible_collections.relevo.postgres.plugins.module_utils._server.node_info import node_info
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import service_for
+from ansible_collections.relevo.postgres.plugins.module_utils._server.settings_file import decided_elsewhere
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
@@ -99,6 +109,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         "changed": False,
         "node": {**node, "tls_server_owed": tls_server.reload_owed()},
         "refusal": removed
+        or decided_elsewhere(module.params["own_parameters"], module.params["parameters"])
         or (refusal(version, versions_with_data()) if version else "")
         or port_refusal(module.params["port"], listening),
     }
@@ -110,6 +121,8 @@ def main() -> None:
             "service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True},
             "version": {"type": "str"},
             "port": {"type": "int"},
+            "parameters": {"type": "dict", "default": {}},
+            "own_parameters": {"type": "dict", "default": {}},
             "configuration": {"type": "bool", "default": False},
             "readmit": {"type": "bool", "default": False},
         },

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
+import yaml
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._repository import tls_server
+from ansible_collections.relevo.postgres.plugins.module_utils._server import marker
+from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 from ansible_collections.relevo.postgres.plugins.module_utils._server.settings_file import (
     line_for,
     same,
@@ -12,6 +20,9 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.settings_f
     settings_of,
     with_values,
 )
+from ansible_collections.relevo.postgres.plugins.modules import pg_node_info
+
+ROLE = Path(__file__).resolve().parents[2] / "roles" / "postgresql"
 
 TEXT = """# max_connections = 1
 Port = '5432'
@@ -93,6 +104,27 @@ def test_what_the_collection_stands_on_is_not_given(given: dict[str, object]) ->
     [name] = given
     with pytest.raises(RelevoError, match=f"^postgresql_parameters has {name}, which is not for it"):
         server_lines(OURS, given)
+
+
+def test_it_is_refused_by_what_looks_at_the_node_anyway(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before, the whole file was made for that, once more on each host."""
+    own = dict.fromkeys(("version", "port", "service_manager", "configuration", "readmit"))
+    for name, value in (("node_info", {}), ("service_for", None), ("versions_with_data", []), ("data_directory", "x")):
+        monkeypatch.setattr(pg_node_info, name, lambda *_given, value=value: value)
+    monkeypatch.setattr(tls_server, "reload_owed", lambda: False)
+    monkeypatch.setattr(marker, "read", lambda _kind: None)
+    monkeypatch.setattr(Server, "postmaster_pid", lambda _self: None)
+
+    def refusal(**given: object) -> str:
+        module: Any = SimpleNamespace(params=own | {"own_parameters": OURS, "parameters": given})
+        return str(pg_node_info.work(module)["refusal"])
+
+    assert refusal(ssl="off").startswith("postgresql_parameters has ssl, which is not for it")
+    assert not refusal(ssl="off").endswith("Nothing was configured.")
+    assert refusal(port=5432, work_mem="4MB") == ""
+    tasks = yaml.safe_load((ROLE / "tasks" / "check_version.yml").read_text(encoding="utf-8"))
+    made = [task["name"] for task in tasks if "postgresql.conf.j2" in str(task)]
+    assert made == ["Look for a server that others have set up"]
 
 
 @pytest.mark.parametrize(

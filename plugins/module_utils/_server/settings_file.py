@@ -62,14 +62,22 @@ def server_lines(ours: Mapping[str, Any], given: Mapping[str, Any]) -> str:
     A list is written with commas, and null leaves a parameter out. Raises ``RelevoError`` where one is given that the
     collection stands on, with another value than ours.
     """
-    for name, value in given.items():
-        if (reason := _NOT_GIVEN.get(name.lower())) and not same(str(value), str(ours.get(name.lower()))):
-            raise RelevoError(
-                f"postgresql_parameters has {name}, which is not for it: {reason}. Correct postgresql_parameters: "
-                "leave it out there. Nothing was configured."
-            )
+    refused = decided_elsewhere(ours, given)
+    if refused:
+        raise RelevoError(f"{refused} Nothing was configured.")
     values = {**ours, **given}
     return "".join(f"{line_for(name, _text(value))}\n" for name, value in values.items() if value is not None)
+
+
+def decided_elsewhere(ours: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+    """Why an owner cannot give one of these parameters, as a sentence; empty where they can."""
+    for name, value in given.items():
+        if (reason := _NOT_GIVEN.get(name.lower())) and not same(str(value), str(ours.get(name.lower()))):
+            return (
+                f"postgresql_parameters has {name}, which is not for it: {reason}. Correct postgresql_parameters: "
+                "leave it out there."
+            )
+    return ""
 
 
 def _text(value: Any) -> str:
