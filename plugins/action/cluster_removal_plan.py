@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import clusters_of
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.removal import (
     Elsewhere,
     Facts,
@@ -15,17 +14,16 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.removal i
     Request,
     removal,
 )
-from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._repository import scratch_roots
-from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
+from ansible_collections.relevo.postgres.plugins.plugin_utils._plan_action import OF_A_CLUSTER, ClusterPlanAction
 
 
-class ActionModule(ControllerAction):
-    """On the controller, which knows the inventory. Decides nothing itself: module_utils/_cluster/removal does."""
+class ActionModule(ClusterPlanAction):
+    """module_utils/_cluster/removal decides."""
 
     SPEC = {  # noqa: RUF012
-        "argument_spec": {
-            "cluster": {"type": "str", "required": True},
+        "argument_spec": OF_A_CLUSTER
+        | {
             "backups": {"type": "str", "default": ""},
             "confirm": {"type": "str", "default": ""},
             "states": {"type": "dict", "default": {}},
@@ -33,13 +31,11 @@ class ActionModule(ControllerAction):
             "holdings": {"type": "dict", "default": {}},
             "scratch": {"type": "list", "elements": "dict", "default": []},
             "elsewhere": {"type": "list", "elements": "dict", "default": []},
-            "required": {"type": "bool", "default": True},
         }
     }
 
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
-        variables = self._task_vars or {}
-        known = clusters_of(variables["groups"], variables["hostvars"])
+        known = self.clusters()
         cluster, states = known[options["cluster"]], options["states"]
         missing = [name for name, state in states.items() if state == "missing"]
         facts = Facts(
@@ -68,14 +64,10 @@ class ActionModule(ControllerAction):
             ],
         )
         found = removal(Request(options["backups"], options["confirm"]), facts)
-        if found.plan.refusals and options["required"]:
-            raise RelevoError(f"Nothing was removed. {' '.join(found.plan.refusals)}")
         return {
-            "changed": False,
+            **self.shown(found.plan, options, "Nothing was removed."),
             "servers": found.servers,
             "hosts": found.hosts,
             "stanza": found.stanza,
             "rewrites": found.rewrites,
-            "operation_plan": found.plan.as_dict(),
-            "text": found.plan.text,
         }

@@ -19,11 +19,8 @@ extends_documentation_fragment:
   - relevo.postgres.attributes
   - relevo.postgres.attributes.info_module
   - relevo.postgres.attributes.action
+  - relevo.postgres.plan
 options:
-  cluster:
-    description: The cluster.
-    type: str
-    required: true
   backups:
     description: What becomes of its backups, V(keep) or V(delete). Empty where it has none.
     type: str
@@ -56,10 +53,6 @@ options:
     type: list
     elements: dict
     default: []
-  required:
-    description: Fail with what is refused. Otherwise a refusal is an answer, in RV(operation_plan).
-    type: bool
-    default: true
 seealso:
   - module: relevo.postgres.stanza_removal
   - module: relevo.postgres.machine_removal

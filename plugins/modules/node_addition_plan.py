@@ -19,35 +19,13 @@ extends_documentation_fragment:
   - relevo.postgres.attributes
   - relevo.postgres.attributes.info_module
   - relevo.postgres.attributes.action
+  - relevo.postgres.plan
+  - relevo.postgres.plan.node
 options:
-  cluster:
-    description: The cluster.
-    type: str
-    required: true
-  node:
-    description: Inventory name of the host. One that the cluster does not have, or an empty one, is refused.
-    type: str
-    required: true
-  reached:
-    description:
-      - The result of M(relevo.postgres.node_info) with C(markers=true). When omitted, only the name is looked at.
-    type: dict
-  topology:
-    description: The result of M(relevo.postgres.pg_primary_facts). Empty where nobody was asked.
-    type: dict
-    default: {}
   looked:
     description: The result of M(relevo.postgres.pg_node_info) of the host. Empty where its container does not run.
     type: dict
     default: {}
-  unfinished:
-    description: The result of M(relevo.postgres.restore_record).
-    type: dict
-    default: {}
-  required:
-    description: Fail with what is refused. Otherwise a refusal is an answer, in RV(operation_plan).
-    type: bool
-    default: true
 seealso:
   - module: relevo.postgres.pg_rejoin
 """

@@ -18,15 +18,9 @@ extends_documentation_fragment:
   - relevo.postgres.attributes
   - relevo.postgres.attributes.info_module
   - relevo.postgres.attributes.action
+  - relevo.postgres.plan
+  - relevo.postgres.plan.node
 options:
-  cluster:
-    description: The cluster.
-    type: str
-    required: true
-  node:
-    description: Inventory name of the node. One that the cluster does not have, or an empty one, is refused.
-    type: str
-    required: true
   confirm:
     description: The node's name, typed.
     type: str
@@ -48,21 +42,6 @@ options:
     type: list
     elements: str
     default: []
-  reached:
-    description: The result of M(relevo.postgres.node_info). When omitted, only the name is looked at.
-    type: dict
-  topology:
-    description: The result of M(relevo.postgres.pg_primary_facts). Empty where nobody was asked.
-    type: dict
-    default: {}
-  unfinished:
-    description: The result of M(relevo.postgres.restore_record).
-    type: dict
-    default: {}
-  required:
-    description: Fail with what is refused. Otherwise a refusal is an answer, in RV(operation_plan).
-    type: bool
-    default: true
 seealso:
   - module: relevo.postgres.node_retirement
   - module: relevo.postgres.machine_removal

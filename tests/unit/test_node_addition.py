@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from answers import primary, standby, unreachable
 
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster.addition import Disk, Facts, addition, named
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.addition import Disk, Facts, addition
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.node_facts import named
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState, Topology
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 

@@ -8,26 +8,13 @@ Decided before anything is touched. The others are told first, so that a node th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from .._errors import RelevoError
 from .._operation_plan import Effect, OperationPlan
-from .topology import NodeState, Topology, TopologyError
+from .node_facts import NodeFacts
+from .topology import NodeState, TopologyError
 
 OPERATION = "add_node"
-
-
-def named(node: str, nodes: Sequence[str], cluster: str) -> None:
-    """Raise ``RelevoError`` unless a node of the cluster, which has ``nodes`` in the inventory, was named."""
-    has = f"{cluster} has {', '.join(nodes)} in the inventory"
-    if not node:
-        raise RelevoError(f"No node was named, and {has}. Nothing was touched. Name one: -e node=NAME.")
-    if node not in nodes:
-        raise RelevoError(
-            f"There is no node {node}: {has}. Nothing was touched. Correct the name, or put the host into the group "
-            f"postgres with node_cluster {cluster}."
-        )
 
 
 @dataclass(frozen=True)
@@ -47,31 +34,10 @@ class Disk:
 
 
 @dataclass(frozen=True)
-class Facts:
-    """``topology``: of all nodes of the inventory, that of the node included. ``repository``: the repository host.
+class Facts(NodeFacts):
+    """``disk``: None where the node's disk could not be asked, since its container does not run."""
 
-    ``containers``: what the engine says of each host that is a container, by name. ``unreachable``: why a host does not
-    answer, by name. ``disk``: None where the node's disk could not be asked, since its container does not run.
-    ``unfinished``: the sentence about a restore in place that is not finished.
-    """
-
-    cluster: str
-    node: str
-    topology: Topology
-    repository: str
-    containers: Mapping[str, str] = field(default_factory=dict)
-    unreachable: Mapping[str, str] = field(default_factory=dict)
     disk: Disk | None = None
-    unfinished: str = ""
-
-    @property
-    def others(self) -> Topology:
-        """The cluster without it."""
-        return Topology([state for state in self.topology.states if state.name != self.node])
-
-    @property
-    def state(self) -> NodeState | None:
-        return self.topology.find(self.node)
 
 
 def addition(facts: Facts) -> OperationPlan:
@@ -138,11 +104,11 @@ def _refusals(facts: Facts) -> list[str]:
     found = [facts.unfinished] if facts.unfinished else []
     if facts.repository in facts.unreachable:
         found.append(
-            f"The repository host {facts.repository} does not answer ({_why(facts, facts.repository)}), and must let "
+            f"The repository host {facts.repository} does not answer ({facts.why(facts.repository)}), and must let "
             f"{facts.node} archive. Start it."
         )
     found += [
-        f"{state.name} does not answer ({_why(facts, state.name)}), and must be told of {facts.node}. Start it."
+        f"{state.name} does not answer ({facts.why(state.name)}), and must be told of {facts.node}. Start it."
         for state in facts.others.states
         if state.name in facts.unreachable
     ]
@@ -171,7 +137,7 @@ def _about_the_node(facts: Facts) -> list[str]:
     if state == "paused":
         return [f"The container {facts.node} is paused. Run: docker unpause {facts.node}"]
     if state is None and facts.node in facts.unreachable:
-        return [f"{facts.node} does not answer ({_why(facts, facts.node)}). Switch it on."]
+        return [f"{facts.node} does not answer ({facts.why(facts.node)}). Switch it on."]
     if facts.disk is None:
         return []
     found = [facts.disk.refusal] if facts.disk.refusal else []
@@ -180,7 +146,3 @@ def _about_the_node(facts: Facts) -> list[str]:
     if facts.disk.fence and not facts.disk.removed:
         found.append(f"{facts.node} was fenced {facts.disk.fence}: rejoin.yml makes it a standby.")
     return found
-
-
-def _why(facts: Facts, name: str) -> str:
-    return facts.unreachable[name].rstrip(".")

@@ -9,11 +9,11 @@ that was cut off leaves a standby that is down, never one that nobody counts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from .._operation_plan import Effect, OperationPlan
-from .topology import NodeState, Topology, TopologyError
+from .node_facts import NodeFacts
+from .topology import NodeState, TopologyError
 
 OPERATION = "remove_node"
 
@@ -30,29 +30,12 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Facts:
-    """``topology``: of all nodes of the inventory. ``repository``: the repository host. ``preferred``: whether the node
-    is the preferred primary.
+class Facts(NodeFacts):
+    """``preferred``: whether the node is the preferred primary. ``fence_command``: whether one is there that stops a
+    machine."""
 
-    ``containers``: what the engine says of each host that is a container, by name. ``unreachable``: why a host does not
-    answer, by name. ``fence_command``: whether one is there that stops a machine. ``unfinished``: the sentence about a
-    restore in place that is not finished.
-    """
-
-    cluster: str
-    node: str
-    topology: Topology
-    repository: str
     preferred: bool = False
-    containers: Mapping[str, str] = field(default_factory=dict)
-    unreachable: Mapping[str, str] = field(default_factory=dict)
     fence_command: bool = False
-    unfinished: str = ""
-
-    @property
-    def others(self) -> Topology:
-        """The cluster without it."""
-        return Topology([state for state in self.topology.states if state.name != self.node])
 
     @property
     def is_container(self) -> bool:
@@ -176,7 +159,7 @@ def _refusals(request: Request, facts: Facts, machine_away: bool) -> list[str]:
         given = f"confirm={request.confirm} is not its name. " if request.confirm else ""
         found.append(f"{given}Confirm it with -e confirm={facts.node}.")
     if facts.repository in facts.unreachable:
-        why = facts.unreachable[facts.repository].rstrip(".")
+        why = facts.why(facts.repository)
         # Nobody was asked who is primary.
         return [
             *found,
@@ -193,11 +176,11 @@ def _refusals(request: Request, facts: Facts, machine_away: bool) -> list[str]:
     except TopologyError as error:
         return [*found, error.message]
     if primary.name in facts.unreachable:
-        why = facts.unreachable[primary.name].rstrip(".")
+        why = facts.why(primary.name)
         found.append(f"The primary {primary.name} does not answer ({why}), and must drop its slot. Look at it.")
     found += _about_the_rest(request, facts, primary)
     if machine_away and not facts.fence_command and not request.force:
-        why = facts.unreachable[facts.node].rstrip(".")
+        why = facts.why(facts.node)
         found.append(
             f"{facts.node} does not answer ({why}), and nothing could stop it. Set failover_fence_command, or switch "
             "it off for good and say so with -e force=true."

@@ -1,0 +1,75 @@
+"""What the actions have in common that decide about a node of a cluster: they begin alike, and refuse alike."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from answers import primary, standby
+
+from ansible_collections.relevo.postgres.plugins.action import node_addition_plan, node_retirement_plan
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import Topology
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+
+HOSTS: dict[str, dict[str, Any]] = {name: {"node_preferred_primary": name == "a"} for name in ("a", "b", "c")}
+VARIABLES = {"groups": {"postgres": list(HOSTS), "pgbackrest": ["repo"]}, "hostvars": HOSTS | {"repo": {}}}
+REACHED: dict[str, Any] = {"states": {}, "unreachable_nodes": {}, "markers": {}, "removed": {}}
+ANSWERS = Topology([primary("a"), standby("b"), standby("c")]).as_dict()
+GIVEN: dict[str, Any] = {
+    "cluster": "main",
+    "node": "c",
+    "reached": REACHED,
+    "topology": ANSWERS,
+    "unfinished": {},
+    "required": False,
+    "looked": {},
+    "confirm": "c",
+    "data": False,
+    "last": True,
+    "force": False,
+    "fence_command": [],
+}
+ACTIONS = [node_addition_plan.ActionModule, node_retirement_plan.ActionModule]
+
+
+def decided(kind: Any, **given: Any) -> dict[str, Any]:
+    made = kind.__new__(kind)
+    made._task_vars = VARIABLES
+    made._task = SimpleNamespace(check_mode=False)
+    result: dict[str, Any] = made.work(GIVEN | given)
+    return result
+
+
+@pytest.mark.parametrize("kind", ACTIONS)
+def test_a_node_that_the_cluster_does_not_have_is_refused_before_anybody_was_asked(kind: Any) -> None:
+    for node, words in (("", "No node was named, and main has a, b, c"), ("x", "There is no node x: main has a, b, c")):
+        with pytest.raises(RelevoError, match=words):
+            decided(kind, node=node, reached=None)
+    assert decided(kind, reached=None) == {"changed": False}
+
+
+@pytest.mark.parametrize("kind", ACTIONS)
+def test_a_refusal_is_an_answer_where_that_is_wanted(kind: Any) -> None:
+    texts = {name: name for name in ("cluster", "node", "by", "at", "command")}
+    record: dict[str, Any] = texts | {"asked": {}, "plan": {}, "undo": {}}
+    away = REACHED | {"unreachable_nodes": {"repo": "no route."}}
+    # Nobody was asked who is primary: the task was skipped.
+    found = decided(kind, reached=away, topology={"skipped": True})
+    assert any(
+        "The repository host repo does not answer (no route)" in one for one in found["operation_plan"]["refusals"]
+    )
+    assert (found["changed"], found["repository"]) == (False, "repo")
+    assert found["text"]
+    with pytest.raises(RelevoError, match=r"^Nothing was changed\. .*does not answer"):
+        decided(kind, reached=away, topology={}, required=True)
+    # A restore in place that is not finished comes first.
+    found = decided(kind, unfinished={"record": record})
+    assert "is not finished" in found["operation_plan"]["refusals"][0]
+
+
+def test_what_each_adds_to_it() -> None:
+    added = decided(node_addition_plan.ActionModule)
+    assert (added["action"], added["peers"]) == ("add", ["a", "b"])
+    removed = decided(node_retirement_plan.ActionModule)
+    assert (removed["peers"], removed["servers"], removed["primary"]) == (["a", "b"], ["a", "b"], "a")
