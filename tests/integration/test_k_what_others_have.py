@@ -152,6 +152,38 @@ def test_what_does_not_move_with_the_role_is_named_and_what_can_move_does() -> N
     nothing_needs_attention()
 
 
+#: Audits of logins are written so. On a standby it fails, and with it the login of whom it is not turned off for.
+AT_LOGIN = """
+CREATE TABLE logins (at timestamptz);
+CREATE FUNCTION note_login() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO logins VALUES (now()); END';
+CREATE EVENT TRIGGER at_login ON login EXECUTE FUNCTION note_login();
+ALTER EVENT TRIGGER at_login ENABLE ALWAYS;
+"""
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("backed_up")
+def test_a_trigger_at_login_that_writes_refuses_none_of_our_sessions() -> None:
+    databases = ("postgres", "imdb")
+    for database in databases:
+        psql(PRIMARY, AT_LOGIN, dbname=database)
+    try:
+        wait_until_streaming(PRIMARY)
+        refused = shell(STANDBY, "sh", "-c", "! psql -U root -d postgres -XAtc 'SELECT 1' 2>&1")
+        assert "read-only transaction" in refused
+        play("site.yml")
+        play(FAILOVER)
+        play(FAILBACK)
+        play(REJOIN)
+        play("backup.yml")
+        nothing_needs_attention()
+        assert int(psql(PRIMARY, "SELECT count(*) FROM logins", dbname="postgres")) > 0
+    finally:
+        for database in databases:
+            psql(PRIMARY, "DROP EVENT TRIGGER at_login; DROP FUNCTION note_login; DROP TABLE logins", dbname=database)
+    wait_until_streaming(PRIMARY)
+
+
 @pytest.mark.long
 @pytest.mark.usefixtures("backed_up", "logical")
 def test_a_restart_ends_a_consumer_that_never_confirms() -> None:
