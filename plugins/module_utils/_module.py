@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import locale
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ def run_module(module: AnsibleModule, work: Callable[[AnsibleModule], dict[str, 
     Ansible replaces the values of ``no_log`` arguments wherever they occur in a result. Where one is a word that the
     result has anyway, the rest of a play would work with the replacement, so that is a failure.
     """
+    # An AnsibleModule takes the language of whoever calls it. What libpq and the system say is read, and shown.
+    locale.setlocale(locale.LC_MESSAGES, "C")
     try:
         result = work(module)
         if remove_values(result, module.no_log_values) != result:

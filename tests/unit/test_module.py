@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import locale
 import os
 from typing import Any
 
@@ -51,6 +52,21 @@ def test_a_full_disk_says_where_and_what_to_do() -> None:
 def test_any_other_error_of_the_system_is_a_bug() -> None:
     with pytest.raises(PermissionError):
         run(PermissionError(errno.EACCES, "Permission denied"))
+
+
+def test_it_speaks_english_whoever_calls_it() -> None:
+    """AnsibleModule takes the caller's locale when it is made; libpq's words are read afterwards."""
+    before = locale.setlocale(locale.LC_MESSAGES)
+    try:
+        locale.setlocale(locale.LC_MESSAGES, "C.UTF-8")
+
+        def work(_module: object) -> dict[str, Any]:
+            return {"language": locale.setlocale(locale.LC_MESSAGES)}
+
+        with pytest.raises(Ended, match="'language': 'C'"):
+            run_module(Module(), work)  # type: ignore[arg-type]
+    finally:
+        locale.setlocale(locale.LC_MESSAGES, before)
 
 
 @pytest.mark.parametrize("result", [{"key": "backup:main:1"}, {"records": [{"stanza": "main"}]}])

@@ -27,7 +27,7 @@ OwnPace = Literal["", "delayed", "paused"]
 #: By what the startup process waits for (PostgreSQL's documentation, Wait Events).
 _OWN_PACE: dict[str | None, OwnPace] = {"RecoveryApplyDelay": "delayed", "RecoveryPause": "paused"}
 
-#: What to do about a server that refuses us, by what it or libpq says. libpq speaks English (``session``), a server the
+#: What to do about a server that refuses us, by what it or libpq says. libpq speaks English (``_module``), a server the
 #: language of its ``lc_messages``: names of files, roles and databases are the same in all of them.
 CURES = {
     r" reaches it; ": "Look at the network, and at the names, between the two that do not agree.",

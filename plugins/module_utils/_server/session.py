@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import locale
 import queue
 import select
 import socket
@@ -36,9 +35,6 @@ try:
     from psycopg.conninfo import make_conninfo
 except ImportError:
     PSYCOPG_IMPORT_ERROR = traceback.format_exc()
-
-# What libpq says is read, and shown; Ansible takes the language of whoever calls it.
-locale.setlocale(locale.LC_MESSAGES, "C")
 
 Row = dict[str, Any]
 
