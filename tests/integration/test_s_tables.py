@@ -192,7 +192,7 @@ def test_tables_in_place_of_what_is_there(shop: str) -> None:
     assert (
         psql(
             PRIMARY,
-            "SELECT string_agg(tgname || tgenabled, ' ' ORDER BY tgname) FROM pg_trigger WHERE NOT tgisinternal",
+            "SELECT string_agg(concat(tgname, tgenabled), ' ' ORDER BY tgname) FROM pg_trigger WHERE NOT tgisinternal",
             DATABASE,
         )
         == "idleD spoilO"
@@ -244,7 +244,6 @@ FROM pg_constraint k WHERE k.contype = 'f'
 def test_foreign_keys_among_the_tables_are_checked_when_all_rows_are_there(shop: str) -> None:
     psql(PRIMARY, CIRCLE, DATABASE)
     try:
-        psql(PRIMARY, "SELECT pg_switch_wal()", DATABASE)
         archive_all()
         named = ["public.heads", "public.lists", "public.tails"]
         rows = (
