@@ -37,6 +37,8 @@ NEEDS: dict[str, dict[str, Need]] = {
     "cleanup": {"role": "shared", "configuration": "shared", "backups": "alone"},
     # A backup of hours has read the password of Redis at its beginning, a hand-over logs in from node to node.
     "rotate": {"role": "alone", "configuration": "alone", "backups": "alone"},
+    # Restarts every server, from one of which a backup may be copying, and replaces the repository host's container.
+    "upgrade_minor": {"role": "alone", "configuration": "alone", "backups": "alone"},
     # Removes it all.
     "down": {"role": "alone", "configuration": "alone", "backups": "alone"},
     "remove": {"role": "alone", "configuration": "alone", "backups": "alone"},
