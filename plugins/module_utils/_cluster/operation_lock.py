@@ -37,13 +37,13 @@ NEEDS: dict[str, dict[str, Need]] = {
     "cleanup": {"role": "shared", "configuration": "shared", "backups": "alone"},
     # A backup of hours has read the password of Redis at its beginning, a hand-over logs in from node to node.
     "rotate": {"role": "alone", "configuration": "alone", "backups": "alone"},
-    # Restarts every server, from one of which a backup may be copying, and replaces the repository host's container.
-    "upgrade_minor": {"role": "alone", "configuration": "alone", "backups": "alone"},
     # Removes it all.
     "down": {"role": "alone", "configuration": "alone", "backups": "alone"},
     "remove": {"role": "alone", "configuration": "alone", "backups": "alone"},
     # A backup copies from a standby.
     "remove_node": {"role": "alone", "configuration": "alone", "backups": "alone"},
+    # Restarts the server that a backup copies from, and replaces the container of the repository host.
+    "upgrade_minor": {"role": "alone", "configuration": "alone", "backups": "alone"},
 }
 #: What an operation needs that another version of the collection knows and this one does not.
 EVERYTHING: dict[str, Need] = {"role": "alone", "configuration": "alone", "backups": "alone"}

@@ -245,7 +245,8 @@ def _action(node: Wanted, engine: Engine, wanted: str, fenced: bool, settings: S
             f"{node.name}, then run this again{fenced_by}."
         )
     differs = container.labels.get(LABEL_CONFIG) != wanted
-    when = "after rejoin.yml, by upgrade_minor.yml" if fenced else "by upgrade_minor.yml, one node after the other"
+    how = "by upgrade_minor.yml, one node after the other, or with docker_nodes_recreate=true, all at once"
+    when = f"{'after rejoin.yml, ' if fenced else ''}{how}"
     pending = f"The container of {node.name} was made with other settings or an older image. It is replaced {when}."
     if fenced:
         return "none", pending if differs else ""
