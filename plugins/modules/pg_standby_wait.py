@@ -12,7 +12,8 @@ short_description: Wait until a standby streams from its primary
 version_added: 0.1.0
 description:
   - Asks all servers of the cluster again and again until the node is a standby that streams, or one that makes its
-    replay wait on purpose. Changes nothing.
+    replay wait on purpose. Without O(node), until one server is primary, no hand-over is under way, no server is
+    starting and every standby that answers streams. Changes nothing.
   - Runs on the host that the task is delegated to, which must see all of them.
 author:
   - The Relevo authors (@relevo)
@@ -30,16 +31,24 @@ options:
   node:
     description: The standby's inventory name.
     type: str
-    required: true
+    default: ""
   nodes:
     description: The servers of the cluster, as M(relevo.postgres.pg_primary_facts) takes them.
     type: list
     elements: dict
     required: true
+  unreachable:
+    description: Nodes that are known not to answer, and why. They are not asked.
+    type: dict
+    default: {}
   timeout:
-    description: Seconds within which it must stream.
+    description: Seconds to wait.
     type: float
     default: 300
+  required:
+    description: Whether it is a failure that the time was not enough.
+    type: bool
+    default: true
 seealso:
   - module: relevo.postgres.pg_primary_facts
 """
@@ -59,4 +68,8 @@ seconds:
   description: How long that took.
   returned: success
   type: float
+fault:
+  description: What was still missing at the end, in words; empty where nothing was.
+  returned: success
+  type: str
 """

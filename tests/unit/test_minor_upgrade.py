@@ -23,6 +23,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.minor_upg
     minor_upgrade,
     not_back,
     report,
+    unsettled,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState, Topology
 from ansible_collections.relevo.postgres.plugins.module_utils._handover import switchover
@@ -346,6 +347,22 @@ def test_the_reason_is_that_of_the_hand_over() -> None:
 )
 def test_whether_a_standby_is_back(states: tuple[NodeState, ...], why: str) -> None:
     assert not_back(Topology(list(states)), "b") == why
+
+
+@pytest.mark.parametrize(
+    ("states", "why"),
+    [
+        ((A, B, C), ""),
+        # One that is down does not come by itself.
+        ((A, B, unreachable("c")), ""),
+        ((A, standby("b")), "b does not stream yet"),
+        ((A, unreachable("b", "the database system is starting up", "starting")), "b is starting"),
+        ((unreachable("a"), B), "nobody is primary"),
+        ((primary("a", handover_lock="alice"), B), "a hand-over is under way on a"),
+    ],
+)
+def test_whether_the_servers_have_settled(states: tuple[NodeState, ...], why: str) -> None:
+    assert unsettled(Topology(list(states))) == why
 
 
 def test_what_is_said_at_the_end() -> None:

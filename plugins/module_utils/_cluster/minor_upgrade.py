@@ -433,7 +433,8 @@ def _becomes(facts: Facts, found: MinorUpgrade, host: Host) -> str:
     if changes:
         parts.append(f"gets {changes}")
     elif host.container is not None and host.container.action == "recreate" and host.container.packages is not None:
-        parts.append("with the same packages")
+        # Of Redis nothing is known.
+        parts.append("with the same packages" if host.group != "redis" else "")
     if host.container is None and host.group == "postgres" and host.server_behind:
         parts.append("is restarted")
     if found.finish and host.software and not host.software.server_runs:
@@ -493,6 +494,20 @@ _PGBACKREST_LEFT = (
 
 
 # --- while and after it is done --------------------------------------------------------------------------------------
+
+
+def unsettled(topology: Topology) -> str:
+    """What is under way at the servers, in words, and may be over in a moment; empty where they have settled."""
+    if topology.primary is None and not topology.primaries:
+        return "nobody is primary"
+    locked = [state for state in topology.primaries if state.handover_lock]
+    if locked:
+        return f"a hand-over is under way on {locked[0].name}"
+    starting = [state.name for state in topology.living if state.life == "starting"]
+    if starting:
+        return f"{starting[0]} is starting"
+    waiting = [state.name for state in topology.standbys if not_back(topology, state.name)]
+    return f"{waiting[0]} does not stream yet" if waiting else ""
 
 
 def not_back(topology: Topology, node: str) -> str:

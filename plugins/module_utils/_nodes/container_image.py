@@ -136,6 +136,8 @@ def said_by(client: Any, name: str, command: Sequence[str]) -> str | None:
     """
     with engine_errors(f"Asking the image {name} what it has"):
         try:
+            # Otherwise the client would ask a registry for it.
+            client.api.inspect_image(name)
             said: bytes = client.containers.run(
                 name, list(command[1:]), entrypoint=command[0], remove=True, network_disabled=True, stdout=True
             )
