@@ -199,6 +199,7 @@ def test_pgbackrest_of_a_shared_repository_host_is_left() -> None:
     [
         (facts(*ALL, unfinished="It is being restored."), "It is being restored."),
         (facts(*ALL, states=(A, primary("b"), C)), "Two primaries"),
+        (facts(machine("a", None, unreachable="no route"), states=()), "a does not answer (no route). Start it"),
         (facts(*ALL, states=(unreachable("a"), B, C)), "No primary answers"),
         (facts(*ALL, states=(primary("a", handover_lock="alice"), B, C)), "A hand-over is under way (alice)"),
         (

@@ -180,6 +180,9 @@ def minor_upgrade(facts: Facts) -> MinorUpgrade:
     """The decision; its plan holds the refusals."""
     refusals = [facts.unfinished] if facts.unfinished else []
     primary: NodeState | None = None
+    if not facts.topology.states:
+        # Nobody could be asked.
+        return _refused(facts, [*refusals, *(_does_not_answer(host) for host in facts.nodes)])
     try:
         primary = facts.topology.require_primary()
     except TopologyError as error:
