@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .._errors import RelevoError
+from .server import reading_as_postgres
 
 PGBACKREST = "pgbackrest"
 #: What a server or pgBackRest is made of, beside the packages that are named after the major version.
@@ -111,10 +112,17 @@ def runs_replaced(pid: int | None, program: Path, proc: Path = Path("/proc")) ->
     The kernel keeps the file that a process was started from, and says "(deleted)" of it once dpkg has put another one
     in its place. Its number would say the same, but not on the file system of a container.
     """
+    if pid is None:
+        return False
+    link = proc / str(pid) / "exe"
     try:
-        return pid is not None and (proc / str(pid) / "exe").readlink() != program.resolve()
+        return link.readlink() != program.resolve()
     except FileNotFoundError:
         return False  # It has ended meanwhile.
+    except PermissionError:
+        # A root without CAP_SYS_PTRACE, as in a container. The process is one of postgres.
+        with reading_as_postgres():
+            return link.readlink() != program.resolve()
 
 
 def release(version: str) -> str:
