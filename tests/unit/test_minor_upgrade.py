@@ -155,6 +155,14 @@ ALL = tuple(machine(name) for name in "abc")
         ),
         (
             facts(
+                machine("a"),
+                machine("b", replace(DOWN, fence=marker("fence", "a", PLANNED))),
+                states=(A, unreachable("b")),
+            ),
+            {"finish": True, "candidate": "b"},
+        ),
+        (
+            facts(
                 machine("a", CURRENT),
                 machine("b", replace(DOWN, rejoin=marker("rejoin"))),
                 states=(A, unreachable("b")),

@@ -10,7 +10,7 @@ server still runs what was there before, where a container would be made otherwi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from .._operation_plan import Effect, OperationPlan
@@ -208,7 +208,7 @@ def minor_upgrade(facts: Facts) -> MinorUpgrade:
     last = facts.find(primary.name)
     candidate = ""
     if last is not None and last.server_behind:
-        candidate = _candidate(facts)
+        candidate = _candidate(facts, primary)
         if not candidate:
             refusals.append(_nobody_takes_over(facts, primary))
     first = [host.name for host in facts.hosts if host.group == "pgbackrest" and host.stopped]
@@ -242,10 +242,7 @@ def minor_upgrade(facts: Facts) -> MinorUpgrade:
         _risks(facts, found, primary),
         refusals,
     )
-    return MinorUpgrade(plan, *(getattr(found, name) for name in _STEPS))
-
-
-_STEPS = ("primary", "first", "finish", "pgbackrest", "standbys", "candidate", "others", "left")
+    return replace(found, plan=plan)
 
 
 def _refused(facts: Facts, refusals: list[str]) -> MinorUpgrade:
@@ -354,11 +351,11 @@ def _about_pgbackrest(hosts: Iterable[Host]) -> list[str]:
     return []
 
 
-def _candidate(facts: Facts) -> str:
+def _candidate(facts: Facts, primary: NodeState) -> str:
     """Who takes over: the preferred primary where it can, otherwise the best of those that can."""
     able = [one for one in facts.topology.standbys if not one.delayed and not one.replay_paused and not one.own_pace]
     # One that is not there yet is, once its turn has come.
-    coming = [host.name for host in facts.nodes if host.stopped or _is_down(facts, host)]
+    coming = [host.name for host in facts.nodes if host.stopped or _is_down(facts, host) or _is_cut_off(host, primary)]
     names = [state.name for state in able]
     best = facts.topology.best_candidate
     if facts.preferred in names:
