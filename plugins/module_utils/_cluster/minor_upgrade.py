@@ -362,7 +362,7 @@ def _candidate(facts: Facts, primary: NodeState) -> str:
         return facts.preferred
     if best is not None and best.name in names:
         return best.name
-    return (names or coming or [""])[0] or ""
+    return [*names, *coming, ""][0]
 
 
 def _nobody_takes_over(facts: Facts, primary: NodeState) -> str:
