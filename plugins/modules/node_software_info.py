@@ -38,7 +38,7 @@ seealso:
 EXAMPLES = r"""
 - name: Look at the node's software
   relevo.postgres.node_software_info:
-    version: "17"
+    version: "18"
   register: software
 """
 
@@ -51,12 +51,18 @@ packages:
   description: The packages that are installed, with their versions. Empty where there is no dpkg.
   returned: success
   type: dict
-  sample: {postgresql-17: 17.6-1}
+  sample: {postgresql-18: 18.1-1}
 newer:
   description: Those of which the package sources have a newer version, with that.
   returned: success
   type: dict
-  sample: {postgresql-17: 17.7-1}
+  sample: {postgresql-18: 18.2-1}
+upgrades:
+  description: The same but for pgBackRest, as apt takes them. All hosts get another pgBackRest at once.
+  returned: success
+  type: list
+  elements: str
+  sample: [postgresql-18=18.2-1]
 held:
   description: Those that the administrator holds as they are.
   returned: success
@@ -127,6 +133,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         "version": version,
         "packages": found.installed,
         "newer": found.newer,
+        "upgrades": software.upgrades(found.newer),
         "held": found.held,
         "interrupted": found.interrupted,
         "server_runs": pid is not None,

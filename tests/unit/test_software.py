@@ -22,6 +22,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.software i
     packages,
     release,
     runs_replaced,
+    upgrades,
 )
 
 #: As apt of Debian 13 prints it, with what it says of a package from another architecture and of one that is unknown.
@@ -119,6 +120,10 @@ def test_a_node_is_asked(said: dict[str, tuple[int, str]]) -> None:
     assert (found.held, found.interrupted) == (["libpq5"], False)
     said["dpkg --audit"] = (0, "The following packages are only half configured")
     assert packages("17").interrupted
+
+
+def test_pgbackrest_is_no_package_that_one_host_gets_alone() -> None:
+    assert upgrades({"libpq5": "17.7-1", "pgbackrest": "2.56.0-1"}) == ["libpq5=17.7-1"]
 
 
 def test_a_question_without_an_answer_fails(said: dict[str, tuple[int, str]]) -> None:

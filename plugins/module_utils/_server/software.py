@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,6 +76,11 @@ def packages(version: str, more: Collection[str] = ()) -> Packages:
     newer = {name: of for name, of in found.items() if name in installed and _is_newer(of, installed[name])}
     held = sorted(set(_ask(["apt-mark", "showhold"]).split()) & set(installed))
     return Packages(installed, newer, held, bool(_ask(["dpkg", "--audit"]).strip()))
+
+
+def upgrades(newer: Mapping[str, str]) -> list[str]:
+    """What of it one host may get before the others, as apt takes it: all but pgBackRest."""
+    return [f"{name}={version}" for name, version in newer.items() if name != PGBACKREST]
 
 
 def _is_newer(one: str, other: str) -> bool:
