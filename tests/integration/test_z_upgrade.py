@@ -78,7 +78,7 @@ def test_every_container_gets_the_new_image_and_no_row_is_lost(writer: Writer) -
     before, again = images(), as_of("again")
     shown = play(UPGRADE, *again, "-e", "plan=text")
     assert "gets a new container, whose image is not built yet" in shown.text
-    assert f"the standbys one after the other ({STANDBY}), then one hand-over to {STANDBY}" in shown.text
+    assert f"The standbys one after the other ({STANDBY}), then one hand-over to {STANDBY}" in shown.text
     assert json.loads(_plan(play(UPGRADE, *again, "-e", "plan=json").output))["action"] == "upgrade"
     assert "One write outage" in play(UPGRADE, *again, "--check").text
     refused = play(UPGRADE, *again, expect=2)
