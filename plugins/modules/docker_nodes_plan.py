@@ -56,6 +56,9 @@ options:
       ports:
         description: What the services listen on, by O(nodes[].kind), where it is not the usual port.
         type: dict
+      packages_as_of:
+        description: Any word. With another one its image is built anew, with the packages that the sources have then.
+        type: str
   state:
     description: Whether the nodes are to be there, or to be removed.
     type: str
@@ -236,6 +239,7 @@ def main() -> None:
                     "published_port": {"type": "int"},
                     "version": {"type": "str"},
                     "ports": {"type": "dict"},
+                    "packages_as_of": {"type": "str"},
                 },
             },
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

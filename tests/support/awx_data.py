@@ -111,6 +111,7 @@ WITHOUT_ANSWERS = {
     "Relevo rotate": Unanswered(
         "Nobody confirmed that the secrets of", refused=True, says_to_nothing="Nothing was said to be rotated"
     ),
+    "Relevo upgrade minor": Unanswered("Nothing to do"),
     "Relevo failover": Unanswered("accepts writes", changes=True, standby_rules=True),
     "Relevo failover forced": Unanswered("the failover has been done", standby_rules=True),
     "Relevo rejoin": Unanswered("follows", standby_rules=True),

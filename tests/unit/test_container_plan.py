@@ -80,6 +80,7 @@ def test_a_marker_on_a_running_node_is_not_asked_for() -> None:
 def test_a_running_container_is_not_replaced_unasked() -> None:
     decided = decide(engine(config="old"))
     assert decided.action == "none"
+    assert "replaced by upgrade_minor.yml, one node after the other" in decided.pending
     assert "docker_nodes_recreate=true" in decided.pending
     assert decide(engine(config="old"), recreate=True).action == "recreate"
 
@@ -222,6 +223,10 @@ def test_what_has_the_servers_programs_is_built_for_a_version() -> None:
     assert Wanted.from_dict(repository).build_arguments() == {"POSTGRESQL_VERSION": "17"}
     given = {"name": "r", "kind": "redis", "cluster": "main", "version": "17"}
     assert Wanted.from_dict(given).build_arguments() == {}
+    assert Wanted.from_dict(given | {"packages_as_of": ""}).build_arguments() == {}
+    assert Wanted.from_dict(given | {"packages_as_of": "today"}).build_arguments() == {"PACKAGES_AS_OF": "today"}
+    again = Wanted.from_dict(repository | {"packages_as_of": "today"}).build_arguments()
+    assert again == {"PACKAGES_AS_OF": "today", "POSTGRESQL_VERSION": "17"}
     with pytest.raises(RelevoError, match="No version of PostgreSQL is given for pg1"):
         Wanted("pg1", "postgres", "main").build_arguments()
 

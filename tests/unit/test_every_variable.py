@@ -81,6 +81,7 @@ ELSEWHERE = {
     "cleanup_timeout": ("integration/test_q_cleanup.py", "cleanup_timeout=0.001"),
     "cleanup_until": ("integration/test_q_cleanup.py", "pin_until="),
     "cluster_removal_timeout": ("integration/test_w_remove.py", "cluster_removal_timeout=0.001"),
+    "docker_nodes_packages_as_of": ("integration/test_z_upgrade.py", "docker_nodes_packages_as_of="),
     "docker_nodes_remove_data": ("integration/conftest.py", "down_data=true"),
     "drill_backup": ("integration/test_p_restore.py", '"backup": "random"'),
     "drill_checks": ("integration/test_p_restore.py", "drill_checks"),
@@ -162,6 +163,8 @@ ELSEWHERE = {
     "secrets_renew_days": ("integration/test_i_certificates.py", "secrets_renew_days"),
     "secrets_replace": ("integration/test_m_other_controller.py", "secrets_replace"),
     "secrets_replace_public": ("integration/test_a_given_secrets.py", "secrets_replace_public=true"),
+    "upgrade_minor_lock_timeout": ("machines/test_9_upgrade.py", "upgrade_minor_lock_timeout=60"),
+    "upgrade_minor_timeout": ("integration/test_z_upgrade.py", "upgrade_minor_timeout=15"),
 }
 
 #: Set by a role or a playbook of ours only, from what people set: nobody else has a reason to.
@@ -226,6 +229,9 @@ PASSED_ON = {
     "status_clusters": "cluster",
     "status_recreate": "docker_nodes_recreate",
     "status_restart": "restart",
+    "upgrade_minor_cluster": "cluster",
+    "upgrade_minor_confirm": "confirm",
+    "upgrade_minor_show_plan": "plan",
 }
 
 #: Looked for by no test on real parts yet. This only gets shorter.

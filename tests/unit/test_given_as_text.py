@@ -130,6 +130,7 @@ CONVERTED = {
     "roles/secrets/tasks/check.yml": 1,
     "roles/secrets/tasks/public.yml": 1,
     "roles/secrets/vars/main.yml": 1,
+    "roles/upgrade_minor/tasks/look.yml": 1,
 }
 
 

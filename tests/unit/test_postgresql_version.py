@@ -83,7 +83,7 @@ def test_what_is_no_version(version: Any) -> None:
         "roles/pgbackrest/templates/pgbackrest.conf.j2",
         "roles/postgresql/vars/main.yml",
         "roles/packages/vars/main.yml",
-        "roles/docker_nodes/tasks/main.yml",
+        "roles/docker_nodes/tasks/plan.yml",
     ],
 )
 def test_the_roles_take_it_from_the_filter(template: str) -> None:

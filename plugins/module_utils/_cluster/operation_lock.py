@@ -42,6 +42,8 @@ NEEDS: dict[str, dict[str, Need]] = {
     "remove": {"role": "alone", "configuration": "alone", "backups": "alone"},
     # A backup copies from a standby.
     "remove_node": {"role": "alone", "configuration": "alone", "backups": "alone"},
+    # Restarts the server that a backup copies from, and replaces the container of the repository host.
+    "upgrade_minor": {"role": "alone", "configuration": "alone", "backups": "alone"},
 }
 #: What an operation needs that another version of the collection knows and this one does not.
 EVERYTHING: dict[str, Need] = {"role": "alone", "configuration": "alone", "backups": "alone"}

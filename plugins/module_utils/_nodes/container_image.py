@@ -9,6 +9,7 @@ import queue
 import shutil
 import subprocess
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -126,3 +127,22 @@ def provide(client: Any, wanted: BaseImage) -> tuple[str, How]:
         return wanted.name, "pulled"
     bootstrap(client, wanted, pull_error)
     return wanted.fallback, "bootstrapped"
+
+
+def said_by(client: Any, name: str, command: Sequence[str]) -> str | None:
+    """What ``command`` prints in a container of an image that lives no longer than that; None where there is no image.
+
+    It has no network, and nothing is started in it but the command.
+    """
+    with engine_errors(f"Asking the image {name} what it has"):
+        try:
+            # Otherwise the client would ask a registry for it.
+            client.api.inspect_image(name)
+            said: bytes = client.containers.run(
+                name, list(command[1:]), entrypoint=command[0], remove=True, network_disabled=True, stdout=True
+            )
+        except docker.errors.ImageNotFound:
+            return None
+        except docker.errors.ContainerError as error:
+            raise RelevoError(f"The image {name} does not say what it has: {error}.") from error
+    return said.decode()

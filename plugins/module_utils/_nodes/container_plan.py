@@ -41,6 +41,8 @@ class Wanted:
     version: str = ""
     #: What it listens on; that of its kind when not given.
     port: int | None = None
+    #: Any word: with another one its image is built anew, with the packages that the sources have then.
+    packages_as_of: str = ""
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Wanted:
@@ -53,15 +55,18 @@ class Wanted:
             given.get("published_port"),
             version or "",
             int(port) if port else None,
+            str(given.get("packages_as_of") or ""),
         )
 
     def build_arguments(self) -> dict[str, str]:
         """What its image is built with, beside the base image."""
+        # The usual word adds nothing: images that were built before there was one are not to be built anew.
+        packages = {"PACKAGES_AS_OF": self.packages_as_of} if self.packages_as_of else {}
         if self.kind not in WITH_PROGRAMS:
-            return {}
+            return packages
         if not self.version:
             raise RelevoError(f"No version of PostgreSQL is given for {self.name}. Give nodes[].version.")
-        return {"POSTGRESQL_VERSION": self.version}
+        return packages | {"POSTGRESQL_VERSION": self.version}
 
     def volumes(self) -> dict[str, str]:
         """Its volumes and where they are mounted."""
@@ -240,7 +245,8 @@ def _action(node: Wanted, engine: Engine, wanted: str, fenced: bool, settings: S
             f"{node.name}, then run this again{fenced_by}."
         )
     differs = container.labels.get(LABEL_CONFIG) != wanted
-    when = "after rejoin.yml, with docker_nodes_recreate=true" if fenced else "only with docker_nodes_recreate=true"
+    how = "by upgrade_minor.yml, one node after the other, or with docker_nodes_recreate=true, all at once"
+    when = f"{'after rejoin.yml, ' if fenced else ''}{how}"
     pending = f"The container of {node.name} was made with other settings or an older image. It is replaced {when}."
     if fenced:
         return "none", pending if differs else ""

@@ -52,7 +52,7 @@ class ControlData:
 
 
 @contextmanager
-def _reading_as_postgres() -> Iterator[None]:
+def reading_as_postgres() -> Iterator[None]:
     """What is read in this block is read as the user postgres; only for root."""
     account, user, group = pwd.getpwnam("postgres"), os.geteuid(), os.getegid()
     os.setegid(account.pw_gid)
@@ -152,7 +152,7 @@ class Server:
         found, hidden = self._working_here(everybody)
         if hidden and os.geteuid() == 0:
             # A root without CAP_SYS_PTRACE, as in a container, sees of others' processes no directory. Their user does.
-            with _reading_as_postgres():
+            with reading_as_postgres():
                 found += self._working_here(hidden)[0]
         return found
 

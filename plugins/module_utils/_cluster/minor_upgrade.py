@@ -1,0 +1,545 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a rolling minor upgrade has to do next, and why it is not begun now.
+
+Nothing is kept of a run that was cut off: each run finds what is left to do. Where a machine has newer packages, or its
+server still runs what was there before, where a container would be made otherwise today, that node is left to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal
+
+from .._operation_plan import Effect, OperationPlan
+from .._server.marker import Marker, removed_words
+from .._server.software import PGBACKREST, is_server, release
+from .._tables import format_bytes
+from .topology import NodeState, Topology, TopologyError
+
+OPERATION = "upgrade_minor"
+#: A standby that is further behind would take long to catch up before the hand-over, and again after each restart.
+MAX_LAG = 256 * 1024 * 1024
+#: The reason in the fence marker that a planned hand-over leaves on the old primary until that follows (switchover).
+PLANNED = "planned hand-over"
+
+Action = Literal["none", "start", "create", "recreate"]
+MARKERS = ("fence", "rejoin", "removed", "restore")
+
+
+@dataclass(frozen=True)
+class Software:
+    """What a host says of itself; ``packages``, ``newer`` and ``held`` as in ``software.Packages``.
+
+    ``server_old``, ``tls_server_old``: the process runs a program that is no longer on the disk. ``refusal``: why its
+    data do not fit the inventory. The markers are those on its disk.
+    """
+
+    packages: Mapping[str, str] = field(default_factory=dict)
+    newer: Mapping[str, str] = field(default_factory=dict)
+    held: Sequence[str] = ()
+    interrupted: bool = False
+    server_runs: bool = True
+    server_old: bool = False
+    tls_server_old: bool = False
+    fence: Marker | None = None
+    rejoin: Marker | None = None
+    removed: Marker | None = None
+    restore: Marker | None = None
+    refusal: str = ""
+
+    @classmethod
+    def from_result(cls, given: Mapping[str, Any]) -> Software:
+        """What ``node_software_info`` returns."""
+        markers = {kind: Marker(**given[kind]) for kind in MARKERS if given.get(kind)}
+        known = {one.name: given[one.name] for one in fields(cls) if one.name in given}
+        return cls(**{**known, **dict.fromkeys(MARKERS), **markers})
+
+
+@dataclass(frozen=True)
+class Container:
+    """What is to become of a host's container. ``packages``: those of the image, None while that is not built."""
+
+    action: Action = "none"
+    packages: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host of the cluster. ``software``: None of one that does not answer, for the reason ``unreachable``.
+
+    ``container``: None of a machine. ``stopped``: its container is down or missing, and nothing on its disk forbids
+    its start; otherwise ``forbidden`` says what does.
+    """
+
+    name: str
+    group: Literal["postgres", "pgbackrest", "redis"]
+    version: str = ""
+    software: Software | None = None
+    container: Container | None = None
+    unreachable: str = ""
+    stopped: bool = False
+    forbidden: str = ""
+
+    @property
+    def packages_to_come(self) -> Mapping[str, str]:
+        """The packages that change, with the versions that they will have."""
+        if self.software is None:
+            return {}
+        if self.container is None:
+            return self.software.newer
+        if self.container.action != "recreate" or self.container.packages is None:
+            return {}
+        now = self.software.packages
+        return {name: of for name, of in self.container.packages.items() if name in now and now[name] != of}
+
+    @property
+    def behind(self) -> bool:
+        """Whether there is anything to do on it, beside pgBackRest, which all hosts get at once."""
+        if self.container is not None:
+            return self.container.action != "none"
+        if self.software is None:
+            return False
+        return bool(set(self.software.newer) - {PGBACKREST}) or self.software.interrupted or self.software.server_old
+
+    @property
+    def server_behind(self) -> bool:
+        """Whether its server has to be started anew."""
+        if self.container is not None or self.software is None:
+            return self.behind
+        return self.software.server_old or any(is_server(name, self.version) for name in self.software.newer)
+
+    @property
+    def pgbackrest_behind(self) -> bool:
+        """Whether a machine gets another pgBackRest, or its TLS server still runs the one before."""
+        software = self.software
+        return (
+            self.container is None
+            and software is not None
+            and self.group in ("postgres", "pgbackrest")
+            and (PGBACKREST in software.newer or software.tls_server_old)
+        )
+
+    def pgbackrest(self) -> str:
+        """The version of pgBackRest that it will have; empty where nobody can tell."""
+        if self.software is None or PGBACKREST not in self.software.packages:
+            return ""
+        return release(self.packages_to_come.get(PGBACKREST, self.software.packages[PGBACKREST]))
+
+
+@dataclass(frozen=True)
+class Facts:
+    """``preferred``: the preferred primary. ``shared``: the hosts that other clusters need, too.
+
+    ``unfinished``: a sentence on a restore in place that has not ended.
+    """
+
+    cluster: str
+    hosts: Sequence[Host]
+    topology: Topology
+    preferred: str = ""
+    shared: Sequence[str] = ()
+    unfinished: str = ""
+
+    def find(self, name: str) -> Host | None:
+        return next((host for host in self.hosts if host.name == name), None)
+
+    @property
+    def nodes(self) -> list[Host]:
+        return [host for host in self.hosts if host.group == "postgres"]
+
+
+@dataclass(frozen=True)
+class MinorUpgrade:
+    """The steps, in this order; what is empty is left out.
+
+    ``first``: the repository host, where its container is down. ``finish``: a hand-over that was cut off is finished.
+    ``pgbackrest``: the machines that get another pgBackRest, all
+    at once. ``standbys``: one after the other. ``candidate`` takes over from ``primary``, which is the last one.
+    ``others``: hosts on which no server of the cluster has to be started anew. ``left``: what is left to the user.
+    """
+
+    plan: OperationPlan
+    primary: str = ""
+    first: list[str] = field(default_factory=list)
+    finish: bool = False
+    pgbackrest: list[str] = field(default_factory=list)
+    standbys: list[str] = field(default_factory=list)
+    candidate: str = ""
+    others: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+
+    @property
+    def idle(self) -> bool:
+        return not (self.first or self.finish or self.pgbackrest or self.standbys or self.candidate or self.others)
+
+
+def minor_upgrade(facts: Facts) -> MinorUpgrade:
+    """The decision; its plan holds the refusals."""
+    refusals = [facts.unfinished] if facts.unfinished else []
+    primary: NodeState | None = None
+    if not facts.topology.states:
+        # Nobody could be asked.
+        return _refused(facts, [*refusals, *(_does_not_answer(host) for host in facts.nodes)])
+    try:
+        primary = facts.topology.require_primary()
+    except TopologyError as error:
+        refusals.append(error.message)
+    if primary is None:
+        return _refused(facts, refusals)
+    refusals += _about_the_primary(facts, primary)
+    finish = any(_is_cut_off(host, primary) for host in facts.nodes if host.name != primary.name)
+    for host in facts.nodes:
+        if host.name != primary.name:
+            refusals += _about_a_standby(facts, host, primary)
+    for host in facts.hosts:
+        refusals += _about_packages(host)
+        # Redis may be down at any time.
+        if host.group == "pgbackrest" and host.unreachable and not host.stopped:
+            refusals.append(_does_not_answer(host))
+    refusals += _about_pgbackrest(facts.hosts)
+
+    behind = [host for host in facts.nodes if host.name != primary.name and (host.behind or host.stopped)]
+    # A server that is down without a reason is started, and waited for, like one that was upgraded.
+    behind += [host for host in facts.nodes if host not in behind and _is_down(facts, host) and not finish]
+    standbys = [host.name for host in facts.nodes if host in behind]
+    last = facts.find(primary.name)
+    candidate = ""
+    if last is not None and last.server_behind:
+        candidate = _candidate(facts, primary)
+        if not candidate:
+            refusals.append(_nobody_takes_over(facts, primary))
+    first = [host.name for host in facts.hosts if host.group == "pgbackrest" and host.stopped]
+    apart = [host for host in facts.hosts if host.group != "postgres" and host.behind and host.name not in first]
+    others = [host.name for host in apart if host.name not in facts.shared]
+    left = [_left_to_others(host) for host in apart if host.name in facts.shared]
+    if last is not None and last.behind and not last.server_behind:
+        others.insert(0, last.name)
+    pgbackrest = [host.name for host in facts.hosts if host.pgbackrest_behind]
+    sharing = [host.name for host in facts.hosts if host.group == "pgbackrest" and host.name in facts.shared]
+    if pgbackrest and sharing:
+        pgbackrest, left = [], [*left, _PGBACKREST_LEFT.format(host=sharing[0])]
+    found = MinorUpgrade(
+        OperationPlan(OPERATION, facts.cluster, "none", "Every node has what there is."),
+        primary.name,
+        first,
+        finish,
+        pgbackrest,
+        standbys,
+        candidate,
+        others,
+        left,
+    )
+    plan = OperationPlan(
+        OPERATION,
+        facts.cluster,
+        "none" if found.idle else "upgrade",
+        _message(found),
+        _effects(facts, found),
+        _expected(facts, found),
+        _risks(facts, found, primary),
+        refusals,
+    )
+    return replace(found, plan=plan)
+
+
+def _refused(facts: Facts, refusals: list[str]) -> MinorUpgrade:
+    return MinorUpgrade(OperationPlan(OPERATION, facts.cluster, "none", "It would not be begun.", refusals=refusals))
+
+
+# --- what stands against it ------------------------------------------------------------------------------------------
+
+
+def _does_not_answer(host: Host) -> str:
+    return f"{host.name} does not answer ({host.unreachable.rstrip('.')}). Start it, then run this again."
+
+
+def _about_the_primary(facts: Facts, primary: NodeState) -> list[str]:
+    host = facts.find(primary.name)
+    found = [_does_not_answer(host)] if host is not None and host.unreachable else []
+    if primary.handover_lock:
+        found.append(f"A hand-over is under way ({primary.handover_lock}). Wait until it has ended.")
+    return found
+
+
+def _is_cut_off(host: Host, primary: NodeState) -> bool:
+    """Whether this node waits for the end of a planned hand-over to the primary, or of its return as a standby."""
+    software = host.software
+    if software is None or software.server_runs or software.removed:
+        return False
+    handed_over = software.fence is not None and software.fence.reason == PLANNED
+    to_it = handed_over and software.fence is not None and software.fence.successor == primary.name
+    return to_it or (software.rejoin is not None and (software.fence is None or to_it))
+
+
+def _is_down(facts: Facts, host: Host) -> bool:
+    """Whether the server of a node that answers is down, and nothing on its disk forbids its start."""
+    state, software = facts.topology.find(host.name), host.software
+    if state is None or state.lives or software is None or software.server_runs:
+        return False
+    return not (software.fence or software.rejoin or software.removed)
+
+
+def _about_a_standby(facts: Facts, host: Host, primary: NodeState) -> list[str]:
+    """Why it cannot be worked on, or be done without while another one is."""
+    software = host.software
+    if host.forbidden:
+        return [host.forbidden]
+    if host.stopped:
+        return []
+    if software is None:
+        return [_does_not_answer(host)]
+    if software.restore:
+        return [
+            f"The cluster is being restored in place, and that is not finished. Finish it: {software.restore.reason}"
+        ]
+    if software.removed:
+        return [removed_words(host.name, software.removed)]
+    if _is_cut_off(host, primary) or _is_down(facts, host):
+        return []
+    if software.fence:
+        return [f"{host.name} is fenced, {software.fence.describe()}. Run rejoin.yml first."]
+    if software.rejoin:
+        return [f"{host.name} was cut off while it rejoined. Run rejoin.yml first."]
+    state = facts.topology.find(host.name)
+    if state is None or not state.reachable:
+        said = state.hindrance if state is not None and state.lives else f"The server of {host.name} does not answer."
+        return [f"{said} See status.yml."]
+    if not state.own_pace and not (state.receiver and state.receiver.streams):
+        return [f"{host.name} does not stream from {primary.name}. Run rejoin.yml first."]
+    lag = facts.topology.lag(state)
+    if not state.own_pace and not state.delayed and (lag.replay_lag_bytes or 0) > MAX_LAG:
+        return [
+            f"{host.name} is {format_bytes(lag.replay_lag_bytes or 0)} behind {primary.name}, more than "
+            f"{format_bytes(MAX_LAG)}. Wait until it has caught up (status.yml)."
+        ]
+    return []
+
+
+def _about_packages(host: Host) -> list[str]:
+    software = host.software
+    if software is None:
+        return []
+    found = [f"{host.name}: {software.refusal}"] if software.refusal else []
+    held = [name for name in software.held if name in software.newer]
+    if held and host.container is None:
+        names = ", ".join(held)
+        found.append(f"On {host.name} {names} is held as it is. Release it: apt-mark unhold {' '.join(held)}.")
+    return found
+
+
+def _about_pgbackrest(hosts: Iterable[Host]) -> list[str]:
+    """It refuses to talk to another version of itself, so that all hosts of a repository have the same."""
+    asked = [host for host in hosts if host.pgbackrest()]
+    for host in asked:
+        now = release(host.software.packages[PGBACKREST]) if host.software else ""
+        if host.container is not None and host.pgbackrest() != now:
+            return [
+                f"The new image of {host.name} has pgBackRest {host.pgbackrest()} in place of {now}, which talks "
+                "to no host that has not got it yet: nothing would be archived meanwhile. Replace all containers at "
+                "once, with the servers down for as long: site.yml -e docker_nodes_recreate=true."
+            ]
+    versions = {host.name: host.pgbackrest() for host in asked}
+    if len(set(versions.values())) > 1:
+        listed = ", ".join(f"{version} on {name}" for name, version in versions.items())
+        return [
+            f"The hosts would have different versions of pgBackRest ({listed}), which do not talk to one another. Give "
+            "all hosts the same package sources, and refresh them."
+        ]
+    return []
+
+
+def _candidate(facts: Facts, primary: NodeState) -> str:
+    """Who takes over: the preferred primary where it can, otherwise the best of those that can."""
+    able = [one for one in facts.topology.standbys if not one.delayed and not one.replay_paused and not one.own_pace]
+    # One that is not there yet is, once its turn has come.
+    coming = [host.name for host in facts.nodes if host.stopped or _is_down(facts, host) or _is_cut_off(host, primary)]
+    names = [state.name for state in able]
+    best = facts.topology.best_candidate
+    if facts.preferred in names:
+        return facts.preferred
+    if best is not None and best.name in names:
+        return best.name
+    return [*names, *coming, ""][0]
+
+
+def _nobody_takes_over(facts: Facts, primary: NodeState) -> str:
+    if len(facts.nodes) == 1:
+        return (
+            f"{primary.name} is the only node of {facts.cluster}, so nobody can take over while it is upgraded. Add a "
+            "standby first (add_node.yml); or accept that writes stop meanwhile, and do it by hand: docs/upgrade.md."
+        )
+    return (
+        f"No standby can take over from {primary.name}: each replays with a delay or is paused. Set "
+        "recovery_min_apply_delay to 0, or SELECT pg_wal_replay_resume(), on one of them."
+    )
+
+
+# --- what is said of it ----------------------------------------------------------------------------------------------
+
+
+def _message(found: MinorUpgrade) -> str:
+    if found.idle:
+        return "Every node has what there is. Nothing to do."
+    parts = [f"{name} is started" for name in found.first]
+    if found.finish:
+        parts.append(f"the hand-over to {found.primary} is finished")
+    if found.pgbackrest:
+        parts.append("pgBackRest on all machines at once")
+    if found.standbys:
+        parts.append(f"the standbys one after the other ({', '.join(found.standbys)})")
+    if found.candidate:
+        parts.append(f"one hand-over to {found.candidate}")
+        parts.append(f"the old primary {found.primary}")
+    if found.others:
+        parts.append(", ".join(found.others))
+    text = ", then ".join(parts)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _effects(facts: Facts, found: MinorUpgrade) -> list[Effect]:
+    touched = {
+        *found.first,
+        *found.pgbackrest,
+        *found.standbys,
+        *found.others,
+        *([found.primary] if found.candidate else []),
+    }
+    effects = []
+    for host in facts.hosts:
+        if host.name in touched or (found.finish and host.group == "postgres" and host.name != found.primary):
+            effects.append(Effect(host.name, _becomes(facts, found, host)))
+    return effects
+
+
+def _becomes(facts: Facts, found: MinorUpgrade, host: Host) -> str:
+    parts = []
+    if host.name == found.primary and found.candidate:
+        parts.append(f"hands over to {found.candidate}")
+    state = facts.topology.find(host.name)
+    version = (state.data or {}).get("server_version", "") if state else ""
+    if version:
+        parts.append(f"runs PostgreSQL {version}")
+    if host.container is not None:
+        action = host.container.action
+        words = {"none": "", "start": "is started", "create": "gets its container", "recreate": "gets a new container"}
+        said = words[action]
+        if action == "recreate" and host.container.packages is None:
+            said += ", whose image is not built yet"
+        parts.append(said)
+    changes = _changes(host)
+    if changes:
+        parts.append(f"gets {changes}")
+    elif host.container is not None and host.container.action == "recreate" and host.container.packages is not None:
+        # Of Redis nothing is known.
+        parts.append("with the same packages" if host.group != "redis" else "")
+    if host.container is None and host.group == "postgres" and host.server_behind:
+        parts.append("is restarted")
+    if found.finish and host.software and not host.software.server_runs:
+        parts.append(f"becomes a standby of {found.primary}")
+    elif host.group == "postgres" and _is_down(facts, host):
+        parts.append("is started")
+    return ", ".join(part for part in parts if part)
+
+
+def _changes(host: Host) -> str:
+    """Its packages, from which version to which."""
+    now = host.software.packages if host.software else {}
+    return ", ".join(f"{name} {of} ({now.get(name, 'new')} now)" for name, of in host.packages_to_come.items())
+
+
+def _expected(facts: Facts, found: MinorUpgrade) -> list[str]:
+    expected = list(found.left)
+    if found.standbys or found.candidate:
+        expected.append("It ends at the first node that does not come back; the primary and the others go on then.")
+    if found.candidate:
+        expected.append("One write outage, which is measured: that of the hand-over.")
+        if found.candidate != facts.preferred and facts.preferred:
+            expected.append(f"{found.candidate} stays primary. failback.yml returns the role to {facts.preferred}.")
+    if not found.idle:
+        expected.append("A run that ends early is run again.")
+    return expected
+
+
+def _risks(facts: Facts, found: MinorUpgrade, primary: NodeState) -> list[str]:
+    risks = []
+    restarted = [*found.standbys, *([found.primary] if found.candidate else [])]
+    if primary.synchronous.names and restarted and len(facts.topology.standbys) < 2:
+        risks.append(
+            "Commits wait for a synchronous standby, and there is no other one: they wait while it is started anew. If "
+            "it does not come back: site.yml -e postgresql_synchronous=false."
+        )
+    elif restarted and len(facts.topology.standbys) < 2:
+        risks.append("While the only standby is started anew, nobody could take over.")
+    if found.pgbackrest:
+        risks.append("While the machines get pgBackRest nothing is archived; PostgreSQL keeps the WAL and tries again.")
+    return risks
+
+
+def _left_to_others(host: Host) -> str:
+    how = (
+        "site.yml -e docker_nodes_recreate=true replaces it when nobody works there"
+        if host.container is not None
+        else "upgrade its packages when nobody works there"
+    )
+    return f"{host.name} is left as it is, since other clusters need it too; {how}."
+
+
+_PGBACKREST_LEFT = (
+    "pgBackRest is left as it is: {host} serves other clusters too, and all their hosts need the same version. Upgrade "
+    "it on all of them at once (apt-get install --only-upgrade pgbackrest), then restart relevo-pgbackrest there."
+)
+
+
+# --- while and after it is done --------------------------------------------------------------------------------------
+
+
+def unsettled(topology: Topology) -> str:
+    """What is under way at the servers, in words, and may be over in a moment; empty where they have settled."""
+    if topology.primary is None and not topology.primaries:
+        return "nobody is primary"
+    locked = [state for state in topology.primaries if state.handover_lock]
+    if locked:
+        return f"a hand-over is under way on {locked[0].name}"
+    starting = [state.name for state in topology.living if state.life == "starting"]
+    if starting:
+        return f"{starting[0]} is starting"
+    waiting = [state.name for state in topology.standbys if not_back(topology, state.name)]
+    return f"{waiting[0]} does not stream yet" if waiting else ""
+
+
+def not_back(topology: Topology, node: str) -> str:
+    """Why a standby that was started anew does not stream yet, in words; empty once it does."""
+    state = topology.find(node)
+    if state is None:
+        return "no answer tells of it"
+    if not state.reachable:
+        return (state.error or "no answer").removeprefix(f"{node}: ").rstrip(".")
+    if state.is_primary:
+        return "it accepts writes"
+    if topology.primary is None:
+        return "nobody is primary"
+    return "" if state.own_pace or (state.receiver and state.receiver.streams) else "it receives nothing"
+
+
+def report(
+    topology: Topology, before: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, Any]], outage: float
+) -> str:
+    """The text at the end. ``before``: the packages by node. ``now``: what ``node_software_info`` returned since.
+
+    ``outage``: the seconds of the hand-over in which nobody could write; 0 where there was none.
+    """
+    lines = []
+    for state in topology.states:
+        said = now.get(state.name) or {}
+        package = f"postgresql-{said.get('version', '')}"
+        has, had = said.get("packages", {}).get(package, ""), before.get(state.name, {}).get(package, "")
+        was = f", {had} before" if had and had != has else ""
+        runs = (state.data or {}).get("server_version", "nothing that answers")
+        lines.append(f"{state.name}: {state.role}, runs PostgreSQL {runs}{f' ({package} {has}{was})' if has else ''}")
+    if outage:
+        lines.append(f"Write outage of the hand-over: {outage:.3f} s.")
+    lines.append("Every node has what there is, and archiving is proven.")
+    return "\n".join(lines)

@@ -1,0 +1,136 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which packages a node has, which its sources have, and whether its processes still run what was there before.
+
+Debian's packages: docs/reference/platforms.md. A node without ``dpkg`` has none, but its processes can be looked at.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .._errors import RelevoError
+from .server import reading_as_postgres
+
+PGBACKREST = "pgbackrest"
+#: What a server or pgBackRest is made of, beside the packages that are named after the major version.
+ALONGSIDE = ("libpq5", PGBACKREST, "postgresql-client-common", "postgresql-common")
+
+#: States in which a package's files are there (dpkg-query(1)); the others are those of one that was removed.
+_ABSENT = ("not-installed", "config-files")
+_POLICY = re.compile(r"^(?P<name>[^\s:]+)(?::\S+)?:\n(?:  .*\n)*?  Candidate: (?P<version>\S+)$", re.MULTILINE)
+#: Of one question. apt-cache reads its lists first.
+TIMEOUT = 60
+
+
+@dataclass(frozen=True)
+class Packages:
+    """``installed`` and ``newer`` (what the sources have, where that is newer): versions by package. ``held``: the
+    packages of these that the administrator keeps as they are. ``interrupted``: dpkg was cut off."""
+
+    installed: dict[str, str]
+    newer: dict[str, str]
+    held: list[str]
+    interrupted: bool
+
+
+def belongs(package: str, version: str, more: Collection[str] = ()) -> bool:
+    """Whether a package is part of a node of this major version of PostgreSQL; ``more``: others that are."""
+    own = (f"postgresql-{version}", f"postgresql-client-{version}")
+    return package in (*own, *ALONGSIDE, *more) or package.startswith(f"postgresql-{version}-")
+
+
+def is_server(package: str, version: str) -> bool:
+    """Whether the running server has this package's files in use: the server itself, and its extensions."""
+    return package == f"postgresql-{version}" or package.startswith(f"postgresql-{version}-")
+
+
+def installed_in(listed: str) -> dict[str, str]:
+    """The packages in what ``dpkg-query`` printed in the format ``LISTED``."""
+    rows = (line.split("\t") for line in listed.splitlines() if line.count("\t") == 2)
+    return {name: version for name, version, state in rows if state not in _ABSENT}
+
+
+LISTED = r"${Package}\t${Version}\t${db:Status-Status}\n"
+
+
+def candidates_in(policy: str) -> dict[str, str]:
+    """The candidates in what ``apt-cache policy`` printed."""
+    found = {one["name"]: one["version"] for one in _POLICY.finditer(policy)}
+    return {name: version for name, version in found.items() if version != "(none)"}
+
+
+def packages(version: str, more: Collection[str] = ()) -> Packages:
+    """Ask dpkg and apt of this node, which change nothing."""
+    if shutil.which("dpkg-query") is None:
+        return Packages({}, {}, [], False)
+    listed = installed_in(_ask(["dpkg-query", "--show", f"--showformat={LISTED}"]))
+    installed = {name: of for name, of in sorted(listed.items()) if belongs(name, version, more)}
+    found = candidates_in(_ask(["apt-cache", "policy", *installed])) if installed else {}
+    newer = {name: of for name, of in found.items() if name in installed and _is_newer(of, installed[name])}
+    held = sorted(set(_ask(["apt-mark", "showhold"]).split()) & set(installed))
+    return Packages(installed, newer, held, bool(_ask(["dpkg", "--audit"]).strip()))
+
+
+def upgrades(newer: Mapping[str, str]) -> list[str]:
+    """What of it one host may get before the others, as apt takes it: all but pgBackRest."""
+    return [f"{name}={version}" for name, version in newer.items() if name != PGBACKREST]
+
+
+def _is_newer(one: str, other: str) -> bool:
+    return _run(["dpkg", "--compare-versions", one, "gt", other]).returncode == 0
+
+
+def _ask(command: Sequence[str]) -> str:
+    done = _run(command)
+    if done.returncode:
+        raise RelevoError(f"{' '.join(command[:2])} failed on this node: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    # In another locale the words are translated. As root, who may read what apt keeps.
+    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+    try:
+        return subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+            env=environment,
+        )
+    except subprocess.TimeoutExpired:
+        raise RelevoError(f"{' '.join(command[:2])} did not end on this node within {TIMEOUT} s.") from None
+
+
+def runs_replaced(pid: int | None, program: Path, proc: Path = Path("/proc")) -> bool:
+    """Whether a process runs another file than the one that ``program`` is now; false where there is no process.
+
+    The kernel keeps the file that a process was started from, and says "(deleted)" of it once dpkg has put another one
+    in its place. Its number would say the same, but not on the file system of a container.
+    """
+    if pid is None:
+        return False
+    link = proc / str(pid) / "exe"
+    try:
+        return link.readlink() != program.resolve()
+    except FileNotFoundError:
+        return False  # It has ended meanwhile.
+    except PermissionError:
+        # A root without CAP_SYS_PTRACE, as in a container. The process is one of postgres.
+        with reading_as_postgres():
+            return link.readlink() != program.resolve()
+
+
+def release(version: str) -> str:
+    """The program's own version in that of its Debian package: hosts may have it from different sources."""
+    found = re.match(r"(?:\d+:)?(\d+(?:\.\d+)*)", version)
+    return found[1] if found else version

@@ -1,0 +1,160 @@
+#!/usr/bin/python
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: node_software_info
+short_description: Which packages a node has, which are newer, and whether its processes still run the old ones
+version_added: 0.1.0
+description:
+  - Asks dpkg and apt of the node for the packages of PostgreSQL and pgBackRest, looks whether its server and
+    pgBackRest's TLS server run programs that are no longer on the disk, and reads the markers that forbid its start.
+  - Runs on the node itself and needs no running server. Refreshes no list of packages.
+author: The Relevo authors (@relevo)
+extends_documentation_fragment:
+  - relevo.postgres.attributes
+  - relevo.postgres.attributes.info_module
+options:
+  version:
+    description: The major version of PostgreSQL that the node has.
+    type: str
+    required: true
+  packages:
+    description: Packages beside those of PostgreSQL and pgBackRest.
+    type: list
+    elements: str
+    default: []
+  server:
+    description: Whether the node has a server of the cluster.
+    type: bool
+    default: true
+seealso:
+  - module: relevo.postgres.upgrade_minor_plan
+"""
+
+EXAMPLES = r"""
+- name: Look at the node's software
+  relevo.postgres.node_software_info:
+    version: "18"
+  register: software
+"""
+
+RETURN = r"""
+version:
+  description: As in O(version).
+  returned: success
+  type: str
+packages:
+  description: The packages that are installed, with their versions. Empty where there is no dpkg.
+  returned: success
+  type: dict
+  sample: {postgresql-18: 18.1-1}
+newer:
+  description: Those of which the package sources have a newer version, with that.
+  returned: success
+  type: dict
+  sample: {postgresql-18: 18.2-1}
+upgrades:
+  description: The same but for pgBackRest, as apt takes them. All hosts get another pgBackRest at once.
+  returned: success
+  type: list
+  elements: str
+  sample: [postgresql-18=18.2-1]
+held:
+  description: Those that the administrator holds as they are.
+  returned: success
+  type: list
+  elements: str
+interrupted:
+  description: Whether dpkg was cut off in the middle of its work.
+  returned: success
+  type: bool
+server_runs:
+  description: Whether the server runs.
+  returned: success
+  type: bool
+server_old:
+  description: Whether it runs a program that is no longer on the disk.
+  returned: success
+  type: bool
+tls_server_old:
+  description: The same of pgBackRest's TLS server.
+  returned: success
+  type: bool
+fence:
+  description: The marker of a fence that is in force, or null. RV(rejoin), RV(removed) and RV(restore) are alike.
+  returned: success
+  type: dict
+rejoin:
+  description: See RV(fence).
+  returned: success
+  type: dict
+removed:
+  description: See RV(fence).
+  returned: success
+  type: dict
+restore:
+  description: See RV(fence).
+  returned: success
+  type: dict
+refusal:
+  description: Why the node's data do not fit O(version); empty where they do.
+  returned: success
+  type: str
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._names import bin_directory, data_directory
+from ansible_collections.relevo.postgres.plugins.module_utils._server import marker, reading, software
+from ansible_collections.relevo.postgres.plugins.module_utils._server.installation import refusal, versions_with_data
+from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
+
+TLS_SERVER = Path("/usr/bin/pgbackrest")
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    version, is_server = module.params["version"], module.params["server"]
+    server = Server(data_directory(version))
+    pid = server.postmaster_pid() if is_server else None
+    found = software.packages(version, module.params["packages"])
+    timeline = server.control_data().newest_timeline if is_server and server.initialised else 0
+    markers = {kind: marker.read(kind) if is_server else None for kind in ("fence", "rejoin", "removed", "restore")}
+    return {
+        "changed": False,
+        "version": version,
+        "packages": found.installed,
+        "newer": found.newer,
+        "upgrades": software.upgrades(found.newer),
+        "held": found.held,
+        "interrupted": found.interrupted,
+        "server_runs": pid is not None,
+        "server_old": software.runs_replaced(pid, bin_directory(version) / "postgres"),
+        "tls_server_old": software.runs_replaced(reading.process_of(reading.READERS["pgbackrest"]), TLS_SERVER),
+        **{kind: asdict(one) if one and one.in_force(timeline) else None for kind, one in markers.items()},
+        "refusal": refusal(version, versions_with_data()) if is_server else "",
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "version": {"type": "str", "required": True},
+            "packages": {"type": "list", "elements": "str", "default": []},
+            "server": {"type": "bool", "default": True},
+        },
+        supports_check_mode=True,
+    )
+    run_module(module, work)
+
+
+if __name__ == "__main__":
+    main()

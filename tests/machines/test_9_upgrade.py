@@ -1,0 +1,168 @@
+"""A rolling minor upgrade of machines, whose package sources have newer packages, under a client that writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from clients import Writer, more, takes_writes, wait_until_streaming
+from cluster import PRIMARY, REPOSITORY, STANDBY, VERSION, killed_play, missing, play, psql, rows_of, shell, wait_until
+from machines import BINARY, MACHINES, back_to_the_start
+
+pytestmark = pytest.mark.long
+
+UPGRADE = "playbooks/upgrade_minor.yml"
+GO = ("-e", "confirm=main", "-e", "upgrade_minor_lock_timeout=60")
+SERVER = f"postgresql-{VERSION}"
+STARTED = "SELECT pg_postmaster_start_time()"
+#: A source of packages on the machine itself, in which there is a newer version of what it has: the same files, packed
+#: again with another version, from what dpkg has installed.
+PACK = r"""
+set -eu
+package=$1 suffix=$2 tree=$(mktemp -d)
+version=$(dpkg-query -W -f '${Version}' "$package")+$suffix
+dpkg-query -L "$package" | while read -r path; do
+    if [ -d "$path" ] && [ ! -L "$path" ]; then
+        mkdir -p "$tree$path"
+    elif [ -e "$path" ] || [ -L "$path" ]; then
+        cp -a "$path" "$tree$path"
+    fi
+done
+mkdir "$tree/DEBIAN"
+dpkg-query -s "$package" | sed '/^Status:/d; /^Conffiles:/,/^[^ ]/{/^Conffiles:/d; /^ /d}' \
+    | sed "s|^Version: .*|Version: $version|" > "$tree/DEBIAN/control"
+for script in preinst postinst prerm postrm triggers conffiles; do
+    [ ! -e "/var/lib/dpkg/info/$package.$script" ] || cp -a "/var/lib/dpkg/info/$package.$script" "$tree/DEBIAN/$script"
+done
+chmod 0755 "$tree"
+mkdir -p /srv/newer
+dpkg-deb --build --root-owner-group "$tree" "/srv/newer/${package}_$suffix.deb" > /dev/null
+cd /srv/newer
+for deb in *.deb; do
+    dpkg-deb --field "$deb"
+    echo "Filename: ./$deb"
+    echo "Size: $(stat -c %s "$deb")"
+    echo "SHA256: $(sha256sum "$deb" | cut -d' ' -f1)"
+    echo
+done > Packages
+echo 'deb [trusted=yes] file:/srv/newer ./' > /etc/apt/sources.list.d/newer.list
+rm -rf "$tree"
+"""
+
+
+def offer(package: str, suffix: str, *nodes: str) -> None:
+    for node in nodes:
+        shell(node, "bash", "-s", "--", package, suffix, stdin=PACK)
+
+
+def version(node: str, package: str = SERVER) -> str:
+    return shell(node, "dpkg-query", "-W", "-f", "${Version}", package)
+
+
+def runs_what_is_there(node: str) -> bool:
+    """Whether the running server was started from the program that is on the disk."""
+    return shell(node, "sh", "-c", "readlink /proc/$(pgrep -o -u postgres -x postgres)/exe").strip() == BINARY
+
+
+@pytest.fixture
+def writer() -> Iterator[Writer]:
+    with Writer() as found:
+        more(found)
+        yield found
+        more(found)
+    assert found.trouble == ""
+    primary = PRIMARY if takes_writes(PRIMARY) else STANDBY
+    assert missing(rows_of(primary), found.acknowledged) == []
+    print(f"{len(found.acknowledged)} rows, the longest pause between two was {found.longest_outage:.2f} s")
+
+
+def test_the_packages_of_one_machine_after_the_other(writer: Writer) -> None:
+    assert play(UPGRADE, *GO).changed == 0
+    before = {node: (version(node), psql(node, STARTED)) for node in (PRIMARY, STANDBY)}
+    offer(SERVER, "newer1", *MACHINES)
+    shown = play(UPGRADE, "-e", "plan=text").text
+    assert f"gets {SERVER} {before[STANDBY][0]}+newer1 ({before[STANDBY][0]} now), is restarted" in shown
+    refused = play(UPGRADE, expect=2)
+    assert "Nobody confirmed that main is upgraded." in refused.text
+    assert version(STANDBY) == before[STANDBY][0]
+
+    done = play(UPGRADE, *GO)
+    more(writer)
+    assert "Write outage of the hand-over: " in done.text
+    for node in (PRIMARY, STANDBY):
+        assert version(node) == f"{before[node][0]}+newer1"
+        assert psql(node, STARTED) > before[node][1]
+        assert runs_what_is_there(node)
+    assert version(REPOSITORY).endswith("+newer1")
+    assert takes_writes(STANDBY)
+    assert play(UPGRADE, *GO).changed == 0
+    assert play("site.yml").changed == 0
+    back_to_the_start()
+
+
+def test_it_goes_on_where_it_was_killed(writer: Writer) -> None:
+    offer(SERVER, "newer2", *MACHINES)
+    killed_play(UPGRADE, "Install the newer packages", *GO)
+    more(writer)
+    # The packages may come all the same: the process on the machine does not know that nobody waits for it.
+    killed_play(UPGRADE, "Start the server anew", *GO)
+    more(writer)
+    assert takes_writes(PRIMARY)
+    killed_play(UPGRADE, f"Hand over to {STANDBY}", *GO)
+    more(writer)
+    killed_play(UPGRADE, "Make the other nodes follow|Install the newer packages", *GO)
+    more(writer)
+    killed_play(UPGRADE, "Start the server anew|Prove that archiving works", *GO)
+    more(writer)
+    play(UPGRADE, *GO)
+    for node in MACHINES:
+        assert version(node).endswith("newer2")
+    for node in (PRIMARY, STANDBY):
+        assert runs_what_is_there(node)
+    assert play(UPGRADE, *GO).changed == 0
+    back_to_the_start()
+    assert play("site.yml").changed == 0
+
+
+def test_pgbackrest_is_upgraded_on_all_of_them_at_once(writer: Writer) -> None:
+    started = {node: psql(node, STARTED) for node in (PRIMARY, STANDBY)}
+    was = shell(REPOSITORY, "systemctl", "show", "-p", "MainPID", "--value", "relevo-pgbackrest")
+    offer("pgbackrest", "newer1", PRIMARY)
+    done = play(UPGRADE, "-e", "plan=text").text
+    assert f"{PRIMARY} runs PostgreSQL" in done
+    offer("pgbackrest", "newer1", STANDBY, REPOSITORY)
+    done = play(UPGRADE, *GO).text
+    assert "pgBackRest on all machines at once" in done
+    assert {version(node, "pgbackrest").rpartition("+")[2] for node in MACHINES} == {"newer1"}
+    assert {node: psql(node, STARTED) for node in (PRIMARY, STANDBY)} == started
+    assert shell(REPOSITORY, "systemctl", "show", "-p", "MainPID", "--value", "relevo-pgbackrest") != was
+    assert play(UPGRADE, *GO).changed == 0
+    more(writer)
+
+
+def test_it_ends_at_a_machine_that_does_not_come_back(writer: Writer) -> None:
+    since, at_first = psql(PRIMARY, STARTED), version(PRIMARY)
+    offer(SERVER, "newer3", *MACHINES)
+    broken = "/etc/relevo/conf.d/99-broken.conf"
+    shell(STANDBY, "sh", "-c", f"echo \"shared_buffers = 'none'\" > {broken}")
+    ended = play(UPGRADE, *GO, "-e", "upgrade_minor_timeout=20", expect=2).text
+    more(writer)
+    assert f"{STANDBY} did not come back: " in ended
+    assert (psql(PRIMARY, STARTED), version(PRIMARY)) == (since, at_first)
+    shell(STANDBY, "rm", broken)
+    play(UPGRADE, *GO)
+    assert version(PRIMARY).endswith("newer3")
+    back_to_the_start()
+    wait_until_streaming(PRIMARY)
+
+
+def test_what_is_held_is_refused() -> None:
+    offer(SERVER, "newer4", *MACHINES)
+    shell(STANDBY, "apt-mark", "hold", SERVER)
+    try:
+        said = play(UPGRADE, *GO, expect=2)
+        assert f"On {STANDBY} {SERVER} is held as it is. Release it: apt-mark unhold {SERVER}." in said.text
+        assert said.changed == 0
+    finally:
+        shell(STANDBY, "apt-mark", "unhold", SERVER)
+    wait_until(lambda: takes_writes(PRIMARY), "the primary", 10)

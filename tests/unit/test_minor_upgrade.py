@@ -1,0 +1,414 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What upgrade_minor.yml does to which node, in which order, and what it refuses: each row."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from answers import primary, standby, unreachable
+
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.minor_upgrade import (
+    MAX_LAG,
+    PLANNED,
+    Container,
+    Facts,
+    Host,
+    MinorUpgrade,
+    Software,
+    minor_upgrade,
+    not_back,
+    report,
+    unsettled,
+)
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState, Topology
+from ansible_collections.relevo.postgres.plugins.module_utils._handover import switchover
+from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker
+
+STREAMS: Any = {"status": "streaming", "host": "a"}
+HAS = {"pgbackrest": "2.55.1-1", "postgresql-17": "17.6-1", "postgresql-common": "278"}
+NEWER = {"postgresql-17": "17.7-1"}
+CURRENT, OLD = Software(HAS), Software(HAS, NEWER)
+A, B, C = (
+    primary("a", server_version="17.6"),
+    standby("b", receiver=STREAMS, server_version="17.6"),
+    standby("c", receiver=STREAMS, server_version="17.6"),
+)
+
+
+def machine(name: str, software: Software | None = OLD, group: Any = "postgres", **more: Any) -> Host:
+    return Host(name, group, "17", software, **more)
+
+
+def container(name: str, action: Any = "recreate", packages: Any = HAS, group: Any = "postgres", **more: Any) -> Host:
+    given = {"software": CURRENT} | more
+    return Host(name, group, "17", container=Container(action, packages), **given)
+
+
+REPOSITORY = machine("repo", CURRENT, "pgbackrest")
+
+
+def facts(*hosts: Host, states: tuple[NodeState, ...] = (A, B, C), **more: Any) -> Facts:
+    return Facts("shop", [*hosts, REPOSITORY], Topology(list(states)), **more)
+
+
+def steps(found: MinorUpgrade) -> dict[str, Any]:
+    """Those that are not left out."""
+    names = ("first", "finish", "pgbackrest", "standbys", "candidate", "others")
+    return {name: value for name in names if (value := getattr(found, name))}
+
+
+def effects(found: MinorUpgrade) -> dict[str, str]:
+    return {effect.name: effect.change for effect in found.plan.affects}
+
+
+def marker(kind: Any, successor: str = "", reason: str = "") -> Marker:
+    return Marker(kind, "b", "alice", "2026-01-01T00:00:00+00:00", successor, 1, reason)
+
+
+DOWN = Software(HAS, server_runs=False)
+ALL = tuple(machine(name) for name in "abc")
+
+
+@pytest.mark.parametrize(
+    ("given", "done"),
+    [
+        (facts(*ALL), {"standbys": ["b", "c"], "candidate": "b"}),
+        (facts(*ALL, preferred="c"), {"standbys": ["b", "c"], "candidate": "c"}),
+        # What has it already is left.
+        (facts(machine("a"), machine("b", CURRENT), machine("c")), {"standbys": ["c"], "candidate": "b"}),
+        (facts(machine("a", CURRENT), machine("b"), machine("c", CURRENT)), {"standbys": ["b"]}),
+        (facts(machine("a"), machine("b", CURRENT), machine("c", CURRENT)), {"candidate": "b"}),
+        (facts(*(machine(name, CURRENT) for name in "abc")), {}),
+        # A run that was cut off: the packages are there, and the server has not been started since.
+        (
+            facts(machine("a", CURRENT), machine("b", replace(CURRENT, server_old=True)), machine("c", CURRENT)),
+            {"standbys": ["b"]},
+        ),
+        (
+            facts(machine("a", replace(CURRENT, server_old=True)), machine("b", CURRENT), machine("c", CURRENT)),
+            {"candidate": "b"},
+        ),
+        (
+            facts(machine("a", CURRENT), machine("b", replace(CURRENT, interrupted=True)), machine("c", CURRENT)),
+            {"standbys": ["b"]},
+        ),
+        (
+            facts(machine("a", CURRENT), machine("b", DOWN), states=(A, unreachable("b"))),
+            {"standbys": ["b"]},
+        ),
+        # What is newer is not the server's: the primary need not be restarted for it.
+        (
+            facts(*(machine(name, Software(HAS, {"postgresql-common": "279"})) for name in "abc")),
+            {"standbys": ["b", "c"], "others": ["a"]},
+        ),
+        # pgBackRest on all at once, and no server is restarted for it.
+        (
+            Facts(
+                "shop",
+                [
+                    *(machine(name, Software(HAS, {"pgbackrest": "2.56.0-1"})) for name in "abc"),
+                    machine("repo", Software(HAS, {"pgbackrest": "2.56.0-1"}), "pgbackrest"),
+                ],
+                Topology([A, B, C]),
+            ),
+            {"pgbackrest": ["a", "b", "c", "repo"]},
+        ),
+        (
+            facts(machine("a", CURRENT), machine("b", replace(CURRENT, tls_server_old=True)), machine("c", CURRENT)),
+            {"pgbackrest": ["b"]},
+        ),
+        # Containers.
+        (facts(*(container(name) for name in "abc")), {"standbys": ["b", "c"], "candidate": "b"}),
+        (facts(container("a"), container("b", "none"), container("c", "none")), {"candidate": "b"}),
+        (facts(*(container(name, "none") for name in "abc")), {}),
+        # One that a killed run has taken away, or not started yet.
+        (
+            facts(
+                container("a", "none"),
+                container("b", "create", software=None, stopped=True, unreachable="its container is missing"),
+                states=(A, unreachable("b")),
+            ),
+            {"standbys": ["b"]},
+        ),
+        # It comes back before the hand-over, so it can take over then.
+        (
+            facts(
+                container("a"),
+                container("b", "start", software=None, stopped=True, unreachable="its container is stopped"),
+                states=(A, unreachable("b")),
+            ),
+            {"standbys": ["b"], "candidate": "b"},
+        ),
+        # A hand-over that was cut off in its window, or while the old primary returned.
+        (
+            facts(
+                machine("a", CURRENT),
+                machine("b", replace(DOWN, newer=NEWER, fence=marker("fence", "a", PLANNED))),
+                states=(A, unreachable("b")),
+            ),
+            {"finish": True, "standbys": ["b"]},
+        ),
+        (
+            facts(
+                machine("a"),
+                machine("b", replace(DOWN, fence=marker("fence", "a", PLANNED))),
+                states=(A, unreachable("b")),
+            ),
+            {"finish": True, "candidate": "b"},
+        ),
+        (
+            facts(
+                machine("a", CURRENT),
+                machine("b", replace(DOWN, rejoin=marker("rejoin"))),
+                states=(A, unreachable("b")),
+            ),
+            {"finish": True},
+        ),
+    ],
+)
+def test_what_is_done(given: Facts, done: dict[str, Any]) -> None:
+    found = minor_upgrade(given)
+    assert found.plan.refusals == []
+    assert steps(found) == done
+    assert found.idle is (not done)
+    assert found.plan.action == ("upgrade" if done else "none")
+
+
+def test_the_other_hosts() -> None:
+    redis = container("redis", group="redis", packages={}, software=Software())
+    nodes = [container(name, "none") for name in "abc"]
+    repository = container("repo", group="pgbackrest")
+    given = Facts("shop", [*nodes, repository, redis], Topology([A, B, C]))
+    assert steps(minor_upgrade(given)) == {"others": ["repo", "redis"]}
+    # One that other clusters need, too, is not this cluster's to replace.
+    shared = minor_upgrade(replace(given, shared=["repo"]))
+    assert steps(shared) == {"others": ["redis"]}
+    assert "repo is left as it is, since other clusters need it too" in " ".join(shared.plan.expected)
+    # Without it nothing is archived, and nobody holds the lock.
+    down = replace(repository, stopped=True, unreachable="its container is stopped", software=None)
+    assert steps(minor_upgrade(replace(given, hosts=[*nodes, down, redis]))) == {"first": ["repo"], "others": ["redis"]}
+
+
+def test_pgbackrest_of_a_shared_repository_host_is_left() -> None:
+    newer = Software(HAS, {"pgbackrest": "2.56.0-1"} | NEWER)
+    hosts = [*(machine(name, newer) for name in "abc"), machine("repo", newer, "pgbackrest")]
+    found = minor_upgrade(Facts("shop", hosts, Topology([A, B, C]), shared=["repo"]))
+    assert steps(found) == {"standbys": ["b", "c"], "candidate": "b"}
+    assert "pgBackRest is left as it is: repo serves other clusters too" in " ".join(found.left)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (facts(*ALL, unfinished="It is being restored."), "It is being restored."),
+        (facts(*ALL, states=(A, primary("b"), C)), "Two primaries"),
+        (facts(machine("a", None, unreachable="no route"), states=()), "a does not answer (no route). Start it"),
+        (facts(*ALL, states=(unreachable("a"), B, C)), "No primary answers"),
+        (facts(*ALL, states=(primary("a", handover_lock="alice"), B, C)), "A hand-over is under way (alice)"),
+        (
+            facts(machine("a"), machine("b", None, unreachable="no route."), states=(A, unreachable("b"))),
+            "b does not answer (no route). Start it",
+        ),
+        (facts(machine("a", None, unreachable="no route."), machine("b")), "a does not answer (no route)"),
+        (
+            facts(machine("a"), container("b", "none", forbidden="b is fenced."), states=(A, unreachable("b"))),
+            "b is fenced.",
+        ),
+        (facts(machine("a"), machine("b", replace(OLD, removed=marker("removed")))), "b was removed from its cluster"),
+        (
+            facts(machine("a"), machine("b", replace(OLD, restore=marker("restore", reason="restore.yml")))),
+            "Finish it: restore.yml",
+        ),
+        # Of an emergency, or for another than the primary.
+        (
+            facts(
+                machine("a"),
+                machine("b", replace(DOWN, fence=marker("fence", "a", "it was dead"))),
+                states=(A, unreachable("b")),
+            ),
+            "b is fenced, by alice at 2026-01-01T00:00:00+00:00 for a (it was dead). Run rejoin.yml first.",
+        ),
+        (
+            facts(
+                machine("a"),
+                machine("b", replace(DOWN, fence=marker("fence", "c", PLANNED))),
+                states=(A, unreachable("b")),
+            ),
+            "b is fenced",
+        ),
+        (
+            facts(machine("a"), machine("b"), states=(A, unreachable("b", "too many clients", "refused"))),
+            "b lives and answers, but not to us",
+        ),
+        (facts(machine("a"), machine("b"), states=(A, standby("b"))), "b does not stream from a. Run rejoin.yml"),
+        (
+            facts(
+                machine("a"),
+                machine("b"),
+                states=(primary("a", "1/0"), standby("b", "0/5000000", receiver=STREAMS)),
+            ),
+            "b is 3.9 GiB behind a, more than 256.0 MiB",
+        ),
+        (facts(machine("a"), states=(A,)), "a is the only node of shop"),
+        (
+            facts(machine("a"), machine("b"), states=(A, standby("b", receiver=STREAMS, apply_delay_ms=60000))),
+            "No standby can take over from a: each replays with a delay or is paused",
+        ),
+        (
+            facts(machine("a"), machine("b"), states=(A, standby("b", receiver=STREAMS, replay_paused=True))),
+            "No standby can take over from a",
+        ),
+        (
+            facts(machine("a"), machine("b", replace(OLD, held=["postgresql-17"]))),
+            "On b postgresql-17 is held as it is. Release it: apt-mark unhold postgresql-17.",
+        ),
+        (facts(machine("a"), machine("b", replace(OLD, refusal="Data of 16."))), "b: Data of 16."),
+        (
+            facts(machine("a"), machine("b", Software(HAS, {"pgbackrest": "2.56.0-1"}))),
+            "different versions of pgBackRest (2.55.1 on a, 2.56.0 on b, 2.55.1 on repo)",
+        ),
+        (
+            facts(container("a"), container("b", packages=HAS | {"pgbackrest": "2.56.0-1"})),
+            "The new image of b has pgBackRest 2.56.0 in place of 2.55.1",
+        ),
+        (
+            Facts(
+                "shop",
+                [*ALL, Host("repo", "pgbackrest", unreachable="its container is paused")],
+                Topology([A, B, C]),
+            ),
+            "repo does not answer (its container is paused)",
+        ),
+    ],
+)
+def test_what_is_refused(given: Facts, why: str) -> None:
+    assert why in " ".join(minor_upgrade(given).plan.refusals)
+
+
+def test_the_limit_of_the_lag_is_not_for_one_that_lags_on_purpose() -> None:
+    behind = standby("c", "0/5000000", receiver=STREAMS, apply_delay_ms=60000)
+    ahead = primary("a", "1/0"), standby("b", "1/0", receiver=STREAMS), behind
+    lag = Topology(list(ahead)).lag(behind).replay_lag_bytes
+    assert lag is not None
+    assert lag > MAX_LAG
+    found = minor_upgrade(facts(*ALL, states=ahead))
+    assert (found.plan.refusals, steps(found)) == ([], {"standbys": ["b", "c"], "candidate": "b"})
+
+
+def test_what_is_said_of_each() -> None:
+    found = minor_upgrade(facts(*ALL, preferred="a"))
+    gets = "runs PostgreSQL 17.6, gets postgresql-17 17.7-1 (17.6-1 now), is restarted"
+    assert effects(found) == {"a": f"hands over to b, {gets}", "b": gets, "c": gets}
+    assert (
+        found.plan.message
+        == "The standbys one after the other (b, c), then one hand-over to b, then the old primary a."
+    )
+    assert "b stays primary. failback.yml returns the role to a." in found.plan.expected
+    assert found.plan.risks == []
+    packages = HAS | {"postgresql-17": "17.7-1", "unheard-of": "1"}
+    said = effects(minor_upgrade(facts(container("a", "none"), container("b", packages=packages))))
+    assert said["b"] == "runs PostgreSQL 17.6, gets a new container, gets postgresql-17 17.7-1 (17.6-1 now)"
+    said = effects(minor_upgrade(facts(container("a", "none"), container("b"))))
+    assert said["b"] == "runs PostgreSQL 17.6, gets a new container, with the same packages"
+    said = effects(minor_upgrade(facts(container("a", "none"), container("b", packages=None))))
+    assert said["b"] == "runs PostgreSQL 17.6, gets a new container, whose image is not built yet"
+    cut_off = replace(DOWN, fence=marker("fence", "a", PLANNED))
+    states = (A, unreachable("b"))
+    said = effects(minor_upgrade(facts(machine("a", CURRENT), machine("b", cut_off), states=states)))
+    assert said["b"] == "becomes a standby of a"
+
+
+@pytest.mark.parametrize(
+    ("names", "states", "risk"),
+    [
+        ('ANY 1 ("b")', (B,), "Commits wait for a synchronous standby, and there is no other one"),
+        ("", (B,), "While the only standby is started anew, nobody could take over."),
+    ],
+)
+def test_what_it_may_cost(names: str, states: tuple[NodeState, ...], risk: str) -> None:
+    current = primary("a", synchronous={"wanted": bool(names), "names": names})
+    found = minor_upgrade(facts(machine("a"), machine("b"), states=(current, *states)))
+    assert risk in " ".join(found.plan.risks)
+
+
+def test_the_reason_is_that_of_the_hand_over() -> None:
+    """It is known there only as a text, and the one must not depend on the other."""
+    assert switchover.__file__ is not None
+    assert f'reason="{PLANNED}"' in Path(switchover.__file__).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("states", "why"),
+    [
+        ((A, B), ""),
+        ((A, standby("b", replay_waits="RecoveryApplyDelay")), ""),
+        ((A, standby("b")), "it receives nothing"),
+        ((A, unreachable("b", "b: connection refused.")), "connection refused"),
+        ((A, primary("b")), "it accepts writes"),
+        ((unreachable("a"), B), "nobody is primary"),
+        ((A,), "no answer tells of it"),
+    ],
+)
+def test_whether_a_standby_is_back(states: tuple[NodeState, ...], why: str) -> None:
+    assert not_back(Topology(list(states)), "b") == why
+
+
+@pytest.mark.parametrize(
+    ("states", "why"),
+    [
+        ((A, B, C), ""),
+        # One that is down does not come by itself.
+        ((A, B, unreachable("c")), ""),
+        ((A, standby("b")), "b does not stream yet"),
+        ((A, unreachable("b", "the database system is starting up", "starting")), "b is starting"),
+        ((unreachable("a"), B), "nobody is primary"),
+        ((primary("a", handover_lock="alice"), B), "a hand-over is under way on a"),
+    ],
+)
+def test_whether_the_servers_have_settled(states: tuple[NodeState, ...], why: str) -> None:
+    assert unsettled(Topology(list(states))) == why
+
+
+def test_what_is_said_at_the_end() -> None:
+    now = {"a": {"version": "17", "packages": {"postgresql-17": "17.7-1"}}, "b": {"version": "17", "packages": {}}}
+    states = [standby("a", server_version="17.7"), primary("b", server_version="17.7"), unreachable("c")]
+    assert report(Topology(states), {"a": HAS}, now, 0.1234) == (
+        "a: standby, runs PostgreSQL 17.7 (postgresql-17 17.7-1, 17.6-1 before)\n"
+        "b: primary, runs PostgreSQL 17.7\n"
+        "c: unreachable, runs PostgreSQL nothing that answers\n"
+        "Write outage of the hand-over: 0.123 s.\n"
+        "Every node has what there is, and archiving is proven."
+    )
+
+
+def test_what_a_host_says_of_itself() -> None:
+    told = {
+        "changed": False,
+        "packages": HAS,
+        "newer": NEWER,
+        "held": [],
+        "interrupted": False,
+        "server_runs": False,
+        "server_old": False,
+        "tls_server_old": True,
+        "fence": {
+            "kind": "fence",
+            "node": "b",
+            "by": "alice",
+            "at": "2026-01-01T00:00:00+00:00",
+            "successor": "a",
+            "timeline": 1,
+            "reason": PLANNED,
+        },
+        "rejoin": None,
+        "removed": None,
+        "restore": None,
+        "refusal": "",
+    }
+    fence = marker("fence", "a", PLANNED)
+    assert Software.from_result(told) == Software(HAS, NEWER, [], False, False, False, True, fence)
