@@ -66,6 +66,7 @@ class ActionModule(ControllerAction):
                 Elsewhere(one.host, one.name, str(one.path))
                 for one in (scratch_roots.Elsewhere(**given) for given in options["elsewhere"])
             ],
+            proxies=cluster.proxies,
         )
         found = removal(Request(options["backups"], options["confirm"]), facts)
         if found.plan.refusals and options["required"]:
@@ -76,6 +77,7 @@ class ActionModule(ControllerAction):
             "hosts": found.hosts,
             "stanza": found.stanza,
             "rewrites": found.rewrites,
+            "proxies": found.proxies,
             "operation_plan": found.plan.as_dict(),
             "text": found.plan.text,
         }

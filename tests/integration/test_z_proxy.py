@@ -39,6 +39,16 @@ pytestmark = pytest.mark.long
 PROXY = f"{NETWORK}_proxy"
 READ_WRITE, READ_ONLY = FIRST_PORT + 8, FIRST_PORT + 9
 WITH_PROXY = INVENTORY.with_name("proxy_inventory.yml")
+#: Other than the defaults. The service manager of the node is wrong on purpose: that of the role wins.
+PROXY_VARIABLES = {
+    "node_published_port": READ_WRITE,
+    "node_published_read_only_port": READ_ONLY,
+    "node_service_manager": "systemd",
+    "haproxy_service_manager": "runit",
+    "haproxy_port": 6000,
+    "haproxy_read_only_port": 6001,
+    "haproxy_listen": "0.0.0.0",
+}
 STANDBY_ROLE = "SELECT pg_is_in_recovery()"
 #: What a client through the proxy may be without the primary for longer than a client that names all nodes. The
 #: proxy looks at a standby twice per second.
@@ -60,9 +70,7 @@ class ThroughProxy(Writer):
 @pytest.fixture(scope="module")
 def proxied(provisioned: None) -> Iterator[None]:
     hosts = yaml.safe_load(INVENTORY.read_text())
-    hosts["all"]["children"]["haproxy"] = {
-        "hosts": {PROXY: {"node_published_port": READ_WRITE, "node_published_read_only_port": READ_ONLY}}
-    }
+    hosts["all"]["children"]["haproxy"] = {"hosts": {PROXY: PROXY_VARIABLES}}
     WITH_PROXY.write_text(yaml.safe_dump(hosts))
     play("site.yml", inventory=WITH_PROXY)
     yield
@@ -189,8 +197,15 @@ def test_it_is_killed_and_loses_nothing() -> None:
 def test_a_new_configuration_ends_no_session() -> None:
     session = psycopg.connect(through(), autocommit=True)
     [before] = session.execute("SELECT pg_backend_pid()").fetchone() or [0]
-    play("site.yml", "-e", "haproxy_max_connections=300", inventory=WITH_PROXY)
-    assert "maxconn 300" in shell(PROXY, "cat", "/etc/relevo/haproxy.cfg")
+    play("site.yml", "-e", "haproxy_max_connections=300", "-e", "haproxy_check_interval=600", inventory=WITH_PROXY)
+    written = shell(PROXY, "cat", "/etc/relevo/haproxy.cfg")
+    for text in (
+        "maxconn 300",
+        "inter 600ms fastinter 200ms downinter 300ms",
+        "bind 0.0.0.0:6000\n",
+        "bind 0.0.0.0:6001\n",
+    ):
+        assert text in written
     assert session.execute("SELECT pg_backend_pid()").fetchone() == (before,)
     wait_until(lambda: role(READ_WRITE) == "primary", "new sessions", 10)
 
@@ -210,3 +225,10 @@ def test_too_many_connections_end_no_session() -> None:
         one.close()
     wait_until(lambda: role(READ_WRITE) == "primary", "new sessions", 10)
     assert held.execute(STANDBY_ROLE).fetchone() == (False,)
+
+
+def test_what_takes_no_connections_is_named() -> None:
+    shell(PROXY, "sv", "-w", "20", "down", "/etc/service/haproxy")
+    said = play("site.yml", "-e", "haproxy_ready_timeout=2", inventory=WITH_PROXY, expect=2).text
+    assert f"HAProxy on {PROXY} takes no connections on port 6000 after 2 s." in said
+    shell(PROXY, "sv", "up", "/etc/service/haproxy")
