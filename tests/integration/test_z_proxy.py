@@ -202,8 +202,8 @@ def test_a_new_configuration_ends_no_session() -> None:
     for text in (
         "maxconn 300",
         "inter 600ms fastinter 200ms downinter 300ms",
-        "bind 0.0.0.0:6000\n",
-        "bind 0.0.0.0:6001\n",
+        "bind 0.0.0.0:6000",
+        "bind 0.0.0.0:6001",
     ):
         assert text in written
     assert session.execute("SELECT pg_backend_pid()").fetchone() == (before,)

@@ -70,9 +70,7 @@ def faults(**changes: Any) -> str:
 def test_two_clusters_cannot_share_a_port() -> None:
     assert faults() == ""
     said = faults(b1={**NODE, "node_cluster": "shop", "haproxy_port": 5001})
-    assert said.startswith(
-        "Port 5001 of p would be used twice, by main and shop. Give the hosts of one cluster another"
-    )
+    assert said.startswith("Port 5001 of p would be used twice, by main and shop. Give the hosts of one cluster")
     assert "Port 5001 of p would be used twice, by main." in faults(p={"haproxy_port": 5001})
 
 
