@@ -230,7 +230,7 @@ def test_too_many_connections_end_no_session() -> None:
     """A server without a free connection refuses the check, too: nobody loses a session for that."""
     held = psycopg.connect(through(), autocommit=True)
     port = PORTS[PRIMARY]
-    crowd = []
+    crowd: list[psycopg.Connection] = []
     with contextlib.suppress(psycopg.OperationalError):
         while len(crowd) < 1000:
             crowd.append(psycopg.connect(make_conninfo(dsn(), host="127.0.0.1", port=str(port))))
