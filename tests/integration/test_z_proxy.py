@@ -235,8 +235,12 @@ def test_too_many_connections_end_no_session() -> None:
         while len(crowd) < 1000:
             crowd.append(psycopg.connect(make_conninfo(dsn(), host="127.0.0.1", port=str(port))))
     assert 50 < len(crowd) < 1000
-    wait_until(lambda: states("main_primary")[PRIMARY] == "NOLB", "the primary to get no new session", 20)
-    assert states("main_primary")[STANDBY] != "UP"
+    watched = time.monotonic() + 4
+    while time.monotonic() < watched:
+        # A check may get one of the reserved connections.
+        found = states("main_primary")
+        assert found[PRIMARY] in ("UP", "NOLB")
+        assert found[STANDBY] != "UP"
     assert held.execute(STANDBY_ROLE).fetchone() == (False,)
     for one in crowd:
         one.close()

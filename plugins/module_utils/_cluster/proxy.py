@@ -5,7 +5,7 @@
 
 A check is what a client does when it logs in, over TLS and with the proxy's certificate: the server says by itself
 whether it is a standby (``in_hot_standby``, which PostgreSQL reports to every client since 14). Nothing has to run
-beside the server for it. HAProxy can begin with TLS at once only, which a server understands since PostgreSQL 17.
+beside the server for it. HAProxy can begin with TLS at once only, which a server understands from ``SINCE`` on.
 """
 
 from __future__ import annotations
