@@ -62,6 +62,7 @@ class ActionModule(ClusterPlanAction):
                 Elsewhere(one.host, one.name, str(one.path))
                 for one in (scratch_roots.Elsewhere(**given) for given in options["elsewhere"])
             ],
+            proxies=cluster.proxies,
         )
         found = removal(Request(options["backups"], options["confirm"]), facts)
         return {
@@ -70,4 +71,5 @@ class ActionModule(ClusterPlanAction):
             "hosts": found.hosts,
             "stanza": found.stanza,
             "rewrites": found.rewrites,
+            "proxies": found.proxies,
         }

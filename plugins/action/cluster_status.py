@@ -8,7 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster.connection import connection_strings, target_of
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.connection import (
+    connection_strings,
+    target_of,
+    through_proxy,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.describe_site import describe_site
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import same_settings
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.observed import (
@@ -64,6 +68,7 @@ class ActionModule(ControllerAction):
             # A play that worked before it shows the status, as up.yml does, has the lock until it ends.
             holders = [holder for holder in holders if holder["play"] != play_name()]
         hostvars = self._task_vars["hostvars"]
+        nodes = {name: hostvars[name] for name in options["topology"]["nodes"]}
         observed = Observed(
             options["cluster"],
             Topology.from_result(options["topology"]),
@@ -81,7 +86,8 @@ class ActionModule(ControllerAction):
             same_settings(hostvars, options["topology"]["nodes"]),
             scratch_of(options["repository_host"], options["scratch"], options["scratch_elsewhere"]),
             scheduled(options["schedule_directory"], options["cluster"]),
-            connection_strings(target_of({name: hostvars[name] for name in options["topology"]["nodes"]})),
+            connection_strings(target_of(nodes)),
+            through_proxy(nodes, self._task_vars["groups"], hostvars),
         )
         status = with_problems(compose(observed))
         site = describe_site(status, options["restart"], options["recreate"])

@@ -15,7 +15,7 @@ description:
   - Takes the first user of C(postgresql_users) that may log in over the network, and the first of
     C(postgresql_databases) that it owns, or otherwise the first of all.
 author: The Relevo authors (@relevo)
-positional: hostvars
+positional: hostvars, groups
 options:
   _input:
     description: Names of hosts, usually those of the group C(postgres).
@@ -26,6 +26,10 @@ options:
     description: The variable of that name.
     type: dict
     required: true
+  groups:
+    description: The variable of that name. With it, the strings through HAProxy are there too.
+    type: dict
+    default: {}
 seealso:
   - plugin: relevo.postgres.how_to_connect
     plugin_type: filter
@@ -47,7 +51,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 
-def connection_strings(names: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]]) -> str:
+def connection_strings(
+    names: Sequence[str],
+    hostvars: Mapping[str, Mapping[str, Any]],
+    groups: Mapping[str, Sequence[str]] | None = None,
+) -> str:
     """See DOCUMENTATION."""
     # Here, since Ansible loads all filters in each worker that uses one: at the top it costs every task time.
     from ansible_collections.relevo.postgres.plugins.module_utils._cluster import connection
@@ -59,6 +67,8 @@ def connection_strings(names: Sequence[str], hostvars: Mapping[str, Mapping[str,
         found = connection.connection_strings(connection.target_of(hosts))
         lines.append(f"Connect to {cluster}:" if len(clusters) > 1 else connection.HEADING)
         lines += [f"  {line}" for line in found.lines] if found else []
+        proxied = connection.through_proxy(hosts, groups or {}, hostvars)
+        lines += proxied.lines if proxied else []
     return "\n".join(lines)
 
 

@@ -47,6 +47,8 @@ REWIND_ROLE = "relevo_rewind"
 MONITOR_ROLE = "relevo_monitor"
 HANDOVER_ROLE = "relevo_handover"
 OWN_ROLES = (REPLICATION_ROLE, REWIND_ROLE, MONITOR_ROLE, HANDOVER_ROLE)
+#: HAProxy's checks log in as it, with a certificate: it has no password, and no right but to connect.
+CHECK_ROLE = "relevo_check"
 
 #: What Ansible puts in place of a secret that a module returns. Before 0.1.0 it was given to servers as a password.
 PUBLIC_WORD = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"

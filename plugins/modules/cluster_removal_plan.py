@@ -89,6 +89,11 @@ rewrites:
   description: Whether the repository host stays for other clusters, and its configuration forgets this one.
   returned: success
   type: bool
+proxies:
+  description: The hosts whose HAProxy forgets the cluster.
+  returned: success
+  type: list
+  elements: str
 operation_plan:
   description: The plan, in the shape that docs/reference/plan.md describes.
   returned: success

@@ -39,7 +39,7 @@ options:
       kind:
         description: What runs on it.
         type: str
-        choices: [postgres, pgbackrest, redis]
+        choices: [postgres, pgbackrest, redis, haproxy]
         required: true
       cluster:
         description: The cluster it belongs to.
@@ -47,6 +47,9 @@ options:
         required: true
       published_port:
         description: Port of the engine's host at which people reach the service; none when not given.
+        type: int
+      published_read_only_port:
+        description: The same for the port of the standbys, with O(nodes[].kind=haproxy).
         type: int
       version:
         description:
@@ -234,9 +237,14 @@ def main() -> None:
                 "required": True,
                 "options": {
                     "name": {"type": "str", "required": True},
-                    "kind": {"type": "str", "choices": ["postgres", "pgbackrest", "redis"], "required": True},
+                    "kind": {
+                        "type": "str",
+                        "choices": ["postgres", "pgbackrest", "redis", "haproxy"],
+                        "required": True,
+                    },
                     "cluster": {"type": "str", "required": True},
                     "published_port": {"type": "int"},
+                    "published_read_only_port": {"type": "int"},
                     "version": {"type": "str"},
                     "ports": {"type": "dict"},
                     "packages_as_of": {"type": "str"},

@@ -24,9 +24,9 @@ extends_documentation_fragment:
   - relevo.postgres.attributes
 options:
   kind:
-    description: What the machine was, a server or the repository host.
+    description: What the machine was, a server, the repository host, or nothing but a host with HAProxy.
     type: str
-    choices: [postgres, pgbackrest]
+    choices: [postgres, pgbackrest, haproxy]
     required: true
   version:
     description: The major version of PostgreSQL.
@@ -92,7 +92,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "kind": {"type": "str", "choices": ["postgres", "pgbackrest"], "required": True},
+            "kind": {"type": "str", "choices": ["postgres", "pgbackrest", "haproxy"], "required": True},
             "version": {"type": "str", "required": True},
             "repository": {"type": "path"},
         },

@@ -26,7 +26,7 @@ options:
   service:
     description: V(pgbackrest) is pgBackRest's TLS server.
     type: str
-    choices: [pgbackrest, redis]
+    choices: [haproxy, pgbackrest, redis]
     required: true
   files:
     description: What it reads. One that is not there counts for nothing.
@@ -35,7 +35,8 @@ options:
     required: true
   reload:
     description:
-      - Whether to let it read them again, by SIGHUP. Redis does not do that, and has to be restarted by a handler.
+      - Whether to let it read them again, by SIGHUP, or by SIGUSR2 where it is HAProxy. Redis does not do that, and has
+        to be restarted by a handler.
     type: bool
     default: false
 """
@@ -78,7 +79,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "service": {"type": "str", "choices": ["pgbackrest", "redis"], "required": True},
+            "service": {"type": "str", "choices": ["haproxy", "pgbackrest", "redis"], "required": True},
             "files": {"type": "list", "elements": "path", "required": True},
             "reload": {"type": "bool", "default": False},
         },

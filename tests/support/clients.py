@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import psycopg
 from cluster import PORTS, PRIMARY, REDIS, SECRETS, STANDBY, psql, shell, wait_until
@@ -70,8 +71,12 @@ class Writer(Background):
     longest_outage: float = 0.0
     last_error: str = ""
 
-    def __enter__(self) -> Writer:
-        with psycopg.connect(dsn(), autocommit=True) as connection:
+    def where(self) -> str:
+        """Whom it connects to."""
+        return dsn()
+
+    def __enter__(self) -> Self:
+        with psycopg.connect(self.where(), autocommit=True) as connection:
             connection.execute("CREATE TABLE IF NOT EXISTS trial (id bigint PRIMARY KEY, at timestamptz DEFAULT now())")
             first = self.series * SERIES
             newest = "SELECT coalesce(max(id), %s) FROM trial WHERE id >= %s AND id < %s"
@@ -87,7 +92,7 @@ class Writer(Background):
         number, written_at = last, time.monotonic()
         while not self._stop.is_set():
             try:
-                with psycopg.connect(dsn(), autocommit=True) as connection:
+                with psycopg.connect(self.where(), autocommit=True) as connection:
                     while not self._stop.is_set():
                         # A number whose fate is unknown is never tried again: it may be there or not.
                         number += 1

@@ -29,7 +29,7 @@ class Server:
     def query(self, _sql: str, parameters: tuple[str, ...]) -> list[dict[str, Any]]:
         (name,) = parameters
         role = next(role for role in INTERNAL_ROLES if role.name == name)
-        verifier = make_verifier(self.passwords[name])
+        verifier = make_verifier(self.passwords[name]) if role.password else None
         return [{"rolreplication": "t" if role.replication else "f", "rolpassword": verifier}] if self.made else []
 
     def value(self, _sql: str, parameters: tuple[str, ...]) -> str | None:
@@ -68,7 +68,12 @@ def test_every_role_is_made_without_more_than_it_needs() -> None:
 def test_who_looks_after_a_server_gets_in_when_its_connections_are_used_up() -> None:
     """But for the role of the replication, which max_wal_senders counts."""
     granted = {text.split()[-1] for text in missing(Server(made=False)) if "pg_use_reserved_connections" in text}
-    assert granted == {_names.MONITOR_ROLE, _names.HANDOVER_ROLE, _names.REWIND_ROLE}
+    assert granted == {_names.MONITOR_ROLE, _names.HANDOVER_ROLE, _names.REWIND_ROLE, _names.CHECK_ROLE}
+
+
+def test_the_role_of_the_checks_has_no_password() -> None:
+    [made] = [text for text in missing(Server(made=False)) if text.startswith(f"CREATE ROLE {_names.CHECK_ROLE} ")]
+    assert made == f"CREATE ROLE {_names.CHECK_ROLE} LOGIN NOREPLICATION NOSUPERUSER PASSWORD NULL"
 
 
 def test_no_password_is_sent() -> None:

@@ -173,3 +173,11 @@ def test_every_reader_has_a_unit_and_a_service_of_the_image() -> None:
     for name, reader in reading.READERS.items():
         assert reader.unit
         assert (root / "roles" / "docker_nodes" / "files" / "image" / "service" / name / "run").exists()
+
+
+def test_haproxy_is_told_by_another_signal() -> None:
+    assert {name: reader.reload for name, reader in reading.READERS.items()} == {
+        "haproxy": signal.SIGUSR2,
+        "pgbackrest": signal.SIGHUP,
+        "redis": signal.SIGHUP,
+    }

@@ -228,3 +228,25 @@ def test_backups_that_were_kept_can_be_deleted_when_nobody_knows_their_servers_a
     monkeypatch.setattr(PgBackRest, "run", lambda _self, *words, **_options: ran.append(words))
     delete_stanza(PgBackRest("shop", config), 1)
     assert ran == [("stop",), ("stanza-delete", "--force", *more), ("start",)]
+
+
+def test_a_proxy_of_its_own_goes_and_another_forgets_the_cluster() -> None:
+    facts = replace(FACTS, proxies=["p"], containers=[*FACTS.containers, "p"])
+    for request in (DELETE, KEEP):
+        found = removal(request, facts)
+        assert "p" in found.hosts
+        assert found.proxies == []
+        assert changes(found)["p"] == "is removed, with its container and volumes"
+    shared = removal(DELETE, replace(facts, of_others={"p": ["main"]}))
+    assert "p" not in shared.hosts
+    assert shared.proxies == ["p"]
+    assert changes(shared)["p"] == "its HAProxy forgets the cluster"
+
+
+def test_a_machine_with_haproxy_stops_it_first() -> None:
+    found = removal(DELETE, replace(FACTS, proxies=["p", "a"], containers=[]))
+    assert found.proxies == ["p", "a"]
+    assert "p" in found.hosts
+    assert changes(found)["p"].startswith("is cleared: HAProxy's configuration")
+    assert changes(found)["a"].startswith("is stopped for good")
+    assert "p does not answer" in refused(DELETE, replace(FACTS, proxies=["p"], unreachable={"p": "no route"}))

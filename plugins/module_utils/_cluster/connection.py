@@ -10,13 +10,14 @@ accepts writes: libpq and psycopg by ``target_session_attrs``, JDBC by ``targetS
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
-from .inventory import entrance_of, peer_of
+from .inventory import Groups, HostVars, cluster_of, entrance_of, peer_of, proxies_of
+from .proxy import entrance_of_proxy
 
 Variables = Mapping[str, Any]
 
@@ -24,6 +25,8 @@ Variables = Mapping[str, Any]
 CONNECT_TIMEOUT = 5
 
 HEADING = "Connect to whichever node is primary (password and a copy of ca.crt apart):"
+PROXY_HEADING = "Or to the one address of HAProxy, which finds the primary:"
+READ_ONLY_HEADING = "Or to its standbys, to read:"
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,26 @@ class ConnectionStrings:
         return [f"libpq    {self.libpq}", f"JDBC     {self.jdbc}", f"psycopg  {self.psycopg}"]
 
 
+@dataclass(frozen=True)
+class ThroughProxy:
+    """The strings that name HAProxy. ``read_only``: None where that port cannot be reached."""
+
+    read_write: ConnectionStrings
+    read_only: ConnectionStrings | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "read_write": self.read_write.as_dict(),
+            "read_only": self.read_only.as_dict() if self.read_only else None,
+        }
+
+    @property
+    def lines(self) -> list[str]:
+        return [PROXY_HEADING, *(f"  {line}" for line in self.read_write.lines)] + (
+            [READ_ONLY_HEADING, *(f"  {line}" for line in self.read_only.lines)] if self.read_only else []
+        )
+
+
 def _bracketed(host: str) -> str:
     """An IPv6 address as URLs want it."""
     return f"[{host}]" if ":" in host else host
@@ -66,15 +89,17 @@ def _value(text: str) -> str:
     return f"'{escaped}'"
 
 
-def connection_strings(target: Target) -> ConnectionStrings | None:
-    """The strings; None where no node can be reached."""
+def connection_strings(target: Target, anybody: bool = False) -> ConnectionStrings | None:
+    """The strings; None where no node can be reached. ``anybody``: whoever answers will do, a standby too."""
     if not target.nodes:
         return None
     places = ",".join(f"{_bracketed(host)}:{port}" for host, port in target.nodes)
     secure = {"sslmode": "verify-full", "sslrootcert": target.ca_file}
     user = {"user": target.user} if target.user else {}
-    libpq = {"target_session_attrs": "read-write", "connect_timeout": str(CONNECT_TIMEOUT), **secure}
-    jdbc = {**user, "targetServerType": "primary", "connectTimeout": str(CONNECT_TIMEOUT), **secure}
+    libpq = {"target_session_attrs": "read-write"} if not anybody else {}
+    libpq |= {"connect_timeout": str(CONNECT_TIMEOUT), **secure}
+    primary = {"targetServerType": "primary"} if not anybody else {}
+    jdbc = {**user, **primary, "connectTimeout": str(CONNECT_TIMEOUT), **secure}
     keywords = {
         "host": ",".join(host for host, _port in target.nodes),
         "port": ",".join(str(port) for _host, port in target.nodes),
@@ -130,3 +155,16 @@ def target_of(hosts: Mapping[str, Variables]) -> Target:
         nodes = [(peer.host, peer.port) for peer in peers]
     user = (network_user(variables) or {}).get("name", "")
     return Target(nodes, user, database_of(user, variables.get("postgresql_databases") or []), ca_file(variables))
+
+
+def through_proxy(hosts: Mapping[str, Variables], groups: Groups, hostvars: HostVars) -> ThroughProxy | None:
+    """The strings that name the proxies of a cluster, of whose nodes ``hosts`` are the variables; None without one."""
+    node = next(iter(hosts.values()))
+    names = proxies_of(cluster_of(node), groups.get("haproxy", []), hostvars)
+    places = [found for name in names if (found := entrance_of_proxy(name, hostvars[name], node))]
+    target = target_of(hosts)
+    read_write = connection_strings(replace(target, nodes=[(host, port) for host, port, _reading in places]))
+    reading = [(host, port) for host, _port, port in places if port]
+    if read_write is None:
+        return None
+    return ThroughProxy(read_write, connection_strings(replace(target, nodes=reading), anybody=True))

@@ -13,7 +13,7 @@ import ipaddress
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
@@ -39,18 +39,21 @@ SHAPE_NO_FILE = ("postgresql_databases", "postgresql_secrets_given", "postgresql
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster as the inventory describes it; ``repository`` and ``redis`` are empty where it has none."""
+    """A cluster as the inventory describes it; ``repository`` and ``redis`` are empty where it has none. ``proxies``:
+    the hosts with HAProxy in front of it."""
 
     name: str
     nodes: list[Peer]
     preferred: list[str]
     repository: str
     redis: str
+    proxies: list[str] = field(default_factory=list)
 
     @property
     def hosts(self) -> list[str]:
         """Everything that the cluster needs, the nodes first."""
-        return [node.name for node in self.nodes] + [host for host in (self.repository, self.redis) if host]
+        serving = [host for host in (self.repository, self.redis, *self.proxies) if host]
+        return [node.name for node in self.nodes] + serving
 
 
 def cluster_of(host: Mapping[str, Any]) -> str:
@@ -65,6 +68,13 @@ def serving(cluster: str, names: Sequence[str], hostvars: HostVars) -> str:
         if wanted in owners:
             return names[owners.index(wanted)]
     return ""
+
+
+def proxies_of(cluster: str, names: Sequence[str], hostvars: HostVars) -> list[str]:
+    """The hosts of the group ``haproxy`` in front of a cluster: those that name it, or else those that name none."""
+    owners = {name: str(hostvars[name].get("node_cluster") or "") for name in names}
+    own = [name for name, owner in owners.items() if owner == cluster]
+    return own or [name for name, owner in owners.items() if not owner]
 
 
 def address_of(name: str, host: Mapping[str, Any]) -> str:
@@ -134,6 +144,7 @@ def clusters_of(groups: Groups, hostvars: HostVars) -> dict[str, Cluster]:
             [name for name in names if is_preferred(hosts[name])],
             serving(cluster, groups.get("pgbackrest", []), hostvars),
             serving(cluster, groups.get("redis", []), hostvars),
+            proxies_of(cluster, groups.get("haproxy", []), hostvars),
         )
         for cluster, names in members.items()
     }
@@ -208,7 +219,7 @@ def faults_of(groups: Groups, hostvars: HostVars, required: Sequence[str], defau
 
     ``default_version`` is that of PostgreSQL where a host names none.
     """
-    nodes = groups.get("postgres", [])
+    nodes, proxies = groups.get("postgres", []), groups.get("haproxy", [])
     servers = [*nodes, *groups.get("pgbackrest", [])]
     faults = [
         f'The inventory has no host in the group "{group}". Name an inventory that has the groups '
@@ -217,7 +228,7 @@ def faults_of(groups: Groups, hostvars: HostVars, required: Sequence[str], defau
         if not groups.get(group)
     ]
     # Ansible puts a host's variables together anew each time that it is asked for them.
-    hosts = {name: hostvars[name] for name in dict.fromkeys([*servers, *groups.get("redis", [])])}
+    hosts = {name: hostvars[name] for name in dict.fromkeys([*servers, *groups.get("redis", []), *proxies])}
     outdated = [name for name, host in hosts.items() if "cluster_name" in host]
     if outdated:
         # Ignored, it would put the hosts into the cluster main, with a new stanza that knows none of their backups.
@@ -247,7 +258,7 @@ def faults_of(groups: Groups, hostvars: HostVars, required: Sequence[str], defau
     ]
     faults += [
         f"{name} has no node_service_manager. Set it to runit (our container image) or systemd."
-        for name in servers
+        for name in dict.fromkeys([*servers, *proxies])
         if hosts[name].get("node_service_manager") not in SERVICE_MANAGERS
     ]
     for group in DIRECTORIES:

@@ -12,7 +12,7 @@ from typing import Any
 
 from .._recovery_window import Hole, Loss, Window, losses, of_newest_system, window_of
 from .answer import moment, read
-from .connection import ConnectionStrings
+from .connection import ConnectionStrings, ThroughProxy
 from .topology import Topology
 
 #: By how much a clock that is read in whole seconds may be behind one that is not.
@@ -209,4 +209,5 @@ class Observed:
     scratch: Sequence[Mapping[str, Any]] | None = None
     schedule: Sequence[Mapping[str, Any]] | None = None
     connection: ConnectionStrings | None = None
+    proxy: ThroughProxy | None = None
     now: datetime = field(default_factory=lambda: datetime.now(UTC))

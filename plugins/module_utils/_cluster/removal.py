@@ -59,6 +59,7 @@ class Facts:
     ``missing``: those of them that are not there any more. ``unreachable``: why a host does not answer, by name, of
     those whose containers are there or that are machines. ``holdings``: None where the repository host was not asked.
     ``scratch``: the names of what was restored beside the cluster on the repository host; ``elsewhere``: on others.
+    ``proxies``: the hosts with HAProxy in front of it.
     """
 
     cluster: str
@@ -72,6 +73,7 @@ class Facts:
     holdings: Holdings | None = None
     scratch: Sequence[str] = ()
     elsewhere: Sequence[Elsewhere] = ()
+    proxies: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -84,15 +86,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Removal:
-    """What is removed. ``hosts``: those that go besides the servers. ``stanza``: the backups, the archive and the
-    catalog's records go, as far as they are there. ``rewrites``: the repository host stays for other clusters, and
-    forgets this one."""
+    """What is removed. ``hosts``: those that go besides the servers. ``proxies``: those whose HAProxy forgets it.
+    ``stanza``: the backups, the archive and the catalog's records go, as far as they are there. ``rewrites``: the
+    repository host stays for other clusters, and forgets this one."""
 
     plan: OperationPlan
     servers: list[str]
     hosts: list[str]
     stanza: bool
     rewrites: bool
+    proxies: list[str] = field(default_factory=list)
 
 
 def removal(request: Request, facts: Facts) -> Removal:
@@ -108,12 +111,15 @@ def removal(request: Request, facts: Facts) -> Removal:
         # Of clusters that this inventory does not know.
         hosts.remove(facts.repository)
     stays = facts.repository not in hosts
+    # Without the cluster a proxy of its own is good for nothing.
+    of_its_own = {*facts.servers, facts.repository, facts.redis}
+    proxies = [host for host in facts.proxies if host not in of_its_own and not facts.of_others.get(host)]
     plan = OperationPlan(
         "remove",
         facts.cluster,
         "remove",
         f"the cluster {facts.cluster} is removed; {_becomes(facts, held, keeps)}.",
-        _effects(facts, held, hosts, keeps),
+        _effects(facts, held, hosts, keeps) + _proxy_effects(facts, proxies),
         [f"Take {facts.cluster} out of the inventory afterwards: site.yml would make it anew."],
         [_risk(held, keeps)],
     )
@@ -122,9 +128,11 @@ def removal(request: Request, facts: Facts) -> Removal:
     return Removal(
         plan,
         list(facts.servers),
-        hosts,
+        hosts + proxies,
         stanza=not keeps and bool(facts.repository),
         rewrites=bool(facts.repository) and stays and bool(facts.of_others.get(facts.repository)),
+        # A container of its own goes as a whole.
+        proxies=[host for host in facts.proxies if host not in facts.containers or facts.of_others.get(host)],
     )
 
 
@@ -161,6 +169,18 @@ def _effects(facts: Facts, held: Holdings, hosts: Sequence[str], keeps: bool) ->
     return effects
 
 
+def _proxy_effects(facts: Facts, gone: Sequence[str]) -> list[Effect]:
+    effects = []
+    for host in facts.proxies:
+        if host in gone:
+            cleared = "is cleared: HAProxy's configuration, keys and unit are deleted, its packages stay"
+            container = "is removed, with its container and volumes"
+            effects.append(Effect(host, container if host in facts.containers else cleared))
+        elif host not in facts.servers:
+            effects.append(Effect(host, "its HAProxy forgets the cluster"))
+    return effects
+
+
 def _why_it_stays(facts: Facts, held: Holdings, host: str, keeps: bool) -> str:
     others = list(facts.of_others.get(host, ()))
     if others:
@@ -184,7 +204,7 @@ def _refusals(request: Request, facts: Facts, held: Holdings) -> list[str]:
     found += [
         f"{name} does not answer ({why.rstrip('.')}), so what it has would be left. Start it."
         for name, why in facts.unreachable.items()
-        if name in facts.servers
+        if name in (*facts.servers, *facts.proxies)
     ]
     found += _about_backups(request, facts, held)
     if request.confirm != facts.cluster:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from .._recovery_window import Loss, Window
 from .answer import Archiver, Sender, Slot, SynchronousState
-from .connection import ConnectionStrings
+from .connection import ConnectionStrings, ThroughProxy
 from .observed import Backup, Disk, GuardNote, Note, Observed
 from .topology import Lag, NodeState, OwnPace, Role
 
@@ -123,6 +123,7 @@ class ClusterStatus:
     scratch: Sequence[Mapping[str, Any]] | None = None
     schedule: Sequence[Mapping[str, Any]] | None = None
     connection: ConnectionStrings | None = None
+    proxy: ThroughProxy | None = None
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -197,6 +198,7 @@ class ClusterStatus:
             "scratch_instances": None if self.scratch is None else [dict(one) for one in self.scratch],
             "schedule": None if self.schedule is None else [dict(one) for one in self.schedule],
             "connection": self.connection.as_dict() if self.connection else None,
+            "connection_through_proxy": self.proxy.as_dict() if self.proxy else None,
             "differing_settings": list(self.differing_settings),
             "problems": [asdict(problem) for problem in self.problems],
         }
@@ -249,6 +251,7 @@ def compose(observed: Observed) -> ClusterStatus:
         observed.scratch,
         observed.schedule,
         observed.connection,
+        observed.proxy,
     )
 
 

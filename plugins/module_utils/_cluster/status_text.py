@@ -52,7 +52,8 @@ def _scratch(status: ClusterStatus) -> list[str]:
 
 
 def _connection(status: ClusterStatus) -> list[str]:
-    return [HEADING, *(f"  {line}" for line in status.connection.lines)] if status.connection else []
+    direct = [HEADING, *(f"  {line}" for line in status.connection.lines)] if status.connection else []
+    return direct + (status.proxy.lines if status.proxy else [])
 
 
 def _row(node: NodeStatus) -> list[object]:

@@ -22,7 +22,9 @@ LABEL_CONFIG = "relevo.config"
 Action = Literal["none", "start", "create", "recreate"]
 
 #: The port that can be published, by kind of node.
-PORTS = {"postgres": _names.PORT, "pgbackrest": 8432, "redis": 6379}
+PORTS = {"postgres": _names.PORT, "pgbackrest": 8432, "redis": 6379, "haproxy": 5000}
+#: HAProxy's second one, for the standbys.
+READ_ONLY_PORT = 5001
 CONFIG_PATH = str(_names.CONFIG_DIR)
 #: The kinds of node whose image has the server's programs: on the repository host backups are restored beside the
 #: cluster.
@@ -43,11 +45,15 @@ class Wanted:
     port: int | None = None
     #: Any word: with another one its image is built anew, with the packages that the sources have then.
     packages_as_of: str = ""
+    #: Of HAProxy, a second pair of ports: as people reach it, and what it listens on.
+    published_read_only_port: int | None = None
+    read_only_port: int | None = None
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Wanted:
         version = given.get("version") if given["kind"] in WITH_PROGRAMS else ""
-        port = (given.get("ports") or {}).get(given["kind"])
+        ports = given.get("ports") or {}
+        port, read_only = ports.get(given["kind"]), ports.get(f"{given['kind']}_read_only")
         return cls(
             given["name"],
             given["kind"],
@@ -56,6 +62,8 @@ class Wanted:
             version or "",
             int(port) if port else None,
             str(given.get("packages_as_of") or ""),
+            given.get("published_read_only_port") if given["kind"] == "haproxy" else None,
+            int(read_only) if read_only else None,
         )
 
     def build_arguments(self) -> dict[str, str]:
@@ -70,7 +78,8 @@ class Wanted:
 
     def volumes(self) -> dict[str, str]:
         """Its volumes and where they are mounted."""
-        return {f"{self.name}_data": str(_names.VOLUMES[self.kind]), f"{self.name}_etc": CONFIG_PATH}
+        data = _names.VOLUMES.get(self.kind)
+        return ({f"{self.name}_data": str(data)} if data else {}) | {f"{self.name}_etc": CONFIG_PATH}
 
     def mounts(self) -> list[str]:
         """Its volumes as Docker takes them."""
@@ -78,8 +87,16 @@ class Wanted:
 
     def published_ports(self, address: str) -> list[str]:
         """Its published port as Docker takes it; none when it has none."""
-        where = _names.with_port(address, self.published_port) if self.published_port else ""
-        return [f"{where}:{self.port or PORTS[self.kind]}"] if where else []
+        pairs = (
+            (self.published_port, self.port or PORTS[self.kind]),
+            (self.published_read_only_port, self.read_only_port or READ_ONLY_PORT),
+        )
+        return [f"{_names.with_port(address, outside)}:{inside}" for outside, inside in pairs if outside]
+
+    @property
+    def claims(self) -> list[int]:
+        """The ports of the engine's host that it wants."""
+        return [port for port in (self.published_port, self.published_read_only_port) if port is not None]
 
 
 @dataclass(frozen=True)
@@ -194,6 +211,8 @@ def fingerprint(node: Wanted, image: str, settings: Settings) -> str:
     # The usual port adds nothing: containers that were made before it could be another one are not to be replaced.
     if node.published_port and node.port not in (None, PORTS[node.kind]):
         parts.append(node.port)
+    if node.published_read_only_port:
+        parts += [node.published_read_only_port, node.read_only_port]
     text = json.dumps([*parts, settings.options], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -320,22 +339,20 @@ def refuse_taken_ports(
     taken = []
     claimed: dict[int, str] = {}
     for node, decided in zip(nodes, plans, strict=True):
-        port = node.published_port
-        if port is None:
-            continue
-        first = claimed.setdefault(port, node.name)
-        if first != node.name:
-            taken.append(f"port {port} of {node.name} is also that of {first}")
-            continue
-        if decided.action == "none":
-            continue
-        holder = engine.holder(settings.address, port)
-        if holder == node.name:
-            continue
-        if holder is not None:
-            taken.append(f"port {port} of {node.name} is taken by the container {holder}")
-        elif is_bound(settings.address, port):
-            taken.append(f"port {port} of {node.name} is taken by another process of this machine")
+        for port in node.claims:
+            first = claimed.setdefault(port, node.name)
+            if first != node.name:
+                taken.append(f"port {port} of {node.name} is also that of {first}")
+                continue
+            if decided.action == "none":
+                continue
+            holder = engine.holder(settings.address, port)
+            if holder == node.name:
+                continue
+            if holder is not None:
+                taken.append(f"port {port} of {node.name} is taken by the container {holder}")
+            elif is_bound(settings.address, port):
+                taken.append(f"port {port} of {node.name} is taken by another process of this machine")
     if taken:
         raise RelevoError(
             f"A node cannot be published on {settings.address}: {'; '.join(taken)}. Stop what holds the port, or give "

@@ -23,6 +23,8 @@ class InternalRole:
     member_of: tuple[str, ...] = ()
     functions: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
+    #: Without one nobody can log in but with a certificate (pg_hba.conf).
+    password: bool = True
 
 
 #: The connections that are kept back for those who look after a server. One for replication counts against
@@ -55,6 +57,8 @@ INTERNAL_ROLES = (
         # So that the candidate looks for new WAL often while it is about to be promoted, and not before.
         parameters=("wal_retrieve_retry_interval",),
     ),
+    # Whether a proxy is there or not: a role that nobody can log in as costs nothing, and a restore brings it back.
+    InternalRole(_names.CHECK_ROLE, "postgres", member_of=(RESERVED,), password=False),
 )
 
 
@@ -62,7 +66,7 @@ def missing_roles(session: Session, passwords: dict[str, str]) -> list[str]:
     """The statements that make roles and database; ``session`` is a superuser's, in the database postgres."""
     needed = []
     for role in INTERNAL_ROLES:
-        needed += _role_statements(session, role, passwords[role.name])
+        needed += _role_statements(session, role, passwords[role.name] if role.password else None)
     return needed + _database_statements(session)
 
 
@@ -82,15 +86,15 @@ def databases() -> list[str]:
     return sorted({role.database for role in INTERNAL_ROLES if role.functions})
 
 
-def _role_statements(session: Session, role: InternalRole, password: str) -> list[str]:
+def _role_statements(session: Session, role: InternalRole, password: str | None) -> list[str]:
     found = session.query("SELECT rolreplication, rolpassword FROM pg_authid WHERE rolname = $1", (role.name,))
     attributes = f"LOGIN {'REPLICATION' if role.replication else 'NOREPLICATION'} NOSUPERUSER"
     exists = bool(found)
     needed = []
     if not exists:
-        needed.append(f"CREATE ROLE {role.name} {attributes} PASSWORD '{make_verifier(password)}'")
-    elif (found[0]["rolreplication"] == "t") != role.replication or not matches(password, found[0]["rolpassword"]):
-        needed.append(f"ALTER ROLE {role.name} {attributes} PASSWORD '{make_verifier(password)}'")
+        needed.append(f"CREATE ROLE {role.name} {attributes} PASSWORD {_verifier(password)}")
+    elif (found[0]["rolreplication"] == "t") != role.replication or not _has(password, found[0]["rolpassword"]):
+        needed.append(f"ALTER ROLE {role.name} {attributes} PASSWORD {_verifier(password)}")
     for parent in role.member_of:
         if not exists or not session.flag("SELECT pg_has_role($1, $2, 'MEMBER')", (role.name, parent)):
             needed.append(f"GRANT {parent} TO {role.name}")
@@ -100,6 +104,16 @@ def _role_statements(session: Session, role: InternalRole, password: str) -> lis
         ):
             needed.append(f"GRANT ALTER SYSTEM ON PARAMETER {parameter} TO {role.name}")
     return needed
+
+
+def _verifier(password: str | None) -> str:
+    """What a password is set to, in SQL."""
+    return "NULL" if password is None else f"'{make_verifier(password)}'"
+
+
+def _has(password: str | None, verifier: str | None) -> bool:
+    """Whether that is the role's password; None: it has none."""
+    return not verifier if password is None else matches(password, verifier)
 
 
 def _database_statements(session: Session) -> list[str]:

@@ -36,9 +36,13 @@ class Reader:
     program: str
     argument: str = ""
     unit: str = ""
+    #: What tells it to read its files again.
+    reload: signal.Signals = signal.SIGHUP
 
 
 READERS = {
+    # The master, which starts a worker with the new files; the old one goes on with the sessions that it has.
+    "haproxy": Reader("haproxy", "haproxy", unit="relevo-haproxy.service", reload=signal.SIGUSR2),
     "pgbackrest": Reader("pgbackrest", "pgbackrest", "server", "relevo-pgbackrest.service"),
     "redis": Reader("redis", "redis-server", unit="redis-server.service"),
 }
@@ -139,7 +143,7 @@ def tell(reader: Reader) -> None:
     now = time.time()
     pid = process_of(reader)
     if pid is not None:
-        os.kill(pid, signal.SIGHUP)
+        os.kill(pid, reader.reload)
         _note(reader, now)
 
 

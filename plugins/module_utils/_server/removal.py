@@ -20,7 +20,7 @@ from .adoption_files import UNITS
 
 SYSTEM = Path("/")
 #: By kind of host: the units, and what is below the root of the file system, the data last: they know the tablespaces.
-SERVICES = {"postgres": ("postgresql", "pgbackrest"), "pgbackrest": ("pgbackrest",)}
+SERVICES = {"postgres": ("postgresql", "pgbackrest"), "pgbackrest": ("pgbackrest",), "haproxy": ("haproxy",)}
 _SHARED = ("etc/pgbackrest/pgbackrest.conf", "run/relevo")
 _DATA = "var/lib/postgresql"
 PATHS = {
@@ -32,6 +32,7 @@ PATHS = {
         f"{_DATA}/relevo",
     ),
     "pgbackrest": (*_SHARED, f"{_DATA}/scratch", f"{_DATA}/relevo"),
+    "haproxy": ("run/relevo",),
 }
 #: Last of all: as long as it is there, a machine knows that it belongs to a cluster.
 LAST = str(_names.CONFIG_DIR).lstrip("/")

@@ -1,0 +1,256 @@
+"""HAProxy in front of a cluster: one address that follows the primary, and does without the control API.
+
+The cluster's own inventory with one more host. No API is there, in any of these tests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import time
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+import yaml
+from clients import Writer, dsn, more
+from cluster import (
+    FAILBACK,
+    FAILOVER,
+    FIRST_PORT,
+    INVENTORY,
+    NETWORK,
+    PORTS,
+    PRIMARY,
+    REJOIN,
+    STANDBY,
+    STATUS,
+    docker,
+    missing,
+    play,
+    rows_of,
+    running,
+    shell,
+    wait_until,
+)
+from psycopg.conninfo import make_conninfo
+
+pytestmark = pytest.mark.long
+
+PROXY = f"{NETWORK}_proxy"
+READ_WRITE, READ_ONLY = FIRST_PORT + 8, FIRST_PORT + 9
+WITH_PROXY = INVENTORY.with_name("proxy_inventory.yml")
+#: Other than the defaults. The service manager of the node is wrong on purpose: that of the role wins.
+PROXY_VARIABLES = {
+    "node_published_port": READ_WRITE,
+    "node_published_read_only_port": READ_ONLY,
+    "node_service_manager": "systemd",
+    "haproxy_service_manager": "runit",
+    "haproxy_port": 6000,
+    "haproxy_read_only_port": 6001,
+    "haproxy_listen": "0.0.0.0",
+}
+STANDBY_ROLE = "SELECT pg_is_in_recovery()"
+#: What a client through the proxy may be without the primary for longer than a client that names all nodes. The
+#: proxy looks at a standby twice per second.
+SLOWER = 1.5
+
+
+def through(port: int = READ_WRITE) -> str:
+    """The DSN of a client that knows the proxy only, and verifies the server's certificate as before."""
+    return make_conninfo(dsn(), host="127.0.0.1", port=str(port), target_session_attrs="any")
+
+
+class ThroughProxy(Writer):
+    """The client that inserts numbers, through the proxy."""
+
+    def where(self) -> str:
+        return through()
+
+
+@pytest.fixture(scope="module")
+def proxied(provisioned: None) -> Iterator[None]:
+    hosts = yaml.safe_load(INVENTORY.read_text())
+    hosts["all"]["children"]["haproxy"] = {"hosts": {PROXY: PROXY_VARIABLES}}
+    WITH_PROXY.write_text(yaml.safe_dump(hosts))
+    play("site.yml", inventory=WITH_PROXY)
+    yield
+    docker("rm", "--force", PROXY)
+    docker("volume", "rm", f"{PROXY}_etc")
+    WITH_PROXY.unlink()
+    play("site.yml")
+
+
+@pytest.fixture(autouse=True)
+def usable(proxied: None) -> None:
+    wait_until(lambda: role(READ_WRITE) == "primary" and role(READ_ONLY) == "standby", "both ports to answer", 30)
+
+
+def role(port: int) -> str:
+    """Who answers at a port of the proxy: ``primary``, ``standby``, or nobody."""
+    try:
+        with psycopg.connect(through(port), autocommit=True) as connection:
+            return "standby" if connection.execute(STANDBY_ROLE).fetchone() == (True,) else "primary"
+    except psycopg.OperationalError:
+        return ""
+
+
+ASK_HAPROXY = """
+import socket
+with socket.socket(socket.AF_UNIX) as asked:
+    asked.connect("/run/relevo-haproxy.sock")
+    asked.sendall(b"show stat" + bytes([10]))
+    print(b"".join(iter(lambda: asked.recv(65536), b"")).decode())
+"""
+
+
+def states(backend: str) -> dict[str, str]:
+    """What HAProxy thinks of each server of a backend."""
+    rows = csv.DictReader(shell(PROXY, "python3", "-c", ASK_HAPROXY).lstrip("# ").splitlines())
+    found = {row["svname"]: row["status"] for row in rows if row["pxname"] == backend}
+    return {name: found[name] for name in PORTS}
+
+
+def has_ended(session: psycopg.Connection) -> bool:
+    try:
+        session.execute("SELECT 1")
+    except psycopg.OperationalError:
+        return True
+    return False
+
+
+def test_a_second_run_changes_nothing_and_the_servers_log_no_check() -> None:
+    again = play("site.yml", inventory=WITH_PROXY)
+    assert again.changed == 0, again.output
+    assert f"127.0.0.1:{READ_WRITE}/imdb" in again.output
+    assert f"127.0.0.1:{READ_ONLY}/imdb" in again.output
+    assert play("site.yml", "--check", inventory=WITH_PROXY).changed == 0
+    log = shell(PRIMARY, "sh", "-c", "cat /var/lib/postgresql/log/*.log")
+    assert "relevo_check" not in log
+    assert "Connection reset by peer" not in log
+
+
+def test_nobody_else_logs_in_as_the_role_of_the_checks() -> None:
+    with pytest.raises(psycopg.OperationalError, match="pg_hba.conf|certificate"):
+        psycopg.connect(make_conninfo(through(), user="relevo_check", dbname="postgres"))
+
+
+def test_it_follows_a_hand_over_there_and_back() -> None:
+    """No acknowledged row is lost; the outage through the proxy is measured beside that of a client that names all."""
+    with Writer() as direct, ThroughProxy(series=1) as proxied:
+        for playbook in (FAILOVER, FAILBACK):
+            more(direct)
+            more(proxied)
+            old = psycopg.connect(through())
+            # Idle in a transaction.
+            old.execute("SELECT 1")
+            direct.longest_outage = proxied.longest_outage = 0
+            play(playbook, inventory=WITH_PROXY)
+            more(direct)
+            more(proxied)
+            assert has_ended(old)
+            print(f"{playbook}: {direct.longest_outage:.3f} s direct, {proxied.longest_outage:.3f} s through HAProxy")
+            assert proxied.longest_outage < direct.longest_outage + SLOWER
+            wait_until(lambda: role(READ_ONLY) == "standby", "the port of the standbys to follow", 30)
+    for client in (direct, proxied):
+        assert client.trouble == ""
+        assert not missing(rows_of(PRIMARY), client.acknowledged)
+
+
+def test_it_follows_an_emergency() -> None:
+    with ThroughProxy(series=1) as client:
+        more(client)
+        docker("kill", PRIMARY)
+        play(FAILOVER, inventory=WITH_PROXY)
+        acknowledged = more(client)
+        assert role(READ_WRITE) == "primary"
+        # Readers need not wait for a standby.
+        assert role(READ_ONLY) == "primary"
+        print(f"emergency: {client.longest_outage:.3f} s through HAProxy, from the kill to the first write")
+    assert not missing(rows_of(STANDBY), acknowledged)
+    play(REJOIN, inventory=WITH_PROXY)
+    wait_until(lambda: role(READ_ONLY) == "standby", "the port of the standbys to follow", 30)
+    play(FAILBACK, inventory=WITH_PROXY)
+
+
+def test_it_ends_the_sessions_of_a_primary_that_hangs() -> None:
+    """The server that is paused closes nothing by itself."""
+    session = psycopg.connect(through())
+    session.execute("SELECT 1")
+    docker("pause", PRIMARY)
+    started = time.monotonic()
+    assert has_ended(session)
+    seconds = time.monotonic() - started
+    docker("unpause", PRIMARY)
+    print(f"the session of a paused primary ended after {seconds:.1f} s")
+    assert seconds < 10
+    wait_until(lambda: role(READ_WRITE) == "primary", "the primary to be used again", 30)
+
+
+def test_two_that_say_they_are_primary_get_no_session() -> None:
+    """Two servers of HAProxy's that are both the primary: nothing tells it which one is right."""
+    twice = shell(PROXY, "cat", "/etc/relevo/haproxy.cfg").replace(
+        f"{STANDBY}:5432 verifyhost {STANDBY}", f"{PRIMARY}:5432 verifyhost {PRIMARY}"
+    )
+    shell(PROXY, "sh", "-c", "cat >/etc/relevo/haproxy.cfg", stdin=twice)
+    shell(PROXY, "sv", "2", "/etc/service/haproxy")
+    wait_until(lambda: list(states("main_primary").values()) == ["UP", "UP"], "both to be up", 20)
+    assert [role(READ_WRITE), role(READ_ONLY)] == ["", ""]
+    assert play("site.yml", inventory=WITH_PROXY).changed > 0
+
+
+def test_it_is_killed_and_loses_nothing() -> None:
+    with ThroughProxy(series=1) as client:
+        more(client)
+        docker("kill", PROXY)
+        assert not running(PROXY)
+        # Nothing of ours needs it.
+        play(STATUS, inventory=WITH_PROXY)
+        play("site.yml", inventory=WITH_PROXY)
+        acknowledged = more(client)
+    assert not missing(rows_of(PRIMARY), acknowledged)
+
+
+def test_a_new_configuration_ends_no_session() -> None:
+    session = psycopg.connect(through(), autocommit=True)
+    [before] = session.execute("SELECT pg_backend_pid()").fetchone() or [0]
+    play("site.yml", "-e", "haproxy_max_connections=300", "-e", "haproxy_check_interval=600", inventory=WITH_PROXY)
+    written = shell(PROXY, "cat", "/etc/relevo/haproxy.cfg")
+    for text in (
+        "maxconn 300",
+        "inter 600ms fastinter 200ms downinter 300ms",
+        "bind 0.0.0.0:6000",
+        "bind 0.0.0.0:6001",
+    ):
+        assert text in written
+    assert session.execute("SELECT pg_backend_pid()").fetchone() == (before,)
+    wait_until(lambda: role(READ_WRITE) == "primary", "new sessions", 10)
+
+
+def test_too_many_connections_end_no_session() -> None:
+    """A server without a free connection refuses the check, too: nobody loses a session for that."""
+    held = psycopg.connect(through(), autocommit=True)
+    port = PORTS[PRIMARY]
+    crowd: list[psycopg.Connection] = []
+    with contextlib.suppress(psycopg.OperationalError):
+        while len(crowd) < 1000:
+            crowd.append(psycopg.connect(make_conninfo(dsn(), host="127.0.0.1", port=str(port))))
+    assert 50 < len(crowd) < 1000
+    watched = time.monotonic() + 4
+    while time.monotonic() < watched:
+        # A check may get one of the reserved connections.
+        found = states("main_primary")
+        assert found[PRIMARY] in ("UP", "NOLB")
+        assert found[STANDBY] != "UP"
+    assert held.execute(STANDBY_ROLE).fetchone() == (False,)
+    for one in crowd:
+        one.close()
+    wait_until(lambda: role(READ_WRITE) == "primary", "new sessions", 10)
+    assert held.execute(STANDBY_ROLE).fetchone() == (False,)
+
+
+def test_what_takes_no_connections_is_named() -> None:
+    shell(PROXY, "sv", "-w", "20", "down", "/etc/service/haproxy")
+    said = play("site.yml", "-e", "haproxy_ready_timeout=2", inventory=WITH_PROXY, expect=2).text
+    assert f"HAProxy on {PROXY} takes no connections on port 6000 after 2 s." in said
+    shell(PROXY, "sv", "up", "/etc/service/haproxy")

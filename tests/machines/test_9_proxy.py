@@ -1,0 +1,59 @@
+"""HAProxy on a machine: a unit of its own beside what Debian made, on a host that is also the repository."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import yaml
+from cluster import FAILBACK, FAILOVER, INVENTORY, REPOSITORY, SECRETS, play, shell, wait_until
+
+pytestmark = pytest.mark.long
+
+UNIT = "relevo-haproxy"
+WITH_PROXY = INVENTORY.with_name("proxy_hosts.yml")
+READ_WRITE, READ_ONLY = 5000, 5001
+
+
+@pytest.fixture(autouse=True)
+def proxied() -> Iterator[None]:
+    hosts = yaml.safe_load(INVENTORY.read_text())
+    hosts["all"]["children"]["nodes"]["children"]["haproxy"] = {
+        "hosts": {REPOSITORY: {"haproxy_service_manager": "systemd"}}
+    }
+    WITH_PROXY.write_text(yaml.safe_dump(hosts))
+    play("site.yml", inventory=WITH_PROXY)
+    yield
+    shell(REPOSITORY, "systemctl", "disable", "--now", UNIT)
+    WITH_PROXY.unlink()
+    play("site.yml")
+
+
+def role(port: int) -> str:
+    """Who answers a client that verifies the name of the proxy: ``f`` for a primary, ``t`` for a standby."""
+    password = (SECRETS / "user_imdb").read_text().strip()
+    string = (
+        f"host={REPOSITORY} port={port} user=imdb dbname=imdb sslmode=verify-full sslrootcert=/etc/relevo/tls/ca.crt"
+    )
+    asked = f"psql '{string}' -XAtc 'SELECT pg_is_in_recovery()' 2>&1"
+    return shell(REPOSITORY, "env", f"PGPASSWORD={password}", "sh", "-c", f"{asked} | tail -n 1").strip()
+
+
+def both_follow() -> None:
+    wait_until(lambda: role(READ_WRITE) == "f", "the port of the primary to lead to it", 20)
+    wait_until(lambda: role(READ_ONLY) == "t", "the port of the standbys to lead to one", 20)
+
+
+def test_it_follows_and_is_there_after_a_restart() -> None:
+    both_follow()
+    assert play("site.yml", inventory=WITH_PROXY).changed == 0
+    for playbook in (FAILOVER, FAILBACK):
+        play(playbook, inventory=WITH_PROXY)
+        both_follow()
+    shell(REPOSITORY, "systemctl", "kill", "--signal=KILL", UNIT)
+    both_follow()
+    assert shell(REPOSITORY, "systemctl", "is-active", UNIT).strip() == "active"
+    assert shell(REPOSITORY, "systemctl", "is-enabled", UNIT).strip() == "enabled"
+    play("site.yml", "-e", "haproxy_max_connections=300", inventory=WITH_PROXY)
+    both_follow()
+    assert "maxconn 300" in shell(REPOSITORY, "cat", "/etc/relevo/haproxy.cfg")
