@@ -46,6 +46,7 @@ class ActionModule(ControllerAction):
             "hosts": needed,
             "only_theirs": [host for host in needed if host not in others],
             "all_clusters": list(known),
+            "servers": {name: [node.name for node in cluster.nodes] for name, cluster in known.items()},
             "repositories": {
                 host: [name for name in chosen if known[name].repository == host]
                 for host in dict.fromkeys(known[name].repository for name in chosen)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import clusters_of
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import clusters_of, servers_of
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._nodes.offline_node import Node, removed_text
 from ansible_collections.relevo.postgres.plugins.module_utils._nodes.reachability import reachability
@@ -49,6 +49,10 @@ class ActionModule(ControllerAction):
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
         groups, hostvars = self._task_vars["groups"], self._task_vars["hostvars"]
         servers = {group: groups.get(group, []) for group in ("postgres", "pgbackrest")}
+        if options["cluster"]:
+            # A name that is unknown is answered with all that there are.
+            own = servers_of(options["cluster"], servers["postgres"], hostvars)
+            servers["postgres"] = own or servers["postgres"]
         asked = options["nodes"] or [name for names in servers.values() for name in names]
         # Ansible puts a host's variables together anew, in 20 ms, each time that it is asked for them.
         hosts = {name: hostvars[name] for name in asked}

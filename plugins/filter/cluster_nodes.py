@@ -49,11 +49,9 @@ def cluster_nodes(
 ) -> list[dict[str, Any]]:
     """See DOCUMENTATION."""
     # Here, since Ansible loads all filters in each worker that uses one: at the top it costs every task time.
-    from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import cluster_of, peer_of
+    from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import peer_of, servers_of
 
-    # Ansible puts a host's variables together anew each time that it is asked for them, in 20 ms.
-    hosts = {name: hostvars[name] for name in names}
-    peers = [peer_of(name, host) for name, host in hosts.items() if cluster_of(host) == cluster]
+    peers = [peer_of(name, hostvars[name]) for name in servers_of(cluster, names, hostvars)]
     return [{"name": peer.name, "host": peer.host, "port": peer.port} for peer in peers]
 
 

@@ -70,6 +70,11 @@ repositories:
   returned: success
   type: dict
   sample: {pgbackrest: [main]}
+servers:
+  description: The hosts of the group C(postgres) by cluster, of all clusters of the inventory.
+  returned: success
+  type: dict
+  sample: {main: [postgres_master, postgres_slave]}
 all_clusters:
   description: The names of all clusters of the inventory.
   returned: success

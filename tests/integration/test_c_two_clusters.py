@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 
 import pytest
-from cluster import FAILOVER, FIRST_PORT, NETWORK, STATUS, docker, play, psql, shell
+from cluster import FAILOVER, FIRST_PORT, NETWORK, RECAP, STATUS, docker, play, psql, shell
 from two_clusters import TwoClusters
 
 PAIRS = TwoClusters(f"{NETWORK}_two", FIRST_PORT + 30)
@@ -95,6 +96,35 @@ def test_both_at_once_and_one_handed_over() -> None:
     play("backup.yml", "-e", "cluster=south", "-e", "day=2", inventory=INVENTORY)
     assert {name: len(backups(name)) for name in CLUSTERS} == {"north": 1, "south": 2}
     assert lives(*NORTH, *SOUTH) == north | south
+
+
+def test_one_that_cannot_be_backed_up_costs_the_other_nothing() -> None:
+    before = {name: len(backups(name)) for name in CLUSTERS}
+    docker("stop", *SOUTH)
+    failed = play("backup.yml", "-e", "backup_force=true", inventory=INVENTORY, expect=2)
+    assert len(backups("north")) > before["north"]
+    assert len(backups("south")) == before["south"]
+    # After all that the other cluster's play printed.
+    assert "Not backed up: 1 of 2 clusters." in failed.output[failed.output.rindex("Every cluster was backed up") :]
+    assert re.search(r"1 of 2 clusters\. south: .*(answers|reach).* The others were\.", failed.text)
+
+    # site.yml starts what is down.
+    play("site.yml", inventory=INVENTORY)
+    two_separate_clusters()
+
+
+def test_one_that_cannot_archive_does_not_keep_the_other_from_its_end() -> None:
+    archive = "/var/lib/pgbackrest/archive/south"
+    shell(REPOSITORY, "chmod", "0", archive)
+    try:
+        failed = play("site.yml", "-e", "pgbackrest_check_timeout=10", inventory=INVENTORY, expect=2)
+    finally:
+        shell(REPOSITORY, "chmod", "0750", archive)
+    ends = {host: int(failures) for host, _ok, _changed, _unreachable, failures in RECAP.findall(failed.output)}
+    assert (ends[f"north@{REPOSITORY}"], ends[f"south@{REPOSITORY}"]) == (0, 1)
+    # The very last words, after the recap.
+    assert f"south@{REPOSITORY}: " in failed.output[failed.output.rindex("WHAT FAILED") :]
+    assert play("site.yml", inventory=INVENTORY).changed == 0
 
 
 @pytest.mark.long

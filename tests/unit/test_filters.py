@@ -26,6 +26,23 @@ def test_the_nodes_of_a_cluster() -> None:
     assert [node["name"] for node in cluster_nodes(["a", "b", "c"], HOSTVARS, "other")] == ["c"]
 
 
+def test_what_inventory_check_found_is_not_asked_of_each_host_again() -> None:
+    asked: list[str] = []
+
+    class Asked(dict[str, dict[str, Any]]):
+        def __getitem__(self, name: str) -> dict[str, Any]:
+            asked.append(name)
+            return super().__getitem__(name)
+
+    found = {"inventory_check_found": {"servers": {"main": ["a", "b"], "other": ["c"]}}}
+    hosts = Asked(HOSTVARS | {"localhost": found})
+    assert cluster_nodes(["b", "c"], hosts) == cluster_nodes(["b", "c"], HOSTVARS)
+    assert asked == ["localhost", "b"]
+    # A cluster that it has not seen is looked for.
+    hosts["d"] = {"node_cluster": "new"}
+    assert [node["name"] for node in cluster_nodes(["c", "d"], hosts, "new")] == ["d"]
+
+
 def test_the_preferred_primaries_by_cluster() -> None:
     assert preferred_primaries(["a", "b", "c"], HOSTVARS) == {"main": ["a"], "other": ["c"]}
 

@@ -315,6 +315,23 @@ def report_text(plan: Mapping[str, Any], made: Sequence[Mapping[str, Any]], stan
     return "\n".join(lines)
 
 
+def several_text(failures: Mapping[str, str | None]) -> str:
+    """Which clusters were not backed up, a line each; empty when all were.
+
+    ``failures``: by cluster the sentence that its backup failed with, empty where it did not, None where nobody knows:
+    the repository host went away, or the play was ended.
+    """
+    lines = [
+        f"{name}: {' '.join(why.split()) if why else 'it is not known how far it got; see above.'}"
+        for name, why in failures.items()
+        if why != ""
+    ]
+    if not lines:
+        return ""
+    counted = f"Not backed up: {len(lines)} of {plural(len(failures), 'cluster')}."
+    return "\n".join([counted, *lines, *(["The others were."] if len(lines) < len(failures) else [])])
+
+
 def describe(plan: Plan, backups: Sequence[Mapping[str, Any]], cluster: str, primary: str = "") -> OperationPlan:
     """What a run is about to do, for people and programs."""
     if plan.nothing_to_do:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bench import report_api
+from bench import report_api, report_scale
 from bench.figures import spread
 from bench.pieces import amount, numbers, one_line, table
 from bench.targets import Row, Target, api_targets, emergency_targets, is_quiet, planned_targets, values
@@ -29,6 +29,8 @@ def publish(results: Results, docs: Path, root: Path) -> None:
     (docs / DATA).write_text(_nameless(text, root))
     (docs / PAGE).write_text(_nameless(page(results), root))
     plots(results, docs)
+    if "scale" in results:
+        report_scale.write(results["scale"], docs.parent)
 
 
 def _nameless(text: str, root: Path) -> str:

@@ -1,0 +1,47 @@
+"""What is said again at the end of a play: sentences that others have come after."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.relevo.postgres.plugins.callback.failures import Failure, repeated, sentence_of
+
+
+@pytest.mark.parametrize(
+    ("result", "sentence"),
+    [
+        ({"msg": "The primary\ndoes not answer."}, "The primary does not answer."),
+        (
+            {
+                "msg": "One or more items failed",
+                "results": [
+                    {"msg": "fine"},
+                    {"failed": True, "msg": "No space."},
+                    {"failed": True, "msg": "Nor here."},
+                ],
+            },
+            "No space.",
+        ),
+        ({"results": [{"unreachable": True, "msg": "No route."}]}, "No route."),
+        ({"censored": "the output has been hidden"}, "the output has been hidden"),
+        ({}, "see above"),
+    ],
+)
+def test_the_sentence_of_a_failure(result: dict[str, Any], sentence: str) -> None:
+    assert sentence_of(result) == sentence
+
+
+def test_what_others_came_after_is_repeated() -> None:
+    early, last = Failure("Start it", "No space.", 3), Failure("Judge", "Not healthy.", 9)
+    assert repeated({"db1": early}, 9) == ["db1: Start it: No space."]
+    assert repeated({"db1": early, "localhost": last}, 9) == [
+        "db1: Start it: No space.",
+        "localhost: Judge: Not healthy.",
+    ]
+
+
+def test_the_last_thing_that_was_said_is_not_repeated() -> None:
+    assert repeated({"localhost": Failure("Judge", "Not healthy.", 9)}, 9) == []
+    assert repeated({}, 9) == []
