@@ -123,6 +123,9 @@ class ClusterStatus:
     scratch: Sequence[Mapping[str, Any]] | None = None
     schedule: Sequence[Mapping[str, Any]] | None = None
     connection: ConnectionStrings | None = None
+    repositories: int = 1
+    repositories_away: Sequence[Mapping[str, Any]] = ()
+    repositories_behind: Sequence[Mapping[str, Any]] = ()
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -185,6 +188,8 @@ class ClusterStatus:
                 "host": self.repository_host,
                 "answers": self.backups is not None,
                 "tls_reload_owed": self.repository_reload_owed,
+                "count": self.repositories,
+                "away": [dict(one) for one in self.repositories_away],
             },
             "backups": {
                 "count": None if self.backups is None else len(self.backups),
@@ -249,6 +254,9 @@ def compose(observed: Observed) -> ClusterStatus:
         observed.scratch,
         observed.schedule,
         observed.connection,
+        repository.count if repository else 1,
+        repository.away if repository else (),
+        repository.behind if repository else (),
     )
 
 
