@@ -107,6 +107,8 @@ def test_our_own_roles_have_the_least_they_need(node: Node) -> None:
         " WHERE rolname LIKE 'relevo%' ORDER BY 1",
     ).splitlines()
     assert rows == [
+        # HAProxy looks with it; it has no password.
+        "relevo_check|f|f|f|f",
         "relevo_handover|f|f|f|t",
         "relevo_monitor|f|f|f|f",
         "relevo_replication|f|f|f|t",
