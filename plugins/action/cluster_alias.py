@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible.errors import AnsibleError
+
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.alias import alias_of, alias_variables
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
@@ -27,12 +29,20 @@ class ActionModule(ControllerAction):
         # Not of hostvars[host], which works each value out: some may be of use to other plays only, and fail here.
         given = hostvars.raw_get(host)
         alias = alias_of(host, options["cluster"])
+
+        def resolve(name: str) -> Any:
+            try:
+                return hostvars[host][name]
+            except AnsibleError:
+                # Of use to other plays only. Where it is needed here, its own sentence says what is wrong with it.
+                return given[name]
+
         return {
             "changed": False,
             "name": alias,
             "add_host": {
                 "host_name": alias,
                 "groups": [options["group"]],
-                "host_vars": alias_variables(host, options["cluster"], given, hostvars[host].__getitem__),
+                "host_vars": alias_variables(host, options["cluster"], given, resolve),
             },
         }

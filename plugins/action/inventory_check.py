@@ -32,7 +32,8 @@ class ActionModule(ControllerAction):
         names = {name for group in ("postgres", "pgbackrest", "redis", "haproxy") for name in groups.get(group, [])}
         hosts = {name: variables["hostvars"][name] for name in names}
         faults = faults_of(groups, hosts, options["groups"], default_version())
-        if not faults:
+        # What stands in front of a cluster is no reason not to hand it over, or to let a node of it be.
+        if not faults and options["choice"] != "one":
             faults = proxy_faults(list(clusters_of(groups, hosts).values()), hosts, default_version())
         if faults:
             raise RelevoError(f"{' '.join(faults)} Nothing was touched.", faults=faults)

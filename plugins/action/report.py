@@ -8,19 +8,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ansible.constants import config
 from ansible.utils.display import Display
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._operation_plan import OperationPlan
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
+from ansible_collections.relevo.postgres.plugins.plugin_utils._output import speaks_json
 
 display = Display()
-
-
-def speaks_json() -> bool:
-    """Whether the output is one JSON document, which a text in between would break; the result is in it anyway."""
-    return str(config.get_config_value("DEFAULT_STDOUT_CALLBACK")).endswith(("json", "jsonl"))
 
 
 class ActionModule(ControllerAction):

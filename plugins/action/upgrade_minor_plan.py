@@ -23,7 +23,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.restor
 from ansible_collections.relevo.postgres.plugins.module_utils._server import software
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
-GROUPS = ("postgres", "pgbackrest", "redis")
+GROUPS = ("postgres", "pgbackrest", "redis", "haproxy")
 QUESTION = ["dpkg-query", "--show", f"--showformat={software.LISTED}"]
 
 

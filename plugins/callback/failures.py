@@ -26,6 +26,8 @@ from typing import Any
 from ansible.plugins.callback import CallbackBase
 from ansible.utils.display import Display
 
+from ansible_collections.relevo.postgres.plugins.plugin_utils._output import speaks_json
+
 display = Display()
 
 
@@ -87,7 +89,8 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_stats(self, stats: Any) -> None:
         # One that was rescued is not counted there.
         failed = {host: one for host, one in self._failures.items() if host in stats.failures or host in stats.dark}
-        lines = repeated(failed, self._begun)
+        # With another callback the output may be one document.
+        lines = [] if speaks_json() else repeated(failed, self._begun)
         if lines:
             display.display(f"\nWHAT FAILED {'*' * 68}")
             for line in lines:

@@ -12,7 +12,7 @@ version_added: 0.1.0
 description:
   - Returns the sentences that C(backup.yml) over several clusters ends with; nothing when all were backed up.
 author: The Relevo authors (@relevo)
-positional: hostvars
+positional: hostvars, clusters
 options:
   _input:
     description:
@@ -25,10 +25,15 @@ options:
     description: Ansible's C(hostvars).
     type: dict
     required: true
+  clusters:
+    description: All clusters that were asked for. One that has none of these names was not reached at all.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
-sentences: "{{ groups['relevo_backups'] | relevo.postgres.not_backed_up(hostvars) }}"
+sentences: "{{ groups['relevo_backups'] | relevo.postgres.not_backed_up(hostvars, clusters) }}"
 """
 
 RETURN = r"""
@@ -41,14 +46,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 
-def not_backed_up(names: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]]) -> str:
+def not_backed_up(names: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]], clusters: Sequence[str] = ()) -> str:
     """See DOCUMENTATION."""
     # Here, since Ansible loads all filters in each worker that uses one: at the top it costs every task 0.15 s.
     from ansible_collections.relevo.postgres.plugins.module_utils._repository.cycle import several_text
 
     # Ansible puts a host's variables together anew each time that it is asked for them.
     hosts = [hostvars[name] for name in names]
-    return several_text({host["node_cluster"]: host.get("backup_cycle_failure") for host in hosts})
+    known = {host["node_cluster"]: host.get("backup_cycle_failure") for host in hosts}
+    return several_text({**dict.fromkeys(clusters), **known})
 
 
 class FilterModule:

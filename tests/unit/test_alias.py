@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.relevo.postgres.plugins.filter.not_backed_up import not_backed_up
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster.alias import alias_of, alias_variables
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.alias import (
+    alias_of,
+    alias_variables,
+    names_itself,
+)
 
 GIVEN: dict[str, Any] = {
     "inventory_hostname": "repo",
@@ -71,3 +75,24 @@ def test_what_was_not_backed_up_is_said_by_cluster() -> None:
     assert not_backed_up(["north@repo"], hosts) == ""
     assert not_backed_up(["south@repo"], hosts).endswith("1 of 1 cluster.\nsouth: No server of it answers.")
     assert not_backed_up([], hosts) == ""
+
+
+def test_a_cluster_whose_host_was_not_reached_is_not_counted_among_the_others() -> None:
+    hosts = {"north@repo": {"node_cluster": "north", "backup_cycle_failure": "No server answers."}}
+    assert not_backed_up(list(hosts), hosts, ["north", "west"]) == (
+        "Not backed up: 2 of 2 clusters.\nnorth: No server answers.\nwest: it is not known how far it got; see above."
+    )
+
+
+class Encrypted:
+    """As Ansible keeps what is vaulted: its text is known to those who ask for it."""
+
+    def __str__(self) -> str:
+        raise AssertionError("it was opened")
+
+
+def test_what_is_encrypted_is_not_opened() -> None:
+    sealed, nested = Encrypted(), {"a": [Encrypted(), "{{ inventory_hostname }}"]}
+    assert variables({"sealed": sealed})["sealed"] is sealed
+    assert names_itself(nested)
+    assert not names_itself({"a": [Encrypted(), "{{ cores }}", 7, None]})

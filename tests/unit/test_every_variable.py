@@ -179,6 +179,7 @@ PASSED_ON = {
     "awx_notified": "awx_notifications",
     "backup_cycle_backups": "the repository's answer",
     "backup_cycle_clusters": "the clusters of the inventory",
+    "backup_cycle_hosts": "the clusters of the inventory",
     "backup_cycle_stanza": "node_cluster",
     "catalog_check_clusters": "cluster",
     "cleanup_stanza": "cluster",

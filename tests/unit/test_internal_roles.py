@@ -22,8 +22,9 @@ PASSWORDS = {role.name: f"secret of {role.name}" for role in INTERNAL_ROLES}
 class Server:
     """Answers as a server does in which all is made, or nothing."""
 
-    def __init__(self, made: bool, passwords: dict[str, str] = PASSWORDS) -> None:
+    def __init__(self, made: bool, passwords: dict[str, str] = PASSWORDS, version: int = 17) -> None:
         self.made = made
+        self.version = version
         self.passwords = passwords
 
     def query(self, _sql: str, parameters: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -36,6 +37,8 @@ class Server:
         return "t" if self.made or parameters == ("pg_use_reserved_connections",) else None
 
     def flag(self, sql: str, _parameters: tuple[str, ...]) -> bool:
+        if "pg_roles" in sql:
+            return self.version >= 16
         # Whether the public may connect to our database; everything else is a right that we want.
         return self.made and "datacl IS NULL" not in sql
 
@@ -69,6 +72,11 @@ def test_who_looks_after_a_server_gets_in_when_its_connections_are_used_up() -> 
     """But for the role of the replication, which max_wal_senders counts."""
     granted = {text.split()[-1] for text in missing(Server(made=False)) if "pg_use_reserved_connections" in text}
     assert granted == {_names.MONITOR_ROLE, _names.HANDOVER_ROLE, _names.REWIND_ROLE, _names.CHECK_ROLE}
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_nothing_is_granted_that_the_server_has_not(made: bool) -> None:
+    assert not [text for text in missing(Server(made, version=15)) if "pg_use_reserved_connections" in text]
 
 
 def test_the_role_of_the_checks_has_no_password() -> None:

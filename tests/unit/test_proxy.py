@@ -74,6 +74,12 @@ def test_two_clusters_cannot_share_a_port() -> None:
     assert "Port 5001 of p would be used twice, by main." in faults(p={"haproxy_port": 5001})
 
 
+def test_a_proxy_says_how_it_is_run() -> None:
+    assert faults(p={}).startswith(
+        "p has no node_service_manager. Set it to runit (our container image) or systemd, or"
+    )
+
+
 @pytest.mark.parametrize(("version", "refused"), [("15", True), ("16", True), ("17", False), ("18", False)])
 def test_a_server_must_take_tls_from_the_first_byte(version: str, refused: bool) -> None:
     said = faults(b1={**HOSTS["b1"], "postgresql_version": version})

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 #: What Ansible itself says of a host, and works out anew for the one with the other name.
@@ -28,6 +28,15 @@ ANSIBLE_S_OWN = frozenset(
 NAMES_ITSELF = re.compile(r"\b(inventory_hostname|inventory_hostname_short|group_names)\b")
 
 
+def names_itself(value: Any) -> bool:
+    """Whether there is a template in it that depends on the host's name. What is encrypted is none, and stays shut."""
+    if isinstance(value, str):
+        return bool(NAMES_ITSELF.search(value))
+    if isinstance(value, Mapping):
+        return any(names_itself(one) for one in value.values())
+    return isinstance(value, Sequence) and any(names_itself(one) for one in value)
+
+
 def alias_of(host: str, cluster: str) -> str:
     return f"{cluster}@{host}"
 
@@ -39,7 +48,7 @@ def alias_variables(host: str, cluster: str, given: Mapping[str, Any], resolve: 
     them for the host itself, for those that depend on its name.
     """
     variables = {
-        name: resolve(name) if NAMES_ITSELF.search(str(value)) else value
+        name: resolve(name) if names_itself(value) else value
         for name, value in given.items()
         if name not in ANSIBLE_S_OWN
     }

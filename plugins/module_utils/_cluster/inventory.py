@@ -273,7 +273,7 @@ def faults_of(groups: Groups, hostvars: HostVars, required: Sequence[str], defau
     ]
     faults += [
         f"{name} has no node_service_manager. Set it to runit (our container image) or systemd."
-        for name in dict.fromkeys([*servers, *proxies])
+        for name in dict.fromkeys(servers)
         if hosts[name].get("node_service_manager") not in SERVICE_MANAGERS
     ]
     for group in DIRECTORIES:

@@ -75,7 +75,7 @@ class Host:
     """
 
     name: str
-    group: Literal["postgres", "pgbackrest", "redis"]
+    group: Literal["postgres", "pgbackrest", "redis", "haproxy"]
     version: str = ""
     software: Software | None = None
     container: Container | None = None

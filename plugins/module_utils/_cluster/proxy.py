@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._names import CHECK_ROLE, with_port
-from .inventory import EVERYWHERE, Cluster, Groups, HostVars, address_of, clusters_of
+from .inventory import EVERYWHERE, SERVICE_MANAGERS, Cluster, Groups, HostVars, address_of, clusters_of
 
 #: Where primaries and standbys are reached, when the inventory does not say otherwise. As the role ``haproxy`` has it.
 PORT, READ_ONLY_PORT = 5000, 5001
@@ -86,6 +86,11 @@ def proxy_faults(clusters: Sequence[Cluster], hostvars: HostVars, default_versio
                 "all nodes (docs/reference/connect.md)."
             )
         for proxy in cluster.proxies:
+            if hostvars[proxy].get("node_service_manager") not in SERVICE_MANAGERS:
+                faults.append(
+                    f"{proxy} has no node_service_manager. Set it to runit (our container image) or systemd, or take "
+                    "it out of the group haproxy."
+                )
             for port in ports_of(first, hostvars[proxy]):
                 owner = taken.setdefault((proxy, port), cluster.name)
                 if owner != cluster.name or ports_of(first, hostvars[proxy]).count(port) > 1:

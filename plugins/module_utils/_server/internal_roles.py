@@ -28,7 +28,7 @@ class InternalRole:
 
 
 #: The connections that are kept back for those who look after a server. One for replication counts against
-#: max_wal_senders instead.
+#: max_wal_senders instead. PostgreSQL 15 has neither them nor the role.
 RESERVED = "pg_use_reserved_connections"
 
 # Sources: PostgreSQL's documentation of pg_rewind ("When executing pg_rewind using an online cluster as source"),
@@ -96,6 +96,8 @@ def _role_statements(session: Session, role: InternalRole, password: str | None)
     elif (found[0]["rolreplication"] == "t") != role.replication or not _has(password, found[0]["rolpassword"]):
         needed.append(f"ALTER ROLE {role.name} {attributes} PASSWORD {_verifier(password)}")
     for parent in role.member_of:
+        if parent == RESERVED and not session.flag("SELECT true FROM pg_roles WHERE rolname = $1", (RESERVED,)):
+            continue
         if not exists or not session.flag("SELECT pg_has_role($1, $2, 'MEMBER')", (role.name, parent)):
             needed.append(f"GRANT {parent} TO {role.name}")
     for parameter in role.parameters:
