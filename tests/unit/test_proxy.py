@@ -20,7 +20,7 @@ NODE = {"node_service_manager": "systemd"}
 HOSTS: dict[str, dict[str, Any]] = {
     "a1": {**NODE, "node_address": "192.0.2.1"},
     "a2": {**NODE, "node_address": "2001:db8::2", "postgresql_port": 6432},
-    "b1": {**NODE, "node_cluster": "shop", "haproxy_port": 5100, "haproxy_read_only_port": 5101},
+    "b1": {**NODE, "node_kind": "docker", "node_cluster": "shop", "haproxy_port": 5100, "haproxy_read_only_port": 5101},
     "p": NODE,
 }
 GROUPS = {"postgres": ["a1", "a2", "b1"], "haproxy": ["p"]}
@@ -40,6 +40,12 @@ def test_a_host_that_names_no_cluster_serves_all_on_their_own_ports() -> None:
         {"name": "a2", "place": "[2001:db8::2]:6432", "resolves": False},
     ]
     assert served()[1].servers == [{"name": "b1", "place": "b1:5432", "resolves": True}]
+
+
+def test_the_address_of_a_machine_is_that_which_its_name_had() -> None:
+    machines = HOSTS | {"b1": {**HOSTS["b1"], "node_kind": "ssh"}}
+    [_, shop] = proxy.served("p", GROUPS, machines)
+    assert shop.servers == [{"name": "b1", "place": "b1:5432", "resolves": False}]
 
 
 def test_what_is_being_removed_is_left_out() -> None:

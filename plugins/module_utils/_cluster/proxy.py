@@ -64,7 +64,13 @@ def served(host: str, groups: Groups, hostvars: HostVars, without: str = "", gon
             continue
         port, read_only = ports_of(hostvars[cluster.nodes[0].name], hostvars[host])
         servers = [
-            {"name": node.name, "place": with_port(node.host, node.port), "resolves": _is_name(node.host)}
+            {
+                "name": node.name,
+                "place": with_port(node.host, node.port),
+                # HAProxy's own resolver asks DNS alone, and drops what that has not known for some weeks. A machine's
+                # name may be known to /etc/hosts only, and its address stays.
+                "resolves": _is_name(node.host) and hostvars[node.name].get("node_kind") == "docker",
+            }
             for node in cluster.nodes
             if node.name not in gone
         ]
