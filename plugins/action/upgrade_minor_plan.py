@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import boolean
+
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import clusters_of
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.minor_upgrade import (
     Container,
@@ -90,6 +92,9 @@ class ActionModule(ControllerAction):
         planned = ((options["containers"].get(name) or {}).get("nodes") or {}).get(name)
         # A module that was skipped has no packages.
         told = "packages" in looked
+        if told and not boolean(self._task_vars["hostvars"][name].get("packages_install", True), strict=False):
+            # Somebody else installs them there: what is done is to start what has been replaced.
+            looked = {**looked, "newer": {}, "interrupted": False}
         stopped = planned is not None and planned["action"] in ("create", "recreate", "start")
         stopped = stopped and reached["states"].get(name) in ("stopped", "missing")
         removed = (reached.get("removed") or {}).get(name)
