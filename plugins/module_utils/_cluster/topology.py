@@ -39,7 +39,7 @@ CURES = {
         "has changed that role there: undo it, or run site.yml when the server lets us in again."
     ),
     rf"pg_hba|password|role \"|database \"|log in|permission denied|authentication|{'|'.join(_names.OWN_ROLES)}|"
-    rf"(?<!server at )[«»„“'\"]\s?{_names.OWN_DATABASE}\s?[«»“”'\"]": (
+    rf"(?<!server at )[«»\u201e\u201c'\"]\s?{_names.OWN_DATABASE}\s?[«»\u201c\u201d'\"]": (
         "Something else than site.yml has changed pg_hba.conf, or the role or the database relevo, there: undo it, or "
         "run site.yml when the server lets us in again."
     ),
