@@ -32,12 +32,12 @@ class ActionModule(ControllerAction):
         names = {name for group in ("postgres", "pgbackrest", "redis", "haproxy") for name in groups.get(group, [])}
         hosts = {name: variables["hostvars"][name] for name in names}
         faults = faults_of(groups, hosts, options["groups"], default_version())
+        known = {} if faults else clusters_of(groups, hosts)
         # What stands in front of a cluster is no reason not to hand it over, or to let a node of it be.
-        if not faults and options["choice"] != "one":
-            faults = proxy_faults(list(clusters_of(groups, hosts).values()), hosts, default_version())
+        if known and options["choice"] != "one":
+            faults = proxy_faults(list(known.values()), hosts, default_version())
         if faults:
             raise RelevoError(f"{' '.join(faults)} Nothing was touched.", faults=faults)
-        known = clusters_of(groups, hosts)
         chosen = choose(list(known), options["cluster"], options["choice"])
         needed = list(dict.fromkeys(host for name in chosen for host in known[name].hosts))
         others = {host for name, cluster in known.items() if name not in chosen for host in cluster.hosts}

@@ -50,10 +50,10 @@ def cluster_proxies(
 ) -> list[dict[str, str]]:
     """See DOCUMENTATION."""
     # Here, since Ansible loads all filters in each worker that uses one: at the top it costs every task time.
-    from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import address_of, proxies_of
+    from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import address_of, all_serving
 
     return [
-        {"name": name, "address": address_of(name, hostvars[name])} for name in proxies_of(cluster, names, hostvars)
+        {"name": name, "address": address_of(name, hostvars[name])} for name in all_serving(cluster, names, hostvars)
     ]
 
 

@@ -12,7 +12,7 @@ import yaml
 from ansible_collections.relevo.postgres.plugins.filter.connection_strings import connection_strings
 from ansible_collections.relevo.postgres.plugins.filter.proxied_clusters import proxied_clusters
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster import proxy
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import clusters_of, proxies_of
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import all_serving, clusters_of
 from ansible_collections.relevo.postgres.plugins.module_utils._nodes import container_plan
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
@@ -65,7 +65,7 @@ def test_what_is_being_removed_is_left_out() -> None:
 )
 def test_who_is_in_front_of_a_cluster(owners: dict[str, str], found: list[str]) -> None:
     hosts = {name: {"node_cluster": owner} for name, owner in owners.items()}
-    assert proxies_of("main", list(owners), hosts) == found
+    assert all_serving("main", list(owners), hosts) == found
 
 
 def faults(**changes: Any) -> str:

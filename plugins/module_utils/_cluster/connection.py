@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
-from .inventory import Groups, HostVars, cluster_of, entrance_of, peer_of, proxies_of
+from .inventory import Groups, HostVars, all_serving, cluster_of, entrance_of, peer_of
 from .proxy import entrance_of_proxy
 
 Variables = Mapping[str, Any]
@@ -160,7 +160,7 @@ def target_of(hosts: Mapping[str, Variables]) -> Target:
 def through_proxy(hosts: Mapping[str, Variables], groups: Groups, hostvars: HostVars) -> ThroughProxy | None:
     """The strings that name the proxies of a cluster, of whose nodes ``hosts`` are the variables; None without one."""
     node = next(iter(hosts.values()))
-    names = proxies_of(cluster_of(node), groups.get("haproxy", []), hostvars)
+    names = all_serving(cluster_of(node), groups.get("haproxy", []), hostvars)
     places = [found for name in names if (found := entrance_of_proxy(name, hostvars[name], node))]
     target = target_of(hosts)
     read_write = connection_strings(replace(target, nodes=[(host, port) for host, port, _reading in places]))

@@ -77,16 +77,12 @@ def servers_of(cluster: str, names: Sequence[str], hostvars: HostVars) -> list[s
 
 def serving(cluster: str, names: Sequence[str], hostvars: HostVars) -> str:
     """Which of a group's hosts serves a cluster; empty when none does."""
+    return next(iter(all_serving(cluster, names, hostvars)), "")
+
+
+def all_serving(cluster: str, names: Sequence[str], hostvars: HostVars) -> list[str]:
+    """The hosts of a group that serve a cluster: those that name it, or else those that name none."""
     # The variables of a host cost 20 ms, and most inventories have one host of the kind.
-    owners = [str(hostvars[name].get("node_cluster") or "") for name in names]
-    for wanted in (cluster, ""):
-        if wanted in owners:
-            return names[owners.index(wanted)]
-    return ""
-
-
-def proxies_of(cluster: str, names: Sequence[str], hostvars: HostVars) -> list[str]:
-    """The hosts of the group ``haproxy`` in front of a cluster: those that name it, or else those that name none."""
     owners = {name: str(hostvars[name].get("node_cluster") or "") for name in names}
     own = [name for name, owner in owners.items() if owner == cluster]
     return own or [name for name, owner in owners.items() if not owner]
@@ -159,7 +155,7 @@ def clusters_of(groups: Groups, hostvars: HostVars) -> dict[str, Cluster]:
             [name for name in names if is_preferred(hosts[name])],
             serving(cluster, groups.get("pgbackrest", []), hostvars),
             serving(cluster, groups.get("redis", []), hostvars),
-            proxies_of(cluster, groups.get("haproxy", []), hostvars),
+            all_serving(cluster, groups.get("haproxy", []), hostvars),
         )
         for cluster, names in members.items()
     }
