@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from cluster import play
 from controller import LOG
-from result import Result, earlier, machine, publish, save
+from result import Result, earlier, machine, merged, publish, save
 from scene import provision
 
 
@@ -17,14 +17,14 @@ def results() -> Iterator[list[Result]]:
     """What became of the cases so far.
 
     RELEVO_FAULTS_KEEP=yes uses the cluster that is there, and leaves it there. RELEVO_FAULTS_MERGE=yes puts the chosen
-    cases into the results of the last run.
+    cases into those that are published.
     """
     keep = os.environ.get("RELEVO_FAULTS_KEEP") == "yes"
     if not keep:
         provision()
     LOG.unlink(missing_ok=True)
     where = machine()
-    found = earlier() if os.environ.get("RELEVO_FAULTS_MERGE") == "yes" else []
+    found = earlier() if merged() else []
     yield found
     save(found)
     publish(found, where)
