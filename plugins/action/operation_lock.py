@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,35 +50,53 @@ class ActionModule(ControllerAction):
             "wait": {"type": "int", "default": 0},
             "required": {"type": "bool", "default": True},
             "unreachable": {"type": "str", "choices": ["fail", "proceed"], "default": "fail"},
+            "leave_out": {"type": "bool", "default": False},
         }
     }
 
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
         if self._task.check_mode:
-            return {"changed": False, "held": False}
+            return {"changed": False, "held": False, "left_out": {}}
         # Ansible's directory for this run, and for no other.
         host = self._task.delegate_to or (self._task_vars or {})["inventory_hostname"]
         note = Path(constants.DEFAULT_LOCAL_TMP) / f"relevo-operation-lock-{host}"
         lost = _lock_keeper.kept(note)
         if options["state"] == "kept" and not lost:
-            return {"changed": False, "held": lost is not None}
-        record = self._record(options)
+            return {"changed": False, "held": lost is not None, "left_out": {}}
+        if options["leave_out"] and not lost:
+            return self._partly(options, note)
+        return self._result(options, self._patiently(options, options["clusters"], note), lost or "")
+
+    def _patiently(self, options: dict[str, Any], clusters: Sequence[str], note: Path) -> dict[str, Any]:
+        record = self._record(options, clusters)
         answer = self._take(record, note, prove=options["required"])
         if answer.get("refused") and options["wait"] > 0:
             display.display(f"Waiting up to {options['wait']} s: {who(answer)}.")
             answer = self._take(record, note, wait=options["wait"])
-        return self._result(options, answer, lost or "")
+        return answer
+
+    def _partly(self, options: dict[str, Any], note: Path) -> dict[str, Any]:
+        """The lock of those that nobody works on, and of each other one why it is left out."""
+        wanted: list[str] = options["clusters"]
+        left_out: dict[str, str] = {}
+        while free := [cluster for cluster in wanted if cluster not in left_out]:
+            answer = self._patiently(options, free, note)
+            if "msg" not in answer:
+                return {"changed": False, "held": True, "left_out": left_out}
+            # What is not about some of them alone, such as a host that does not answer, is about all.
+            left_out |= operation_lock.blocked(free, answer) or dict.fromkeys(free, str(answer["msg"]))
+        return {"changed": False, "held": False, "left_out": left_out}
 
     def _result(self, options: dict[str, Any], answer: dict[str, Any], lost: str) -> dict[str, Any]:
         if "msg" not in answer:
-            return {"changed": False, "held": True}
+            return {"changed": False, "held": True, "left_out": {}}
         details: dict[str, Any] = {name: answer[name] for name in DETAILS if name in answer}
         if answer.get("refused") and not options["required"]:
             # The warning of a task is shown with its result, and our ansible.cfg hides the results of what went well.
             display.display(f"\nWarning: this does not wait for others: {who(answer)}.")
-            return {"changed": False, "held": False, **details}
+            return {"changed": False, "held": False, "left_out": {}, **details}
         if answer.get("unreachable") and options["unreachable"] == "proceed":
-            return {"changed": False, "held": False}
+            return {"changed": False, "held": False, "left_out": {}}
         if lost:
             raise RelevoError(
                 f"This play lost the operation lock on its way: {lost}. What it did stands, but another operation may "
@@ -87,13 +105,13 @@ class ActionModule(ControllerAction):
             )
         raise RelevoError(answer["msg"], **details)
 
-    def _record(self, options: dict[str, Any]) -> operation_lock.Record:
+    def _record(self, options: dict[str, Any], clusters: Sequence[str]) -> operation_lock.Record:
         controller = platform.node()
         requested_by, job = person_and_job(self._task_vars or {}, os.environ, controller)
         return operation_lock.Record(
             play=_lock_keeper.play_name(),
             operation=options["operation"],
-            clusters=tuple(options["clusters"]),
+            clusters=tuple(clusters),
             requested_by=requested_by,
             job=job,
             controller=controller,

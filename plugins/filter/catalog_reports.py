@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 DOCUMENTATION = r"""
@@ -16,7 +17,7 @@ description:
   - Compares what M(relevo.postgres.catalog_info) has measured with limits, and returns a report of each cluster.
 author:
   - The Relevo authors (@relevo)
-positional: statuses, limits
+positional: statuses, limits, left_out
 options:
   _input:
     description: The facts of each cluster, by its name.
@@ -31,6 +32,10 @@ options:
     description: The limits, by their names in the role C(catalog_check), without its prefix C(catalog_check_max_).
     type: dict
     required: true
+  left_out:
+    description: The clusters whose repository host does not answer, each with that sentence.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -46,14 +51,18 @@ _value:
 
 
 def catalog_reports(
-    facts: Mapping[str, Mapping[str, Any]], statuses: Sequence[Mapping[str, Any]], limits: Mapping[str, Any]
+    facts: Mapping[str, Mapping[str, Any]],
+    statuses: Sequence[Mapping[str, Any]],
+    limits: Mapping[str, Any],
+    left_out: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """See DOCUMENTATION."""
     # Here, since Ansible loads all filters in each worker that uses one.
-    from ansible_collections.relevo.postgres.plugins.module_utils._catalog.check import judge, limits_of
+    from ansible_collections.relevo.postgres.plugins.module_utils._catalog.check import judge, limits_of, not_reached
 
     known = {str(status["cluster"]): status for status in statuses}
     reports = [judge(cluster, found, known.get(cluster, {}), limits_of(limits)) for cluster, found in facts.items()]
+    reports += [not_reached(cluster, why, datetime.now(UTC)) for cluster, why in (left_out or {}).items()]
     return [{**report.as_dict(), "text": report.text} for report in reports]
 
 

@@ -12,7 +12,7 @@ version_added: 0.1.0
 description:
   - Returns the sentences that C(backup.yml) over several clusters ends with; nothing when all were backed up.
 author: The Relevo authors (@relevo)
-positional: hostvars, clusters
+positional: hostvars, clusters, left_out
 options:
   _input:
     description:
@@ -30,6 +30,10 @@ options:
     type: list
     elements: str
     default: []
+  left_out:
+    description: Those that were not begun with, each with the reason.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -46,7 +50,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 
-def not_backed_up(names: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]], clusters: Sequence[str] = ()) -> str:
+def not_backed_up(
+    names: Sequence[str],
+    hostvars: Mapping[str, Mapping[str, Any]],
+    clusters: Sequence[str] = (),
+    left_out: Mapping[str, str] | None = None,
+) -> str:
     """See DOCUMENTATION."""
     # Here, since Ansible loads all filters in each worker that uses one: at the top it costs every task 0.15 s.
     from ansible_collections.relevo.postgres.plugins.module_utils._repository.cycle import several_text
@@ -54,7 +63,7 @@ def not_backed_up(names: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]
     # Ansible puts a host's variables together anew each time that it is asked for them.
     hosts = [hostvars[name] for name in names]
     known = {host["node_cluster"]: host.get("backup_cycle_failure") for host in hosts}
-    return several_text({**dict.fromkeys(clusters), **known})
+    return several_text({**dict.fromkeys(clusters), **known, **(left_out or {})})
 
 
 class FilterModule:

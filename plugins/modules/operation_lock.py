@@ -34,7 +34,24 @@ options:
     description: What is going to be done. It decides who is in the way.
     type: str
     required: true
-    choices: [site, site_restart, backup, failover, failback, rejoin, restore, restore_beside, drill, cleanup, down]
+    choices:
+      - site
+      - site_restart
+      - add_node
+      - backup
+      - failover
+      - failback
+      - rejoin
+      - restore
+      - restore_beside
+      - drill
+      - restore_point
+      - cleanup
+      - rotate
+      - down
+      - remove
+      - remove_node
+      - upgrade_minor
   clusters:
     description: The clusters that it is done to.
     type: list
@@ -56,6 +73,12 @@ options:
     type: str
     choices: [fail, proceed]
     default: fail
+  leave_out:
+    description:
+      - Takes the lock of those of O(clusters) that nobody works on, and returns the others as RV(left_out) instead of
+        failing; all of them where the repository host does not answer. Whoever sets it leaves them alone.
+    type: bool
+    default: false
 attributes:
   check_mode:
     support: full
@@ -77,6 +100,11 @@ held:
   description: Whether this play has the lock.
   returned: success
   type: bool
+left_out:
+  description: With O(leave_out), the clusters whose lock was not taken, each with the reason.
+  returned: success
+  type: dict
+  sample: {shop: 'The repository host does not answer.'}
 holders:
   description: Who is in the way, as M(relevo.postgres.operation_lock_info) returns it.
   returned: when others are in the way

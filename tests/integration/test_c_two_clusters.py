@@ -9,9 +9,12 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import yaml
 from cluster import FAILOVER, FIRST_PORT, NETWORK, RECAP, STATUS, docker, play, psql, shell
+from holding import Controller, frozen
 from two_clusters import TwoClusters
 
 PAIRS = TwoClusters(f"{NETWORK}_two", FIRST_PORT + 30)
@@ -51,6 +54,11 @@ def backups(stanza: str) -> list[str]:
     return [backup["label"] for backup in json.loads(output)[0].get("backup", [])]
 
 
+def json_document(output: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(output[output.index("\n{\n") : output.rindex("\n}\n") + 2])
+    return found
+
+
 def two_separate_clusters() -> None:
     for primary, standby in CLUSTERS.values():
         assert is_primary(primary)
@@ -73,8 +81,7 @@ def test_both_at_once_and_one_handed_over() -> None:
     catalog = play("playbooks/catalog.yml", inventory=INVENTORY).output
     assert all(label in catalog for name in CLUSTERS for label in backups(name))
 
-    output = play(STATUS, "-e", "format=json", "-e", "require=healthy", inventory=INVENTORY).output
-    found = json.loads(output[output.index("\n{\n") : output.rindex("\n}\n") + 2])
+    found = json_document(play(STATUS, "-e", "format=json", "-e", "require=healthy", inventory=INVENTORY).output)
     assert [(one["cluster"], one["primary"]) for one in found["clusters"]] == [("north", NORTH[0]), ("south", SOUTH[0])]
 
     everything = lives(*NORTH, *SOUTH)
@@ -111,6 +118,53 @@ def test_one_that_cannot_be_backed_up_costs_the_other_nothing() -> None:
     # site.yml starts what is down. (The other cluster was handed over before.)
     play("site.yml", inventory=INVENTORY)
     assert [is_primary(node) for node in SOUTH] == [True, False]
+
+
+@pytest.mark.long
+def test_one_that_somebody_works_on_does_not_keep_the_other_from_its_backup() -> None:
+    before = {name: len(backups(name)) for name in CLUSTERS}
+    working = Controller("backup.yml", "-e", "cluster=south", "-e", "backup_force=true", inventory=INVENTORY)
+    try:
+        with frozen(SOUTH[0], "postgres: checkpointer"):
+            working.read_until(r"PLAY \[Back up\]")
+            refused = play("backup.yml", "-e", "backup_force=true", inventory=INVENTORY, expect=2)
+            assert len(backups("north")) > before["north"]
+            assert len(backups("south")) == before["south"]
+        assert working.wait().code == 0
+    finally:
+        if working.running():
+            working.kill()
+    said = r"1 of 2 clusters\. south: backup\.yml by \S+ has been working on cluster south since .* The others were\."
+    assert re.search(said, refused.text)
+    assert len(backups("south")) > before["south"]
+
+
+@pytest.mark.long
+def test_a_repository_host_that_is_away_costs_the_clusters_of_others_nothing() -> None:
+    """A third cluster, on hosts that do not exist."""
+    inventory = yaml.safe_load(INVENTORY.read_text())
+    away, groups = {"node_cluster": "west"}, inventory["all"]["children"]
+    groups["postgres"]["hosts"][f"{TWO}_w1"] = away | {"node_preferred_primary": True}
+    for group in ("pgbackrest", "redis"):
+        groups[group]["hosts"][f"{TWO}_w_{group}"] = dict(away)
+    three = INVENTORY.with_name("three.yml")
+    three.write_text(yaml.safe_dump(inventory, sort_keys=False))
+
+    before = {name: len(backups(name)) for name in CLUSTERS}
+    failed = play("backup.yml", "-e", "backup_force=true", inventory=three, expect=2)
+    assert {name: len(backups(name)) > count for name, count in before.items()} == {"north": True, "south": True}
+    reason = f"west: The repository host {TWO}_w_pgbackrest does not answer: "
+    assert f"Not backed up: 1 of 3 clusters. {reason}" in failed.text
+    assert "The others were." in failed.text
+
+    asked = play("playbooks/catalog_check.yml", "-e", "format=json", inventory=three, expect=2)
+    found = {one["cluster"]: one["checks"] for one in json_document(asked.output)["clusters"]}
+    assert [(check["code"], check["ok"]) for check in found.pop("west")] == [("repository", False)]
+    assert set(found) == set(CLUSTERS)
+    assert all(any(check["code"] == "window" and check["ok"] for check in checks) for checks in found.values())
+
+    refused = play("backup.yml", "-e", "cluster=west", inventory=three, expect=2)
+    assert f"The repository host {TWO}_w_pgbackrest does not answer: " in refused.text
 
 
 @pytest.mark.long

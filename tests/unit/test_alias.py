@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.relevo.postgres.plugins.filter.not_backed_up import not_backed_up
+from ansible_collections.relevo.postgres.plugins.filter.reached_repositories import reached_repositories
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.alias import (
     alias_of,
     alias_variables,
@@ -96,3 +97,14 @@ def test_what_is_encrypted_is_not_opened() -> None:
     assert variables({"sealed": sealed})["sealed"] is sealed
     assert names_itself(nested)
     assert not names_itself({"a": [Encrypted(), "{{ cores }}", 7, None]})
+
+
+def test_what_was_left_out_has_its_reason() -> None:
+    hosts = {"north@repo": {"node_cluster": "north", "backup_cycle_failure": ""}}
+    told = reached_repositories({"repo": ["north"], "far": ["south", "west"]}, {"far": "no route to host"})
+    assert told["reached"] == {"repo": ["north"]}
+    assert list(told["left_out"]) == ["south", "west"]
+    assert not_backed_up(list(hosts), hosts, ["north", "south", "west"], told["left_out"]).startswith(
+        "Not backed up: 2 of 3 clusters.\nsouth: The repository host far does not answer: no route to host. "
+    )
+    assert reached_repositories({"repo": ["north"]}, {}) == {"reached": {"repo": ["north"]}, "left_out": {}}

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from ansible_collections.relevo.postgres.plugins.filter.catalog_reports import catalog_reports
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.check import (
     Limits,
     Report,
@@ -269,3 +270,10 @@ def test_prometheus_reads_every_metric() -> None:
     assert {one.labels["cluster"] for one in families["relevo_backups"].samples} == {"main", 'x"y'}
     [missing] = [one for one in families["relevo_archive_missing_segments"].samples if one.labels["cluster"] == "main"]
     assert missing.value == 3
+
+
+def test_a_cluster_whose_repository_host_does_not_answer_is_not_trusted_and_hides_no_other() -> None:
+    (west,) = catalog_reports({}, [], {}, {"west": "The repository host far does not answer."})
+    assert (west["cluster"], west["trusted"]) == ("west", False)
+    assert west["text"] == "Backups of west: NEED ATTENTION.\n! repository: The repository host far does not answer."
+    assert {"name": "relevo_check_failed", "value": 1.0, "labels": {"check": "repository"}} in west["metrics"]

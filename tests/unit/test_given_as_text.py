@@ -119,6 +119,8 @@ CONVERTED = {
     "roles/docker_nodes/tasks/remove.yml": 1,
     "roles/handover/tasks/switchover.yml": 1,
     "roles/handover/vars/main.yml": 1,
+    "roles/inventory_check/tasks/repository.yml": 1,
+    "roles/operation_lock/tasks/main.yml": 1,
     "roles/packages/tasks/main.yml": 1,
     "roles/pgbackrest/templates/pgbackrest.conf.j2": 1,
     "roles/postgresql/tasks/apply.yml": 5,

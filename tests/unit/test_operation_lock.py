@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from glob import iglob
 from itertools import combinations_with_replacement
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,6 +117,24 @@ def test_who_is_in_the_way(holder: Record, in_the_way: bool) -> None:
 )
 def test_a_holder_in_words(change: dict[str, object], sentence: str) -> None:
     assert operation_lock.describe(replace(record(), **change), NOW) == sentence  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ({"msg": "The repository host does not answer."}, {}),
+        ({"msg": "m", "holders": [{"clusters": ["b"], "sentence": "S"}]}, {"b": operation_lock.refusal(["S"])}),
+        (
+            {"msg": "m", "holders": [{"clusters": ["a", "b"], "sentence": "S"}, {"clusters": ["b"], "sentence": "T"}]},
+            {"a": operation_lock.refusal(["S"]), "b": operation_lock.refusal(["S", "T"])},
+        ),
+        ({"msg": "being restored", "unfinished_restore": {"cluster": "a"}}, {"a": "being restored"}),
+        # Of a cluster that this play is not about.
+        ({"msg": "m", "holders": [{"clusters": ["z"], "sentence": "S"}]}, {}),
+    ],
+)
+def test_which_of_several_clusters_a_refusal_is_about(answer: dict[str, Any], expected: dict[str, str]) -> None:
+    assert operation_lock.blocked(["a", "b", "c"], answer) == expected
 
 
 def test_a_refusal_says_what_to_do() -> None:

@@ -195,6 +195,16 @@ def judge(cluster: str, facts: Mapping[str, Any], status: Mapping[str, Any], lim
     return Report(cluster, at, checks, [looked, *_metrics(facts, status), *failures])
 
 
+def not_reached(cluster: str, why: str, now: datetime) -> Report:
+    """Of a cluster whose repository host does not answer: nothing is known, so nothing can be trusted."""
+    check = Check("repository", False, why)
+    metrics = [
+        Metric("relevo_check_timestamp_seconds", now.timestamp()),
+        Metric("relevo_check_failed", 1.0, {"check": check.code}),
+    ]
+    return Report(cluster, now.astimezone(UTC).isoformat(timespec="seconds"), [check], metrics)
+
+
 def _age(facts: Mapping[str, Any], moment: float) -> float:
     return max(0.0, float(facts["at"]) - moment)
 

@@ -118,6 +118,22 @@ def shown(holder: Record, now: datetime) -> dict[str, Any]:
     return {**holder.as_dict(), "sentence": describe(holder, now)}
 
 
+def blocked(clusters: Iterable[str], answer: dict[str, Any]) -> dict[str, str]:
+    """Of ``clusters`` those that a refusal is about, each with its reason; empty when it is about none of them alone.
+
+    ``answer``: what ``operation_lock_holder`` failed with: ``msg``, and ``holders`` or ``unfinished_restore``.
+    """
+    found = {}
+    unfinished = answer.get("unfinished_restore") or {}
+    for cluster in clusters:
+        sentences = [holder["sentence"] for holder in answer.get("holders", []) if cluster in holder["clusters"]]
+        if sentences:
+            found[cluster] = refusal(sentences)
+        elif unfinished.get("cluster") == cluster:
+            found[cluster] = answer["msg"]
+    return found
+
+
 def refusal(sentences: list[str]) -> str:
     """Why an operation was not begun, and what to do."""
     return (
