@@ -140,6 +140,29 @@ def test_one_that_somebody_works_on_does_not_keep_the_other_from_its_backup() ->
 
 
 @pytest.mark.long
+def test_a_configuration_that_one_does_not_take_keeps_the_other_from_nothing() -> None:
+    inventory = yaml.safe_load(INVENTORY.read_text())
+    servers = inventory["all"]["children"]["postgres"]["hosts"]
+    for nodes, value in ((NORTH, "5MB"), (SOUTH, "64 MiB")):
+        for node in nodes:
+            servers[node]["postgresql_parameters"] = {"work_mem": value}
+    # Only one of the pair has it: the other must not get its own part of what was refused.
+    servers[SOUTH[1]]["postgresql_parameters"] = {"work_mem": "5MB"}
+    other = INVENTORY.with_name("other.yml")
+    other.write_text(yaml.safe_dump(inventory, sort_keys=False))
+
+    failed = play("site.yml", inventory=other, expect=2)
+    assert [answer(node, "SHOW work_mem") for node in (*NORTH, *SOUTH)] == ["5MB", "5MB", "4MB", "4MB"]
+    last = " ".join(failed.output[failed.output.rindex("WHAT FAILED") :].split())
+    assert re.search(rf"{SOUTH[0]}: .*64 MiB", last)
+    assert f"{SOUTH[0]} did not take the configuration" in last
+    assert NORTH[0] not in last
+    play("site.yml", inventory=INVENTORY)
+    assert play("site.yml", inventory=INVENTORY).changed == 0
+    assert answer(NORTH[0], "SHOW work_mem") == "4MB"
+
+
+@pytest.mark.long
 def test_a_repository_host_that_is_away_costs_the_clusters_of_others_nothing() -> None:
     """A third cluster, on hosts that do not exist."""
     inventory = yaml.safe_load(INVENTORY.read_text())

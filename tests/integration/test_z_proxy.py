@@ -127,8 +127,8 @@ def test_a_second_run_changes_nothing_and_the_servers_log_no_check() -> None:
     assert play("site.yml", "--check", inventory=WITH_PROXY).changed == 0
     log = shell(PRIMARY, "sh", "-c", "cat /var/lib/postgresql/log/*.log")
     assert "relevo_check" not in log
-    # Each port looks at each server every second or two: a way to end the checks that servers complain of would fill the
-    # log. On a busy machine one may be too late.
+    # Each port looks at each server every second or two: a way to end the checks that servers complain of would fill
+    # the log. On a busy machine one may be too late.
     assert log.count("Connection reset by peer") < 10
 
 
