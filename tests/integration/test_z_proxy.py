@@ -220,7 +220,7 @@ def test_a_new_configuration_ends_no_session() -> None:
     written = shell(PROXY, "cat", "/etc/relevo/haproxy.cfg")
     for text in (
         "maxconn 300",
-        "inter 600ms fastinter 200ms downinter 300ms",
+        "inter 600ms fastinter 60ms downinter 300ms",
         "bind 0.0.0.0:6000",
         "bind 0.0.0.0:6001",
     ):
