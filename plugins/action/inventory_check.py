@@ -8,7 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.relevo.postgres.plugins.filter.postgresql_paths import default_version
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import choose, clusters_of, faults_of
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import (
+    GROUPS,
+    choose,
+    clusters_of,
+    faults_of,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.proxy import proxy_faults
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
@@ -29,7 +34,7 @@ class ActionModule(ControllerAction):
         variables = self._task_vars or {}
         groups = variables["groups"]
         # Ansible puts a host's variables together anew, in 20 ms, each time that it is asked for them.
-        names = {name for group in ("postgres", "pgbackrest", "redis", "haproxy") for name in groups.get(group, [])}
+        names = {name for group in GROUPS for name in groups.get(group, [])}
         hosts = {name: variables["hostvars"][name] for name in names}
         faults = faults_of(groups, hosts, options["groups"], default_version())
         known = {} if faults else clusters_of(groups, hosts)

@@ -100,6 +100,62 @@ def test_the_packages_of_one_machine_after_the_other(writer: Writer) -> None:
     back_to_the_start()
 
 
+POLICY = "/usr/sbin/policy-rc.d"
+EXTENSION = f"postgresql-{VERSION}-relevotest"
+#: An extension of the server, as a package of its own, which the server does not look at by itself.
+MAKE_EXTENSION = r"""
+set -eu
+package=$1 version=$2 tree=$(mktemp -d)
+mkdir -p "$tree/DEBIAN" "$tree/usr/share/doc/$package"
+echo "$version" > "$tree/usr/share/doc/$package/version"
+printf 'Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: nobody <nobody@example.org>\nDescription: a test\n' \
+    "$package" "$version" > "$tree/DEBIAN/control"
+chmod 0755 "$tree"
+# Without md5sums: dpkg --audit complains of that, and nothing was cut off.
+dpkg-deb --build --root-owner-group "$tree" "/tmp/$package.deb" > /dev/null
+rm -rf "$tree"
+"""
+
+
+def install_extension(node: str, version: str) -> None:
+    shell(node, "bash", "-s", "--", EXTENSION, version, stdin=MAKE_EXTENSION)
+    shell(node, "dpkg", "--install", f"/tmp/{EXTENSION}.deb")
+
+
+def test_a_server_that_is_older_than_an_extension_is_restarted(writer: Writer) -> None:
+    """As a run leaves it that dies between apt and the restart; and the policy file of one that died within apt."""
+    started = {node: psql(node, STARTED) for node in (PRIMARY, STANDBY)}
+    for node in (PRIMARY, STANDBY):
+        install_extension(node, "1")
+    left = "#!/bin/sh\n# Written by relevo.postgres while it installs packages.\nexit 101\n"
+    shell(STANDBY, "sh", "-c", f"cat > {POLICY} && chmod 0755 {POLICY}", stdin=left)
+    shown = play(UPGRADE, "-e", "plan=text").text
+    assert f"since its server is older than {EXTENSION}" in shown
+    assert "lets packages restart services again" in shown
+    done = play(UPGRADE, *GO).text
+    more(writer)
+    assert "Write outage of the hand-over: " in done
+    assert {node: psql(node, STARTED) > started[node] for node in started} == {PRIMARY: True, STANDBY: True}
+    shell(STANDBY, "test", "!", "-e", POLICY)
+    assert play(UPGRADE, *GO).changed == 0
+    back_to_the_start()
+    for node in (PRIMARY, STANDBY):
+        shell(node, "dpkg", "--purge", EXTENSION)
+
+
+def test_a_policy_of_somebody_is_left_as_it_is(writer: Writer) -> None:
+    offer("postgresql-common", "newer1", STANDBY)
+    theirs = "#!/bin/sh\nexit 101\n"
+    shell(STANDBY, "sh", "-c", f"cat > {POLICY} && chmod 0755 {POLICY}", stdin=theirs)
+    try:
+        play(UPGRADE, *GO)
+        assert version(STANDBY, "postgresql-common").endswith("newer1")
+        assert shell(STANDBY, "cat", POLICY) == theirs
+    finally:
+        shell(STANDBY, "rm", "-f", POLICY)
+    more(writer)
+
+
 def test_it_goes_on_where_it_was_killed(writer: Writer) -> None:
     offer(SERVER, "newer2", *MACHINES)
     killed_play(UPGRADE, "Install the newer packages", *GO)
