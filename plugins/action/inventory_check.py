@@ -14,7 +14,10 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory
     clusters_of,
     faults_of,
 )
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster.proxy import proxy_faults
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.proxy import (
+    proxy_faults,
+    shared_container_faults,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
@@ -26,6 +29,7 @@ class ActionModule(ControllerAction):
         "argument_spec": {
             "groups": {"type": "list", "elements": "str", "default": ["postgres", "pgbackrest"]},
             "cluster": {"type": "str", "default": ""},
+            "proxies": {"type": "bool", "default": False},
             "choice": {"type": "str", "choices": ["all", "named", "one"], "default": "all"},
         }
     }
@@ -38,9 +42,10 @@ class ActionModule(ControllerAction):
         hosts = {name: variables["hostvars"][name] for name in names}
         faults = faults_of(groups, hosts, options["groups"], default_version())
         known = {} if faults else clusters_of(groups, hosts)
-        # What stands in front of a cluster is no reason not to hand it over, or to let a node of it be.
-        if known and options["choice"] != "one":
-            faults = proxy_faults(list(known.values()), hosts, default_version())
+        # What stands in front of a cluster is no reason not to hand it over, to back it up, or to let a node of it be.
+        if known and options["proxies"]:
+            faults = shared_container_faults(groups, hosts)
+            faults += proxy_faults(list(known.values()), hosts, default_version())
         if faults:
             raise RelevoError(f"{' '.join(faults)} Nothing was touched.", faults=faults)
         chosen = choose(list(known), options["cluster"], options["choice"])

@@ -143,6 +143,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._names import (
     data_directory,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._server import (
+    haproxy,
     marker,
     package_policy,
     reading,
@@ -151,7 +152,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server import (
 from ansible_collections.relevo.postgres.plugins.module_utils._server.installation import refusal, versions_with_data
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 
-TLS_SERVER, HAPROXY = Path("/usr/bin/pgbackrest"), Path("/usr/sbin/haproxy")
+TLS_SERVER = Path("/usr/bin/pgbackrest")
 
 
 def _is_old(service: str, program: Path) -> bool:
@@ -185,7 +186,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         "server_old": bool(lacks) or software.runs_replaced(pid, bin_directory(version) / "postgres"),
         "server_lacks": lacks,
         "tls_server_old": _is_old("pgbackrest", TLS_SERVER),
-        "haproxy_old": _is_old("haproxy", HAPROXY),
+        "haproxy_old": _is_old("haproxy", haproxy.PROGRAM),
         "policy_left": package_policy.is_ours(),
         "apply_delay": apply_delay(server) if is_server and pid is None and server.initialised else 0,
         **{kind: asdict(one) if one and one.in_force(timeline) else None for kind, one in markers.items()},
