@@ -526,6 +526,37 @@ def test_a_certificate_that_ends_is_named_in_time(days: float | None, found: lis
     assert codes(status(disks={"a": Disk(True, certificate_days=days), "b": Disk(True)})) == found
 
 
+DEBIAN = "postgresql@17-main.service"
+
+
+def test_an_adopted_server_that_nobody_would_start_again_is_named() -> None:
+    disks = {"a": Disk.of({"running": True, "foreign_unit": DEBIAN, "adopted_unit": DEBIAN}), "b": Disk(True)}
+    found = status(disks=disks)
+    assert (codes(found), found.healthy) == (["adopted-unit"], True)
+    assert f"a still runs under {DEBIAN}, which does not start it again" in sentences(found)
+    assert (node(found, "a")["foreign_unit"], node(found)["foreign_unit"]) == (DEBIAN, None)
+    # Once it runs under ours, the drop-in of before is no matter.
+    assert codes(status(disks=disks | {"a": Disk.of({"running": True, "adopted_unit": DEBIAN})})) == []
+
+
+@pytest.mark.parametrize(
+    ("states", "name", "action"),
+    [
+        # An upgrade of Debian's package has stopped it, and neither unit means it to run.
+        ((gone("a"), b()), "a", "Start it there: systemctl start relevo-postgresql."),
+        ((a(), gone()), "b", "Run rejoin.yml."),
+    ],
+)
+def test_an_adopted_server_that_was_stopped_says_how_it_is_started(
+    states: tuple[NodeState, ...], name: str, action: str
+) -> None:
+    down = Disk.of({"running": False, "wanted": False, "adopted_unit": DEBIAN})
+    found = status(*states, disks={"a": Disk(True), "b": Disk(True)} | {name: down})
+    [told] = [one for one in found.problems if one.code == "server-stopped"]
+    assert f"It was adopted from {DEBIAN}, with which an upgrade of Debian's package stops" in told.message
+    assert told.action == action
+
+
 @pytest.mark.parametrize(
     ("looked", "found", "said"),
     [

@@ -74,6 +74,9 @@ class Disk:
     tls_server_owed: bool = False
     recovery: str = ""
     restore_left: Sequence[str] = ()
+    #: Of an adopted server: the unit that runs it until its next start, and the one that it was adopted from.
+    foreign_unit: str = ""
+    adopted_unit: str = ""
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Disk:
@@ -94,6 +97,8 @@ class Disk:
             bool(given.get("tls_server_owed")),
             str(given.get("recovery") or ""),
             given.get("restore_left") or (),
+            str(given.get("foreign_unit") or ""),
+            str(given.get("adopted_unit") or ""),
         )
 
     @property

@@ -93,6 +93,8 @@ class NodeStatus:
     recovery: str = ""
     restore_left: Sequence[str] = ()
     own_pace: OwnPace = ""
+    foreign_unit: str = ""
+    adopted_unit: str = ""
 
     @property
     def answers(self) -> bool:
@@ -220,11 +222,12 @@ def _backup_dict(backup: Backup) -> dict[str, Any]:
     }
 
 
+_OFTEN_EMPTY = ("reason", "error", "container", "timeline", "recovery", "own_pace")
+
+
 def _node_dict(node: NodeStatus) -> dict[str, Any]:
     given = asdict(node)
-    unknown = {
-        name: given[name] or None for name in ("reason", "error", "container", "timeline", "recovery", "own_pace")
-    }
+    unknown = {name: given[name] or None for name in (*_OFTEN_EMPTY, "foreign_unit", "adopted_unit")}
     return given | unknown | {"role": None if node.role == "unreachable" else node.role}
 
 
@@ -323,6 +326,8 @@ def _node_status(observed: Observed, state: NodeState) -> NodeStatus:
         disk.recovery if disk and word == "starting" else "",
         disk.restore_left if disk else (),
         state.own_pace,
+        disk.foreign_unit if disk else "",
+        disk.adopted_unit if disk else "",
     )
 
 

@@ -40,6 +40,7 @@ CODES: dict[str, Severity] = {
     "server-stopped": "error",
     "server-crashed": "error",
     "start-guard": "error",
+    "adopted-unit": "warning",
     "not-streaming": "error",
     "synchronous-blocked": "error",
     "synchronous-stalled": "error",
@@ -218,7 +219,22 @@ def _without_primary(node: NodeStatus) -> str:
     """How a server comes back that no primary waits for. One that its guard keeps down would be kept down again."""
     if node.state == "hung":
         return "Restart it."
+    if node.state == "stopped" and node.adopted_unit:
+        return f"Start it there: systemctl start {_OUR_UNIT}."
     return (node.guard.advice if node.guard and node.state in ("refused", "waiting") else "") or "Start it."
+
+
+_OUR_UNIT = "relevo-postgresql"
+
+
+def _why_stopped(node: NodeStatus) -> str:
+    """What may have stopped an adopted server, and what does not start it any more; empty of any other."""
+    if node.state != "stopped" or not node.adopted_unit:
+        return ""
+    return (
+        f" It was adopted from {node.adopted_unit}, with which an upgrade of Debian's package stops a server that "
+        "still runs under it; that unit does not start it any more."
+    )
 
 
 #: By state: the code of a server that answers, but not to us.
@@ -238,8 +254,20 @@ def _down(status: ClusterStatus, node: NodeStatus) -> Found:
         code, look = _DOWN[node.state]
         action = "Run rejoin.yml." if status.primary else _without_primary(node)
         said = node.error.removeprefix(f"{node.name}: ")
-        message = f"{node.name} does not answer: {node.reason} ({said})."
+        message = f"{node.name} does not answer: {node.reason} ({said}).{_why_stopped(node)}"
         yield problem(code, message, f"{look} {action}".strip(), node.name)
+
+
+def _adopted(_status: ClusterStatus, node: NodeStatus) -> Found:
+    if node.foreign_unit:
+        yield problem(
+            "adopted-unit",
+            f"{node.name} still runs under {node.foreign_unit}, which does not start it again: a crash, or an upgrade "
+            "of Debian's package, which stops it, leaves it down.",
+            f"Let {_OUR_UNIT} run it: failover.yml and then failback.yml bring every server there, or site.yml -e "
+            "restart=true.",
+            node.name,
+        )
 
 
 def _not_streaming(status: ClusterStatus, node: NodeStatus) -> Found:
@@ -547,6 +575,7 @@ NODE_CHECKS: tuple[Callable[[ClusterStatus, NodeStatus], Found], ...] = (
     _fenced,
     _lives,
     _down,
+    _adopted,
     _not_streaming,
     _replay_paused,
     _synchronous,
