@@ -32,19 +32,17 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Install packages that restart nothing
-  block:
-    - name: Let no package touch a service
-      relevo.postgres.package_policy:
-        state: present
+- name: Let no package touch a service
+  relevo.postgres.package_policy:
+    state: present
 
-    - name: Install them
-      ansible.builtin.apt:
-        name: postgresql-17
-  always:
-    - name: Let packages start services again
-      relevo.postgres.package_policy:
-        state: absent
+- name: Install it
+  ansible.builtin.apt:
+    name: pgbackrest
+
+- name: Let packages start services again
+  relevo.postgres.package_policy:
+    state: absent
 """
 
 RETURN = r"""

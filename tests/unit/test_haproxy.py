@@ -86,7 +86,7 @@ def running(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
 
     state = lambda: haproxy.State(7, found["began"], written, reading.when_told(haproxy.READER), written - 200)  # noqa: E731
     monkeypatch.setattr(haproxy, "look", state)
-    monkeypatch.setattr(haproxy, "worker_began", lambda: found["began"])
+    monkeypatch.setattr(haproxy, "worker_began", lambda: found.get("ask", lambda: found["began"])())
     monkeypatch.setattr(os, "kill", kill)
     return found
 
@@ -109,6 +109,26 @@ def test_a_worker_that_does_not_come_is_named_and_tried_again(running: dict[str,
             haproxy.bring(0.1)
         assert "journalctl -u relevo-haproxy.service" in str(why.value)
         assert len(running["signals"]) == tries
+
+
+def test_a_master_that_has_just_been_started_gets_no_signal(running: dict[str, Any]) -> None:
+    """It would end by it. Its worker answers a moment later, with what was there."""
+    answers = iter([None, None, running["next"]])
+    running["began"] = None
+
+    def worker_began() -> float | None:
+        running["began"] = next(answers, running["next"])
+        return running["began"]
+
+    running["ask"] = worker_began
+    assert not haproxy.bring(1)
+    assert running["signals"] == []
+
+
+def test_a_master_without_a_worker_is_told_in_the_end(running: dict[str, Any]) -> None:
+    running["began"] = None
+    assert haproxy.bring(0.1)
+    assert len(running["signals"]) == 1
 
 
 def test_one_that_is_down_owes_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

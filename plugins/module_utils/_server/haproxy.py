@@ -53,7 +53,7 @@ class State:
             return False
         # One that does not answer yet has just begun, with what was there then.
         began = self.began if self.began is not None else self.master_began
-        return reading.is_owed(self.written, began, self.told)
+        return reading.is_owed(self.written, None if began is None else began + TICK, self.told)
 
 
 def pid_in(info: str) -> int | None:
@@ -105,13 +105,21 @@ def bring(timeout: float, check_mode: bool = False) -> bool:
         if not check_mode:
             reading.note_that_it_is_down(READER)
         return state.owed
+    if state.began is None:
+        # A signal before it has begun to look for it would end a master that has just been started.
+        try:
+            _wait(0, timeout)
+        except RelevoError:
+            if not state.owed:
+                raise
+        state = look()
+        if state.master is None:
+            return False
     if state.owed:
         now = time.time()
         os.kill(state.master, READER.reload)
         _wait(now - TICK, timeout)
         reading.note_that_it_knows(READER)
-    else:
-        _wait(0, timeout)
     return state.owed
 
 
