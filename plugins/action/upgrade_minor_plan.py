@@ -16,6 +16,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.minor_upg
     Facts,
     Host,
     Software,
+    can_be_asked,
     is_delay,
     minor_upgrade,
     with_handover,
@@ -83,8 +84,7 @@ class ActionModule(ControllerAction):
             "pgbackrest": found.pgbackrest,
             "standbys": found.standbys,
             "candidate": found.candidate,
-            # One that is down, and comes back before the hand-over, cannot be asked yet.
-            "asks": found.candidate if found.candidate in [state.name for state in topology.standbys] else "",
+            "asks": found.candidate if can_be_asked(found, topology) else "",
             "last": [found.primary] if found.candidate else [],
             "others": found.others,
             "unbuilt": [host.name for host in hosts if host.container and host.container.packages is None],

@@ -114,7 +114,9 @@ candidate:
   returned: success
   type: str
 asks:
-  description: The same where it is a standby now, and can be asked whether it could take over; otherwise empty.
+  description:
+    - The same where it is a standby now, and it and the repository host can be asked whether it could take over;
+      otherwise empty.
   returned: success
   type: str
 last:

@@ -113,12 +113,13 @@ def test_a_worker_that_does_not_come_is_named_and_tried_again(running: dict[str,
 
 def test_a_master_that_has_just_been_started_gets_no_signal(running: dict[str, Any]) -> None:
     """It would end by it. Its worker answers a moment later, with what was there."""
-    answers = iter([None, None, running["next"]])
+    answers: Iterator[float | None] = iter([None, None, running["next"]])
     running["began"] = None
 
     def worker_began() -> float | None:
-        running["began"] = next(answers, running["next"])
-        return running["began"]
+        began = next(answers, running["next"])
+        running["began"] = began
+        return began
 
     running["ask"] = worker_began
     assert not haproxy.bring(1)

@@ -20,6 +20,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.minor_upg
     Host,
     MinorUpgrade,
     Software,
+    can_be_asked,
     is_delay,
     minor_upgrade,
     not_back,
@@ -300,6 +301,18 @@ def test_what_the_hand_over_would_be_refused_for_is_said_before_all() -> None:
     found = with_handover(plan, handover)
     assert (found.risks, found.refusals) == (["one", "b: public.sessions is empty then"], ["First.", "No."])
     assert (found.message, found.action) == ("Text.", "upgrade")
+
+
+def test_who_can_be_asked_whether_it_could_take_over() -> None:
+    def asked(given: Facts) -> bool:
+        return can_be_asked(minor_upgrade(given), given.topology)
+
+    assert asked(facts(*ALL))
+    # Nobody takes over; the candidate is down until its turn; the repository host is, and is started first.
+    assert not asked(facts(*(machine(name, CURRENT) for name in "abc")))
+    assert not asked(facts(machine("a"), machine("b", DOWN), states=(A, unreachable("b"))))
+    down = container("repo", "start", None, "pgbackrest", software=None, stopped=True, unreachable="it is stopped")
+    assert not asked(Facts("shop", [*ALL, down], Topology([A, B, C])))
 
 
 @pytest.mark.parametrize(

@@ -269,6 +269,15 @@ def minor_upgrade(facts: Facts) -> MinorUpgrade:
     return replace(found, plan=plan)
 
 
+def can_be_asked(found: MinorUpgrade, topology: Topology) -> bool:
+    """Whether it can be known now what the hand-over would be refused for.
+
+    Not while the candidate is down, and comes back before its turn; nor the repository host, which says whether backups
+    go on, and is started first.
+    """
+    return found.candidate in [state.name for state in topology.standbys] and not found.first
+
+
 def with_handover(plan: OperationPlan, handover: OperationPlan) -> OperationPlan:
     """The plan with what the hand-over in it would cost, and why that would not be begun now."""
     why = [one.replace(" Nothing was changed.", "").replace("Nothing was changed. ", "") for one in handover.refusals]

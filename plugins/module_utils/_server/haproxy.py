@@ -101,11 +101,9 @@ def bring(timeout: float, check_mode: bool = False) -> bool:
     Noted only then: where the new worker does not come, the next run tries again.
     """
     state = look()
-    if check_mode or state.master is None:
-        if not check_mode:
-            reading.note_that_it_is_down(READER)
+    if check_mode:
         return state.owed
-    if state.began is None:
+    if state.master is not None and state.began is None:
         # A signal before it has begun to look for it would end a master that has just been started.
         try:
             _wait(0, timeout)
@@ -113,9 +111,9 @@ def bring(timeout: float, check_mode: bool = False) -> bool:
             if not state.owed:
                 raise
         state = look()
-        if state.master is None:
-            return False
-    if state.owed:
+    if state.master is None:
+        reading.note_that_it_is_down(READER)
+    elif state.owed:
         now = time.time()
         os.kill(state.master, READER.reload)
         _wait(now - TICK, timeout)
