@@ -20,6 +20,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.observed 
     Note,
     Observed,
     Repository,
+    proxies_of,
     scratch_of,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status import compose
@@ -50,6 +51,8 @@ class ActionModule(ControllerAction):
             "markers": {"type": "dict", "default": {}},
             "removed": {"type": "dict", "default": {}},
             "unreachable": {"type": "dict", "default": {}},
+            "proxies": {"type": "list", "elements": "dict", "default": []},
+            "proxies_unreachable": {"type": "dict", "default": {}},
             "repository_host": {"type": "str", "default": ""},
             "repository": {"type": "dict", "default": {}},
             "next_day": {"type": "int", "default": 0},
@@ -88,6 +91,7 @@ class ActionModule(ControllerAction):
             scheduled(options["schedule_directory"], options["cluster"]),
             connection_strings(target_of(nodes)),
             through_proxy(nodes, self._task_vars["groups"], hostvars),
+            proxies_of(options["proxies"], options["proxies_unreachable"]),
         )
         status = with_problems(compose(observed))
         site = describe_site(status, options["restart"], options["recreate"])

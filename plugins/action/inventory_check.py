@@ -8,8 +8,16 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.relevo.postgres.plugins.filter.postgresql_paths import default_version
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import choose, clusters_of, faults_of
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster.proxy import proxy_faults
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import (
+    GROUPS,
+    choose,
+    clusters_of,
+    faults_of,
+)
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.proxy import (
+    proxy_faults,
+    shared_container_faults,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
@@ -21,6 +29,7 @@ class ActionModule(ControllerAction):
         "argument_spec": {
             "groups": {"type": "list", "elements": "str", "default": ["postgres", "pgbackrest"]},
             "cluster": {"type": "str", "default": ""},
+            "proxies": {"type": "bool", "default": False},
             "choice": {"type": "str", "choices": ["all", "named", "one"], "default": "all"},
         }
     }
@@ -29,13 +38,14 @@ class ActionModule(ControllerAction):
         variables = self._task_vars or {}
         groups = variables["groups"]
         # Ansible puts a host's variables together anew, in 20 ms, each time that it is asked for them.
-        names = {name for group in ("postgres", "pgbackrest", "redis", "haproxy") for name in groups.get(group, [])}
+        names = {name for group in GROUPS for name in groups.get(group, [])}
         hosts = {name: variables["hostvars"][name] for name in names}
         faults = faults_of(groups, hosts, options["groups"], default_version())
         known = {} if faults else clusters_of(groups, hosts)
-        # What stands in front of a cluster is no reason not to hand it over, or to let a node of it be.
-        if known and options["choice"] != "one":
-            faults = proxy_faults(list(known.values()), hosts, default_version())
+        # What stands in front of a cluster is no reason not to hand it over, to back it up, or to let a node of it be.
+        if known and options["proxies"]:
+            faults = shared_container_faults(groups, hosts)
+            faults += proxy_faults(list(known.values()), hosts, default_version())
         if faults:
             raise RelevoError(f"{' '.join(faults)} Nothing was touched.", faults=faults)
         chosen = choose(list(known), options["cluster"], options["choice"])

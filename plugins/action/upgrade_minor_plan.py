@@ -10,22 +10,26 @@ from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import clusters_of
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import GROUPS, clusters_of
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.minor_upgrade import (
     Container,
     Facts,
     Host,
     Software,
+    can_be_asked,
+    is_delay,
     minor_upgrade,
+    with_handover,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import Topology
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._nodes import container, container_image
+from ansible_collections.relevo.postgres.plugins.module_utils._operation_plan import OperationPlan
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.restore_record import Unfinished
 from ansible_collections.relevo.postgres.plugins.module_utils._server import software
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
-GROUPS = ("postgres", "pgbackrest", "redis", "haproxy")
+DELAY = "recovery_min_apply_delay"
 QUESTION = ["dpkg-query", "--show", f"--showformat={software.LISTED}"]
 
 
@@ -42,6 +46,7 @@ class ActionModule(ControllerAction):
             "containers": {"type": "dict", "default": {}},
             "topology": {"type": "dict", "default": {}},
             "unfinished": {"type": "dict", "default": {}},
+            "handover": {"type": "dict", "default": {}},
             "confirm": {"type": "str", "default": ""},
             "describe": {"type": "bool", "default": False},
         }
@@ -52,18 +57,21 @@ class ActionModule(ControllerAction):
         cluster = clusters_of(variables["groups"], variables["hostvars"])[options["cluster"]]
         record = options["unfinished"].get("record")
         hosts = [self._host(name, options) for name in options["hosts"]]
+        # Where nobody answers the task was skipped.
+        topology = Topology.from_result(options["topology"]) if "nodes" in options["topology"] else Topology([])
         found = minor_upgrade(
             Facts(
                 cluster.name,
                 hosts,
-                # Where nobody answers the task was skipped.
-                Topology.from_result(options["topology"]) if "nodes" in options["topology"] else Topology([]),
+                topology,
                 cluster.preferred[0],
                 [name for name in options["hosts"] if name not in options["only_theirs"]],
                 Unfinished.from_dict(record).sentence if record else "",
             )
         )
         plan = found.plan
+        if found.candidate and options["handover"]:
+            plan = with_handover(plan, OperationPlan.from_dict(options["handover"]))
         if options["confirm"] and options["confirm"] != cluster.name:
             plan = plan.refused(f"confirm={options['confirm']} is not {cluster.name}, what would be upgraded.")
         if plan.refusals and not options["describe"]:
@@ -76,6 +84,7 @@ class ActionModule(ControllerAction):
             "pgbackrest": found.pgbackrest,
             "standbys": found.standbys,
             "candidate": found.candidate,
+            "asks": found.candidate if can_be_asked(found, topology) else "",
             "last": [found.primary] if found.candidate else [],
             "others": found.others,
             "unbuilt": [host.name for host in hosts if host.container and host.container.packages is None],
@@ -94,7 +103,7 @@ class ActionModule(ControllerAction):
         told = "packages" in looked
         if told and not boolean(self._task_vars["hostvars"][name].get("packages_install", True), strict=False):
             # Somebody else installs them there: what is done is to start what has been replaced.
-            looked = {**looked, "newer": {}, "interrupted": False}
+            looked = {**looked, "newer": {}, "interrupted": False, "policy_left": False}
         stopped = planned is not None and planned["action"] in ("create", "recreate", "start")
         stopped = stopped and reached["states"].get(name) in ("stopped", "missing")
         removed = (reached.get("removed") or {}).get(name)
@@ -111,6 +120,7 @@ class ActionModule(ControllerAction):
             reached["unreachable_nodes"].get(name, ""),
             stopped and not forbidden,
             forbidden,
+            is_delay((self._task_vars["hostvars"][name].get("postgresql_parameters") or {}).get(DELAY, 0)),
         )
 
     def _container(self, planned: Mapping[str, Any]) -> Container:

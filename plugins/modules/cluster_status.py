@@ -53,6 +53,15 @@ options:
     description: By name, why a node could not be entered; see M(relevo.postgres.node_info).
     type: dict
     default: {}
+  proxies:
+    description: The results of a loop of M(relevo.postgres.haproxy_info) over the cluster's hosts with HAProxy.
+    type: list
+    elements: dict
+    default: []
+  proxies_unreachable:
+    description: By name, why a host with HAProxy could not be entered; see M(relevo.postgres.node_info).
+    type: dict
+    default: {}
   repository_host:
     description: The name of the repository host.
     type: str

@@ -30,6 +30,12 @@ options:
     description: The cluster that was named, or several with commas between them. Empty when none was.
     type: str
     default: ''
+  proxies:
+    description:
+      - Whether the hosts of the group C(haproxy) are judged, too, as for what configures them. Whatever else is done
+        with a cluster does not depend on what stands in front of it.
+    type: bool
+    default: false
   choice:
     description:
       - With one cluster in the inventory nobody has to name it. With several and none named, V(all) takes all of them,

@@ -31,6 +31,10 @@ options:
     description: Whether the node has a server of the cluster.
     type: bool
     default: true
+  wait:
+    description: Seconds to wait for another process that works with the packages of the node; 0 looks at once.
+    type: float
+    default: 0
 seealso:
   - module: relevo.postgres.upgrade_minor_plan
 """
@@ -69,7 +73,7 @@ held:
   type: list
   elements: str
 interrupted:
-  description: Whether dpkg was cut off in the middle of its work.
+  description: Whether dpkg was cut off in the middle of its work, and nobody goes on with it now.
   returned: success
   type: bool
 server_runs:
@@ -77,13 +81,32 @@ server_runs:
   returned: success
   type: bool
 server_old:
-  description: Whether it runs a program that is no longer on the disk.
+  description: Whether it runs a program that is no longer on the disk, or there are RV(server_lacks).
   returned: success
   type: bool
+server_lacks:
+  description: The packages of the server, and of its extensions, that were installed after it was started.
+  returned: success
+  type: list
+  elements: str
 tls_server_old:
-  description: The same of pgBackRest's TLS server.
+  description: Whether pgBackRest's TLS server runs a program that is no longer on the disk.
   returned: success
   type: bool
+haproxy_old:
+  description: The same of HAProxy.
+  returned: success
+  type: bool
+policy_left:
+  description: Whether a run that was cut off has left its file that keeps packages from restarting services.
+  returned: success
+  type: bool
+apply_delay:
+  description:
+    - What a server that is down would have for C(recovery_min_apply_delay), in milliseconds. 0 for one that runs, which
+      can be asked itself.
+  returned: success
+  type: int
 fence:
   description: The marker of a fence that is in force, or null. RV(rejoin), RV(removed) and RV(restore) are alike.
   returned: success
@@ -106,6 +129,7 @@ refusal:
   type: str
 """
 
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -113,19 +137,41 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._names import bin_directory, data_directory
-from ansible_collections.relevo.postgres.plugins.module_utils._server import marker, reading, software
+from ansible_collections.relevo.postgres.plugins.module_utils._names import (
+    CONFIG_FILE,
+    bin_directory,
+    data_directory,
+)
+from ansible_collections.relevo.postgres.plugins.module_utils._server import (
+    haproxy,
+    marker,
+    package_policy,
+    reading,
+    software,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._server.installation import refusal, versions_with_data
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 
 TLS_SERVER = Path("/usr/bin/pgbackrest")
 
 
+def _is_old(service: str, program: Path) -> bool:
+    return software.runs_replaced(reading.process_of(reading.READERS[service]), program)
+
+
+def apply_delay(server: Server) -> int:
+    """In milliseconds, of a server that is down; 0 also where its files are no good, which its start will tell."""
+    said = server.configured("recovery_min_apply_delay") if CONFIG_FILE.exists() else ""
+    return int(said) if said.isdecimal() else 0
+
+
 def work(module: AnsibleModule) -> dict[str, Any]:
     version, is_server = module.params["version"], module.params["server"]
     server = Server(data_directory(version))
     pid = server.postmaster_pid() if is_server else None
-    found = software.packages(version, module.params["packages"])
+    found = software.packages(version, module.params["packages"], module.params["wait"])
+    began = reading.started(pid) if pid is not None else None
+    lacks = software.newer_than(found.installed, version, began, time.time(), software.DPKG / "info")
     timeline = server.control_data().newest_timeline if is_server and server.initialised else 0
     markers = {kind: marker.read(kind) if is_server else None for kind in ("fence", "rejoin", "removed", "restore")}
     return {
@@ -137,8 +183,12 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         "held": found.held,
         "interrupted": found.interrupted,
         "server_runs": pid is not None,
-        "server_old": software.runs_replaced(pid, bin_directory(version) / "postgres"),
-        "tls_server_old": software.runs_replaced(reading.process_of(reading.READERS["pgbackrest"]), TLS_SERVER),
+        "server_old": bool(lacks) or software.runs_replaced(pid, bin_directory(version) / "postgres"),
+        "server_lacks": lacks,
+        "tls_server_old": _is_old("pgbackrest", TLS_SERVER),
+        "haproxy_old": _is_old("haproxy", haproxy.PROGRAM),
+        "policy_left": package_policy.is_ours(),
+        "apply_delay": apply_delay(server) if is_server and pid is None and server.initialised else 0,
         **{kind: asdict(one) if one and one.in_force(timeline) else None for kind, one in markers.items()},
         "refusal": refusal(version, versions_with_data()) if is_server else "",
     }
@@ -150,6 +200,7 @@ def main() -> None:
             "version": {"type": "str", "required": True},
             "packages": {"type": "list", "elements": "str", "default": []},
             "server": {"type": "bool", "default": True},
+            "wait": {"type": "float", "default": 0},
         },
         supports_check_mode=True,
     )

@@ -64,7 +64,8 @@ node:
       C(configuration_written) (when the newest of the files that the server reads was written), C(configuration) (null,
       or C(faults) that the server finds in them, and a digest of each of the C(settings)), C(tls_server_owed)
       (pgBackRest's TLS server has not read its files since they were written), C(recovery) (with O(configuration=true),
-      how far the server's recovery is, in a sentence).
+      how far the server's recovery is, in a sentence), C(foreign_unit) (the unit of systemd that runs an adopted server
+      until its next start, or empty), C(adopted_unit) (the unit that the server was adopted from, or empty).
   returned: success
   type: dict
   sample: {initialised: true, state: in production, timeline: 1, standby: false, running: true, wanted: true}
@@ -85,6 +86,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._module import run
 from ansible_collections.relevo.postgres.plugins.module_utils._names import data_directory
 from ansible_collections.relevo.postgres.plugins.module_utils._repository import tls_server
 from ansible_collections.relevo.postgres.plugins.module_utils._server import marker
+from ansible_collections.relevo.postgres.plugins.module_utils._server.adoption_files import adopted_unit
 from ansible_collections.relevo.postgres.plugins.module_utils._server.installation import (
     local_port,
     port_refusal,
@@ -93,7 +95,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.installati
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._server.node_info import node_info
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
-from ansible_collections.relevo.postgres.plugins.module_utils._server.service import service_for
+from ansible_collections.relevo.postgres.plugins.module_utils._server.service import running_unit, service_for
 from ansible_collections.relevo.postgres.plugins.module_utils._server.settings_file import decided_elsewhere
 
 
@@ -103,11 +105,13 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     # Only a server that runs is asked for at its port.
     listening = local_port() if server.postmaster_pid() is not None else None
     node = node_info(service_for(module.params["service_manager"]), server, module.params["configuration"])
+    adopted = adopted_unit() if module.params["service_manager"] == "systemd" else ""
+    units = {"foreign_unit": adopted if adopted and running_unit() == adopted else "", "adopted_unit": adopted}
     found = marker.read("removed")
     removed = marker.removed_words(found.node, found) if found and not module.params["readmit"] else ""
     return {
         "changed": False,
-        "node": {**node, "tls_server_owed": tls_server.reload_owed()},
+        "node": {**node, **units, "tls_server_owed": tls_server.reload_owed()},
         "refusal": removed
         or decided_elsewhere(module.params["own_parameters"], module.params["parameters"])
         or (refusal(version, versions_with_data()) if version else "")

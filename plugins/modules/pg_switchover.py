@@ -50,6 +50,11 @@ options:
     description: Seconds that a query on the candidate may have been running; an older one may hold replay back.
     type: int
     default: 60
+  operation_plan:
+    description:
+      - In check mode, the plan of M(relevo.postgres.pg_handover_plan), to which a refusal is added instead of a
+        failure.
+    type: dict
 seealso:
   - module: relevo.postgres.pg_handover_plan
   - module: relevo.postgres.pg_promote
@@ -91,6 +96,10 @@ notices:
   returned: changed, not in check mode
   type: list
   elements: str
+operation_plan:
+  description: The plan with what would be refused.
+  returned: when O(operation_plan) is given, in check mode
+  type: dict
 not_locked:
   description: Nodes that did not answer and so could not be locked, with the reason.
   returned: changed, not in check mode
@@ -102,8 +111,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.switchover import Limits, Switchover
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._operation_plan import OperationPlan
 from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments import (
     credentials_of,
     find_node,
@@ -112,6 +123,18 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments 
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import service_for
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR, Session
+
+
+def would_hand_over(switchover: Switchover, given: dict[str, Any] | None) -> dict[str, Any]:
+    """All checks; with a plan, what they refuse is part of that."""
+    try:
+        with Session.local() as primary, switchover.open_candidate() as candidate:
+            switchover.check(primary, candidate)
+    except RelevoError as error:
+        if not given:
+            raise
+        return {"changed": False, "operation_plan": OperationPlan.from_dict(given).refused(error.message).as_dict()}
+    return {"changed": True, "primary": switchover.candidate.name} | ({"operation_plan": given} if given else {})
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
@@ -130,9 +153,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         ),
     )
     if module.check_mode:
-        with Session.local() as primary, switchover.open_candidate() as candidate:
-            switchover.check(primary, candidate)
-        return {"changed": True, "primary": switchover.candidate.name}
+        return would_hand_over(switchover, module.params["operation_plan"])
     # The controller may die or hang up in the middle: what was begun is finished, or undone, all the same.
     for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
@@ -150,6 +171,7 @@ def main() -> None:
             "window": {"type": "float", "default": 3},
             "catch_up": {"type": "float", "default": 30},
             "long_query": {"type": "int", "default": 60},
+            "operation_plan": {"type": "dict"},
         },
         supports_check_mode=True,
     )

@@ -22,11 +22,13 @@ attributes:
     support: full
   diff_mode:
     support: none
+seealso:
+  - module: relevo.postgres.haproxy_reload
 options:
   service:
     description: V(pgbackrest) is pgBackRest's TLS server.
     type: str
-    choices: [haproxy, pgbackrest, redis]
+    choices: [pgbackrest, redis]
     required: true
   files:
     description: What it reads. One that is not there counts for nothing.
@@ -35,8 +37,7 @@ options:
     required: true
   reload:
     description:
-      - Whether to let it read them again, by SIGHUP, or by SIGUSR2 where it is HAProxy. Redis does not do that, and has
-        to be restarted by a handler.
+      - Whether to let it read them again, by SIGHUP. Redis does not do that, and has to be restarted by a handler.
     type: bool
     default: false
 """
@@ -79,7 +80,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "service": {"type": "str", "choices": ["haproxy", "pgbackrest", "redis"], "required": True},
+            "service": {"type": "str", "choices": ["pgbackrest", "redis"], "required": True},
             "files": {"type": "list", "elements": "path", "required": True},
             "reload": {"type": "bool", "default": False},
         },

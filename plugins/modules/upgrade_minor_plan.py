@@ -55,6 +55,11 @@ options:
     description: The result of M(relevo.postgres.restore_record).
     type: dict
     default: {}
+  handover:
+    description:
+      - The plan of the hand-over to RV(asks). Its risks and refusals become those of the upgrade, where that has one.
+    type: dict
+    default: {}
   confirm:
     description: What the user confirmed. It must be the cluster.
     type: str
@@ -106,6 +111,12 @@ standbys:
   elements: str
 candidate:
   description: Who takes over from the primary then; empty where the primary has what there is.
+  returned: success
+  type: str
+asks:
+  description:
+    - The same where it is a standby now, and it and the repository host can be asked whether it could take over;
+      otherwise empty.
   returned: success
   type: str
 last:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import json
 import time
 from collections.abc import Iterator
 
@@ -227,6 +228,44 @@ def test_a_new_configuration_ends_no_session() -> None:
         assert text in written
     assert session.execute("SELECT pg_backend_pid()").fetchone() == (before,)
     wait_until(lambda: role(READ_WRITE) == "primary", "new sessions", 10)
+
+
+def test_a_new_configuration_that_is_not_at_work_is_named() -> None:
+    """Another process has the new port: the old worker goes on, which the master says to nobody."""
+    session = psycopg.connect(through(), autocommit=True)
+    taken = (
+        "import os, socket, time\nheld = socket.socket()\nheld.bind(('', 6002))\nheld.listen()\n"
+        "open('/run/held', 'w').write(str(os.getpid()))\ntime.sleep(600)"
+    )
+    docker("exec", "-d", PROXY, "python3", "-c", taken)
+    wait_until(lambda: shell(PROXY, "ls", "/run").split().count("held") > 0, "the port to be taken", 10)
+    said = play(
+        "site.yml",
+        *("-e", "haproxy_read_only_port=6002", "-e", "haproxy_ready_timeout=5"),
+        inventory=WITH_PROXY,
+        expect=2,
+    ).text
+    assert "Timed out after 5 s waiting for HAProxy to work with what was written for it." in said
+    assert session.execute(STANDBY_ROLE).fetchone() == (False,)
+    assert "HAProxy on" in play(STATUS, inventory=WITH_PROXY).text
+    # Back to the port of before: that it was cut off in between is no matter.
+    assert play("site.yml", inventory=WITH_PROXY).changed > 0
+    assert play("site.yml", inventory=WITH_PROXY).changed == 0
+    assert session.execute(STANDBY_ROLE).fetchone() == (False,)
+    shell(PROXY, "sh", "-c", "kill $(cat /run/held) && rm /run/held")
+
+
+def test_status_tells_of_the_proxy() -> None:
+    [told] = json.loads(_object(play(STATUS, "-e", "format=json", inventory=WITH_PROXY).output))["proxies"]
+    assert (told["name"], told["running"], told["reload_owed"]) == (PROXY, True, False)
+    assert told["certificate_days"] > 300
+    found = play("playbooks/catalog_check.yml", "-e", "format=prometheus", inventory=WITH_PROXY, expect=None).output
+    assert f'node="{PROXY}"' in found
+
+
+def _object(output: str) -> str:
+    lines = output.splitlines()
+    return "\n".join(lines[lines.index("{") : lines.index("}") + 1])
 
 
 def test_too_many_connections_end_no_session() -> None:

@@ -196,6 +196,20 @@ def test_what_cannot_end_well_is_refused() -> None:
         assert f"The container {STANDBY} is paused" in play(UPGRADE, *GO, expect=2).text
     finally:
         docker("unpause", STANDBY)
+    # What only the hand-over at the end would meet is known before the first standby is restarted.
+    psql(PRIMARY, "CREATE UNLOGGED TABLE relevo_fleeting AS SELECT 1 AS one")
+    psql(STANDBY, "ALTER SYSTEM SET restore_command = 'false'")
+    psql(STANDBY, "SELECT pg_reload_conf()")
+    try:
+        shown = play(UPGRADE, *other_settings(260), "-e", "plan=text").text
+        assert f"The unlogged tables will be empty on {STANDBY}" in shown
+        assert "relevo_fleeting" in shown
+        assert "REFUSED: " in shown
+        refused(f"{STANDBY} cannot take over: {STANDBY} still restores from the repository")
+    finally:
+        psql(STANDBY, "ALTER SYSTEM RESET restore_command")
+        psql(STANDBY, "SELECT pg_reload_conf()")
+        psql(PRIMARY, "DROP TABLE relevo_fleeting")
     psql(STANDBY, "SELECT pg_wal_replay_pause()")
     try:
         refused(f"No standby can take over from {PRIMARY}")

@@ -17,6 +17,7 @@ from cluster import (
     FAILOVER,
     PRIMARY,
     STANDBY,
+    STATUS,
     missing,
     nothing_needs_attention,
     play,
@@ -100,6 +101,8 @@ def test_what_debians_tools_made_is_adopted_without_a_restart() -> None:
     assert [strangers.started(node) for node in (PRIMARY, STANDBY)] == before
     wait_until_streaming(PRIMARY)
     assert play("site.yml").changed == 0
+    # Debian's unit, which starts nobody again.
+    assert play(STATUS).text.count("still runs under postgresql@") == 2
     hands_over_with_every_row()
     nothing_needs_attention()
 

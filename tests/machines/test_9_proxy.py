@@ -7,10 +7,13 @@ from collections.abc import Iterator
 import pytest
 import yaml
 from cluster import FAILBACK, FAILOVER, INVENTORY, REPOSITORY, SECRETS, play, shell, wait_until
+from packages import offer, version
 
 pytestmark = pytest.mark.long
 
 UNIT = "relevo-haproxy"
+UPGRADE = "playbooks/upgrade_minor.yml"
+SINCE = ("systemctl", "show", "-p", "ActiveEnterTimestampMonotonic", "--value", UNIT)
 WITH_PROXY = INVENTORY.with_name("proxy_hosts.yml")
 READ_WRITE, READ_ONLY = 5000, 5001
 
@@ -57,3 +60,18 @@ def test_it_follows_and_is_there_after_a_restart() -> None:
     play("site.yml", "-e", "haproxy_max_connections=300", inventory=WITH_PROXY)
     both_follow()
     assert "maxconn 300" in shell(REPOSITORY, "cat", "/etc/relevo/haproxy.cfg")
+
+
+def test_its_new_program_is_taken_up_without_a_restart() -> None:
+    """Beside the repository: the package is the last thing that a minor upgrade looks at."""
+    before, started = version(REPOSITORY, "haproxy"), shell(REPOSITORY, *SINCE)
+    offer("haproxy", "newer1", REPOSITORY)
+    done = play(UPGRADE, "-e", "confirm=main", "-e", "upgrade_minor_lock_timeout=60", inventory=WITH_PROXY).text
+    assert f"gets haproxy {before}+newer1 ({before} now), has HAProxy go on with its new program" in done
+    assert version(REPOSITORY, "haproxy") == f"{before}+newer1"
+    running = shell(REPOSITORY, "sh", "-c", f"readlink /proc/$(systemctl show -p MainPID --value {UNIT})/exe").strip()
+    assert running == "/usr/sbin/haproxy"
+    assert shell(REPOSITORY, *SINCE) == started
+    both_follow()
+    assert play(UPGRADE, "-e", "confirm=main", inventory=WITH_PROXY).changed == 0
+    assert play("site.yml", inventory=WITH_PROXY).changed == 0

@@ -8,6 +8,7 @@ import pytest
 from clients import Writer, more, takes_writes, wait_until_streaming
 from cluster import PRIMARY, REPOSITORY, STANDBY, VERSION, killed_play, missing, play, psql, rows_of, shell, wait_until
 from machines import BINARY, MACHINES, back_to_the_start
+from packages import offer, version
 
 pytestmark = pytest.mark.long
 
@@ -15,48 +16,6 @@ UPGRADE = "playbooks/upgrade_minor.yml"
 GO = ("-e", "confirm=main", "-e", "upgrade_minor_lock_timeout=60")
 SERVER = f"postgresql-{VERSION}"
 STARTED = "SELECT pg_postmaster_start_time()"
-#: A source of packages on the machine itself, in which there is a newer version of what it has: the same files, packed
-#: again with another version, from what dpkg has installed.
-PACK = r"""
-set -eu
-package=$1 suffix=$2 tree=$(mktemp -d)
-version=$(dpkg-query -W -f '${Version}' "$package")+$suffix
-dpkg-query -L "$package" | while read -r path; do
-    if [ -d "$path" ] && [ ! -L "$path" ]; then
-        mkdir -p "$tree$path"
-    elif [ -e "$path" ] || [ -L "$path" ]; then
-        cp -a "$path" "$tree$path"
-    fi
-done
-mkdir "$tree/DEBIAN"
-dpkg-query -s "$package" | sed '/^Status:/d; /^Conffiles:/,/^[^ ]/{/^Conffiles:/d; /^ /d}' \
-    | sed "s|^Version: .*|Version: $version|" > "$tree/DEBIAN/control"
-for script in preinst postinst prerm postrm triggers conffiles; do
-    [ ! -e "/var/lib/dpkg/info/$package.$script" ] || cp -a "/var/lib/dpkg/info/$package.$script" "$tree/DEBIAN/$script"
-done
-chmod 0755 "$tree"
-mkdir -p /srv/newer
-dpkg-deb --build --root-owner-group "$tree" "/srv/newer/${package}_$suffix.deb" > /dev/null
-cd /srv/newer
-for deb in *.deb; do
-    dpkg-deb --field "$deb"
-    echo "Filename: ./$deb"
-    echo "Size: $(stat -c %s "$deb")"
-    echo "SHA256: $(sha256sum "$deb" | cut -d' ' -f1)"
-    echo
-done > Packages
-echo 'deb [trusted=yes] file:/srv/newer ./' > /etc/apt/sources.list.d/newer.list
-rm -rf "$tree"
-"""
-
-
-def offer(package: str, suffix: str, *nodes: str) -> None:
-    for node in nodes:
-        shell(node, "bash", "-s", "--", package, suffix, stdin=PACK)
-
-
-def version(node: str, package: str = SERVER) -> str:
-    return shell(node, "dpkg-query", "-W", "-f", "${Version}", package)
 
 
 def runs_what_is_there(node: str) -> bool:
@@ -78,26 +37,82 @@ def writer() -> Iterator[Writer]:
 
 def test_the_packages_of_one_machine_after_the_other(writer: Writer) -> None:
     assert play(UPGRADE, *GO).changed == 0
-    before = {node: (version(node), psql(node, STARTED)) for node in (PRIMARY, STANDBY)}
+    before = {node: (version(node, SERVER), psql(node, STARTED)) for node in (PRIMARY, STANDBY)}
     offer(SERVER, "newer1", *MACHINES)
     shown = play(UPGRADE, "-e", "plan=text").text
     assert f"gets {SERVER} {before[STANDBY][0]}+newer1 ({before[STANDBY][0]} now), is restarted" in shown
     refused = play(UPGRADE, expect=2)
     assert "Nobody confirmed that main is upgraded." in refused.text
-    assert version(STANDBY) == before[STANDBY][0]
+    assert version(STANDBY, SERVER) == before[STANDBY][0]
 
     done = play(UPGRADE, *GO)
     more(writer)
     assert "Write outage of the hand-over: " in done.text
     for node in (PRIMARY, STANDBY):
-        assert version(node) == f"{before[node][0]}+newer1"
+        assert version(node, SERVER) == f"{before[node][0]}+newer1"
         assert psql(node, STARTED) > before[node][1]
         assert runs_what_is_there(node)
-    assert version(REPOSITORY).endswith("+newer1")
+    assert version(REPOSITORY, SERVER).endswith("+newer1")
     assert takes_writes(STANDBY)
     assert play(UPGRADE, *GO).changed == 0
     assert play("site.yml").changed == 0
     back_to_the_start()
+
+
+POLICY = "/usr/sbin/policy-rc.d"
+EXTENSION = f"postgresql-{VERSION}-relevotest"
+#: An extension of the server, as a package of its own, which the server does not look at by itself.
+MAKE_EXTENSION = r"""
+set -eu
+package=$1 version=$2 tree=$(mktemp -d)
+mkdir -p "$tree/DEBIAN" "$tree/usr/share/doc/$package"
+echo "$version" > "$tree/usr/share/doc/$package/version"
+printf 'Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: nobody <nobody@example.org>\nDescription: a test\n' \
+    "$package" "$version" > "$tree/DEBIAN/control"
+chmod 0755 "$tree"
+# Without md5sums: dpkg --audit complains of that, and nothing was cut off.
+dpkg-deb --build --root-owner-group "$tree" "/tmp/$package.deb" > /dev/null
+rm -rf "$tree"
+"""
+
+
+def install_extension(node: str, version: str) -> None:
+    shell(node, "bash", "-s", "--", EXTENSION, version, stdin=MAKE_EXTENSION)
+    shell(node, "dpkg", "--install", f"/tmp/{EXTENSION}.deb")
+
+
+def test_a_server_that_is_older_than_an_extension_is_restarted(writer: Writer) -> None:
+    """As a run leaves it that dies between apt and the restart; and the policy file of one that died within apt."""
+    started = {node: psql(node, STARTED) for node in (PRIMARY, STANDBY)}
+    for node in (PRIMARY, STANDBY):
+        install_extension(node, "1")
+    left = "#!/bin/sh\n# Written by relevo.postgres while it installs packages.\nexit 101\n"
+    shell(STANDBY, "sh", "-c", f"cat > {POLICY} && chmod 0755 {POLICY}", stdin=left)
+    shown = play(UPGRADE, "-e", "plan=text").text
+    assert f"since its server is older than {EXTENSION}" in shown
+    assert "lets packages restart services again" in shown
+    done = play(UPGRADE, *GO).text
+    more(writer)
+    assert "Write outage of the hand-over: " in done
+    assert {node: psql(node, STARTED) > started[node] for node in started} == {PRIMARY: True, STANDBY: True}
+    shell(STANDBY, "test", "!", "-e", POLICY)
+    assert play(UPGRADE, *GO).changed == 0
+    back_to_the_start()
+    for node in (PRIMARY, STANDBY):
+        shell(node, "dpkg", "--purge", EXTENSION)
+
+
+def test_a_policy_of_somebody_is_left_as_it_is(writer: Writer) -> None:
+    offer("postgresql-common", "newer1", STANDBY)
+    theirs = "#!/bin/sh\nexit 101\n"
+    shell(STANDBY, "sh", "-c", f"cat > {POLICY} && chmod 0755 {POLICY}", stdin=theirs)
+    try:
+        play(UPGRADE, *GO)
+        assert version(STANDBY, "postgresql-common").endswith("newer1")
+        assert shell(STANDBY, "cat", POLICY) == theirs
+    finally:
+        shell(STANDBY, "rm", "-f", POLICY)
+    more(writer)
 
 
 def test_it_goes_on_where_it_was_killed(writer: Writer) -> None:
@@ -116,7 +131,7 @@ def test_it_goes_on_where_it_was_killed(writer: Writer) -> None:
     more(writer)
     play(UPGRADE, *GO)
     for node in MACHINES:
-        assert version(node).endswith("newer2")
+        assert version(node, SERVER).endswith("newer2")
     for node in (PRIMARY, STANDBY):
         assert runs_what_is_there(node)
     assert play(UPGRADE, *GO).changed == 0
@@ -141,17 +156,17 @@ def test_pgbackrest_is_upgraded_on_all_of_them_at_once(writer: Writer) -> None:
 
 
 def test_it_ends_at_a_machine_that_does_not_come_back(writer: Writer) -> None:
-    since, at_first = psql(PRIMARY, STARTED), version(PRIMARY)
+    since, at_first = psql(PRIMARY, STARTED), version(PRIMARY, SERVER)
     offer(SERVER, "newer3", *MACHINES)
     broken = "/etc/relevo/conf.d/99-broken.conf"
     shell(STANDBY, "sh", "-c", f"echo \"shared_buffers = 'none'\" > {broken}")
     ended = play(UPGRADE, *GO, "-e", "upgrade_minor_timeout=20", expect=2).text
     more(writer)
     assert f"{STANDBY} did not come back: " in ended
-    assert (psql(PRIMARY, STARTED), version(PRIMARY)) == (since, at_first)
+    assert (psql(PRIMARY, STARTED), version(PRIMARY, SERVER)) == (since, at_first)
     shell(STANDBY, "rm", broken)
     play(UPGRADE, *GO)
-    assert version(PRIMARY).endswith("newer3")
+    assert version(PRIMARY, SERVER).endswith("newer3")
     back_to_the_start()
     wait_until_streaming(PRIMARY)
 

@@ -24,8 +24,11 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.adoption i
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._server.adoption_files import (
     BEGIN,
+    DROP_IN,
     END,
     INCLUDE,
+    adopted_unit,
+    drop_in,
     start_conf,
     with_block,
 )
@@ -275,6 +278,15 @@ def test_our_lines_are_added_and_theirs_stay(top: bool) -> None:
     assert with_block(once, INCLUDE, top) == once
     assert with_block(once, "other\n", top).replace("other\n", INCLUDE) == once
     assert (f"{BEGIN}\n" in theirs, f"{BEGIN}\n" in once) == (False, True)
+
+
+def test_the_unit_that_a_server_was_adopted_from_is_known_by_our_drop_in(tmp_path: Path) -> None:
+    assert adopted_unit(tmp_path) == ""
+    for unit, text in (("haproxy.service", "[Service]\n"), ("postgresql@17-main.service", DROP_IN)):
+        (tmp_path / f"{unit}.d").mkdir()
+        (tmp_path / f"{unit}.d" / "relevo.conf").write_text(text)
+    assert adopted_unit(tmp_path) == "postgresql@17-main.service"
+    assert drop_in(adopted_unit(tmp_path)).name == "relevo.conf"
 
 
 def test_debians_word_on_the_start(tmp_path: Path) -> None:

@@ -219,11 +219,27 @@ def test_less_than_a_segment_is_no_lag(lsn: str, age: int, lag: tuple[float, flo
         (status(archive={"failing": True, "last_failed_segment": "x"}), "archive-lag", "Archiving fails at x"),
         (status(primary=None), "archive-lag", "No primary says"),
         ({}, "archive-lag", "No primary says"),
-        (status(nodes=[{"name": "a", "lsn": "0/9000060", "certificate_days": 3}]), "certificate", "3 more days: then"),
+        (
+            status(nodes=[{"name": "a", "lsn": "0/9000060", "certificate_days": 3}]),
+            "certificate",
+            "3 more days: then nothing is archived",
+        ),
+        # That of a host with HAProxy; one that does not answer has none.
+        (
+            status(proxies=[{"name": "q"}, {"name": "p", "certificate_days": 3}]),
+            "certificate",
+            "The certificate of p is valid for 3 more days: then no server lets HAProxy in",
+        ),
     ],
 )
 def test_what_the_servers_say(seen: dict[str, Any], code: str, words: str) -> None:
     assert words in failures(judged(seen=seen))[code]
+
+
+def test_the_metrics_have_every_certificate() -> None:
+    found = judged(seen=status(proxies=[{"name": "p", "certificate_days": 2}])).metrics
+    days = {one.labels["node"]: one.value for one in found if one.name == "relevo_certificate_expiry_seconds"}
+    assert days == {"a": 300 * 86400.0, "b": 20 * 86400.0, "p": 2 * 86400.0}
 
 
 def test_a_limit_of_zero_is_not_looked_at() -> None:

@@ -206,6 +206,7 @@ PASSED_ON = {
     "inventory_check_choice": "the playbook",
     "inventory_check_leave_out": "the playbook",
     "inventory_check_groups": "the playbook",
+    "inventory_check_proxies": "the playbook",
     "node_addition_cluster": "cluster",
     "node_addition_node": "node",
     "node_addition_show_plan": "plan",

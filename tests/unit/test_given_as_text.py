@@ -132,7 +132,6 @@ CONVERTED = {
     "roles/secrets/tasks/check.yml": 1,
     "roles/secrets/tasks/public.yml": 1,
     "roles/secrets/vars/main.yml": 1,
-    "roles/upgrade_minor/tasks/interrupted.yml": 1,
     "roles/upgrade_minor/tasks/look.yml": 1,
     "roles/upgrade_minor/tasks/machine.yml": 1,
     "roles/upgrade_minor/tasks/pgbackrest.yml": 1,

@@ -20,13 +20,17 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.minor_upg
     Host,
     MinorUpgrade,
     Software,
+    can_be_asked,
+    is_delay,
     minor_upgrade,
     not_back,
     report,
     unsettled,
+    with_handover,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState, Topology
 from ansible_collections.relevo.postgres.plugins.module_utils._handover import switchover
+from ansible_collections.relevo.postgres.plugins.module_utils._operation_plan import OperationPlan
 from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker
 
 STREAMS: Any = {"status": "streaming", "host": "a"}
@@ -71,6 +75,8 @@ def marker(kind: Any, successor: str = "", reason: str = "") -> Marker:
 
 
 DOWN = Software(HAS, server_runs=False)
+CRON = ("postgresql-17-cron",)
+C_DONE = machine("c", CURRENT)
 ALL = tuple(machine(name) for name in "abc")
 
 
@@ -100,6 +106,29 @@ ALL = tuple(machine(name) for name in "abc")
         (
             facts(machine("a", CURRENT), machine("b", DOWN), states=(A, unreachable("b"))),
             {"standbys": ["b"]},
+        ),
+        # An extension alone: the server goes on with the library that it has loaded. Before apt, and after a run that
+        # died between apt and the restart.
+        (
+            facts(*(machine(name, Software(HAS, {"postgresql-17-cron": "1.6-2"})) for name in "abc")),
+            {"standbys": ["b", "c"], "candidate": "b"},
+        ),
+        (
+            facts(machine("a", CURRENT), machine("b", replace(CURRENT, server_old=True, server_lacks=CRON)), C_DONE),
+            {"standbys": ["b"]},
+        ),
+        (
+            facts(machine("a", replace(CURRENT, server_old=True, server_lacks=CRON)), machine("b", CURRENT), C_DONE),
+            {"candidate": "b"},
+        ),
+        # A run that died during apt, and was finished by somebody: our policy file keeps its services from starting.
+        (
+            facts(machine("a", CURRENT), machine("b", replace(CURRENT, policy_left=True)), C_DONE),
+            {"standbys": ["b"]},
+        ),
+        (
+            facts(machine("a", replace(CURRENT, policy_left=True)), machine("b", CURRENT), C_DONE),
+            {"others": ["a"]},
         ),
         # What is newer is not the server's: the primary need not be restarted for it.
         (
@@ -194,6 +223,105 @@ def test_the_other_hosts() -> None:
     assert steps(minor_upgrade(replace(given, hosts=[*nodes, down, redis]))) == {"first": ["repo"], "others": ["redis"]}
 
 
+def test_haproxy_is_upgraded_last() -> None:
+    nodes = [machine(name, CURRENT) for name in "abc"]
+    redis = container("redis", group="redis", packages={}, software=Software())
+    given = Facts("shop", [*nodes, REPOSITORY, redis], Topology([A, B, C]))
+    for software, why in (
+        (
+            Software({"haproxy": "3.0.1-1"}, {"haproxy": "3.0.2-1"}),
+            "gets haproxy 3.0.2-1 (3.0.1-1 now), has HAProxy go on",
+        ),
+        (Software({"haproxy": "3.0.2-1"}, haproxy_old=True), "has HAProxy go on with its new program, which ends no"),
+    ):
+        found = minor_upgrade(replace(given, hosts=[*given.hosts, machine("proxy", software, "haproxy")]))
+        assert steps(found) == {"others": ["redis", "proxy"]}
+        assert effects(found)["proxy"].startswith(why)
+    # One beside a server comes with that, and the server is not restarted for it.
+    beside = machine("b", replace(CURRENT, newer={"haproxy": "3.0.2-1"}))
+    assert steps(minor_upgrade(facts(machine("a", CURRENT), beside, C_DONE))) == {"standbys": ["b"]}
+    # In front of other clusters, too; and one that does not answer keeps nobody from anything.
+    shared = replace(given, hosts=[*nodes, machine("proxy", software, "haproxy")], shared=["proxy"])
+    assert "proxy is left as it is, since other clusters need it too" in " ".join(minor_upgrade(shared).left)
+    away = Host("proxy", "haproxy", "17", unreachable="no route")
+    assert minor_upgrade(replace(given, hosts=[*nodes, REPOSITORY, away])).plan.refusals == []
+
+
+def pgbackrest(now: str, newer: str = "") -> Software:
+    return Software(HAS | {"pgbackrest": now}, {"pgbackrest": newer} if newer else {})
+
+
+@pytest.mark.parametrize(
+    ("repository", "node", "done", "said"),
+    [
+        # What the package sources of the shared host have is not what it gets.
+        (pgbackrest("2.55.1-1", "2.56.0-1"), pgbackrest("2.55.1-1"), [], "pgBackRest is left as it is: repo"),
+        (pgbackrest("2.55.1-1"), pgbackrest("2.55.1-1", "2.56.0-1"), [], "pgBackRest is left as it is: repo"),
+        (pgbackrest("2.55.1-1"), pgbackrest("2.55.1-1"), [], ""),
+        # Somebody upgraded it there for another cluster: these follow.
+        (pgbackrest("2.56.0-1"), pgbackrest("2.55.1-1", "2.56.0-1"), ["a", "b", "c"], ""),
+        (pgbackrest("2.56.0-1", "2.57.0-1"), pgbackrest("2.55.1-1", "2.56.0-1"), ["a", "b", "c"], "pgBackRest is left"),
+        # The same release, packed anew.
+        (pgbackrest("2.55.1-1"), pgbackrest("2.55.1-1", "2.55.1-2"), ["a", "b", "c"], ""),
+        # It does not answer yet, being a container that is started first.
+        (None, pgbackrest("2.55.1-1", "2.56.0-1"), [], "pgBackRest is left as it is: repo"),
+    ],
+)
+def test_pgbackrest_beside_a_repository_host_of_several_clusters(
+    repository: Software | None, node: Software, done: list[str], said: str
+) -> None:
+    down = container("repo", "start", None, "pgbackrest", software=None, stopped=True, unreachable="it is stopped")
+    host = machine("repo", repository, "pgbackrest") if repository else down
+    found = minor_upgrade(
+        Facts("shop", [*(machine(name, node) for name in "abc"), host], Topology([A, B, C]), shared=["repo"])
+    )
+    assert (found.plan.refusals, found.pgbackrest) == ([], done)
+    assert said in " ".join(found.left)
+    assert bool(said) == bool(found.left)
+
+
+def test_what_is_held_and_left_is_in_nobodys_way() -> None:
+    kept = replace(pgbackrest("2.55.1-1", "2.56.0-1"), held=["pgbackrest"])
+    hosts = [*(machine(name, kept) for name in "abc"), machine("repo", pgbackrest("2.55.1-1"), "pgbackrest")]
+    assert minor_upgrade(Facts("shop", hosts, Topology([A, B, C]), shared=["repo"])).plan.refusals == []
+    hosts[-1] = machine("repo", pgbackrest("2.55.1-1", "2.56.0-1"), "pgbackrest")
+    assert "On a pgbackrest is held" in " ".join(minor_upgrade(Facts("shop", hosts, Topology([A, B, C]))).plan.refusals)
+
+
+def test_what_the_hand_over_would_be_refused_for_is_said_before_all() -> None:
+    plan = OperationPlan("upgrade_minor", "main", "upgrade", "Text.", risks=["one"], refusals=["First."])
+    handover = OperationPlan(
+        "failover",
+        "main",
+        "switchover",
+        "",
+        risks=["b: public.sessions is empty then"],
+        refusals=["No. Nothing was changed."],
+    )
+    found = with_handover(plan, handover)
+    assert (found.risks, found.refusals) == (["one", "b: public.sessions is empty then"], ["First.", "No."])
+    assert (found.message, found.action) == ("Text.", "upgrade")
+
+
+def test_who_can_be_asked_whether_it_could_take_over() -> None:
+    def asked(given: Facts) -> bool:
+        return can_be_asked(minor_upgrade(given), given.topology)
+
+    assert asked(facts(*ALL))
+    # Nobody takes over; the candidate is down until its turn; the repository host is, and is started first.
+    assert not asked(facts(*(machine(name, CURRENT) for name in "abc")))
+    assert not asked(facts(machine("a"), machine("b", DOWN), states=(A, unreachable("b"))))
+    down = container("repo", "start", None, "pgbackrest", software=None, stopped=True, unreachable="it is stopped")
+    assert not asked(Facts("shop", [*ALL, down], Topology([A, B, C])))
+
+
+@pytest.mark.parametrize(
+    ("given", "delays"), [(0, False), ("0", False), ("0s", False), ("1h", True), (5000, True), ("0.5 min", True)]
+)
+def test_what_is_a_delay_in_an_inventory(given: Any, delays: bool) -> None:
+    assert is_delay(given) is delays
+
+
 def test_pgbackrest_of_a_shared_repository_host_is_left() -> None:
     newer = Software(HAS, {"pgbackrest": "2.56.0-1"} | NEWER)
     hosts = [*(machine(name, newer) for name in "abc"), machine("repo", newer, "pgbackrest")]
@@ -262,6 +390,33 @@ def test_pgbackrest_of_a_shared_repository_host_is_left() -> None:
         (
             facts(machine("a"), machine("b"), states=(A, standby("b", receiver=STREAMS, replay_paused=True))),
             "No standby can take over from a",
+        ),
+        # It was down when it was asked, and will be delayed, too.
+        (
+            facts(machine("a"), machine("b", replace(DOWN, apply_delay=60000)), states=(A, unreachable("b"))),
+            "No standby can take over from a",
+        ),
+        (
+            facts(
+                container("a"),
+                container("b", "start", software=None, stopped=True, unreachable="it is stopped", delayed=True),
+                states=(A, unreachable("b")),
+            ),
+            "No standby can take over from a",
+        ),
+        # A shared repository host, where nothing would make the versions alike.
+        (
+            Facts(
+                "shop",
+                [
+                    machine("a", CURRENT),
+                    machine("b", CURRENT),
+                    machine("repo", Software({"pgbackrest": "2.56.0-1"}), "pgbackrest"),
+                ],
+                Topology([A, B]),
+                shared=["repo"],
+            ),
+            "repo serves other clusters too and has pgBackRest 2.56.0, which talks to no other version: not to 2.55.1",
         ),
         (
             facts(machine("a"), machine("b", replace(OLD, held=["postgresql-17"]))),
@@ -411,4 +566,4 @@ def test_what_a_host_says_of_itself() -> None:
         "refusal": "",
     }
     fence = marker("fence", "a", PLANNED)
-    assert Software.from_result(told) == Software(HAS, NEWER, [], False, False, False, True, fence)
+    assert Software.from_result(told) == Software(HAS, NEWER, [], False, False, False, True, fence=fence)

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.relevo.postgres.plugins.action import inventory_check
 from ansible_collections.relevo.postgres.plugins.filter.connection_strings import connection_strings
 from ansible_collections.relevo.postgres.plugins.filter.proxied_clusters import proxied_clusters
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster import proxy
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import all_serving, clusters_of
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._nodes import container_plan
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
@@ -84,6 +86,85 @@ def test_a_proxy_says_how_it_is_run() -> None:
     assert faults(p={}).startswith(
         "p has no node_service_manager. Set it to runit (our container image) or systemd, or"
     )
+
+
+CONTAINER = {"node_kind": "docker", "node_service_manager": "runit", "node_published_port": 7000}
+
+
+@pytest.mark.parametrize(
+    ("proxy", "shop", "said"),
+    [
+        # A machine listens on all ports of its clusters; a container that publishes none is asked within its network.
+        (NODE, {}, ""),
+        (CONTAINER | {"node_published_port": None}, {}, ""),
+        (
+            CONTAINER,
+            {},
+            "p is a container, which publishes one pair of ports, and is in front of main and shop: only one",
+        ),
+        (CONTAINER | {"node_cluster": "main"}, {}, ""),
+        (
+            CONTAINER | {"node_cluster": "shop"},
+            {},
+            "p is a container, whose published ports lead to what is set for it, and the hosts of shop have another",
+        ),
+        (CONTAINER | {"node_cluster": "shop", "haproxy_port": 5100, "haproxy_read_only_port": 5101}, {}, ""),
+        (CONTAINER | {"node_cluster": "shop"}, {"haproxy_port": "5000", "haproxy_read_only_port": 5001}, ""),
+    ],
+)
+def test_what_a_container_can_publish(proxy: dict[str, Any], shop: dict[str, Any], said: str) -> None:
+    assert faults(p=proxy, b1=HOSTS["b1"] | shop).startswith(said)
+    assert bool(faults(p=proxy, b1=HOSTS["b1"] | shop)) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("kind", "groups", "said"),
+    [
+        ("docker", {"haproxy": ["p"]}, []),
+        ("docker", {"haproxy": ["p"], "redis": ["other"]}, []),
+        (
+            "docker",
+            {"haproxy": ["p"], "redis": ["p"]},
+            ["p is a container and in the groups haproxy and redis: its image"],
+        ),
+        (
+            "docker",
+            {"haproxy": ["p"], "pgbackrest": ["p"]},
+            ["groups haproxy and pgbackrest: its image would be made for"],
+        ),
+        (
+            "docker",
+            {"haproxy": ["p"], "postgres": ["p"], "redis": ["p"]},
+            ["and postgres and redis: its image would be"],
+        ),
+        ("ssh", {"haproxy": ["p"], "redis": ["p"], "pgbackrest": ["p"]}, []),
+    ],
+)
+def test_a_container_has_one_program(kind: str, groups: dict[str, list[str]], said: list[str]) -> None:
+    found = proxy.shared_container_faults(groups, {"p": {"node_kind": kind}, "other": {}})
+    assert len(found) == len(said)
+    for fault, words in zip(found, said, strict=True):
+        assert words in fault
+
+
+@pytest.mark.parametrize(
+    ("choice", "proxies", "refused"), [("one", True, True), ("one", False, False), ("all", False, False)]
+)
+def test_proxies_are_judged_where_that_is_asked_for(choice: str, proxies: bool, refused: bool) -> None:
+    checked = inventory_check.ActionModule.__new__(inventory_check.ActionModule)
+    hosts = {"a": NODE | {"node_preferred_primary": True}, "repo": NODE, "p": CONTAINER}
+    checked._task_vars = {
+        "groups": {"postgres": ["a"], "pgbackrest": ["repo"], "redis": ["p"], "haproxy": ["p"]},
+        "hostvars": hosts,
+    }
+    options = {"groups": ["postgres"], "cluster": "", "choice": choice, "proxies": proxies}
+    if refused:
+        with pytest.raises(
+            RelevoError, match=r"p is a container and in the groups haproxy and redis.*Nothing was touched"
+        ):
+            checked.work(options)
+    else:
+        assert checked.work(options)["clusters"] == ["main"]
 
 
 @pytest.mark.parametrize(("version", "refused"), [("15", True), ("16", True), ("17", False), ("18", False)])

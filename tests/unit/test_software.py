@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,11 +19,14 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server import sof
 from ansible_collections.relevo.postgres.plugins.module_utils._server.software import (
     belongs,
     candidates_in,
+    in_use,
     installed_in,
     is_server,
+    newer_than,
     packages,
     release,
     runs_replaced,
+    unfinished_in,
     upgrades,
 )
 
@@ -72,6 +77,23 @@ def test_which_packages_are_a_node_s(package: str, is_part: bool, is_the_server:
     assert is_server(package, "17") is is_the_server
 
 
+@pytest.mark.parametrize(
+    ("state", "unfinished"),
+    [
+        ("installed", False),
+        ("config-files", False),
+        ("not-installed", False),
+        ("half-installed", True),
+        ("unpacked", True),
+        ("half-configured", True),
+        ("triggers-awaited", True),
+        ("triggers-pending", True),
+    ],
+)
+def test_what_dpkg_has_not_finished_with(state: str, unfinished: bool) -> None:
+    assert bool(unfinished_in(f"bash\t5\tinstalled\nlibpq5\t17\t{state}\n")) is unfinished
+
+
 def test_what_the_programs_print_is_read() -> None:
     assert candidates_in(POLICY) == {"libpq5": "17.7-0+deb13u1", "pgbackrest": "2.55.1-1"}
     assert list(installed_in(LISTED)) == ["libpq5", "pgbackrest", "tree", "postgresql-17-cron", "postgresql-16"]
@@ -92,13 +114,13 @@ def test_the_version_of_a_program(version: str, its: str) -> None:
 
 
 @pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[int, str]]:
+def said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, tuple[int, str]]:
     """What each program ends with, and prints."""
+    monkeypatch.setattr(software, "DPKG", tmp_path)
     answers = {
-        "dpkg-query --show": (0, LISTED),
+        "dpkg-query --show": (0, LISTED.replace("half-configured", "installed")),
         "apt-cache policy": (0, POLICY),
         "apt-mark showhold": (0, "bash\nlibpq5\n"),
-        "dpkg --audit": (0, ""),
         "dpkg --compare-versions": (1, ""),
         "dpkg --compare-versions 17.7-0+deb13u1": (0, ""),
     }
@@ -118,8 +140,81 @@ def test_a_node_is_asked(said: dict[str, tuple[int, str]]) -> None:
     assert list(found.installed) == ["libpq5", "pgbackrest", "postgresql-17-cron", "tree"]
     assert found.newer == {"libpq5": "17.7-0+deb13u1"}
     assert (found.held, found.interrupted) == (["libpq5"], False)
-    said["dpkg --audit"] = (0, "The following packages are only half configured")
+    said["dpkg-query --show"] = (0, LISTED)
     assert packages("17").interrupted
+
+
+def locked(lock: Path) -> subprocess.Popen[str]:
+    """Another process that works with packages, as apt does it; it has the lock once it has said so."""
+    program = (
+        "import fcntl, sys\nfile = open(sys.argv[1], 'w')\nfcntl.lockf(file, fcntl.LOCK_EX)\n"
+        "print('has it', flush=True)\ninput()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "has it\n"
+    return process
+
+
+@pytest.mark.parametrize("name", software.LOCKS)
+def test_a_running_apt_has_not_been_cut_off(tmp_path: Path, name: str) -> None:
+    assert not in_use(tmp_path)
+    (tmp_path / name).touch()
+    assert not in_use(tmp_path)
+    with locked(tmp_path / name) as process:
+        assert in_use(tmp_path)
+        process.communicate("\n")
+    assert not in_use(tmp_path)
+    # Nobody is kept from it by the question.
+    with (tmp_path / name).open("w") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_who_works_with_packages_is_waited_for(
+    said: dict[str, tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said["dpkg-query --show"] = (0, LISTED)
+    monkeypatch.setattr(software, "in_use", lambda _directory: True)
+    assert not packages("17").interrupted
+    with pytest.raises(
+        RelevoError, match=r"Timed out after 0\.1 s waiting for another process that works with the pack"
+    ):
+        packages("17", wait=0.1)
+    # It has begun while dpkg was asked.
+    answers = iter([False, False, True])
+    monkeypatch.setattr(software, "in_use", lambda _directory: next(answers))
+    assert not packages("17", wait=1).interrupted
+
+
+def test_what_dpkg_left_in_its_journal(said: dict[str, tuple[int, str]], tmp_path: Path) -> None:
+    assert said
+    (tmp_path / "updates").mkdir()
+    (tmp_path / "updates" / "tmp.i").touch()
+    assert not packages("17").interrupted
+    (tmp_path / "updates" / "0001").touch()
+    assert packages("17").interrupted
+
+
+def test_what_was_installed_since_the_server_began(tmp_path: Path) -> None:
+    def unpacked(name: str, when: float) -> None:
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (when, when))
+
+    here = ["libpq5", "postgresql-17", "postgresql-17-cron", "postgresql-17-lists"]
+    for name in ("libpq5:amd64.list", "postgresql-17.list", "postgresql-17-cron.list"):
+        unpacked(name, 1000)
+    assert newer_than(here, "17", 2000, 3000, tmp_path) == []
+    # What is not the server's does not count, nor what is dated tomorrow.
+    unpacked("libpq5:amd64.list", 2500)
+    unpacked("postgresql-17.list", 3001)
+    assert newer_than(here, "17", 2000, 3000, tmp_path) == []
+    unpacked("postgresql-17-cron.list", 2500)
+    unpacked("postgresql-17-lists:arm64.list", 2001)
+    assert newer_than(here, "17", 2000, 3000, tmp_path) == ["postgresql-17-cron", "postgresql-17-lists"]
+    assert newer_than(here, "17", None, 3000, tmp_path) == []
+    assert newer_than(here, "17", 2600, 3000, tmp_path) == []
 
 
 def test_pgbackrest_is_no_package_that_one_host_gets_alone() -> None:

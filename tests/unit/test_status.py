@@ -18,6 +18,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.observed 
     Note,
     Observed,
     Repository,
+    proxies_of,
     scratch_of,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status import ClusterStatus, compose
@@ -523,6 +524,78 @@ def test_a_removed_node_is_refused_and_not_started() -> None:
 )
 def test_a_certificate_that_ends_is_named_in_time(days: float | None, found: list[str]) -> None:
     assert codes(status(disks={"a": Disk(True, certificate_days=days), "b": Disk(True)})) == found
+
+
+DEBIAN = "postgresql@17-main.service"
+
+
+def test_an_adopted_server_that_nobody_would_start_again_is_named() -> None:
+    disks = {"a": Disk.of({"running": True, "foreign_unit": DEBIAN, "adopted_unit": DEBIAN}), "b": Disk(True)}
+    found = status(disks=disks)
+    assert (codes(found), found.healthy) == (["adopted-unit"], True)
+    assert f"a still runs under {DEBIAN}, which does not start it again" in sentences(found)
+    assert (node(found, "a")["foreign_unit"], node(found)["foreign_unit"]) == (DEBIAN, None)
+    # Once it runs under ours, the drop-in of before is no matter.
+    assert codes(status(disks=disks | {"a": Disk.of({"running": True, "adopted_unit": DEBIAN})})) == []
+
+
+@pytest.mark.parametrize(
+    ("states", "name", "action"),
+    [
+        # An upgrade of Debian's package has stopped it, and neither unit means it to run.
+        ((gone("a"), b()), "a", "Start it there: systemctl start relevo-postgresql."),
+        ((a(), gone()), "b", "Run rejoin.yml."),
+    ],
+)
+def test_an_adopted_server_that_was_stopped_says_how_it_is_started(
+    states: tuple[NodeState, ...], name: str, action: str
+) -> None:
+    down = Disk.of({"running": False, "wanted": False, "adopted_unit": DEBIAN})
+    found = status(*states, disks={"a": Disk(True), "b": Disk(True)} | {name: down})
+    [told] = [one for one in found.problems if one.code == "server-stopped"]
+    assert f"It was adopted from {DEBIAN}, with which an upgrade of Debian's package stops" in told.message
+    assert told.action == action
+
+
+@pytest.mark.parametrize(
+    ("looked", "found", "said"),
+    [
+        ({"running": True, "reload_owed": False, "certificate_days": 300.0}, [], ""),
+        ({"running": True, "reload_owed": False, "certificate_days": None}, [], ""),
+        (
+            {"running": True, "certificate_days": 12.4},
+            ["certificate-expires"],
+            "certificate of proxy expires in 12 days",
+        ),
+        ({"running": True, "certificate_days": -1.0}, ["certificate-expired"], "The certificate of proxy has expired."),
+        ({"running": True, "reload_owed": True}, ["reload-pending"], "HAProxy on proxy does not work with the config"),
+        ({"running": False}, ["proxy-down"], "HAProxy on proxy does not run"),
+    ],
+)
+def test_what_is_said_of_haproxy(looked: dict[str, Any], found: list[str], said: str) -> None:
+    observed = status(proxies=proxies_of([{"item": "proxy", "changed": False, **looked}], {}))
+    assert codes(observed) == found
+    assert said in sentences(observed)
+    assert [one.node for one in observed.problems] == ["proxy"] * len(found)
+    [told] = observed.as_dict()["proxies"]
+    assert (told["name"], told["unreachable"], told["running"]) == ("proxy", None, looked["running"])
+    # The cluster itself is well while one of its ways in is not.
+    assert observed.healthy == ("certificate-expired" not in found)
+
+
+def test_a_proxy_that_does_not_answer_is_named() -> None:
+    observed = status(proxies=proxies_of([], {"proxy": "no route to host."}))
+    assert codes(observed) == ["proxy-down"]
+    assert "proxy, with HAProxy in front of the cluster, does not answer (no route to host)." in sentences(observed)
+    assert observed.as_dict()["proxies"] == [
+        {
+            "name": "proxy",
+            "unreachable": "no route to host.",
+            "running": None,
+            "reload_owed": None,
+            "certificate_days": None,
+        }
+    ]
 
 
 def test_what_a_restore_of_tables_has_left_is_named_unless_somebody_is_at_work() -> None:

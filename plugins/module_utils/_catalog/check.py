@@ -348,7 +348,7 @@ def _no_drill(facts: Mapping[str, Any], limits: Limits) -> Check:
 
 
 def _certificates(status: Mapping[str, Any], limits: Limits) -> Iterator[Check]:
-    days = {node["name"]: node["certificate_days"] for node in status.get("nodes") or () if _known_days(node)}
+    days = {host["name"]: host["certificate_days"] for host in _with_certificate(status)}
     if not days or not limits.certificate_days:
         return
     node = min(days, key=lambda name: days[name])
@@ -356,11 +356,15 @@ def _certificates(status: Mapping[str, Any], limits: Limits) -> Iterator[Check]:
     if days[node] >= limits.certificate_days:
         yield Check("certificate", True, f"{said}, the others for longer.")
     else:
-        yield Check("certificate", False, f"{said}: then nothing is archived. Run site.yml, which renews it.")
+        proxies = [proxy["name"] for proxy in status.get("proxies") or ()]
+        then = "no server lets HAProxy in" if node in proxies else "nothing is archived"
+        yield Check("certificate", False, f"{said}: then {then}. Run site.yml, which renews it.")
 
 
-def _known_days(node: Mapping[str, Any]) -> bool:
-    return node.get("certificate_days") is not None
+def _with_certificate(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The nodes, and the hosts with HAProxy, of which it is known how long their certificate is valid."""
+    hosts = [*(status.get("nodes") or ()), *(status.get("proxies") or ())]
+    return [host for host in hosts if host.get("certificate_days") is not None]
 
 
 # --- the numbers -------------------------------------------------------------------------------------------------
@@ -393,7 +397,6 @@ def _metrics(facts: Mapping[str, Any], status: Mapping[str, Any]) -> Iterator[Me
         yield Metric("relevo_drill_passed", float(drill["passed"]))
         yield Metric("relevo_drill_rto_seconds", drill["rto_s"])
         yield Metric("relevo_drill_rpo_seconds", drill["rpo_s"])
-    for node in status.get("nodes") or ():
-        if _known_days(node):
-            expiry = float(node["certificate_days"]) * DAY
-            yield Metric("relevo_certificate_expiry_seconds", expiry, {"node": str(node["name"])})
+    for host in _with_certificate(status):
+        expiry = float(host["certificate_days"]) * DAY
+        yield Metric("relevo_certificate_expiry_seconds", expiry, {"node": str(host["name"])})

@@ -27,6 +27,8 @@ DEFAULT = "main"
 VERSION = "postgresql_version"
 SERVICE_MANAGERS = ("runit", "systemd")
 EVERYWHERE = ("0.0.0.0", "::")
+#: The groups whose hosts clusters are made of. A host of several is what the first of them says.
+GROUPS = ("postgres", "pgbackrest", "redis", "haproxy")
 
 #: How many clusters a play may be about: ``all`` of them when none is named; several, but ``named``; or ``one``.
 Choice = Literal["all", "named", "one"]

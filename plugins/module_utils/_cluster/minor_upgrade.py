@@ -9,13 +9,14 @@ server still runs what was there before, where a container would be made otherwi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from .._operation_plan import Effect, OperationPlan
 from .._server.marker import Marker, removed_words
-from .._server.software import PGBACKREST, is_server, release
+from .._server.software import HAPROXY, PGBACKREST, is_server, release
 from .._tables import format_bytes
 from .topology import NodeState, Topology, TopologyError
 
@@ -33,8 +34,10 @@ MARKERS = ("fence", "rejoin", "removed", "restore")
 class Software:
     """What a host says of itself; ``packages``, ``newer`` and ``held`` as in ``software.Packages``.
 
-    ``server_old``, ``tls_server_old``: the process runs a program that is no longer on the disk. ``refusal``: why its
-    data do not fit the inventory. The markers are those on its disk.
+    ``server_old``, ``tls_server_old``, ``haproxy_old``: the process runs what is no longer on the disk;
+    ``server_lacks``: the packages that its server was started before. ``policy_left``: a run that was cut off keeps
+    packages from restarting services. ``apply_delay``: of a server that is down, in ms. ``refusal``: why its data do
+    not fit the inventory. The markers are those on its disk.
     """
 
     packages: Mapping[str, str] = field(default_factory=dict)
@@ -44,6 +47,10 @@ class Software:
     server_runs: bool = True
     server_old: bool = False
     tls_server_old: bool = False
+    server_lacks: Sequence[str] = ()
+    haproxy_old: bool = False
+    policy_left: bool = False
+    apply_delay: int = 0
     fence: Marker | None = None
     rejoin: Marker | None = None
     removed: Marker | None = None
@@ -71,7 +78,8 @@ class Host:
     """A host of the cluster. ``software``: None of one that does not answer, for the reason ``unreachable``.
 
     ``container``: None of a machine. ``stopped``: its container is down or missing, and nothing on its disk forbids
-    its start; otherwise ``forbidden`` says what does.
+    its start; otherwise ``forbidden`` says what does. ``delayed``: the inventory has it replay with a delay, which
+    counts while its server cannot be asked.
     """
 
     name: str
@@ -82,6 +90,7 @@ class Host:
     unreachable: str = ""
     stopped: bool = False
     forbidden: str = ""
+    delayed: bool = False
 
     @property
     def packages_to_come(self) -> Mapping[str, str]:
@@ -102,7 +111,9 @@ class Host:
             return self.container.action != "none"
         if self.software is None:
             return False
-        return bool(set(self.software.newer) - {PGBACKREST}) or self.software.interrupted or self.software.server_old
+        owed = self.software.interrupted or self.software.policy_left
+        owed = owed or self.software.server_old or self.software.haproxy_old
+        return bool(set(self.software.newer) - {PGBACKREST}) or owed
 
     @property
     def server_behind(self) -> bool:
@@ -122,11 +133,26 @@ class Host:
             and (PGBACKREST in software.newer or software.tls_server_old)
         )
 
-    def pgbackrest(self) -> str:
-        """The version of pgBackRest that it will have; empty where nobody can tell."""
-        if self.software is None or PGBACKREST not in self.software.packages:
-            return ""
-        return release(self.packages_to_come.get(PGBACKREST, self.software.packages[PGBACKREST]))
+    @property
+    def pgbackrest_now(self) -> str:
+        """The version of pgBackRest that it has; empty where nobody can tell."""
+        return release(self.software.packages.get(PGBACKREST, "")) if self.software else ""
+
+    @property
+    def pgbackrest_to_come(self) -> str:
+        """The version of pgBackRest that it would have then."""
+        to_come = self.packages_to_come.get(PGBACKREST)
+        return release(to_come) if to_come and self.pgbackrest_now else self.pgbackrest_now
+
+    @property
+    def replays_late(self) -> bool:
+        """Whether a standby whose server is down will replay with a delay, once it has been started."""
+        return self.delayed or bool(self.software and self.software.apply_delay)
+
+
+def is_delay(given: object) -> bool:
+    """Whether a ``recovery_min_apply_delay`` of an inventory, ``1h`` or 0, is one."""
+    return re.search("[1-9]", str(given)) is not None
 
 
 @dataclass(frozen=True)
@@ -194,12 +220,13 @@ def minor_upgrade(facts: Facts) -> MinorUpgrade:
     for host in facts.nodes:
         if host.name != primary.name:
             refusals += _about_a_standby(facts, host, primary)
+    pgbackrest = _pgbackrest(facts)
     for host in facts.hosts:
-        refusals += _about_packages(host)
+        refusals += _about_packages(host, pgbackrest.machines)
         # Redis may be down at any time.
         if host.group == "pgbackrest" and host.unreachable and not host.stopped:
             refusals.append(_does_not_answer(host))
-    refusals += _about_pgbackrest(facts.hosts)
+    refusals += pgbackrest.refusals
 
     behind = [host for host in facts.nodes if host.name != primary.name and (host.behind or host.stopped)]
     # A server that is down without a reason is started, and waited for, like one that was upgraded.
@@ -217,16 +244,13 @@ def minor_upgrade(facts: Facts) -> MinorUpgrade:
     left = [_left_to_others(host) for host in apart if host.name in facts.shared]
     if last is not None and last.behind and not last.server_behind:
         others.insert(0, last.name)
-    pgbackrest = [host.name for host in facts.hosts if host.pgbackrest_behind]
-    sharing = [host.name for host in facts.hosts if host.group == "pgbackrest" and host.name in facts.shared]
-    if pgbackrest and sharing:
-        pgbackrest, left = [], [*left, _PGBACKREST_LEFT.format(host=sharing[0])]
+    left += pgbackrest.left
     found = MinorUpgrade(
         OperationPlan(OPERATION, facts.cluster, "none", "Every node has what there is."),
         primary.name,
         first,
         finish,
-        pgbackrest,
+        list(pgbackrest.machines),
         standbys,
         candidate,
         others,
@@ -243,6 +267,21 @@ def minor_upgrade(facts: Facts) -> MinorUpgrade:
         refusals,
     )
     return replace(found, plan=plan)
+
+
+def can_be_asked(found: MinorUpgrade, topology: Topology) -> bool:
+    """Whether it can be known now what the hand-over would be refused for.
+
+    Not while the candidate is down, and comes back before its turn; nor the repository host, which says whether backups
+    go on, and is started first.
+    """
+    return found.candidate in [state.name for state in topology.standbys] and not found.first
+
+
+def with_handover(plan: OperationPlan, handover: OperationPlan) -> OperationPlan:
+    """The plan with what the hand-over in it would cost, and why that would not be begun now."""
+    why = [one.replace(" Nothing was changed.", "").replace("Nothing was changed. ", "") for one in handover.refusals]
+    return replace(plan, risks=[*plan.risks, *handover.risks], refusals=[*plan.refusals, *why])
 
 
 def _refused(facts: Facts, refusals: list[str]) -> MinorUpgrade:
@@ -318,44 +357,91 @@ def _about_a_standby(facts: Facts, host: Host, primary: NodeState) -> list[str]:
     return []
 
 
-def _about_packages(host: Host) -> list[str]:
+def _about_packages(host: Host, pgbackrest: Sequence[str]) -> list[str]:
     software = host.software
     if software is None:
         return []
     found = [f"{host.name}: {software.refusal}"] if software.refusal else []
-    held = [name for name in software.held if name in software.newer]
+    held = [name for name in software.held if name in software.newer and _gets(host, name, pgbackrest)]
     if held and host.container is None:
         names = ", ".join(held)
         found.append(f"On {host.name} {names} is held as it is. Release it: apt-mark unhold {' '.join(held)}.")
     return found
 
 
-def _about_pgbackrest(hosts: Iterable[Host]) -> list[str]:
-    """It refuses to talk to another version of itself, so that all hosts of a repository have the same."""
-    asked = [host for host in hosts if host.pgbackrest()]
+def _gets(host: Host, package: str, pgbackrest: Sequence[str]) -> bool:
+    """Whether a newer package of a host comes to it; ``pgbackrest``: the machines that get another pgBackRest."""
+    return host.container is not None or package != PGBACKREST or host.name in pgbackrest
+
+
+@dataclass(frozen=True)
+class PgBackRest:
+    """``machines`` get another pgBackRest; ``left``: what is said of those that do not."""
+
+    machines: Sequence[str] = ()
+    left: Sequence[str] = ()
+    refusals: Sequence[str] = ()
+
+
+def _pgbackrest(facts: Facts) -> PgBackRest:
+    """It refuses to talk to another version of itself, so that all hosts of a repository have the same in the end.
+
+    A repository host that other clusters need, too, keeps what it has: what the others would get has to be just that.
+    """
+    asked = [host for host in facts.hosts if host.pgbackrest_now]
+    keeps = next((host for host in facts.hosts if host.group == "pgbackrest" and host.name in facts.shared), None)
     for host in asked:
-        now = release(host.software.packages[PGBACKREST]) if host.software else ""
-        if host.container is not None and host.pgbackrest() != now:
-            return [
-                f"The new image of {host.name} has pgBackRest {host.pgbackrest()} in place of {now}, which talks "
-                "to no host that has not got it yet: nothing would be archived meanwhile. Replace all containers at "
-                "once, with the servers down for as long: site.yml -e docker_nodes_recreate=true."
-            ]
-    versions = {host.name: host.pgbackrest() for host in asked}
+        if host is not keeps and host.container is not None and host.pgbackrest_to_come != host.pgbackrest_now:
+            why = (
+                f"The new image of {host.name} has pgBackRest {host.pgbackrest_to_come} in place of "
+                f"{host.pgbackrest_now}, which talks to no host that has not got it yet: nothing would be archived "
+                "meanwhile. Replace all containers at once, with the servers down for as long: site.yml -e "
+                "docker_nodes_recreate=true."
+            )
+            return PgBackRest(refusals=[why])
+    if keeps is not None:
+        return _pgbackrest_beside(keeps, [host for host in asked if host is not keeps])
+    versions = {host.name: host.pgbackrest_to_come for host in asked}
     if len(set(versions.values())) > 1:
-        listed = ", ".join(f"{version} on {name}" for name, version in versions.items())
-        return [
-            f"The hosts would have different versions of pgBackRest ({listed}), which do not talk to one another. Give "
-            "all hosts the same package sources, and refresh them."
-        ]
-    return []
+        why = (
+            f"The hosts would have different versions of pgBackRest ({_listed(versions)}), which do not talk to one "
+            "another. Give all hosts the same package sources, and refresh them."
+        )
+        return PgBackRest(refusals=[why])
+    return PgBackRest([host.name for host in facts.hosts if host.pgbackrest_behind])
+
+
+def _pgbackrest_beside(keeps: Host, others: Sequence[Host]) -> PgBackRest:
+    """The same, where the repository host keeps what it has."""
+    left = [_PGBACKREST_LEFT.format(host=keeps.name)]
+    wanted = keeps.pgbackrest_now
+    if not wanted:
+        # It does not answer yet, and is started first. The next run knows what it has.
+        return PgBackRest(left=left if any(host.pgbackrest_behind for host in others) else ())
+    get = [host for host in others if host.pgbackrest_behind and host.pgbackrest_to_come == wanted]
+    wrong = {host.name: host.pgbackrest_now for host in others if host not in get and host.pgbackrest_now != wanted}
+    if wrong:
+        why = (
+            f"{keeps.name} serves other clusters too and has pgBackRest {wanted}, which talks to no other version: not "
+            f"to {_listed(wrong)}, where that is not what the package sources have. Either install it there (apt-get "
+            f"install pgbackrest={wanted}*), or one and the same version on all hosts of all clusters of {keeps.name}; "
+            "then restart relevo-pgbackrest there."
+        )
+        return PgBackRest(refusals=[why])
+    waits = any(host.pgbackrest_behind for host in (keeps, *others) if host not in get)
+    return PgBackRest([host.name for host in get], left if waits else ())
+
+
+def _listed(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{version} on {name}" for name, version in versions.items())
 
 
 def _candidate(facts: Facts, primary: NodeState) -> str:
     """Who takes over: the preferred primary where it can, otherwise the best of those that can."""
     able = [one for one in facts.topology.standbys if not one.delayed and not one.replay_paused and not one.own_pace]
     # One that is not there yet is, once its turn has come.
-    coming = [host.name for host in facts.nodes if host.stopped or _is_down(facts, host) or _is_cut_off(host, primary)]
+    down = [host for host in facts.nodes if host.stopped or _is_down(facts, host) or _is_cut_off(host, primary)]
+    coming = [host.name for host in down if not host.replays_late]
     names = [state.name for state in able]
     best = facts.topology.best_candidate
     if facts.preferred in names:
@@ -429,14 +515,20 @@ def _becomes(facts: Facts, found: MinorUpgrade, host: Host) -> str:
         if action == "recreate" and host.container.packages is None:
             said += ", whose image is not built yet"
         parts.append(said)
-    changes = _changes(host)
+    changes = _changes(host, found.pgbackrest)
     if changes:
         parts.append(f"gets {changes}")
     elif host.container is not None and host.container.action == "recreate" and host.container.packages is not None:
         # Of Redis nothing is known.
         parts.append("with the same packages" if host.group != "redis" else "")
     if host.container is None and host.group == "postgres" and host.server_behind:
-        parts.append("is restarted")
+        lacks = host.software.server_lacks if host.software else ()
+        parts.append(f"is restarted{f', since its server is older than {_words(lacks)}' if lacks else ''}")
+    if host.container is None and host.software is not None:
+        if host.software.haproxy_old or HAPROXY in host.software.newer:
+            parts.append("has HAProxy go on with its new program, which ends no session")
+        if host.software.policy_left:
+            parts.append("lets packages restart services again, which a run that was cut off forbade")
     if found.finish and host.software and not host.software.server_runs:
         parts.append(f"becomes a standby of {found.primary}")
     elif host.group == "postgres" and _is_down(facts, host):
@@ -444,10 +536,15 @@ def _becomes(facts: Facts, found: MinorUpgrade, host: Host) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _changes(host: Host) -> str:
+def _words(names: Sequence[str]) -> str:
+    return " and ".join(names)
+
+
+def _changes(host: Host, pgbackrest: Sequence[str]) -> str:
     """Its packages, from which version to which."""
     now = host.software.packages if host.software else {}
-    return ", ".join(f"{name} {of} ({now.get(name, 'new')} now)" for name, of in host.packages_to_come.items())
+    to_come = {name: of for name, of in host.packages_to_come.items() if _gets(host, name, pgbackrest)}
+    return ", ".join(f"{name} {of} ({now.get(name, 'new')} now)" for name, of in to_come.items())
 
 
 def _expected(facts: Facts, found: MinorUpgrade) -> list[str]:

@@ -74,6 +74,9 @@ class Disk:
     tls_server_owed: bool = False
     recovery: str = ""
     restore_left: Sequence[str] = ()
+    #: Of an adopted server: the unit that runs it until its next start, and the one that it was adopted from.
+    foreign_unit: str = ""
+    adopted_unit: str = ""
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Disk:
@@ -94,6 +97,8 @@ class Disk:
             bool(given.get("tls_server_owed")),
             str(given.get("recovery") or ""),
             given.get("restore_left") or (),
+            str(given.get("foreign_unit") or ""),
+            str(given.get("adopted_unit") or ""),
         )
 
     @property
@@ -159,6 +164,25 @@ class Repository:
         )
 
 
+@dataclass(frozen=True)
+class Proxy:
+    """A host with HAProxy in front of the cluster. ``unreachable``: why it could not be asked for the rest."""
+
+    name: str
+    unreachable: str = ""
+    running: bool = False
+    reload_owed: bool = False
+    certificate_days: float | None = None
+
+
+def proxies_of(looked: Sequence[Mapping[str, Any]], unreachable: Mapping[str, str]) -> list[Proxy]:
+    """From a loop's results of ``haproxy_info``, and from who could not be asked."""
+    return [
+        *(read(Proxy, {**result, "name": result["item"]}) for result in looked),
+        *(Proxy(name, why) for name, why in unreachable.items()),
+    ]
+
+
 def scratch_of(
     repository_host: str, seen: Mapping[str, Any], others: Sequence[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]] | None:
@@ -190,7 +214,7 @@ class Observed:
     when the repository host does not answer; ``uniform``: the inventory gives all nodes the same settings;
     ``scratch``: see ``scratch_of``; ``schedule``: the last run of each job of this controller's timers that is about
     the cluster, None where it has none; ``connection``: how applications reach the primary, None where the inventory
-    does not tell.
+    does not tell, ``proxy``: the same through HAProxy; ``proxies``: the hosts with that.
     """
 
     cluster: str
@@ -210,4 +234,5 @@ class Observed:
     schedule: Sequence[Mapping[str, Any]] | None = None
     connection: ConnectionStrings | None = None
     proxy: ThroughProxy | None = None
+    proxies: Sequence[Proxy] = ()
     now: datetime = field(default_factory=lambda: datetime.now(UTC))

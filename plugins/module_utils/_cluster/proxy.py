@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._names import CHECK_ROLE, with_port
-from .inventory import EVERYWHERE, SERVICE_MANAGERS, Cluster, Groups, HostVars, address_of, clusters_of
+from .inventory import EVERYWHERE, GROUPS, SERVICE_MANAGERS, Cluster, Groups, HostVars, address_of, clusters_of
 
 #: Where primaries and standbys are reached, when the inventory does not say otherwise. As the role ``haproxy`` has it.
 PORT, READ_ONLY_PORT = 5000, 5001
@@ -78,9 +78,45 @@ def served(host: str, groups: Groups, hostvars: HostVars, without: str = "", gon
     return found
 
 
+def _container_faults(
+    proxy: str, host: Mapping[str, Any], clusters: Sequence[Cluster], hostvars: HostVars
+) -> list[str]:
+    """What a container cannot be: more than one kind of host, and in front of more than its published ports lead to."""
+    if host.get("node_kind", "ssh") != "docker" or not host.get("node_published_port"):
+        return []
+    behind = [cluster for cluster in clusters if proxy in cluster.proxies]
+    if len(behind) > 1:
+        names = " and ".join(cluster.name for cluster in behind)
+        return [
+            f"{proxy} is a container, which publishes one pair of ports, and is in front of {names}: only one of them "
+            "could be reached. Give each cluster a host of the group haproxy that names it in node_cluster, with ports "
+            "of its own (node_published_port, node_published_read_only_port)."
+        ]
+    wrong = [one for one in behind if ports_of(hostvars[one.nodes[0].name], host) != ports_of({}, host)]
+    return [
+        f"{proxy} is a container, whose published ports lead to what is set for it, and the hosts of {one.name} have "
+        f"another haproxy_port or haproxy_read_only_port. Set these for {proxy} alone."
+        for one in wrong
+    ]
+
+
+def shared_container_faults(groups: Groups, hostvars: HostVars) -> list[str]:
+    """The containers that are in the group ``haproxy`` and in another one: the image of a container has one program."""
+    faults = []
+    for proxy in groups.get("haproxy", []):
+        others = [group for group in GROUPS if group != "haproxy" and proxy in groups.get(group, [])]
+        if others and hostvars[proxy].get("node_kind", "ssh") == "docker":
+            faults.append(
+                f"{proxy} is a container and in the groups haproxy and {' and '.join(others)}: its image would be made "
+                f"for {others[0]} alone. Give HAProxy a host of its own, or make {proxy} a machine."
+            )
+    return faults
+
+
 def proxy_faults(clusters: Sequence[Cluster], hostvars: HostVars, default_version: str) -> list[str]:
     """What is wrong with the proxies of an inventory, in sentences."""
-    faults = []
+    proxies = dict.fromkeys(proxy for cluster in clusters for proxy in cluster.proxies)
+    faults = [fault for one in proxies for fault in _container_faults(one, hostvars[one], clusters, hostvars)]
     taken: dict[tuple[str, int], str] = {}
     for cluster in clusters:
         first = hostvars[cluster.nodes[0].name]

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from .._recovery_window import Loss, Window
 from .answer import Archiver, Sender, Slot, SynchronousState
 from .connection import ConnectionStrings, ThroughProxy
-from .observed import Backup, Disk, GuardNote, Note, Observed
+from .observed import Backup, Disk, GuardNote, Note, Observed, Proxy
 from .topology import Lag, NodeState, OwnPace, Role
 
 VERSION = 1
@@ -93,6 +93,8 @@ class NodeStatus:
     recovery: str = ""
     restore_left: Sequence[str] = ()
     own_pace: OwnPace = ""
+    foreign_unit: str = ""
+    adopted_unit: str = ""
 
     @property
     def answers(self) -> bool:
@@ -124,6 +126,7 @@ class ClusterStatus:
     schedule: Sequence[Mapping[str, Any]] | None = None
     connection: ConnectionStrings | None = None
     proxy: ThroughProxy | None = None
+    proxies: Sequence[Proxy] = ()
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -199,6 +202,7 @@ class ClusterStatus:
             "schedule": None if self.schedule is None else [dict(one) for one in self.schedule],
             "connection": self.connection.as_dict() if self.connection else None,
             "connection_through_proxy": self.proxy.as_dict() if self.proxy else None,
+            "proxies": [_proxy_dict(proxy) for proxy in self.proxies],
             "differing_settings": list(self.differing_settings),
             "problems": [asdict(problem) for problem in self.problems],
         }
@@ -218,12 +222,21 @@ def _backup_dict(backup: Backup) -> dict[str, Any]:
     }
 
 
+_OFTEN_EMPTY = ("reason", "error", "container", "timeline", "recovery", "own_pace")
+
+
 def _node_dict(node: NodeStatus) -> dict[str, Any]:
     given = asdict(node)
-    unknown = {
-        name: given[name] or None for name in ("reason", "error", "container", "timeline", "recovery", "own_pace")
-    }
+    unknown = {name: given[name] or None for name in (*_OFTEN_EMPTY, "foreign_unit", "adopted_unit")}
     return given | unknown | {"role": None if node.role == "unreachable" else node.role}
+
+
+def _proxy_dict(proxy: Proxy) -> dict[str, Any]:
+    given = asdict(proxy)
+    return given | {"unreachable": proxy.unreachable or None} | (_NOT_ASKED if proxy.unreachable else {})
+
+
+_NOT_ASKED = {"running": None, "reload_owed": None}
 
 
 def compose(observed: Observed) -> ClusterStatus:
@@ -252,6 +265,7 @@ def compose(observed: Observed) -> ClusterStatus:
         observed.schedule,
         observed.connection,
         observed.proxy,
+        observed.proxies,
     )
 
 
@@ -312,6 +326,8 @@ def _node_status(observed: Observed, state: NodeState) -> NodeStatus:
         disk.recovery if disk and word == "starting" else "",
         disk.restore_left if disk else (),
         state.own_pace,
+        disk.foreign_unit if disk else "",
+        disk.adopted_unit if disk else "",
     )
 
 

@@ -40,6 +40,7 @@ CODES: dict[str, Severity] = {
     "server-stopped": "error",
     "server-crashed": "error",
     "start-guard": "error",
+    "adopted-unit": "warning",
     "not-streaming": "error",
     "synchronous-blocked": "error",
     "synchronous-stalled": "error",
@@ -61,6 +62,7 @@ CODES: dict[str, Severity] = {
     "reload-pending": "warning",
     "configuration-refused": "error",
     "configuration-differs": "warning",
+    "proxy-down": "warning",
     "certificate-expired": "error",
     "certificate-expires": "warning",
     "scheduled-run-failed": "warning",
@@ -75,10 +77,10 @@ def problem(code: str, message: str, action: str, node: str | None = None) -> Pr
 
 
 def with_problems(status: ClusterStatus) -> ClusterStatus:
-    """The status with its problems: those of the whole cluster, then each node's, then those of the repository."""
+    """The status with its problems: of the cluster, of each node, of what is in front, and of the repository."""
     found = [one for check in CLUSTER_CHECKS for one in check(status)]
     found += [one for node in status.nodes for check in _checks_of(node) for one in check(status, node)]
-    found += [one for check in REPOSITORY_CHECKS for one in check(status)]
+    found += [*_proxies(status), *(one for check in REPOSITORY_CHECKS for one in check(status))]
     return replace(status, problems=found)
 
 
@@ -217,7 +219,22 @@ def _without_primary(node: NodeStatus) -> str:
     """How a server comes back that no primary waits for. One that its guard keeps down would be kept down again."""
     if node.state == "hung":
         return "Restart it."
+    if node.state == "stopped" and node.adopted_unit:
+        return f"Start it there: systemctl start {_OUR_UNIT}."
     return (node.guard.advice if node.guard and node.state in ("refused", "waiting") else "") or "Start it."
+
+
+_OUR_UNIT = "relevo-postgresql"
+
+
+def _why_stopped(node: NodeStatus) -> str:
+    """What may have stopped an adopted server, and what does not start it any more; empty of any other."""
+    if node.state != "stopped" or not node.adopted_unit:
+        return ""
+    return (
+        f" It was adopted from {node.adopted_unit}, with which an upgrade of Debian's package stops a server that "
+        "still runs under it; that unit does not start it any more."
+    )
 
 
 #: By state: the code of a server that answers, but not to us.
@@ -237,8 +254,20 @@ def _down(status: ClusterStatus, node: NodeStatus) -> Found:
         code, look = _DOWN[node.state]
         action = "Run rejoin.yml." if status.primary else _without_primary(node)
         said = node.error.removeprefix(f"{node.name}: ")
-        message = f"{node.name} does not answer: {node.reason} ({said})."
+        message = f"{node.name} does not answer: {node.reason} ({said}).{_why_stopped(node)}"
         yield problem(code, message, f"{look} {action}".strip(), node.name)
+
+
+def _adopted(_status: ClusterStatus, node: NodeStatus) -> Found:
+    if node.foreign_unit:
+        yield problem(
+            "adopted-unit",
+            f"{node.name} still runs under {node.foreign_unit}, which does not start it again: a crash, or an upgrade "
+            "of Debian's package, which stops it, leaves it down.",
+            f"Let {_OUR_UNIT} run it: failover.yml and then failback.yml bring every server there, or site.yml -e "
+            "restart=true.",
+            node.name,
+        )
 
 
 def _not_streaming(status: ClusterStatus, node: NodeStatus) -> Found:
@@ -401,14 +430,17 @@ def _tls_reload(_status: ClusterStatus, node: NodeStatus) -> Found:
 
 
 def _certificate(_status: ClusterStatus, node: NodeStatus) -> Found:
-    days = node.certificate_days
+    yield from _certificate_of(node.name, node.certificate_days)
+
+
+def _certificate_of(name: str, days: float | None) -> Found:
     if days is not None and days < EXPIRES_DAYS:
         cure = "Run site.yml, which renews it."
         if days > 0:
-            message = f"The certificate of {node.name} expires in {days:.0f} days."
-            yield problem("certificate-expires", message, cure, node.name)
+            message = f"The certificate of {name} expires in {days:.0f} days."
+            yield problem("certificate-expires", message, cure, name)
         else:
-            yield problem("certificate-expired", f"The certificate of {node.name} has expired.", cure, node.name)
+            yield problem("certificate-expired", f"The certificate of {name} has expired.", cure, name)
 
 
 def _restore(status: ClusterStatus, node: NodeStatus) -> Found:
@@ -422,6 +454,39 @@ def _restore(status: ClusterStatus, node: NodeStatus) -> Found:
             f'comment "{_names.UNFINISHED_RESTORE}", if there is one.',
             node.name,
         )
+
+
+# --- what is in front of it ------------------------------------------------------------------------------------------
+
+
+def _proxies(status: ClusterStatus) -> Found:
+    """A warning where one is down: the cluster itself is well, and clients may have another way to it."""
+    for proxy in status.proxies:
+        if proxy.unreachable:
+            why = proxy.unreachable.rstrip(".")
+            yield problem(
+                "proxy-down",
+                f"{proxy.name}, with HAProxy in front of the cluster, does not answer ({why}).",
+                "Start it, and look at its network.",
+                proxy.name,
+            )
+            continue
+        if not proxy.running:
+            yield problem(
+                "proxy-down",
+                f"HAProxy on {proxy.name} does not run: nobody gets to the cluster through it.",
+                "Start its service (relevo-haproxy; of a container, haproxy), and see its log; then run site.yml.",
+                proxy.name,
+            )
+        if proxy.reload_owed:
+            yield problem(
+                "reload-pending",
+                f"HAProxy on {proxy.name} does not work with the configuration, the certificate or the program that is "
+                "there now.",
+                "Run site.yml, which lets it, and says what keeps it from that.",
+                proxy.name,
+            )
+        yield from _certificate_of(proxy.name, proxy.certificate_days)
 
 
 # --- the repository --------------------------------------------------------------------------------------------------
@@ -510,6 +575,7 @@ NODE_CHECKS: tuple[Callable[[ClusterStatus, NodeStatus], Found], ...] = (
     _fenced,
     _lives,
     _down,
+    _adopted,
     _not_streaming,
     _replay_paused,
     _synchronous,

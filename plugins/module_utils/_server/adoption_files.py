@@ -43,6 +43,14 @@ def drop_in(unit: str) -> Path:
     return UNITS / f"{unit}.d" / "relevo.conf"
 
 
+def adopted_unit(units: Path = UNITS) -> str:
+    """The unit that a server was adopted from, and that starts it no more; empty where there is none."""
+    for path in sorted(units.glob("*.service.d/relevo.conf")):
+        if path.read_text(encoding="utf-8", errors="replace") == DROP_IN:
+            return path.parent.name.removesuffix(".d")
+    return ""
+
+
 def start_conf(config_file: Path) -> Path | None:
     """Debian's word whether a cluster starts at boot, beside its configuration; None where it is not Debian's."""
     path = config_file.with_name("start.conf")

@@ -41,7 +41,7 @@ class Reader:
 
 
 READERS = {
-    # The master, which starts a worker with the new files; the old one goes on with the sessions that it has.
+    # The master, which starts a worker with the new files; the old one goes on with the sessions that it has (haproxy).
     "haproxy": Reader("haproxy", "haproxy", unit="relevo-haproxy.service", reload=signal.SIGUSR2),
     "pgbackrest": Reader("pgbackrest", "pgbackrest", "server", "relevo-pgbackrest.service"),
     "redis": Reader("redis", "redis-server", unit="redis-server.service"),
@@ -125,17 +125,18 @@ def is_owed(written: float | None, began: float | None, told: float | None) -> b
     return written is not None and began is not None and written > max(began, told or 0)
 
 
+def when_told(reader: Reader) -> float | None:
+    """When it was last told to read its files, in seconds since 1970."""
+    told = _told(reader)
+    return told.stat().st_mtime if told.exists() else None
+
+
 def owed(reader: Reader, files: Sequence[Path]) -> bool:
     """Whether the service runs, and has not read these files since they came to be where they are."""
     pid = process_of(reader)
     # The time of a change of the entry, not of its content: a file is written first and put in place then.
     written = [path.stat().st_ctime for path in files if path.exists()]
-    told = _told(reader)
-    return is_owed(
-        max(written, default=None),
-        started(pid) if pid is not None else None,
-        told.stat().st_mtime if told.exists() else None,
-    )
+    return is_owed(max(written, default=None), started(pid) if pid is not None else None, when_told(reader))
 
 
 def tell(reader: Reader) -> None:

@@ -119,6 +119,12 @@ class Server:
         found = re.search(r"^Bytes per WAL segment:\s+(\d+)$", done.stdout, re.MULTILINE)
         return int(found[1]) // 2**20 if found else None
 
+    def configured(self, name: str) -> str:
+        """A setting as the files have it, in its own unit and without a name for that; empty where they are no good."""
+        where = ["-D", str(self.pgdata), "-c", f"config_file={_names.CONFIG_FILE}"]
+        done = _process.run([str(self.bin_directory / "postgres"), *where, "-C", name], timeout=10)
+        return "" if done.returncode else done.stdout.strip()
+
     def quick_state(self) -> tuple[int, int]:
         """State and checkpoint LSN straight from ``global/pg_control``, for use inside the write window.
 

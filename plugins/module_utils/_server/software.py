@@ -8,22 +8,32 @@ Debian's packages: docs/reference/platforms.md. A node without ``dpkg`` has none
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 import shutil
+import struct
 import subprocess
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from .._errors import RelevoError
+from .._wait import wait_until
 from .server import reading_as_postgres
 
-PGBACKREST = "pgbackrest"
+PGBACKREST, HAPROXY = "pgbackrest", "haproxy"
 #: What a server or pgBackRest is made of, beside the packages that are named after the major version.
 ALONGSIDE = ("libpq5", PGBACKREST, "postgresql-client-common", "postgresql-common")
 
 #: States in which a package's files are there (dpkg-query(1)); the others are those of one that was removed.
 _ABSENT = ("not-installed", "config-files")
+#: States that a package is in while dpkg works on it, and stays in when dpkg was cut off.
+_UNFINISHED = ("half-installed", "unpacked", "half-configured", "triggers-awaited", "triggers-pending")
+#: dpkg's own directory. ``info`` has a list of files for each package, written when it is unpacked; ``updates`` what
+#: dpkg has not put into its database yet; the locks are held by whoever works with packages (apt(8), dpkg(1)).
+DPKG = Path("/var/lib/dpkg")
+LOCKS = ("lock-frontend", "lock")
 _POLICY = re.compile(r"^(?P<name>[^\s:]+)(?::\S+)?:\n(?:  .*\n)*?  Candidate: (?P<version>\S+)$", re.MULTILINE)
 #: Of one question. apt-cache reads its lists first.
 TIMEOUT = 60
@@ -32,7 +42,8 @@ TIMEOUT = 60
 @dataclass(frozen=True)
 class Packages:
     """``installed`` and ``newer`` (what the sources have, where that is newer): versions by package. ``held``: the
-    packages of these that the administrator keeps as they are. ``interrupted``: dpkg was cut off."""
+    packages of these that the administrator keeps as they are. ``interrupted``: dpkg was cut off, and nobody works with
+    packages now."""
 
     installed: dict[str, str]
     newer: dict[str, str]
@@ -66,16 +77,70 @@ def candidates_in(policy: str) -> dict[str, str]:
     return {name: version for name, version in found.items() if version != "(none)"}
 
 
-def packages(version: str, more: Collection[str] = ()) -> Packages:
-    """Ask dpkg and apt of this node, which change nothing."""
+def unfinished_in(listed: str) -> list[str]:
+    """The packages that dpkg has not finished with, in the same format.
+
+    Not ``dpkg --audit``: that also names packages that are whole, but were built without checksums.
+    """
+    rows = (line.split("\t") for line in listed.splitlines() if line.count("\t") == 2)
+    return [name for name, _version, state in rows if state in _UNFINISHED]
+
+
+def in_use(directory: Path = DPKG) -> bool:
+    """Whether another process works with packages: it holds one of dpkg's locks. Takes none, even for a moment."""
+    return any(_is_locked(directory / name) for name in LOCKS)
+
+
+def _is_locked(lock: Path) -> bool:
+    # struct flock: type, whence, start, length (0: to the end), pid; the kernel answers in the same shape.
+    question = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    try:
+        with lock.open("rb") as file:
+            answer = fcntl.fcntl(file, fcntl.F_GETLK, question)
+    except FileNotFoundError:
+        return False
+    return bool(struct.unpack("hhqqi4x", answer)[0] != fcntl.F_UNLCK)
+
+
+def _has_journal(directory: Path) -> bool:
+    """Whether dpkg has left what it had not put into its database: files whose names are numbers, as apt looks for."""
+    updates = directory / "updates"
+    return updates.is_dir() and any(entry.name.isdecimal() for entry in updates.iterdir())
+
+
+def newer_than(packages: Collection[str], version: str, began: float | None, now: float, info: Path) -> list[str]:
+    """Those packages of the server that were unpacked after it ``began`` (seconds since 1970; None: it is down).
+
+    It may still run what they replaced, above all the libraries of extensions: its own program has not changed then.
+    ``info``: dpkg's directory of lists. What is dated later than ``now`` tells nothing, and no restart would help.
+    """
+    if began is None:
+        return []
+    found = []
+    for name in sorted(packages):
+        lists = [info / f"{name}.list", *info.glob(f"{name}:*.list")]
+        written = [path.stat().st_mtime for path in lists if path.exists()]
+        if is_server(name, version) and any(began < when <= now for when in written):
+            found.append(name)
+    return found
+
+
+def packages(version: str, more: Collection[str] = (), wait: float = 0) -> Packages:
+    """Ask dpkg and apt of this node, which change nothing; ``wait``: seconds for others that work with packages."""
     if shutil.which("dpkg-query") is None:
         return Packages({}, {}, [], False)
-    listed = installed_in(_ask(["dpkg-query", "--show", f"--showformat={LISTED}"]))
+    if wait:
+        wait_until(lambda: not in_use(DPKG), "another process that works with the packages of this node", wait, 0.5)
+    # Before the question and after it: what was at work then is not called cut off because it has ended, or just begun.
+    busy = in_use(DPKG)
+    text = _ask(["dpkg-query", "--show", f"--showformat={LISTED}"])
+    interrupted = (bool(unfinished_in(text)) or _has_journal(DPKG)) and not (busy or in_use(DPKG))
+    listed = installed_in(text)
     installed = {name: of for name, of in sorted(listed.items()) if belongs(name, version, more)}
     found = candidates_in(_ask(["apt-cache", "policy", *installed])) if installed else {}
     newer = {name: of for name, of in found.items() if name in installed and _is_newer(of, installed[name])}
     held = sorted(set(_ask(["apt-mark", "showhold"]).split()) & set(installed))
-    return Packages(installed, newer, held, bool(_ask(["dpkg", "--audit"]).strip()))
+    return Packages(installed, newer, held, interrupted)
 
 
 def upgrades(newer: Mapping[str, str]) -> list[str]:

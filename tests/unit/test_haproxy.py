@@ -1,0 +1,148 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether HAProxy works with what was written for it: found from which worker answers, and proven after a reload."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._server import haproxy, reading
+
+ROOT = Path(__file__).resolve().parents[2]
+INFO = "Name: HAProxy\nVersion: 3.0.11-1+deb13u1\nPid: 4711\nUptime: 0d 0h00m05s\n\n"
+
+
+@pytest.mark.parametrize(("info", "pid"), [(INFO, 4711), ("", None), ("Pid: \n", None), ("Unknown command: x\n", None)])
+def test_which_worker_answers(info: str, pid: int | None) -> None:
+    assert haproxy.pid_in(info) == pid
+
+
+@pytest.mark.parametrize(
+    ("state", "owed"),
+    [
+        # master, worker, written, told, master since
+        (haproxy.State(1, 20.0, 10.0, None, 5.0), False),
+        # The master has been told, and the old worker is still at work: the new one did not come.
+        (haproxy.State(1, 6.0, 10.0, None, 5.0), True),
+        (haproxy.State(1, 6.0, 10.0, 11.0, 5.0), False),
+        # No worker answers yet.
+        (haproxy.State(1, None, 10.0, None, 12.0), False),
+        (haproxy.State(1, None, 10.0, None, 5.0), True),
+        # It is down, or has no files.
+        (haproxy.State(None, None, 10.0, None), False),
+        (haproxy.State(1, 6.0, None, None, 5.0), False),
+    ],
+)
+def test_what_is_owed(state: haproxy.State, owed: bool) -> None:
+    assert state.owed is owed
+
+
+@pytest.fixture
+def stats(tmp_path: Path) -> Iterator[Path]:
+    """A socket at which this process answers as a worker does."""
+    path = tmp_path / "stats.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+
+        def answer() -> None:
+            connection, _address = server.accept()
+            with connection:
+                assert connection.recv(100) == b"show info\n"
+                connection.sendall(INFO.replace("4711", str(os.getpid())).encode())
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield path
+        thread.join(10)
+
+
+def test_the_worker_is_asked_when_it_began(stats: Path, tmp_path: Path) -> None:
+    assert haproxy.worker_began([tmp_path / "none", stats]) == pytest.approx(reading.started(os.getpid()), abs=0.1)
+    assert haproxy.worker_began([tmp_path / "none"]) is None
+
+
+@pytest.fixture
+def running(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
+    """A HAProxy whose worker began at ``began``, and after a reload at ``next``."""
+    monkeypatch.setattr(_names, "READING_DIR", tmp_path)
+    (tmp_path / "haproxy.cfg").touch()
+    written = (tmp_path / "haproxy.cfg").stat().st_ctime
+    found: dict[str, Any] = {"began": written - 100, "next": written + 1e9, "signals": []}
+
+    def kill(pid: int, number: int) -> None:
+        found["signals"].append((pid, number))
+        found["began"] = found["next"]
+
+    state = lambda: haproxy.State(7, found["began"], written, reading.when_told(haproxy.READER), written - 200)  # noqa: E731
+    monkeypatch.setattr(haproxy, "look", state)
+    monkeypatch.setattr(haproxy, "worker_began", lambda: found.get("ask", lambda: found["began"])())
+    monkeypatch.setattr(os, "kill", kill)
+    return found
+
+
+def test_a_new_configuration_is_proven_to_be_at_work(running: dict[str, Any]) -> None:
+    assert haproxy.bring(1, check_mode=True)
+    assert running["signals"] == []
+    assert haproxy.bring(1)
+    assert running["signals"] == [(7, haproxy.READER.reload)]
+    assert not haproxy.bring(1)
+    assert len(running["signals"]) == 1
+
+
+def test_a_worker_that_does_not_come_is_named_and_tried_again(running: dict[str, Any]) -> None:
+    running["next"] = running["began"]
+    for tries in (1, 2):
+        with pytest.raises(
+            RelevoError, match=r"Timed out after 0\.1 s waiting for HAProxy to work with what was.*Its log"
+        ) as why:
+            haproxy.bring(0.1)
+        assert "journalctl -u relevo-haproxy.service" in str(why.value)
+        assert len(running["signals"]) == tries
+
+
+def test_a_master_that_has_just_been_started_gets_no_signal(running: dict[str, Any]) -> None:
+    """It would end by it. Its worker answers a moment later, with what was there."""
+    answers: Iterator[float | None] = iter([None, None, running["next"]])
+    running["began"] = None
+
+    def worker_began() -> float | None:
+        began = next(answers, running["next"])
+        running["began"] = began
+        return began
+
+    running["ask"] = worker_began
+    assert not haproxy.bring(1)
+    assert running["signals"] == []
+
+
+def test_a_master_without_a_worker_is_told_in_the_end(running: dict[str, Any]) -> None:
+    running["began"] = None
+    assert haproxy.bring(0.1)
+    assert len(running["signals"]) == 1
+
+
+def test_one_that_is_down_owes_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(_names, "READING_DIR", tmp_path)
+    monkeypatch.setattr(reading, "process_of", lambda _reader: None)
+    assert not haproxy.bring(0.1)
+    assert haproxy.info()["running"] is False
+
+
+def test_the_sockets_and_files_are_those_of_the_role() -> None:
+    template = (ROOT / "roles" / "haproxy" / "templates" / "haproxy.cfg.j2").read_text()
+    for path in haproxy.SOCKETS:
+        assert f"'{path.parent}'" in template
+    assert f"/{haproxy.SOCKETS[0].name} mode" in template
+    variables = (ROOT / "roles" / "haproxy" / "vars" / "main.yml").read_text()
+    assert str(haproxy.FILES[0]) in variables
