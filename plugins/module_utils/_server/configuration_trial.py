@@ -53,7 +53,8 @@ _SMALL = {
     # Without it a server in recovery ends, once it has read the rules of access.
     "restore_command": "",
 }
-_ENDS = 'must specify "restore_command"'
+#: PostgreSQL 15 has no quotes around it.
+_ENDS = re.compile('must specify "?restore_command"?')
 _DIRECTORIES = (
     *("base", "global", "pg_dynshmem", "pg_logical/mappings", "pg_logical/snapshots", "pg_notify", "pg_replslot"),
     *("pg_stat", "pg_stat_tmp", "pg_tblspc", "pg_wal/archive_status", "pg_wal/summaries"),
@@ -152,7 +153,7 @@ def start_faults(output: str, name: str, text: str) -> list[Fault]:
         # Without maps that it cannot read it goes on: nobody who needs one could log in.
         if rule and "cannot match" not in message.text and (refused or Path(rule[2]).name == _names.IDENT_FILE.name):
             found.append(Fault(message.words, Path(rule[2]).name, int(rule[1])))
-    if found or any(_ENDS in message.text for message in messages):
+    if found or any(_ENDS.search(message.text) for message in messages):
         return found
     return [Fault(one.words) for one in messages if one.level == "FATAL"] or [_unexplained(output)]
 
