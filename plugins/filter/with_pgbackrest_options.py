@@ -21,6 +21,12 @@ options:
     description: The options by name. A list gives a line for each value, and a boolean C(y) or C(n).
     type: dict
     required: true
+  version:
+    description:
+      - What C(pgbackrest version) says. What we write by ourselves and this release refuses is left out; not what is
+        given.
+    type: str
+    default: ''
 """
 
 EXAMPLES = r"""
@@ -37,12 +43,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-def with_pgbackrest_options(text: str, options: Mapping[str, Any]) -> str:
+def with_pgbackrest_options(text: str, options: Mapping[str, Any], version: str = "") -> str:
     """See DOCUMENTATION."""
     # Here, since Ansible loads all filters in each worker that uses one: at the top it costs every task time.
-    from ansible_collections.relevo.postgres.plugins.module_utils._repository.configuration import with_options
+    from ansible_collections.relevo.postgres.plugins.module_utils._repository.configuration import (
+        known_to,
+        with_options,
+    )
 
-    return with_options(text, options)
+    return with_options(known_to(text, version), options)
 
 
 class FilterModule:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from ansible_collections.relevo.postgres.plugins.filter.with_pgbackrest_options import with_pgbackrest_options
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.configuration import SINCE
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,6 +56,29 @@ pg1-path=/data
 def test_lists_and_booleans_are_in_pgbackrests_form() -> None:
     text = with_pgbackrest_options("[global]\nstart-fast=y\n", {"start-fast": False, "db-exclude": ["x", "y"]})
     assert text == "[global]\ndb-exclude=x\ndb-exclude=y\nstart-fast=n\n"
+
+
+@pytest.mark.parametrize(
+    ("version", "kept"),
+    [
+        ("", ["repo1-bundle=y", "repo1-block=y", "backup-standby=prefer"]),
+        ("pgBackRest 2.45", ["repo1-bundle=y"]),
+        ("pgBackRest 2.46", ["repo1-bundle=y", "repo1-block=y"]),
+        ("pgBackRest 2.53.1", ["repo1-bundle=y", "repo1-block=y"]),
+        ("pgBackRest 2.55.1", ["repo1-bundle=y", "repo1-block=y", "backup-standby=prefer"]),
+        ("pgBackRest 3.0", ["repo1-bundle=y", "repo1-block=y", "backup-standby=prefer"]),
+    ],
+)
+def test_an_older_pgbackrest_gets_what_it_knows(version: str, kept: list[str]) -> None:
+    ours = "[global]\nrepo1-bundle=y\nrepo1-block=y\nbackup-standby=prefer\n"
+    assert with_pgbackrest_options(ours, {}, version) == "\n".join(["[global]", *kept, ""])
+    # What somebody asks for is theirs: pgBackRest's own words say what is wrong with it.
+    assert "repo1-block=y\n" in with_pgbackrest_options(ours, {"repo1-block": True}, version)
+
+
+def test_the_lines_that_depend_on_the_release_are_those_of_the_template() -> None:
+    template = (ROOT / "roles" / "pgbackrest" / "templates" / "pgbackrest.conf.j2").read_text().splitlines()
+    assert [line for line in SINCE if line not in template] == []
 
 
 def test_what_starts_the_tls_server_has_the_options_of_our_sessions() -> None:

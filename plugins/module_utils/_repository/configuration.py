@@ -5,10 +5,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 GLOBAL = "[global]"
+#: Lines of ours that older releases of pgBackRest refuse, and since when they take them. Debian 12 has 2.45.
+SINCE = {"repo1-block=y": (2, 46), "backup-standby=prefer": (2, 54)}
+
+
+def known_to(text: str, version: str) -> str:
+    """Our configuration without what this pgBackRest does not know. ``version``: what ``pgbackrest version`` says.
+
+    Where nobody knows the version, which is where pgBackRest is not installed yet, it stays as it is.
+    """
+    found = re.search(r"(\d+)\.(\d+)", version)
+    if not found:
+        return text
+    has = (int(found[1]), int(found[2]))
+    kept = [line for line in text.splitlines() if SINCE.get(line, has) <= has]
+    return "\n".join(kept) + "\n"
 
 
 def with_options(text: str, options: Mapping[str, Any]) -> str:
