@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import GROUPS, clusters_of
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import Cluster, clusters_of
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.minor_upgrade import (
     Container,
     Facts,
@@ -56,7 +56,7 @@ class ActionModule(ControllerAction):
         variables = self._task_vars
         cluster = clusters_of(variables["groups"], variables["hostvars"])[options["cluster"]]
         record = options["unfinished"].get("record")
-        hosts = [self._host(name, options) for name in options["hosts"]]
+        hosts = [self._host(name, cluster, options) for name in options["hosts"]]
         # Where nobody answers the task was skipped.
         topology = Topology.from_result(options["topology"]) if "nodes" in options["topology"] else Topology([])
         found = minor_upgrade(
@@ -95,9 +95,8 @@ class ActionModule(ControllerAction):
             "text": plan.text,
         }
 
-    def _host(self, name: str, options: Mapping[str, Any]) -> Host:
+    def _host(self, name: str, cluster: Cluster, options: Mapping[str, Any]) -> Host:
         reached, looked = options["reached"], options["looked"].get(name) or {}
-        group = next(one for one in GROUPS if name in self._task_vars["groups"].get(one, []))
         planned = ((options["containers"].get(name) or {}).get("nodes") or {}).get(name)
         # A module that was skipped has no packages.
         told = "packages" in looked
@@ -113,7 +112,7 @@ class ActionModule(ControllerAction):
             forbidden = f"{name} is fenced, by {marker['by']} at {marker['at']}. Run rejoin.yml first."
         return Host(
             name,
-            group,  # type: ignore[arg-type]
+            cluster.part_of(name),  # type: ignore[arg-type]
             str(looked.get("version") or ""),
             Software.from_result(looked) if told else None,
             self._container(planned) if planned else None,

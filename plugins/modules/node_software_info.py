@@ -186,7 +186,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         "server_old": bool(lacks) or software.runs_replaced(pid, bin_directory(version) / "postgres"),
         "server_lacks": lacks,
         "tls_server_old": _is_old("pgbackrest", TLS_SERVER),
-        "haproxy_old": _is_old("haproxy", haproxy.PROGRAM),
+        # Elsewhere it is somebody else's.
+        "haproxy_old": "haproxy" in module.params["packages"] and _is_old("haproxy", haproxy.PROGRAM),
         "policy_left": package_policy.is_ours(),
         "apply_delay": apply_delay(server) if is_server and pid is None and server.initialised else 0,
         **{kind: asdict(one) if one and one.in_force(timeline) else None for kind, one in markers.items()},

@@ -11,6 +11,7 @@ import pytest
 
 from ansible_collections.relevo.postgres.plugins.filter.postgresql_paths import default_version
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import (
+    Cluster,
     address_fault,
     choose,
     clusters_of,
@@ -21,6 +22,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._names import slot_name
+from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
 
 RUNIT = {"node_service_manager": "runit"}
 GROUPS = {"postgres": ["a1", "a2", "b1"], "pgbackrest": ["r"], "redis": ["c"]}
@@ -236,3 +238,11 @@ def test_a_variable_that_cannot_be_worked_out_is_not_asked_for() -> None:
 
     host = Lazy(postgresql_users=[], other="", postgresql_port=5432)
     assert same_settings({"a": host, "b": host}, ["a", "b"])
+
+
+def test_a_host_has_the_part_that_it_has_in_this_cluster() -> None:
+    """It may be another cluster's repository host and this one's proxy."""
+    peers = [Peer(name, name) for name in ("a1", "a2")]
+    mine = Cluster("a", peers, ["a1"], "repo_a", "cache", ["repo_b", "b1"])
+    hosts = ("a2", "repo_a", "cache", "repo_b", "b1")
+    assert [mine.part_of(host) for host in hosts] == ["postgres", "pgbackrest", "redis", "haproxy", "haproxy"]

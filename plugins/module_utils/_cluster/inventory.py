@@ -57,6 +57,12 @@ class Cluster:
         serving = [host for host in (self.repository, self.redis, *self.proxies) if host]
         return [node.name for node in self.nodes] + serving
 
+    def part_of(self, host: str) -> str:
+        """The group of GROUPS that a host of this cluster is in for it; what else it is to others does not count."""
+        if any(node.name == host for node in self.nodes):
+            return "postgres"
+        return {self.repository: "pgbackrest", self.redis: "redis"}.get(host, "haproxy")
+
 
 def cluster_of(host: Mapping[str, Any]) -> str:
     return str(host.get("node_cluster") or DEFAULT)

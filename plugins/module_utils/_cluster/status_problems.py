@@ -264,8 +264,7 @@ def _adopted(_status: ClusterStatus, node: NodeStatus) -> Found:
             "adopted-unit",
             f"{node.name} still runs under {node.foreign_unit}, which does not start it again: a crash, or an upgrade "
             "of Debian's package, which stops it, leaves it down.",
-            f"Let {_OUR_UNIT} run it: failover.yml and then failback.yml bring every server there, or site.yml -e "
-            "restart=true.",
+            f"Let {_OUR_UNIT} run it: site.yml -e restart=true or, of two servers, failover.yml and then failback.yml.",
             node.name,
         )
 
@@ -486,7 +485,9 @@ def _proxies(status: ClusterStatus) -> Found:
                 "Run site.yml, which lets it, and says what keeps it from that.",
                 proxy.name,
             )
-        yield from _certificate_of(proxy.name, proxy.certificate_days)
+        # That of a host which is also a node has been looked at there.
+        if proxy.name not in {node.name for node in status.nodes}:
+            yield from _certificate_of(proxy.name, proxy.certificate_days)
 
 
 # --- the repository --------------------------------------------------------------------------------------------------
