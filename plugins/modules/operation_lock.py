@@ -77,6 +77,7 @@ options:
     description:
       - Takes the lock of those of O(clusters) that nobody works on, and returns the others as RV(left_out) instead of
         failing; all of them where the repository host does not answer. Whoever sets it leaves them alone.
+      - With O(wait) it is waited for those first.
     type: bool
     default: false
 attributes:
