@@ -56,7 +56,7 @@ SEGMENT_REST = 1024 * 1024
 FILL_SEGMENT = """
 SELECT pg_logical_emit_message(true, 'relevo', repeat(' ', (room - $1::bigint)::int))
   FROM (SELECT size - (pg_current_wal_insert_lsn() - '0/0') % size AS room
-          FROM (SELECT setting::bigint AS size FROM pg_settings WHERE name = 'wal_segment_size')) AS segment
+          FROM (SELECT setting::bigint AS size FROM pg_settings WHERE name = 'wal_segment_size') AS known) AS segment
  WHERE room > $1::bigint AND current_setting('archive_mode') <> 'off'"""
 
 
