@@ -233,7 +233,8 @@ class Switchover:
 
     def _name_slots(self, primary: Session, candidate: Session) -> None:
         """What stays behind is named. New failover slots are waited for; one that nobody reads gets no copy."""
-        synchronises = candidate.value("SHOW sync_replication_slots") == "on"
+        # Up to PostgreSQL 16 there is no such parameter.
+        synchronises = candidate.value("SELECT current_setting('sync_replication_slots', true)") == "on"
         patience = time.monotonic() + (self.limits.slots if synchronises else 0)
         while True:
             here, there = slots_of(primary), slots_of(candidate)
