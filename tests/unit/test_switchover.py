@@ -218,7 +218,7 @@ class WithSlots:
         self.last = slots if later is None else later
 
     def value(self, sql: str) -> str:
-        if sql.startswith("SHOW"):
+        if "sync_replication_slots" in sql:
             return "on"
         assert sql == SLOTS
         return json.dumps(self.answers.pop(0) if self.answers else self.last)
