@@ -105,6 +105,7 @@ def test_both_at_once_and_one_handed_over() -> None:
     assert lives(*NORTH, *SOUTH) == north | south
 
 
+@pytest.mark.long
 def test_one_that_cannot_be_backed_up_costs_the_other_nothing() -> None:
     before = {name: len(backups(name)) for name in CLUSTERS}
     docker("stop", *SOUTH)

@@ -102,6 +102,7 @@ def test_a_site_and_a_backup_at_once() -> None:
     assert len(labels()) == len(before) + 1
 
 
+@pytest.mark.long
 def test_two_started_at_once_are_one() -> None:
     """Of two sites, which exclude one another, one does it and the other is told so."""
     with controller("site.yml") as one, controller("site.yml") as other:
@@ -209,6 +210,7 @@ def test_a_login_without_privileges_sends_the_beats_and_finds_nothing() -> None:
         assert gone.endswith("gone\n")
 
 
+@pytest.mark.long
 def test_an_emergency_waits_for_no_play() -> None:
     """site.yml hangs, with its lock; the primary is killed, and a standby promoted as fast as ever."""
     with controller("site.yml") as site:

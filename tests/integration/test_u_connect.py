@@ -6,6 +6,7 @@ import json
 import re
 
 import psycopg
+import pytest
 from cluster import FAILBACK, FAILOVER, PORTS, PRIMARY, SECRETS, STANDBY, STATUS, play
 
 
@@ -27,6 +28,7 @@ def whom(string: str) -> int:
         return connection.info.port
 
 
+@pytest.mark.long
 def test_each_string_finds_the_primary_before_and_after_a_hand_over() -> None:
     strings = printed()
     for kind in ("libpq", "psycopg"):
