@@ -66,7 +66,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.relevo.postgres.plugins.module_utils._durable import write_file
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.change import Seen, check, is_another
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.alone import alone, numbers
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.change import NAMES, Seen, check, is_another
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import FIRST
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.fence_record import FOLDER
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import (
     PgBackRest,
@@ -84,26 +86,41 @@ def fenced_by(text: str) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.json") if path.read_text().strip())
 
 
-def work(module: AnsibleModule) -> dict[str, Any]:
+def compare(module: AnsibleModule, repository: int, before: str, after: str) -> bool:
+    """Refuse a configuration that would lose one repository; returns whether pgBackRest had to be asked."""
     params = module.params
-    config = Path(params["config"])
-    before = config.read_text() if config.exists() else ""
-    if not before or not is_another(before, params["content"]):
-        return {"changed": False, "asked": False}
+    if not is_another(before, after):
+        return False
     # For postgres, as whom pgBackRest runs; it holds the pass phrase.
     with TemporaryDirectory(prefix="relevo-") as folder:
         Path(folder).chmod(0o711)
-        trial = Path(folder, "pgbackrest.conf")
-        write_file(trial, params["content"])
+        present, trial = Path(folder, "present.conf"), Path(folder, "pgbackrest.conf")
+        write_file(present, before)
+        write_file(trial, after)
         seen = {
             stanza: (
-                Seen.of(PgBackRest(stanza, config).info(params["timeout"]), stanza),
+                Seen.of(PgBackRest(stanza, present).info(params["timeout"]), stanza),
                 Seen.of(PgBackRest(stanza, trial).info(params["timeout"]), stanza),
             )
             for stanza in params["stanzas"]
         }
-    check(before, params["content"], seen, params["left_path"], fenced_by(before))
-    return {"changed": False, "asked": True}
+    # The records of fences are in the first one.
+    fenced = fenced_by(before) if repository == FIRST else []
+    check(before, after, seen, params["left_path"], fenced, NAMES[repository])
+    return True
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    params = module.params
+    config = Path(params["config"])
+    before, after = config.read_text() if config.exists() else "", params["content"]
+    asked = [
+        compare(module, number, alone(before, number), alone(after, number))
+        for number in numbers(before)
+        # One that is given up stays where it is, and loses nothing.
+        if before and number in numbers(after)
+    ]
+    return {"changed": False, "asked": any(asked)}
 
 
 def main() -> None:

@@ -11,9 +11,11 @@ module: pgbackrest_stanza
 short_description: Create a stanza, and prove that archiving works
 version_added: 0.1.0
 description:
-  - Creates the stanza in the repository where it is missing, and verifies that it belongs to the cluster that answers.
+  - Creates the stanza in each repository where it is missing, and verifies that it belongs to the cluster that answers.
   - With O(state=checked) the primary switches its WAL segment, and the module waits until the repository has it.
   - Runs on the repository host. Servers that do not answer are left out, so a standby that is down costs nothing.
+  - Of two repositories each is looked at by itself. One that fails while the other one works is named in a warning and
+    in RV(away), and the module succeeds; it fails where no repository works.
 author:
   - The Relevo authors (@relevo)
 extends_documentation_fragment:
@@ -67,13 +69,28 @@ unreachable_nodes:
   returned: success
   type: list
   elements: str
+repositories:
+  description: The numbers of the repositories that this host is configured for.
+  returned: success
+  type: list
+  elements: int
+away:
+  description: The repositories of several that do not work, and why.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {repository: 2, reason: "pgbackrest check of stanza main failed with [049]"}
 """
 
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import each
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import repositories
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import (
     STATUS_NO_BACKUP,
     STATUS_NO_STANZA,
@@ -82,10 +99,10 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgback
 )
 
 
-def work(module: AnsibleModule) -> dict[str, Any]:
+def bring(module: AnsibleModule, repository: int, options: list[str]) -> bool:
+    """Have one repository hold a stanza that works; returns whether it was missing."""
     params = module.params
-    pgbackrest = PgBackRest(params["stanza"], params["config"])
-    options, unreachable = pgbackrest.reachable(params["connect_timeout"], params["unreachable"])
+    pgbackrest = PgBackRest(params["stanza"], params["config"], repository)
     # pgBackRest's stanza-create says nothing about whether it had something to do.
     status = pgbackrest.info()["status"]["code"]
     if not module.check_mode:
@@ -96,7 +113,24 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             pgbackrest.run_when_free("stanza-upgrade", *options, timeout=params["timeout"])
         if params["state"] == "checked":
             pgbackrest.prove_archiving(options, params["timeout"])
-    return {"changed": status == STATUS_NO_STANZA, "unreachable_nodes": unreachable}
+    return bool(status == STATUS_NO_STANZA)
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    params = module.params
+    options, unreachable = PgBackRest(params["stanza"], params["config"]).reachable(
+        params["connect_timeout"], params["unreachable"]
+    )
+    numbers = repositories(Path(params["config"]))
+    created, away = each(numbers, lambda number: bring(module, number, options))
+    for one in away:
+        module.warn(f"{one.sentence} The other one works.")
+    return {
+        "changed": any(created.values()),
+        "unreachable_nodes": unreachable,
+        "repositories": numbers,
+        "away": [one.as_dict() for one in away],
+    }
 
 
 def main() -> None:

@@ -110,6 +110,23 @@ ELSEWHERE = {
     "packages_extra": ("machines/inventory.yml", "packages_extra"),
     "pgbackrest_left_path": ("integration/test_n_repository.py", "pgbackrest_left_path"),
     "pgbackrest_new_cluster": ("integration/test_h_founding.py", "new_cluster="),
+    **{
+        f"pgbackrest_repo2_{name}": ("integration/test_z_two_repositories.py", f'"pgbackrest_repo2_{name}"')
+        for name in (
+            "cipher_pass",
+            "path",
+            "retention_full",
+            "s3_bucket",
+            "s3_ca",
+            "s3_endpoint",
+            "s3_key",
+            "s3_key_secret",
+            "s3_region",
+            "s3_uri_style",
+            "s3_verify",
+            "type",
+        )
+    },
     "pgbackrest_service_manager": ("machines/inventory.yml", "pgbackrest_service_manager: systemd"),
     "postgresql_adopt": ("machines/test_2_adoption.py", "adopt=true"),
     "postgresql_new_cluster": ("integration/test_h_founding.py", "new_cluster="),

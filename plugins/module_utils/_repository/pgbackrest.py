@@ -19,7 +19,7 @@ from .. import _process
 from .._errors import RelevoError
 from .._server.lsn import SEGMENT_SIZE
 from .._wait import wait_until
-from .command import CONFIG, RepositoryFiles, answer_in, command_line
+from .command import CONFIG, FIRST, RepositoryFiles, answer_in, command_line, config_of
 from .errors import ARCHIVE_TIMEOUT, LOCK_HELD, NOTHING_CHANGED, explain
 
 # Codes of the status of a stanza in the output of info (documentation, command info).
@@ -120,11 +120,20 @@ def only(hosts: Mapping[int, Mapping[str, str]], wanted: Sequence[int]) -> list[
 
 
 class PgBackRest(RepositoryFiles):
-    """pgBackRest for one stanza on this host."""
+    """pgBackRest for one stanza on this host, and one repository: of two it sees the other one never.
 
-    def __init__(self, stanza: str, config: Path | str = CONFIG) -> None:
+    ``config``: the configuration of all of them, or any other one that knows a single repository.
+    """
+
+    def __init__(self, stanza: str, config: Path | str = CONFIG, repository: int = FIRST) -> None:
         self.stanza = stanza
-        self.config = Path(config)
+        self.repository = repository
+        self.config = config_of(repository, Path(config))
+        if repository != FIRST and not self.config.exists():
+            raise RelevoError(
+                f"Stanza {stanza} has no repository {repository} on this host. Nothing was changed. Set "
+                "pgbackrest_repo2_type and run site.yml, or name another repository."
+            )
 
     def line(self, command: str, *options: str, words: Sequence[str] = (), level: str = "warn") -> list[str]:
         """The whole command, for who runs it in another way than ``try_run`` does."""

@@ -1,0 +1,162 @@
+"""A second repository, a directory or a bucket of a real S3 server over TLS."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cluster import (
+    NETWORK,
+    PRIMARY,
+    REPOSITORY,
+    STANDBY,
+    Play,
+    docker,
+    labels,
+    nothing_needs_attention,
+    play,
+    psql,
+    shell,
+    wait_until,
+)
+from s3_server import SECRET, S3Server
+
+pytestmark = [pytest.mark.usefixtures("backed_up"), pytest.mark.long]
+
+CONFIG = "/etc/pgbackrest"
+DIRECTORY = "/var/lib/postgresql/second"
+PASS_PHRASE = "another-secret-that-nobody-may-see"
+
+
+@pytest.fixture(scope="module")
+def store(provisioned: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    server = S3Server(NETWORK, tmp_path_factory.mktemp("s3"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def settings(store: S3Server) -> dict[str, Any]:
+    return store.settings(pgbackrest_repo2_cipher_pass=PASS_PHRASE, pgbackrest_repo2_retention_full=3)
+
+
+def site(settings: dict[str, Any], *arguments: str, expect: int = 0) -> Play:
+    done = play("site.yml", "-e", json.dumps(settings), *arguments, expect=expect)
+    for secret in (SECRET, PASS_PHRASE):
+        # What was given on the command line is not what is meant.
+        assert secret not in done.output
+    return done
+
+
+def started(node: str) -> str:
+    return psql(node, "SELECT pg_postmaster_start_time()")
+
+
+def switch() -> str:
+    """The segment that is complete now."""
+    psql(PRIMARY, "SELECT txid_current()")
+    return psql(PRIMARY, "SELECT pg_walfile_name(pg_switch_wal())")
+
+
+def archived(segment: str, repository: int) -> bool:
+    """Whether a repository has a segment, as pgBackRest on the repository host sees it."""
+    path = f"archive/main/{archive_id()}/{segment[:16]}"
+    command = ["pgbackrest", "--stanza=main", f"--repo={repository}", "repo-ls", path]
+    return segment in shell(REPOSITORY, *command, user="postgres")
+
+
+def archive_id() -> str:
+    return shell(REPOSITORY, "ls", "/var/lib/pgbackrest/archive/main").split()[0]
+
+
+def wait_for(segment: str, *repositories: int) -> None:
+    for number in repositories:
+        wait_until(partial(archived, segment, number), f"{segment} in repository {number}", 90)
+
+
+def modes(node: str) -> dict[str, str]:
+    listed = shell(node, "sh", "-c", f"stat -c '%n %a %U' {CONFIG}/*").splitlines()
+    return {Path(name).name: f"{mode} {owner}" for name, mode, owner in map(str.split, listed)}
+
+
+def test_a_bucket_joins_a_running_cluster(store: S3Server, settings: dict[str, Any]) -> None:
+    before, known = [started(node) for node in (PRIMARY, STANDBY)], labels()
+    done = site(settings, "--diff", "-v")
+    assert done.changed > 0
+    assert [started(node) for node in (PRIMARY, STANDBY)] == before
+    assert site(settings).changed == 0
+    # What tells where the bucket is, is on the repository host alone; and only the server's user reads it there.
+    assert modes(REPOSITORY) == {
+        "pgbackrest.conf": "600 postgres",
+        "repo1.conf": "600 postgres",
+        "repo2.conf": "600 postgres",
+        "repo2-ca.crt": "640 postgres",
+    }
+    assert modes(PRIMARY) == dict.fromkeys(("pgbackrest.conf", "repo1.conf", "repo2.conf"), "640 postgres")
+    assert "s3" not in shell(PRIMARY, "sh", "-c", f"cat {CONFIG}/*.conf")
+
+    wait_for(switch(), 1, 2)
+    assert (store.bucket / "archive" / "main" / "archive.info").exists()
+    # It is encrypted, and the first one as it was.
+    assert (store.bucket / "archive" / "main" / "archive.info").read_bytes().startswith(b"Salted__")
+    nothing_needs_attention()
+    assert labels() == known
+
+
+def test_its_pass_phrase_cannot_be_changed(settings: dict[str, Any]) -> None:
+    before = shell(REPOSITORY, "cat", f"{CONFIG}/pgbackrest.conf")
+    refused = site(settings | {"pgbackrest_repo2_cipher_pass": f"{PASS_PHRASE}-2"}, expect=2)
+    assert "cannot be opened with another pass phrase" in refused.text
+    assert "Take the change out of pgbackrest_repo2_cipher_pass" in refused.text
+    assert shell(REPOSITORY, "cat", f"{CONFIG}/pgbackrest.conf") == before
+    wait_for(switch(), 1, 2)
+
+
+def test_a_wrong_key_is_told_when_all_else_is_done(settings: dict[str, Any]) -> None:
+    refused = site(settings | {"pgbackrest_repo2_s3_key_secret": "wrong"}, expect=2)
+    assert "Of the cluster main repository 2 does not work" in refused.text
+    assert "All else is done, and the other repository works." in refused.text
+    segment = switch()
+    wait_for(segment, 1)
+    site(settings)
+    wait_for(segment, 2)
+
+
+def test_the_server_is_not_trusted_without_its_authority(settings: dict[str, Any]) -> None:
+    refused = site(settings | {"pgbackrest_repo2_s3_ca": ""}, expect=2)
+    assert "repository 2 does not work" in refused.text
+    assert "repo2-ca.crt" not in modes(REPOSITORY)
+    # As somebody does who trusts the network more than he should.
+    site(settings | {"pgbackrest_repo2_s3_ca": "", "pgbackrest_repo2_s3_verify": False})
+    wait_for(switch(), 1, 2)
+    site(settings)
+
+
+def test_without_the_second_one_all_is_as_before() -> None:
+    assert site({}).changed > 0
+    for node in (REPOSITORY, PRIMARY, STANDBY):
+        assert modes(node) == {"pgbackrest.conf": "640 postgres"}
+    assert site({}).changed == 0
+    segment = switch()
+    wait_until(lambda: archived(segment, 1), f"{segment} to be archived", 60)
+
+
+def test_a_directory() -> None:
+    directory = {"pgbackrest_repo2_type": "posix", "pgbackrest_repo2_path": DIRECTORY}
+    refused = site(directory | {"pgbackrest_repo2_path": "/var/lib/pgbackrest/two"}, expect=2)
+    assert "lie in one another" in refused.text
+    site(directory)
+    assert site(directory).changed == 0
+    wait_for(switch(), 1, 2)
+    play("backup.yml", "-e", "day=1")
+    nothing_needs_attention()
+    assert shell(REPOSITORY, "ls", f"{DIRECTORY}/archive").split() == ["main"]
+    assert site({}).changed > 0
+    docker("exec", REPOSITORY, "rm", "-rf", DIRECTORY)
+    play("backup.yml", "-e", "day=2")
+    nothing_needs_attention()

@@ -1,0 +1,212 @@
+"""A second repository: what is asked of pgBackRest, which files make each stand alone, and one that is away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.relevo.postgres.plugins.filter.repository_files import repository_files
+from ansible_collections.relevo.postgres.plugins.filter.second_repository import second_repository
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.alone import alone, numbers
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away, each
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import config_of, repositories
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
+
+FIRST_PATH = "/var/lib/pgbackrest"
+NOTHING = {
+    "type": "none",
+    "path": "",
+    "retention_full": 2,
+    "cipher_pass": "",
+    "s3_bucket": "",
+    "s3_endpoint": "",
+    "s3_region": "",
+    "s3_key": "",
+    "s3_key_secret": "",
+    "s3_uri_style": "host",
+    "s3_ca": "",
+    "s3_verify": True,
+}
+BUCKET = NOTHING | {
+    "type": "s3",
+    "s3_bucket": "backups",
+    "s3_endpoint": "store:9000",
+    "s3_region": "eu",
+    "s3_key": "id",
+    "s3_key_secret": "hush",
+    "s3_uri_style": "path",
+}
+TWO = """[global]
+repo1-path=/one
+repo1-retention-full=2
+process-max=4
+repo2-type=s3
+repo2-path=/
+repo2-retention-full=7
+
+[main]
+pg1-path=/data
+"""
+OF_A_SERVER = "[global]\nrepo1-host=repo\nrepo1-host-type=tls\nrepo2-host=repo\nrepo2-host-type=tls\n"
+
+
+# --- what its owner describes ---
+
+
+def test_there_is_none_unless_it_is_asked_for() -> None:
+    assert second_repository(NOTHING, FIRST_PATH) == {}
+
+
+def test_a_directory() -> None:
+    assert second_repository(NOTHING | {"type": "posix", "path": "/mnt/two"}, FIRST_PATH) == {
+        "type": "posix",
+        "path": "/mnt/two",
+        "retention-full": "2",
+        "bundle": "y",
+        "block": "y",
+    }
+
+
+def test_a_bucket() -> None:
+    assert second_repository(BUCKET, FIRST_PATH) == {
+        "type": "s3",
+        "path": "/",
+        "retention-full": "2",
+        "bundle": "y",
+        "block": "y",
+        "s3-bucket": "backups",
+        "s3-endpoint": "store:9000",
+        "s3-region": "eu",
+        "s3-key": "id",
+        "s3-key-secret": "hush",
+        "s3-uri-style": "path",
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"s3_ca": "-----BEGIN"}, {"storage-ca-file": "/etc/pgbackrest/repo2-ca.crt"}),
+        ({"s3_verify": False}, {"storage-verify-tls": "n"}),
+        ({"path": "/shop"}, {"path": "/shop"}),
+        ({"cipher_pass": "words"}, {"cipher-type": "aes-256-cbc", "cipher-pass": "words"}),
+        ({"retention_full": "9"}, {"retention-full": "9"}),
+    ],
+)
+def test_what_else_a_bucket_may_have(given: dict[str, object], expected: dict[str, str]) -> None:
+    assert second_repository(BUCKET | given, FIRST_PATH) == second_repository(BUCKET, FIRST_PATH) | expected
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"type": "azure"}, "pgbackrest_repo2_type=azure is not known. Choose one of none, posix, s3"),
+        ({"type": "posix"}, r"pgbackrest_repo2_path=\(empty\) is not the path of a directory"),
+        ({"type": "posix", "path": "two"}, "pgbackrest_repo2_path=two is not the path of a directory"),
+        ({"type": "posix", "path": FIRST_PATH}, "lie in one another"),
+        ({"type": "posix", "path": f"{FIRST_PATH}/"}, "lie in one another"),
+        ({"type": "posix", "path": f"{FIRST_PATH}/two"}, "lie in one another"),
+        ({"type": "posix", "path": "/var/lib"}, "lie in one another"),
+        ({"type": "posix", "path": "/two", "cipher_pass": "a\nrepo2-type=s3"}, "cipher_pass has more than one line"),
+    ],
+)
+def test_what_pgbackrest_would_take_and_nobody_means_is_refused(given: dict[str, object], said: str) -> None:
+    with pytest.raises(AnsibleFilterError, match=said):
+        second_repository(NOTHING | given, FIRST_PATH)
+
+
+def test_a_directory_beside_the_first_one_is_fine() -> None:
+    assert second_repository(NOTHING | {"type": "posix", "path": f"{FIRST_PATH}2"}, FIRST_PATH)
+
+
+# --- each alone ---
+
+
+def test_the_repositories_of_a_configuration() -> None:
+    assert numbers("[global]\nprocess-max=1\n") == [1]
+    assert numbers(TWO) == [1, 2]
+
+
+def test_the_first_one_alone() -> None:
+    assert alone(TWO, 1) == (
+        "[global]\nrepo1-path=/one\nrepo1-retention-full=2\nprocess-max=4\n\n[main]\npg1-path=/data\n"
+    )
+
+
+def test_the_second_one_alone_is_the_first() -> None:
+    assert alone(TWO, 2) == (
+        "[global]\nprocess-max=4\nrepo1-type=s3\nrepo1-path=/\nrepo1-retention-full=7\n\n[main]\npg1-path=/data\n"
+    )
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_server_says_which_file_is_meant_on_the_repository_host(number: int) -> None:
+    assert alone(OF_A_SERVER, number) == (
+        f"[global]\nrepo1-host=repo\nrepo1-host-config=/etc/pgbackrest/repo{number}.conf\nrepo1-host-type=tls\n"
+    )
+
+
+def test_the_files_of_two_repositories() -> None:
+    found = repository_files(TWO, "0600")
+    assert [(file["path"], file["mode"], file["absent"]) for file in found] == [
+        ("/etc/pgbackrest/repo1.conf", "0600", False),
+        ("/etc/pgbackrest/repo2.conf", "0600", False),
+    ]
+    assert [file["content"] for file in found] == [alone(TWO, 1), alone(TWO, 2)]
+
+
+def test_without_a_second_one_they_are_absent() -> None:
+    assert [file["absent"] for file in repository_files(alone(TWO, 1))] == [True, True]
+
+
+def test_who_asks_for_a_repository_gets_the_file_that_knows_it_alone(tmp_path: Path) -> None:
+    config = tmp_path / "pgbackrest.conf"
+    config.write_text(alone(TWO, 1))
+    assert repositories(config) == [1]
+    assert PgBackRest("main", config).config == config
+    with pytest.raises(RelevoError, match="Stanza main has no repository 2 on this host. Nothing was changed"):
+        PgBackRest("main", config, 2)
+
+    for file in repository_files(TWO):
+        (tmp_path / Path(file["path"]).name).write_text(file["content"])
+    assert repositories(config) == [1, 2]
+    assert PgBackRest("main", config).config == config_of(1, config) == tmp_path / "repo1.conf"
+    assert PgBackRest("main", config, 2).config == tmp_path / "repo2.conf"
+
+
+# --- one that is away ---
+
+
+def answers(failing: dict[int, str], number: int) -> str:
+    if number in failing:
+        raise RelevoError(failing[number])
+    return f"answer {number}"
+
+
+@pytest.mark.parametrize(
+    ("asked", "failing", "answered", "away"),
+    [
+        ([1], {}, {1: "answer 1"}, []),
+        ([1, 2], {}, {1: "answer 1", 2: "answer 2"}, []),
+        ([1, 2], {2: "no route."}, {1: "answer 1"}, [Away(2, "no route.")]),
+        ([1, 2], {1: "disk gone."}, {2: "answer 2"}, [Away(1, "disk gone.")]),
+    ],
+)
+def test_one_that_is_away_is_named(
+    asked: list[int], failing: dict[int, str], answered: dict[int, str], away: list[Away]
+) -> None:
+    assert each(asked, lambda number: answers(failing, number)) == (answered, away)
+
+
+@pytest.mark.parametrize(("asked", "failing"), [([1], {1: "first."}), ([1, 2], {1: "first.", 2: "second."})])
+def test_where_none_works_the_first_failure_is_told(asked: list[int], failing: dict[int, str]) -> None:
+    with pytest.raises(RelevoError, match=r"^first\.$"):
+        each(asked, lambda number: answers(failing, number))
+
+
+def test_what_is_said_of_it() -> None:
+    assert Away(2, "no route.").sentence == "Repository 2 is away: no route."
+    assert Away(2, "no route.").as_dict() == {"repository": 2, "reason": "no route."}
