@@ -19,6 +19,7 @@ extends_documentation_fragment:
   - relevo.postgres.attributes
   - relevo.postgres.attributes.info_module
   - relevo.postgres.pgbackrest
+  - relevo.postgres.repository
   - relevo.postgres.redis
 attributes:
   action_group:
@@ -90,6 +91,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.check import measure
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.page import counts
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.records import catalog_name
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store import (
     IMPORT_ERROR,
     RedisError,
@@ -109,7 +111,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._restore.reach imp
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
-    pgbackrest = PgBackRest(params["stanza"], params["config"])
+    pgbackrest = PgBackRest(params["stanza"], params["config"], params["repository"])
     entry = pgbackrest.require_stanza(params["read_timeout"])
     repository = settled_repository(pgbackrest, entry, params["read_timeout"])
     leading, window = leading_to_now(repository)
@@ -126,7 +128,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     missing, orphaned, reason = None, None, ""
     try:
         with connected(params) as client:
-            missing, orphaned = counts(client, params["stanza"], labels_of(entry))
+            missing, orphaned = counts(client, catalog_name(params["stanza"], params["repository"]), labels_of(entry))
     except RedisError as error:
         reason = error.message
     facts = measure(entry, reach, kept, missing, orphaned, reason, datetime.now(UTC))
@@ -139,6 +141,7 @@ def main() -> None:
             **connection_spec(),
             "stanza": {"type": "str", "default": "main"},
             "config": {"type": "path", "default": "/etc/pgbackrest/pgbackrest.conf"},
+            "repository": {"type": "int", "default": 1},
             "read_timeout": {"type": "float", "default": 30},
         },
         supports_check_mode=True,

@@ -19,6 +19,7 @@ extends_documentation_fragment:
   - relevo.postgres.attributes
   - relevo.postgres.attributes.info_module
   - relevo.postgres.pgbackrest
+  - relevo.postgres.repository
 options:
   require:
     description:
@@ -137,7 +138,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgback
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
-    pgbackrest = PgBackRest(params["stanza"], params["config"])
+    pgbackrest = PgBackRest(params["stanza"], params["config"], params["repository"])
     entry = (
         pgbackrest.require_stanza(params["timeout"])
         if params["require"] == "stanza"
@@ -172,6 +173,7 @@ def main() -> None:
         argument_spec={
             "stanza": {"type": "str", "default": "main"},
             "config": {"type": "path", "default": "/etc/pgbackrest/pgbackrest.conf"},
+            "repository": {"type": "int", "default": 1},
             "require": {"type": "str", "choices": ["stanza", "nothing"], "default": "stanza"},
             "wait": {"type": "float"},
             "timelines": {"type": "bool", "default": False},

@@ -21,6 +21,7 @@ author:
 extends_documentation_fragment:
   - relevo.postgres.attributes
   - relevo.postgres.redis
+  - relevo.postgres.repository
 attributes:
   check_mode:
     support: full
@@ -156,6 +157,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.records import (
     Plan,
+    catalog_name,
     desired_records,
     index_for,
     key_for,
@@ -184,7 +186,7 @@ def diff_of(plan: Plan, existing: dict[str, Any]) -> dict[str, Any]:
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
-    stanza, backups = params["stanza"], params["backups"] or []
+    stanza, backups = catalog_name(params["stanza"], params["repository"]), params["backups"] or []
     write = not module.check_mode
     try:
         with connected(params) as client:
@@ -223,6 +225,7 @@ def main() -> None:
             **connection_spec(),
             "state": {"type": "str", "choices": ["synced", "present", "absent"], "default": "synced"},
             "stanza": {"type": "str", "default": "main"},
+            "repository": {"type": "int", "default": 1},
             "repo_path": {"type": "path", "default": "/var/lib/pgbackrest"},
             "backups": {"type": "list", "elements": "dict"},
             "databases": {"type": "list", "elements": "dict", "default": []},

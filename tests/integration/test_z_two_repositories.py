@@ -20,6 +20,7 @@ from cluster import (
     nothing_needs_attention,
     play,
     psql,
+    records,
     shell,
     wait_until,
 )
@@ -106,6 +107,60 @@ def test_a_bucket_joins_a_running_cluster(store: S3Server, settings: dict[str, A
     assert (store.bucket / "archive" / "main" / "archive.info").read_bytes().startswith(b"Salted__")
     nothing_needs_attention()
     assert labels() == known
+
+
+def backups(repository: int) -> list[dict[str, Any]]:
+    """The backups of a repository, oldest first, as pgBackRest lists them to whoever asks by hand."""
+    command = ["pgbackrest", "--stanza=main", f"--repo={repository}", "--output=json", "info"]
+    return list(json.loads(shell(REPOSITORY, *command, user="postgres"))[0]["backup"])
+
+
+def days(repository: int) -> list[str]:
+    return [one["annotation"]["relevo-day"] for one in backups(repository) if "relevo-day" in one.get("annotation", {})]
+
+
+def test_backups_go_to_each_by_its_own_history(settings: dict[str, Any]) -> None:
+    before = days(1)
+    planned = play("backup.yml", "-e", "plan=text", "-e", "backup_force=true").text
+    assert "In repository 1: Day" in planned
+    assert "In repository 2: Day 1 of the cycle: the repository had no backup of the cycle." in planned
+    done = play("backup.yml", "-e", "backup_force=true").text
+    assert days(2) == ["1"]
+    assert "In repository 2: Day 1 of the cycle" in done
+    assert len(days(1)) > len(before)
+    # One of them alone, by a cycle of its own.
+    cycle = {"backup_cycle_repo2_days": {1: ["full"], 2: ["diff"]}, "backup_cycle_repo2_retention_full": 4}
+    known = [one["label"] for one in backups(1)]
+    play("backup.yml", "-e", "repository=2", "-e", "backup_force=true", "-e", json.dumps(cycle))
+    assert [one["type"] for one in backups(2)] == ["full", "diff"]
+    assert [one["label"] for one in backups(1)] == known
+    play("backup.yml", "-e", "repository=1", "-e", "backup_force=true")
+    assert len(backups(2)) == 2
+    refused = play("backup.yml", "-e", "repository=3", expect=2).text
+    assert "There is no repository 3. Nothing was touched. Choose one of 1, 2" in refused
+
+
+def test_the_catalog_names_the_repository(store: S3Server) -> None:
+    first, second = (records("-e", f"repository={number}") for number in (1, 2))
+    assert [one["etiqueta"] for one in first] == labels()
+    assert all("repositorio" not in one for one in first)
+    assert [one["etiqueta"] for one in second] == [one["label"] for one in backups(2)]
+    assert {one["repositorio"] for one in second} == {"2"}
+    assert second[0]["direccion_almacenamiento"] == f"s3://relevo-backups/backup/main/{second[0]['etiqueta']}"
+    shown = play("playbooks/catalog.yml", "-e", "catalog_language=en").text
+    assert "BACKUPS RECORDED IN REDIS · repository 2" in shown
+    for view in ("info", "size", "detail"):
+        assert second[0]["etiqueta"] in play("playbooks/catalog.yml", "-e", "repository=2", "-e", f"view={view}").text
+
+
+def test_each_is_thinned_out_for_itself() -> None:
+    play("backup.yml", "-e", "repository=2", "-e", "day=1")
+    known, second = labels(), [one["label"] for one in backups(2)]
+    assert len(second) == 3
+    play("playbooks/cleanup.yml", "-e", "repository=2", "-e", "operation=keep", "-e", "keep=1")
+    assert [one["label"] for one in backups(2)] == second[2:]
+    assert labels() == known
+    assert [one["etiqueta"] for one in records("-e", "repository=2")] == second[2:]
 
 
 def test_its_pass_phrase_cannot_be_changed(settings: dict[str, Any]) -> None:

@@ -17,10 +17,12 @@ from .._names import PUBLIC_WORD, with_port
 from .facets import facet_index, facets_for, queue_facets
 from .filters import Facet
 from .records import (
+    FIRST_REPOSITORY,
     FOREIGN_INDEX,
     KEY_PREFIX,
     Plan,
     Record,
+    catalog_name,
     classify,
     in_order,
     index_for,
@@ -361,8 +363,12 @@ def remove_records(client: Any, stanza: str, keys: Iterable[str], write: bool) -
 def forget(client: Any, stanza: str) -> list[str]:
     """Remove all that the catalog holds of a stanza: its records, and their indexes. Returns the keys that there were.
 
-    What others wrote under keys that look like records is left alone.
+    What others wrote under keys that look like records is left alone. Of a second repository, too.
     """
+    return [key for number in (FIRST_REPOSITORY, 2) for key in _forget(client, catalog_name(stanza, number))]
+
+
+def _forget(client: Any, stanza: str) -> list[str]:
     found = read_records(client, known_keys(client, stanza, search=True).mine)
     mine = [key for key, record in found.items() if classify(key, record, stanza) != "foreign"]
     facets = [facet_index(stanza, Facet.from_text(text)) for text in client.smembers(facets_for(stanza))]

@@ -284,13 +284,14 @@ def primary_of(backup: Mapping[str, Any], before: Mapping[str, Any], after: Mapp
     )
 
 
-def report_text(plan: Mapping[str, Any], made: Sequence[Mapping[str, Any]], stanza: str) -> str:
+def report_text(plan: Mapping[str, Any], made: Sequence[Mapping[str, Any]], stanza: str, repository: str = "") -> str:
     """Return what a run did, for people. ``made`` are the results of ``pgbackrest_backup``,
-    in order, each with the ``primary`` that was backed up.
+    in order, each with the ``primary`` that was backed up. ``repository``: which one, where there are two.
     """
+    where = f"In {repository}: " if repository else ""
     if plan["nothing_to_do"]:
-        return f"Nothing to do: {plan['reason']}. The next is day {plan['next_day']}."
-    lines = [f"Day {plan['day']} of the cycle {plan['cycle']} is done ({plan['reason']})."]
+        return f"{where}Nothing to do: {plan['reason']}. The next is day {plan['next_day']}."
+    lines = [f"{where}Day {plan['day']} of the cycle {plan['cycle']} is done ({plan['reason']})."]
     rows = [
         (
             str(result["label"]),
@@ -332,15 +333,18 @@ def several_text(failures: Mapping[str, str | None]) -> str:
     return "\n".join([counted, *lines, *(["The others were."] if len(lines) < len(failures) else [])])
 
 
-def describe(plan: Plan, backups: Sequence[Mapping[str, Any]], cluster: str, primary: str = "") -> OperationPlan:
-    """What a run is about to do, for people and programs."""
+def describe(
+    plan: Plan, backups: Sequence[Mapping[str, Any]], cluster: str, primary: str = "", repository: str = ""
+) -> OperationPlan:
+    """What a run is about to do, for people and programs; ``repository``: in which one, where there are two."""
+    where = f"In {repository}: " if repository else ""
     if plan.nothing_to_do:
-        message = f"Nothing to do: {plan.reason}. The next is day {plan.next_day}."
+        message = f"{where}Nothing to do: {plan.reason}. The next is day {plan.next_day}."
         return OperationPlan("backup", cluster, "none", message)
     source = f" of {primary}" if primary else ""
     affects = [
         Effect(
-            "the repository",
+            repository or "the repository",
             f"gets {KINDS[step.type]} backup{source} (day {step.day}, step {step.number}/{step.count})",
         )
         for step in plan.steps
@@ -349,7 +353,7 @@ def describe(plan: Plan, backups: Sequence[Mapping[str, Any]], cluster: str, pri
     if any(step.type == "full" for step in plan.steps):
         expected.append("Full backups beyond pgbackrest_retention_full, and what depends on them, expire.")
     risks = ["A hand-over is refused while a backup runs."]
-    message = f"Day {plan.day} of the cycle: {plan.reason}."
+    message = f"{where}Day {plan.day} of the cycle: {plan.reason}."
     return OperationPlan("backup", cluster, "backup", message, affects, expected, risks)
 
 

@@ -89,6 +89,14 @@ def repository_directory(text: str) -> Path:
     return Path(parser.get("global", "repo1-path", fallback=DEFAULT_PATH))
 
 
+def place_of(text: str) -> str:
+    """Where the first repository of a configuration is, as the catalog names it: a path, or a bucket and its folder."""
+    parser = parse_config(text)
+    kind = parser.get("global", "repo1-type", fallback="posix")
+    path = parser.get("global", "repo1-path", fallback=DEFAULT_PATH)
+    return path if kind in ON_DISK else f"{kind}://{parser.get('global', f'repo1-{kind}-bucket', fallback='')}{path}"
+
+
 def pg_hosts(text: str, stanza: str) -> dict[int, dict[str, str]]:
     """Return the options ``pgN-…`` of a stanza by N, from the text of a configuration file."""
     parser = parse_config(text)
