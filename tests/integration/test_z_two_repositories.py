@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -10,10 +11,13 @@ from typing import Any
 
 import pytest
 from cluster import (
+    FAILBACK,
+    FAILOVER,
     NETWORK,
     PRIMARY,
     REPOSITORY,
     STANDBY,
+    STATUS,
     Play,
     docker,
     labels,
@@ -161,6 +165,99 @@ def test_each_is_thinned_out_for_itself() -> None:
     assert [one["label"] for one in backups(2)] == second[2:]
     assert labels() == known
     assert [one["etiqueta"] for one in records("-e", "repository=2")] == second[2:]
+
+
+def archive(repository: int) -> set[str]:
+    """The segments and histories of the newest timelines that a repository has."""
+    command = [
+        "pgbackrest",
+        "--stanza=main",
+        f"--repo={repository}",
+        "repo-ls",
+        "--recurse",
+        f"archive/main/{archive_id()}",
+    ]
+    names = [path.rpartition("/")[2] for path in shell(REPOSITORY, *command, user="postgres").split()]
+    found = {name.partition("-")[0] for name in names if not name.endswith(".backup")}
+    return {name for name in found if len(name) == 24 or name.endswith(".history")}
+
+
+def its_gap_is_filled(missed: set[str]) -> None:
+    """The second one gets all that came while it was away, proven from its own listing."""
+    assert missed, "nothing came while it was away"
+    wait_until(lambda: missed <= archive(2), f"{sorted(missed - archive(2))} in repository 2", 120)
+    wait_for(switch(), 1, 2)
+    nothing_needs_attention()
+
+
+def codes() -> list[str]:
+    output = play(STATUS, "-e", "format=json").output
+    found = re.search(r"^\{\n.*?^\}", output, re.MULTILINE | re.DOTALL)
+    assert found, output
+    return [problem["code"] for problem in json.loads(found[0])["problems"]]
+
+
+def test_one_that_is_away_blocks_nothing(store: S3Server, settings: dict[str, Any]) -> None:
+    before = archive(1)
+    with store.away():
+        wait_for(switch(), 1)
+        assert codes() == ["repository-away"]
+        said = play(STATUS, "-e", "require=healthy", expect=2).text
+        assert "Repository 2 is away, and the primary keeps all WAL that it lacks" in said
+        judged = play("playbooks/catalog_check.yml", expect=2).text
+        assert "Repository 2 is away." in judged
+
+        known = labels()
+        failed = play("backup.yml", "-e", "day=2", expect=2).text
+        assert "No backup of main in repository 2 (" in failed
+        assert "The other repository got its own." in failed
+        assert len(labels()) == len(known) + 1
+
+        refused = site(settings, expect=2)
+        assert "All else is done, and the other repository works." in refused.text
+        play("playbooks/restore_point.yml", "-e", "point=while_it_was_away")
+        assert "Repository 2 is away" in play(FAILOVER).text
+        assert psql(STANDBY, "SELECT pg_is_in_recovery()") == "f"
+        assert "Repository 2 is away" in play(FAILBACK).text
+        wait_for(switch(), 1)
+        assert codes() == ["repository-away"]
+        missed = archive(1) - before
+        assert not missed & archive_of(store)
+    its_gap_is_filled(missed)
+    assert site(settings).changed == 0
+
+
+def archive_of(store: S3Server) -> set[str]:
+    """What is in the bucket, seen without its server."""
+    return {path.name.partition("-")[0] for path in (store.bucket / "archive").rglob("*") if path.is_file()}
+
+
+def test_an_emergency_does_not_wait_for_it(store: S3Server) -> None:
+    before = archive(1)
+    with store.away():
+        switch()
+        docker("kill", "-s", "KILL", PRIMARY)
+        assert "Repository 2 is away" in play(FAILOVER).text
+        assert psql(STANDBY, "SELECT pg_is_in_recovery()") == "f"
+        docker("start", PRIMARY)
+        play(FAILBACK)
+        wait_for(switch(), 1)
+        missed = archive(1) - before
+    its_gap_is_filled(missed)
+
+
+def test_one_that_hangs_makes_a_hand_over_neither_fail_nor_long(store: S3Server) -> None:
+    before = archive(1)
+    with store.hanging():
+        switch()
+        done = play(FAILOVER)
+        assert "Repository 2 is away" in done.text
+        outage = re.search(r"write outage (\d+\.\d+) s", done.text)
+        assert outage, done.text
+        assert float(outage[1]) < 5
+        missed = archive(1) - before
+    its_gap_is_filled(missed)
+    play(FAILBACK)
 
 
 def test_its_pass_phrase_cannot_be_changed(settings: dict[str, Any]) -> None:

@@ -65,6 +65,13 @@ def test_without_a_backup_the_archive_tells_what_is_needed() -> None:
 LOCAL = [f"00000001000000000000000{number}" for number in (3, 4)]
 
 
+def closed(gap: ArchiveGap, check_mode: bool = False) -> tuple[list[str], list[str]]:
+    """What is pushed, and what is lost."""
+    done = gap.close(2, check_mode)
+    assert list(done.lost_in) == ([1] if done.lost else [])
+    return list(done.pushed), list(done.lost)
+
+
 @pytest.fixture
 def gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArchiveGap:
     """Timeline 1 ended in segment 5; the archive has segment 1 and needs 2 to 4, of which 3 and 4 are here."""
@@ -97,7 +104,7 @@ def pushes(monkeypatch: pytest.MonkeyPatch, code: int = 0) -> list[str]:
 
 def test_what_is_missing_and_here_is_pushed(gap: ArchiveGap, monkeypatch: pytest.MonkeyPatch) -> None:
     pushed = pushes(monkeypatch)
-    assert gap.close(2) == (LOCAL, ["000000010000000000000002"])
+    assert closed(gap) == (LOCAL, ["000000010000000000000002"])
     assert pushed == LOCAL
 
 
@@ -106,15 +113,15 @@ def test_an_archive_that_began_anew_gets_the_history(gap: ArchiveGap, monkeypatc
     monkeypatch.setattr(Archive, "segments", lambda _self, *_timelines: [])
     monkeypatch.setattr(PgBackRest, "require_stanza", lambda *_arguments: {"backup": []})
     pushed = pushes(monkeypatch)
-    assert gap.close(2, check_mode=True) == (["00000002.history"], [])
+    assert closed(gap, check_mode=True) == (["00000002.history"], [])
     assert pushed == []
-    assert gap.close(2) == (["00000002.history"], [])
+    assert closed(gap) == (["00000002.history"], [])
     assert pushed == ["00000002.history"]
 
 
 def test_in_check_mode_it_is_only_said(gap: ArchiveGap, monkeypatch: pytest.MonkeyPatch) -> None:
     pushed = pushes(monkeypatch)
-    assert gap.close(2, check_mode=True) == (LOCAL, ["000000010000000000000002"])
+    assert closed(gap, check_mode=True) == (LOCAL, ["000000010000000000000002"])
     assert pushed == []
 
 

@@ -11,7 +11,7 @@ from ansible_collections.relevo.postgres.plugins.filter.repository_files import 
 from ansible_collections.relevo.postgres.plugins.filter.second_repository import second_repository
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.alone import alone, numbers
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away, each
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away, each, first_of
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import config_of, repositories
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
 
@@ -199,6 +199,25 @@ def test_one_that_is_away_is_named(
     asked: list[int], failing: dict[int, str], answered: dict[int, str], away: list[Away]
 ) -> None:
     assert each(asked, lambda number: answers(failing, number)) == (answered, away)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_at_once_or_one_after_the_other_the_answers_are_the_same(at_once: bool) -> None:
+    found = each([1, 2], lambda number: answers({1: "disk gone."}, number), at_once)
+    assert found == ({2: "answer 2"}, [Away(1, "disk gone.")])
+
+
+@pytest.mark.parametrize(
+    ("failing", "answer", "away"),
+    [({}, "answer 1", []), ({2: "no."}, "answer 1", []), ({1: "no."}, "answer 2", [Away(1, "no.")])],
+)
+def test_the_first_that_can(failing: dict[int, str], answer: str, away: list[Away]) -> None:
+    assert first_of([1, 2], lambda number: answers(failing, number)) == (answer, away)
+
+
+def test_where_none_can_the_first_failure_is_told() -> None:
+    with pytest.raises(RelevoError, match=r"^first\.$"):
+        first_of([1, 2], lambda number: answers({1: "first.", 2: "second."}, number))
 
 
 @pytest.mark.parametrize(("asked", "failing"), [([1], {1: "first."}), ([1, 2], {1: "first.", 2: "second."})])

@@ -413,6 +413,33 @@ def test_a_silent_repository_is_not_taken_for_an_empty_one() -> None:
     assert found.as_dict()["backups"]["count"] is None
 
 
+AWAY = {"repository": 2, "reason": "It takes no connections."}
+BEHIND = {"repository": 2, "holes": [{"first": "A", "last": "B", "count": 2}, {"first": "D", "last": "D", "count": 1}]}
+
+
+def test_of_two_repositories_the_one_that_is_away_is_named_and_not_the_archiver_it_holds_up() -> None:
+    failing = a(archiver=ARCHIVER | {"failing": True, "last_failed": "000000020000000000000006"})
+    found = status(failing, b(), repository=repository(repositories=[1, 2], away=[AWAY]))
+    assert codes(found) == ["repository-away"]
+    assert not found.healthy
+    assert "Repository 2 is away, and the primary keeps all WAL that it lacks: It takes no connections." in sentences(
+        found
+    )
+    assert found.as_dict()["repository"] | {"host": ""} == {
+        "host": "",
+        "answers": True,
+        "tls_reload_owed": False,
+        "count": 2,
+        "away": [AWAY],
+    }
+
+
+def test_of_two_repositories_what_the_other_one_lacks_is_told() -> None:
+    found = status(repository=repository(repositories=[1, 2], behind=[BEHIND]))
+    assert codes(found) == ["archive-hole"]
+    assert "Repository 2 lacks 3 segments of WAL (A to D)" in sentences(found)
+
+
 def test_a_repository_that_cannot_be_used_says_why() -> None:
     found = status(repository=Repository(problem="The repository has no stanza main."))
     assert codes(found) == ["repository-unusable"]

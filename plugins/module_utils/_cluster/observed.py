@@ -147,6 +147,11 @@ class Repository:
     window: Window | None = None
     losses: Sequence[Loss] = ()
     tls_server_owed: bool = False
+    #: Of several: how many there are, those that do not work (``repository``, ``reason``), and what the archives of the
+    #: others lack (``repository``, ``holes``).
+    count: int = 1
+    away: Sequence[Mapping[str, Any]] = ()
+    behind: Sequence[Mapping[str, Any]] = ()
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Repository:
@@ -161,6 +166,9 @@ class Repository:
             window_of(living, holes),
             losses(living, holes),
             bool(given.get("tls_server_owed")),
+            len(given.get("repositories") or [1]),
+            given.get("away") or (),
+            given.get("behind") or (),
         )
 
 

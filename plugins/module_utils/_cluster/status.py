@@ -127,6 +127,9 @@ class ClusterStatus:
     connection: ConnectionStrings | None = None
     proxy: ThroughProxy | None = None
     proxies: Sequence[Proxy] = ()
+    repositories: int = 1
+    repositories_away: Sequence[Mapping[str, Any]] = ()
+    repositories_behind: Sequence[Mapping[str, Any]] = ()
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -189,6 +192,8 @@ class ClusterStatus:
                 "host": self.repository_host,
                 "answers": self.backups is not None,
                 "tls_reload_owed": self.repository_reload_owed,
+                "count": self.repositories,
+                "away": [dict(one) for one in self.repositories_away],
             },
             "backups": {
                 "count": None if self.backups is None else len(self.backups),
@@ -266,6 +271,9 @@ def compose(observed: Observed) -> ClusterStatus:
         observed.connection,
         observed.proxy,
         observed.proxies,
+        repository.count if repository else 1,
+        repository.away if repository else (),
+        repository.behind if repository else (),
     )
 
 

@@ -49,6 +49,7 @@ CODES: dict[str, Severity] = {
     "abandoned-timeline": "warning",
     "repository-unreachable": "error",
     "repository-unusable": "error",
+    "repository-away": "error",
     "no-backup": "error",
     "archive-hole": "error",
     "archive-hole-past": "warning",
@@ -327,7 +328,8 @@ def _synchronous(status: ClusterStatus, node: NodeStatus) -> Found:
 
 
 def _archiving(status: ClusterStatus, node: NodeStatus) -> Found:
-    if node is status.primary and status.archiver and status.archiver.failing:
+    # With two it fails for as long as one of them is away, which is told of that one.
+    if node is status.primary and status.archiver and status.archiver.failing and not status.repositories_away:
         yield problem(
             "archiving-fails",
             f"Archiving fails on {node.name} at {status.archiver.last_failed}.",
@@ -527,6 +529,25 @@ def _repository(status: ClusterStatus) -> Found:
         yield problem("no-backup", "There is no backup.", "Run backup.yml.")
 
 
+def _repositories_away(status: ClusterStatus) -> Found:
+    """Of two: the other one has all WAL, and this one gets it from the primary when it is back."""
+    for one in status.repositories_away:
+        yield problem(
+            "repository-away",
+            f"Repository {one['repository']} is away, and the primary keeps all WAL that it lacks: {one['reason']}",
+            "The other one works; this one gets what it lacks by itself when it is back.",
+        )
+    for one in status.repositories_behind:
+        count = sum(int(hole["count"]) for hole in one["holes"])
+        yield problem(
+            "archive-hole",
+            f"Repository {one['repository']} lacks {count} segments of WAL ({one['holes'][0]['first']} to "
+            f"{one['holes'][-1]['last']}): not every moment can be restored from it.",
+            f"Run site.yml, which archives what the primary still has; otherwise backup.yml -e repository="
+            f"{one['repository']} -e day=1.",
+        )
+
+
 def _repository_reload(status: ClusterStatus) -> Found:
     if status.repository_reload_owed:
         yield _tls_server(status.repository_host, None)
@@ -600,6 +621,7 @@ def _checks_of(node: NodeStatus) -> tuple[Callable[[ClusterStatus, NodeStatus], 
 REPOSITORY_CHECKS: tuple[Callable[[ClusterStatus], Found], ...] = (
     _newer_timeline,
     _repository,
+    _repositories_away,
     _repository_reload,
     _holes,
 )

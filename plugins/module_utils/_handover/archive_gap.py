@@ -18,6 +18,8 @@ from typing import Any
 
 from .._errors import RelevoError
 from .._repository.archive import Archive, push, spans
+from .._repository.away import Away, each
+from .._repository.command import CONFIG, repositories
 from .._repository.pgbackrest import PgBackRest
 from .._server.lsn import SEGMENT, SEGMENT_SIZE, Fork, history_name, parse_history, segment_start
 from .._server.server import Server
@@ -36,6 +38,16 @@ def oldest_needed(backups: Iterable[Mapping[str, Any]], archived: set[str]) -> i
     return min((segment_start(name) // SEGMENT_SIZE for name in starts), default=None)
 
 
+@dataclass(frozen=True)
+class Closed:
+    """What was pushed and what is lost, by the names of the files; the repositories that lost some, and those away."""
+
+    pushed: Sequence[str] = ()
+    lost: Sequence[str] = ()
+    lost_in: Sequence[int] = ()
+    away: Sequence[Away] = ()
+
+
 @dataclass
 class ArchiveGap:
     """Closes the gap on the primary of this node."""
@@ -43,17 +55,30 @@ class ArchiveGap:
     stanza: str
     timeout: float = 60.0
     server: Server = field(default_factory=Server)
+    config: Path = CONFIG
 
-    def close(self, timeline: int, check_mode: bool = False) -> tuple[list[str], list[str]]:
-        """Push what is missing of the ancestors of ``timeline``; returns what was pushed, and what is lost.
+    def close(self, timeline: int, check_mode: bool = False) -> Closed:
+        """Push what is missing of the ancestors of ``timeline`` to each repository.
 
         In check mode nothing is pushed, and what is returned is what would be. The history of ``timeline`` is among it
         where the archive began anew after the server had archived it: it does so once, at its promotion.
         """
         if timeline == 1:
-            return [], []
-        self._wait_for_history()
-        archive = Archive.newest(PgBackRest(self.stanza), self.timeout)
+            return Closed()
+        numbers = repositories(self.config)
+        if len(numbers) == 1:
+            self._wait_for_history()
+        # With two it is never archived for as long as one of them is away: whatever has not got it yet gets it here.
+        found, away = each(numbers, lambda number: self._close_in(number, timeline, check_mode))
+        return Closed(
+            sorted({name for pushed, _lost in found.values() for name in pushed}),
+            sorted({name for _pushed, lost in found.values() for name in lost}),
+            [number for number, (_pushed, lost) in found.items() if lost],
+            away,
+        )
+
+    def _close_in(self, repository: int, timeline: int, check_mode: bool) -> tuple[list[str], list[str]]:
+        archive = Archive.newest(PgBackRest(self.stanza, self.config, repository), self.timeout)
         if archive is None:
             raise RelevoError(f"The repository has no archive of the stanza {self.stanza}. Run site.yml.")
         own = self.server.pgdata / "pg_wal" / history_name(timeline)

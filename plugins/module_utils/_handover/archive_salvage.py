@@ -11,11 +11,13 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from .. import _names
 from .._errors import RelevoError
-from .._repository.command import EXIT_MISSING
+from .._repository.away import first_of
+from .._repository.command import EXIT_MISSING, repositories
 from .._repository.pgbackrest import PgBackRest
 from .._server import marker
 from .._server.lsn import SEGMENT_SIZE, segment_name, segment_start
@@ -23,22 +25,42 @@ from .._server.lsn import SEGMENT_SIZE, segment_name, segment_start
 DIRECTORY = _names.MARKER_DIR / "salvage" / "archive"
 
 
-def fetch_segments(stanza: str, first: str, directory: Path = DIRECTORY, timeout: float = 60.0) -> list[str]:
-    """Copy ``first`` and the segments after it out of the archive into ``directory``, as far as it has them."""
+def fetch_segments(
+    stanza: str,
+    first: str,
+    directory: Path = DIRECTORY,
+    timeout: float = 60.0,
+    warn: Callable[[str], object] = lambda _sentence: None,
+) -> list[str]:
+    """Copy ``first`` and the segments after it out of the archive into ``directory``, as far as it has them.
+
+    Of two repositories the second one is asked where the first one fails, which ``warn`` names. WAL goes to both, so
+    what is missed is at most what was on its way when the primary died; and one that hangs costs time only where it
+    must.
+    """
     if directory.exists():
         shutil.rmtree(directory)
     account = pwd.getpwnam("postgres")
     for folder in (directory.parent, directory):
         marker.ensure_directory(folder)
         os.chown(folder, account.pw_uid, account.pw_gid)
-    pgbackrest = PgBackRest(stanza)
     found: list[str] = []
-    name = first
+    _answer, away = first_of(
+        repositories(), lambda number: _fetch(PgBackRest(stanza, repository=number), first, directory, timeout, found)
+    )
+    for one in away:
+        warn(one.sentence)
+    return found
+
+
+def _fetch(pgbackrest: PgBackRest, first: str, directory: Path, timeout: float, found: list[str]) -> None:
+    """Add to ``found`` what this repository has after its last one."""
+    name = following(found[-1]) if found else first
     while True:
         words = [name, str(directory / name)]
         called = pgbackrest.try_run("archive-get", "--no-archive-async", words=words, timeout=timeout, level="error")
         if called.returncode == EXIT_MISSING:
-            return found
+            return
         if called.returncode:
             raise RelevoError(
                 f"{name} could not be fetched from the archive, which may be the only one that has it: "
@@ -46,4 +68,8 @@ def fetch_segments(stanza: str, first: str, directory: Path = DIRECTORY, timeout
                 "run this again, or lose what it has with -e force=true."
             )
         found.append(name)
-        name = segment_name(int(name[:8], 16), segment_start(name) + SEGMENT_SIZE)
+        name = following(name)
+
+
+def following(name: str) -> str:
+    return segment_name(int(name[:8], 16), segment_start(name) + SEGMENT_SIZE)

@@ -22,9 +22,8 @@ from .._cluster.lock import HandoverLock
 from .._cluster.probe import probe
 from .._cluster.topology import Topology
 from .._errors import RelevoError
-from .._repository.archive import newest_archived_timeline
+from .._repository.archive import newest_timeline_anywhere
 from .._repository.fence_record import FenceRecord, RepositoryReader
-from .._repository.pgbackrest import PgBackRest
 from .._server import abandoned_timelines, marker
 from .._server.credentials import Credentials
 from .._server.lsn import SEGMENT, format_lsn, parse_lsn, segment_start
@@ -152,7 +151,7 @@ class Promotion:
         if self.request.stanza is None:
             return 0
         try:
-            return newest_archived_timeline(PgBackRest(self.request.stanza), self.timeout)
+            return newest_timeline_anywhere(self.request.stanza, self.timeout)
         except RelevoError as error:
             self.warnings.append(
                 f"The archive could not be asked which timelines it knows, so the new one may bear the number of one "
@@ -165,7 +164,7 @@ class Promotion:
         if self.request.stanza is None or not self.request.archived_from:
             return []
         try:
-            return fetch_segments(self.request.stanza, self.request.archived_from)
+            return fetch_segments(self.request.stanza, self.request.archived_from, warn=self.warnings.append)
         except RelevoError as error:
             if not self.request.force:
                 raise

@@ -8,13 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from .._errors import RelevoError
 from .._recovery_window import Hole
 from .._server.lsn import SEGMENT, SEGMENT_SIZE, Fork, history_name, parse_history, segment_name, segment_start
 from .._wait import wait_until
-from .pgbackrest import PgBackRest
+from .away import each
+from .command import CONFIG, repositories
+from .pgbackrest import PgBackRest, parse_config
 
 #: A segment, its checksum, and how it is compressed.
 _SEGMENT = re.compile(rf"^({SEGMENT.pattern})-[0-9a-f]{{40}}(?:\.\w+)?$")
@@ -171,6 +174,41 @@ def push(pgbackrest: PgBackRest, path: Path, timeout: float) -> bool:
         reason = called.stderr.strip().rstrip(".") or f"exit {called.returncode}"
         raise RelevoError(f"{path.name} could not be archived: {reason}.")
     return called.returncode == 0
+
+
+def newest_timeline_anywhere(stanza: str, timeout: float = 10, config: Path = CONFIG) -> int:
+    """The newest timeline that any repository of this host knows; raises ``RelevoError`` where none answers."""
+    found, _away = each(
+        repositories(config),
+        lambda number: newest_archived_timeline(PgBackRest(stanza, config, number), timeout),
+        at_once=True,
+    )
+    return max(found.values())
+
+
+def in_any_repository(segment: str, timeout: float = 10, config: Path = CONFIG) -> bool:
+    """Whether one of two repositories has a segment of this node's server.
+
+    ``pg_stat_archiver`` counts a segment once all have it, so for as long as one is away it says nothing of the other.
+    With a single repository it says all there is to say, and nobody is asked.
+    """
+    numbers = repositories(config)
+    if len(numbers) == 1:
+        return False
+
+    def has(stanza: str, number: int) -> bool:
+        archive = Archive.newest(PgBackRest(stanza, config, number), timeout)
+        return archive is not None and segment in archive.segments(int(segment[:8], 16))
+
+    # A server's configuration knows one stanza.
+    for stanza in (name for name in parse_config(config.read_text()).sections() if not name.startswith("global")):
+        try:
+            found, _away = each(numbers, partial(has, stanza), at_once=True)
+        except RelevoError:
+            return False
+        if any(found.values()):
+            return True
+    return False
 
 
 def newest_archived_timeline(pgbackrest: PgBackRest, timeout: float = 10) -> int:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
@@ -29,18 +30,39 @@ class Away:
         return asdict(self)
 
 
-def each(numbers: Sequence[int], do: Callable[[int], Answer]) -> tuple[dict[int, Answer], list[Away]]:
+def each(
+    numbers: Sequence[int], do: Callable[[int], Answer], at_once: bool = False
+) -> tuple[dict[int, Answer], list[Away]]:
     """Do something with each repository: what came of it by number, and those that failed.
 
-    Raises the first failure where all failed: what is wrong then is not one repository.
+    ``at_once``: for what only reads, so that one that hangs costs its time once. Raises the first failure where all
+    failed: what is wrong then is not one repository.
     """
-    answers: dict[int, Answer] = {}
+
+    def attempt(number: int) -> Answer | RelevoError:
+        try:
+            return do(number)
+        except RelevoError as error:
+            return error
+
+    if at_once:
+        with ThreadPoolExecutor(max_workers=len(numbers)) as pool:
+            came = dict(zip(numbers, pool.map(attempt, numbers), strict=True))
+    else:
+        came = {number: attempt(number) for number in numbers}
+    failures = {number: error for number, error in came.items() if isinstance(error, RelevoError)}
+    answers = {number: answer for number, answer in came.items() if not isinstance(answer, RelevoError)}
+    if failures and not answers:
+        raise next(iter(failures.values()))
+    return answers, [Away(number, error.message) for number, error in failures.items()]
+
+
+def first_of(numbers: Sequence[int], do: Callable[[int], Answer]) -> tuple[Answer, list[Away]]:
+    """Do something with the first repository that can, and name those before it; raises the first failure otherwise."""
     failures: list[tuple[int, RelevoError]] = []
     for number in numbers:
         try:
-            answers[number] = do(number)
+            return do(number), [Away(failed, error.message) for failed, error in failures]
         except RelevoError as error:
             failures.append((number, error))
-    if failures and not answers:
-        raise failures[0][1]
-    return answers, [Away(number, error.message) for number, error in failures]
+    raise failures[0][1]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from .. import _names, _process
 from .._errors import RelevoError
+from .._repository.archive import in_any_repository
 from .._repository.command import CONFIG
 from .._server.session import Session, SessionError
 from .._wait import TimedOutError, wait_until
@@ -180,7 +181,8 @@ def count_at_a_position(session: Session, tables: Sequence[str], timeout: float)
     session.query("SELECT pg_switch_wal()")
 
     def archived() -> bool:
-        return session.flag("SELECT coalesce(last_archived_wal >= $1, false) FROM pg_stat_archiver", (segment,))
+        said = "SELECT coalesce(last_archived_wal >= $1, false) FROM pg_stat_archiver"
+        return session.flag(said, (segment,)) or in_any_repository(segment)
 
     wait_until(archived, f"the segment {segment} to be archived (status.yml says what keeps it back)", timeout)
     # After a failover with a loss the position may be on two timelines.
