@@ -20,6 +20,7 @@ extends_documentation_fragment:
   - relevo.postgres.attributes
   - relevo.postgres.attributes.info_module
   - relevo.postgres.pgbackrest
+  - relevo.postgres.repository
   - relevo.postgres.cluster.psycopg
 options:
   target_type:
@@ -150,7 +151,7 @@ class Asked:
             "timeline": params["timeline"],
             "read_only": params["read_only"],
         }
-        self.repository = facts.read_repository(PgBackRest(params["stanza"], params["config"]))
+        self.repository = facts.read_repository(PgBackRest(params["stanza"], params["config"], params["repository"]))
         foreign = facts.foreign(self.repository.databases, params["system_identifier"])
         if foreign:
             raise RelevoError(foreign)
@@ -198,6 +199,7 @@ def main() -> None:
         argument_spec={
             "stanza": {"type": "str", "default": "main"},
             "config": {"type": "path", "default": "/etc/pgbackrest/pgbackrest.conf"},
+            "repository": {"type": "int", "default": 1},
             "target_type": {"type": "str", "default": ""},
             "target": {"type": "str", "default": ""},
             "label": {"type": "str", "default": ""},

@@ -107,6 +107,7 @@ actions:
   elements: str
 """
 
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -117,7 +118,10 @@ from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store imp
     connection_spec,
     forget,
 )
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away, each
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import FIRST, repositories
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.forget import (
     delete_stanza,
     forget_cluster,
@@ -126,10 +130,32 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.forget
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
 
 
+def all_held(params: dict[str, Any]) -> tuple[dict[int, dict[str, Any]], list[Away]]:
+    """What each repository holds, by number, and those that do not answer."""
+    stanza, config = params["stanza"], params["config"]
+    return each(repositories(Path(config)), lambda number: held(PgBackRest(stanza, config, number)))
+
+
+def together(found: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    """What there is of the stanza, wherever it is."""
+    every = list(found.values())
+    return {
+        "configured": any(one["configured"] for one in every),
+        "backups": sorted({label for one in every for label in one["backups"]}),
+        "exists": any(one["exists"] for one in every),
+        "pieces": any(one["pieces"] for one in every),
+        "needed": {label: why for one in every for label, why in one["needed"].items()},
+        "others": sorted({name for one in every for name in one["others"]}),
+        "running": next((one["running"] for one in every if one["running"]), ""),
+    }
+
+
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
-    pgbackrest = PgBackRest(params["stanza"], params["config"])
-    found = held(pgbackrest)
+    each_held, away = all_held(params)
+    found = together(each_held)
+    if away and params["backups"] == "delete":
+        raise RelevoError(f"{away[0].sentence} Nothing was removed. Bring it back first, or keep the backups.")
     if module.check_mode:
         return {"changed": params["backups"] == "delete" and found["exists"], "actions": [], **found}
     actions = []
@@ -138,9 +164,12 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         if params["catalog"]:
             with connected(params) as client:
                 actions += forget(client, params["stanza"])
-        if found["exists"] or found["pieces"]:
-            delete_stanza(pgbackrest, params["remove_timeout"])
-            actions.append(f"the stanza {params['stanza']}")
+        for number, there in each_held.items():
+            if there["exists"] or there["pieces"]:
+                delete_stanza(PgBackRest(params["stanza"], params["config"], number), params["remove_timeout"])
+                where = "" if number == FIRST else f" in repository {number}"
+                actions.append(f"the stanza {params['stanza']}{where}")
+    pgbackrest = PgBackRest(params["stanza"], params["config"])
     actions += forget_cluster(pgbackrest, params["nodes"], everything=params["backups"] == "delete")
     return {"changed": bool(actions), "actions": actions, **found}
 

@@ -33,6 +33,7 @@ from s3_server import SECRET, S3Server
 pytestmark = [pytest.mark.usefixtures("backed_up"), pytest.mark.long]
 
 CONFIG = "/etc/pgbackrest"
+RESTORE = "playbooks/restore.yml"
 DIRECTORY = "/var/lib/postgresql/second"
 PASS_PHRASE = "another-secret-that-nobody-may-see"
 
@@ -258,6 +259,49 @@ def test_one_that_hangs_makes_a_hand_over_neither_fail_nor_long(store: S3Server)
         missed = archive(1) - before
     its_gap_is_filled(missed)
     play(FAILBACK)
+
+
+@pytest.fixture
+def first_gone() -> Iterator[None]:
+    """As if the first one's disk were no more."""
+    shell(REPOSITORY, "sh", "-c", "cd /var/lib/pgbackrest && mkdir .gone && mv archive backup .gone/")
+    yield
+    shell(REPOSITORY, "sh", "-c", "cd /var/lib/pgbackrest && rm -rf archive backup && mv .gone/* . && rmdir .gone")
+
+
+def test_what_is_lost_in_the_first_is_restored_and_proved_from_the_second_alone(first_gone: None) -> None:
+    refused = play(RESTORE, "-e", "to=cluster", "-e", "target_type=latest", "-e", "repository=2", expect=2).text
+    assert "-e to=cluster restores out of the first repository only" in refused
+    assert "repository-away" in codes()
+    refused = play(RESTORE, "-e", "target_type=latest", "-e", "scratch=lost", expect=2).text
+    assert "The repository has no stanza main" in refused
+
+    psql(PRIMARY, "CREATE TABLE kept AS SELECT 42 AS answer")
+    segment = switch()
+    wait_for_bucket(segment)
+    done = play(RESTORE, "-e", "target_type=latest", "-e", "scratch=mine", "-e", "repository=2")
+    port = re.search(r"psql -p (\d+)", done.text)
+    assert port, done.output
+    asked = ["psql", "-p", port[1], "-d", "imdb", "-XAtc", "SELECT answer FROM kept"]
+    assert shell(REPOSITORY, *asked, user="postgres").strip() == "42"
+    play(RESTORE, "-e", "remove=mine")
+
+    assert "passed" in play("playbooks/drill.yml", "-e", "repository=2", expect=None).text
+    [*_, newest] = records("-e", "repository=2")
+    assert newest["resultado"] == "correcto"
+    psql(PRIMARY, "DROP TABLE kept")
+
+
+def wait_for_bucket(segment: str) -> None:
+    """With the first one gone its listing tells nothing of the archive's name either."""
+    command = ["pgbackrest", "--stanza=main", "--repo=2", "repo-ls", "--recurse", "archive/main"]
+    wait_until(lambda: segment in shell(REPOSITORY, *command, user="postgres"), f"{segment} in the bucket", 90)
+
+
+def test_when_the_first_is_back_it_gets_what_it_lacks(settings: dict[str, Any]) -> None:
+    wait_for(switch(), 1, 2)
+    assert site(settings).changed == 0
+    nothing_needs_attention()
 
 
 def test_its_pass_phrase_cannot_be_changed(settings: dict[str, Any]) -> None:

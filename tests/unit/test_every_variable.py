@@ -78,6 +78,8 @@ ELSEWHERE = {
         "integration/test_z_two_repositories.py",
         "backup_cycle_repo2_retention_full",
     ),
+    "drill_repository": ("integration/test_z_two_repositories.py", "repository=2"),
+    "restore_repository": ("integration/test_z_two_repositories.py", "repository=2"),
     "catalog_only_repository": ("integration/test_z_two_repositories.py", "repository=2"),
     "cleanup_repository": ("integration/test_z_two_repositories.py", "repository=2"),
     "catalog_search": ("integration/test_e_catalog.py", "catalog_search"),
