@@ -21,7 +21,10 @@ from .adoption_files import UNITS
 SYSTEM = Path("/")
 #: By kind of host: the units, and what is below the root of the file system, the data last: they know the tablespaces.
 SERVICES = {"postgres": ("postgresql", "pgbackrest"), "pgbackrest": ("pgbackrest",), "haproxy": ("haproxy",)}
-_SHARED = ("etc/pgbackrest/pgbackrest.conf", "run/relevo")
+_SHARED = (
+    *(f"etc/pgbackrest/{name}" for name in ("pgbackrest.conf", "repo1.conf", "repo2.conf", "repo2-ca.crt")),
+    "run/relevo",
+)
 _DATA = "var/lib/postgresql"
 PATHS = {
     "postgres": (
