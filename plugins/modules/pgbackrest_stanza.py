@@ -99,7 +99,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgback
 )
 
 
-def bring(module: AnsibleModule, repository: int, options: list[str]) -> bool:
+def bring(module: AnsibleModule, repository: int, options: list[str], timeout: float) -> bool:
     """Have one repository hold a stanza that works; returns whether it was missing."""
     params = module.params
     pgbackrest = PgBackRest(params["stanza"], params["config"], repository)
@@ -112,7 +112,8 @@ def bring(module: AnsibleModule, repository: int, options: list[str]) -> bool:
         if params["upgrade"] and status != STATUS_NO_STANZA:
             pgbackrest.run_when_free("stanza-upgrade", *options, timeout=params["timeout"])
         if params["state"] == "checked":
-            pgbackrest.prove_archiving(options, params["timeout"])
+            # One that hangs holds the other one up for a while; see the timeout of archive-push in pgbackrest.conf.j2.
+            pgbackrest.prove_archiving(options, timeout)
     return bool(status == STATUS_NO_STANZA)
 
 
@@ -122,7 +123,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         params["connect_timeout"], params["unreachable"]
     )
     numbers = repositories(Path(params["config"]))
-    created, away = each(numbers, lambda number: bring(module, number, options))
+    created, away = each(numbers, lambda number: bring(module, number, options, params["timeout"] * len(numbers)))
     for one in away:
         module.warn(f"{one.sentence} The other one works.")
     return {
