@@ -132,3 +132,76 @@ def test_what_cannot_be_pushed_is_a_failure(
     pushes(monkeypatch, code)
     with pytest.raises(RelevoError, match=reason):
         gap.close(2)
+
+
+# --- two repositories ------------------------------------------------------------------------------------------------
+
+SECOND = "000000010000000000000002"
+
+
+@pytest.fixture
+def two(gap: ArchiveGap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArchiveGap:
+    """The second one was away: the first one has all but what is only here, and it has segment 1."""
+    for name in ("pgbackrest.conf", "repo1.conf", "repo2.conf"):
+        (tmp_path / name).write_text("[global]\n")
+
+    def segments(archive: Archive, *_timelines: int) -> list[str]:
+        first = ["000000010000000000000001"]
+        return [*first, SECOND, LOCAL[0]] if archive.pgbackrest.repository == 1 else first
+
+    monkeypatch.setattr(Archive, "segments", segments)
+    monkeypatch.setattr("os.chown", lambda *_arguments: None)
+    gap.config = tmp_path / "pgbackrest.conf"
+    return gap
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, failing: str = "") -> list[tuple[str, str, str]]:
+    """What pgBackRest is asked: the configuration, the command, the file. ``failing``: a configuration that fails."""
+    asked: list[tuple[str, str, str]] = []
+
+    def run(command: list[str], _timeout: float, _grace: float) -> Finished:
+        [config] = [Path(word.partition("=")[2]).stem for word in command if word.startswith("--config=")]
+        verb = next(word for word in command if word.startswith("archive-"))
+        asked.append((config, verb, Path(command[-1]).name))
+        if config == failing:
+            return Finished(103, "", "ERROR: [103]: no route", 0.1)
+        if verb == "archive-get":
+            Path(command[-1]).touch()
+        return Finished(0, "", "", 0.1)
+
+    monkeypatch.setattr(_process, "run_to_end", run)
+    return asked
+
+
+def test_what_no_server_has_any_more_is_copied_from_the_other_repository(
+    two: ArchiveGap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = answering(monkeypatch)
+    done = two.close(2)
+    assert asked == [
+        ("repo1", "archive-push", LOCAL[1]),
+        ("repo2", "archive-push", LOCAL[0]),
+        ("repo2", "archive-push", LOCAL[1]),
+        ("repo1", "archive-get", SECOND),
+        ("repo2", "archive-push", SECOND),
+    ]
+    assert list(done.pushed) == sorted([SECOND, *LOCAL])
+    assert (list(done.lost), list(done.lost_in), list(done.away)) == ([], [], [])
+
+
+def test_one_that_is_away_is_named_and_the_other_one_gets_what_it_lacks(
+    two: ArchiveGap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering(monkeypatch, failing="repo2")
+    done = two.close(2)
+    assert list(done.pushed) == [LOCAL[1]]
+    assert [one.repository for one in done.away] == [2]
+    assert "no route" in done.away[0].reason
+
+
+def test_what_neither_has_is_lost_in_both(two: ArchiveGap, monkeypatch: pytest.MonkeyPatch) -> None:
+    answering(monkeypatch)
+    monkeypatch.setattr(Archive, "segments", lambda _self, *_timelines: ["000000010000000000000001"])
+    monkeypatch.setattr(ArchiveGap, "_fetched", lambda *_arguments: False)
+    done = two.close(2)
+    assert (list(done.lost), list(done.lost_in)) == ([SECOND], [1, 2])

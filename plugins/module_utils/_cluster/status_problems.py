@@ -535,7 +535,7 @@ def _repositories_away(status: ClusterStatus) -> Found:
         yield problem(
             "repository-away",
             f"Repository {one['repository']} is away, and the primary keeps all WAL that it lacks: {one['reason']}",
-            "The other one works; this one gets what it lacks by itself when it is back.",
+            "The other one works; this one gets what it lacks when it is back.",
         )
     for one in status.repositories_behind:
         count = sum(int(hole["count"]) for hole in one["holes"])
@@ -543,7 +543,7 @@ def _repositories_away(status: ClusterStatus) -> Found:
             "archive-hole",
             f"Repository {one['repository']} lacks {count} segments of WAL ({one['holes'][0]['first']} to "
             f"{one['holes'][-1]['last']}): not every moment can be restored from it.",
-            f"Run site.yml, which archives what the primary still has; otherwise backup.yml -e repository="
+            f"Run site.yml, which copies it from the other one; if that lacks it too, backup.yml -e repository="
             f"{one['repository']} -e day=1.",
         )
 

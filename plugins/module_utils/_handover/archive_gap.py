@@ -11,9 +11,11 @@ already is harmless when the contents agree.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from .._errors import RelevoError
@@ -36,6 +38,16 @@ def oldest_needed(backups: Iterable[Mapping[str, Any]], archived: set[str]) -> i
     # An offline backup needs no WAL and names none.
     starts = [name for backup in backups if (name := backup["archive"]["start"])] or sorted(archived)
     return min((segment_start(name) // SEGMENT_SIZE for name in starts), default=None)
+
+
+def _way_to(fork: Fork) -> str:
+    """The name of an ancestor's own history; empty for the first timeline, which has none."""
+    return "" if fork.timeline == 1 else history_name(fork.timeline)
+
+
+def owner_of(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_uid, found.st_gid
 
 
 @dataclass(frozen=True)
@@ -85,14 +97,42 @@ class ArchiveGap:
         known = archive.history(timeline) is not None
         if not known and not check_mode:
             self._push(archive.pgbackrest, own)
-        pushed, lost = self._close(archive, parse_history(own.read_text()), check_mode)
+        history = parse_history(own.read_text())
+        others = [number for number in repositories(self.config) if number != repository]
+        pushed, lost = self._close(archive, history, check_mode, every=bool(others))
+        if others and not check_mode:
+            ways = [name for fork in history if archive.history(fork.timeline) is None if (name := _way_to(fork))]
+            copied = self._copy([*ways, *lost], archive.pgbackrest, others)
+            pushed, lost = [*pushed, *copied], [name for name in lost if name not in copied]
         return [*([] if known else [own.name]), *pushed], lost
 
-    def _close(self, archive: Archive, history: Sequence[Fork], check_mode: bool) -> tuple[list[str], list[str]]:
+    def _copy(self, names: Sequence[str], to: PgBackRest, others: Sequence[int]) -> list[str]:
+        """Give a repository what another one has: what came while it was away, and no server holds any more."""
+        copied = []
+        with TemporaryDirectory(prefix="relevo-", dir=self.server.pgdata.parent) as folder:
+            os.chown(folder, *owner_of(self.server.pgdata))
+            for name in names:
+                if any(self._fetched(number, name, Path(folder)) for number in others):
+                    self._push(to, Path(folder, name))
+                    Path(folder, name).unlink()
+                    copied.append(name)
+        return copied
+
+    def _fetched(self, repository: int, name: str, folder: Path) -> bool:
+        words = [name, str(folder / name)]
+        pgbackrest = PgBackRest(self.stanza, self.config, repository)
+        return not pgbackrest.try_run("archive-get", "--no-archive-async", words=words, timeout=self.timeout).returncode
+
+    def _close(
+        self, archive: Archive, history: Sequence[Fork], check_mode: bool, every: bool = False
+    ) -> tuple[list[str], list[str]]:
+        """``every``: look at all timelines, since a repository of two may have been away when one of them ended."""
         wal = self.server.pgdata / "pg_wal"
         local = {path.name for path in wal.iterdir() if SEGMENT.fullmatch(path.name)}
         # An older timeline of which nothing is left here was dealt with when it ended.
         relevant = {int(name[:8], 16) for name in local} | {history[-1].timeline}
+        if every:
+            relevant |= {fork.timeline for fork in history}
         archived = set(archive.segments(*sorted(relevant & {fork.timeline for fork in history})))
         oldest = oldest_needed(archive.pgbackrest.require_stanza(self.timeout)["backup"], archived)
         if oldest is None:
