@@ -79,7 +79,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.server imp
 def work(module: AnsibleModule) -> dict[str, Any]:
     given = module.params
     try:
-        newest = newest_timeline_anywhere(given["stanza"], given["timeout"])
+        newest, _away = newest_timeline_anywhere(given["stanza"], given["timeout"])
     except RelevoError as error:
         if given["required"]:
             raise

@@ -11,12 +11,12 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from .. import _names
 from .._errors import RelevoError
-from .._repository.away import first_of
+from .._repository.away import Away
 from .._repository.command import EXIT_MISSING, repositories
 from .._repository.pgbackrest import PgBackRest
 from .._server import marker
@@ -31,12 +31,13 @@ def fetch_segments(
     directory: Path = DIRECTORY,
     timeout: float = 60.0,
     warn: Callable[[str], object] = lambda _sentence: None,
+    away: Collection[int] = (),
 ) -> list[str]:
     """Copy ``first`` and the segments after it out of the archive into ``directory``, as far as it has them.
 
-    Of two repositories the second one is asked where the first one fails, which ``warn`` names. WAL goes to both, so
-    what is missed is at most what was on its way when the primary died; and one that hangs costs time only where it
-    must.
+    Of two repositories the other one is asked for each segment that the one does not have, or cannot give: WAL goes to
+    both, but not at the same moment, and one that was away for a while has less. ``warn`` names the one that fails.
+    ``away``: those that have just not answered, which are not asked again while nobody takes writes.
     """
     if directory.exists():
         shutil.rmtree(directory)
@@ -44,31 +45,52 @@ def fetch_segments(
     for folder in (directory.parent, directory):
         marker.ensure_directory(folder)
         os.chown(folder, account.pw_uid, account.pw_gid)
+    numbers = repositories()
+    asked = [number for number in numbers if number not in away] or numbers
     found: list[str] = []
-    _answer, away = first_of(
-        repositories(), lambda number: _fetch(PgBackRest(stanza, repository=number), first, directory, timeout, found)
-    )
-    for one in away:
-        warn(one.sentence)
-    return found
-
-
-def _fetch(pgbackrest: PgBackRest, first: str, directory: Path, timeout: float, found: list[str]) -> None:
-    """Add to ``found`` what this repository has after its last one."""
-    name = following(found[-1]) if found else first
+    name = first
     while True:
-        words = [name, str(directory / name)]
-        called = pgbackrest.try_run("archive-get", "--no-archive-async", words=words, timeout=timeout, level="error")
-        if called.returncode == EXIT_MISSING:
-            return
-        if called.returncode:
-            raise RelevoError(
-                f"{name} could not be fetched from the archive, which may be the only one that has it: "
-                f"{called.stderr.strip() or f'exit {called.returncode}'}. Nobody was promoted. Fix the repository and "
-                "run this again, or lose what it has with -e force=true."
-            )
+        got, failed = _fetch(stanza, asked, name, directory, timeout)
+        for number, error in failed.items():
+            if len(failed) == len(asked):
+                raise error
+            # Once: it would fail, or hang, for each segment.
+            asked = [other for other in asked if other != number]
+            warn(Away(number, str(error.details.get("said", error.message))).sentence)
+        if not got:
+            return found
         found.append(name)
         name = following(name)
+
+
+def _fetch(
+    stanza: str, numbers: Sequence[int], name: str, directory: Path, timeout: float
+) -> tuple[bool, dict[int, RelevoError]]:
+    """Whether one of these repositories gave the segment, and which of those before it failed."""
+    failed: dict[int, RelevoError] = {}
+    for number in numbers:
+        # One that hangs may not hold up a promotion for long where another one can be asked.
+        patience = timeout if number == numbers[-1] else timeout / len(numbers) / 2
+        try:
+            if _fetched(PgBackRest(stanza, repository=number), name, directory, patience):
+                return True, failed
+        except RelevoError as error:
+            failed[number] = error
+    return False, failed
+
+
+def _fetched(pgbackrest: PgBackRest, name: str, directory: Path, timeout: float) -> bool:
+    """Whether a repository had the segment, which is in ``directory`` then."""
+    words = [name, str(directory / name)]
+    called = pgbackrest.try_run("archive-get", "--no-archive-async", words=words, timeout=timeout, level="error")
+    if called.returncode in (0, EXIT_MISSING):
+        return called.returncode == 0
+    said = called.stderr.strip() or f"exit {called.returncode}"
+    raise RelevoError(
+        f"{name} could not be fetched from the archive, which may be the only one that has it: {said}. Nobody was "
+        "promoted. Fix the repository and run this again, or lose what it has with -e force=true.",
+        said=f"{name} could not be fetched: {said}",
+    )
 
 
 def following(name: str) -> str:

@@ -105,6 +105,8 @@ class Promotion:
     credentials: Credentials = field(default_factory=Credentials)
     timeout: float = 4.0
     warnings: list[str] = field(default_factory=list)
+    #: The repositories of several that did not answer when they were asked first.
+    away: list[int] = field(default_factory=list)
 
     def run(self) -> dict[str, Any]:
         """Promote and return what happened. Run again after it was cut off, it finishes what is missing."""
@@ -151,20 +153,24 @@ class Promotion:
         if self.request.stanza is None:
             return 0
         try:
-            return newest_timeline_anywhere(self.request.stanza, self.timeout)
+            newest, away = newest_timeline_anywhere(self.request.stanza, self.timeout)
         except RelevoError as error:
             self.warnings.append(
                 f"The archive could not be asked which timelines it knows, so the new one may bear the number of one "
                 f"that was abandoned, and not be archived: {error.message}"
             )
             return 0
+        self.away = [one.repository for one in away]
+        return newest
 
     def _fetch_archived(self) -> list[str]:
         """What the dead primary had archived and this node may not have received; called where the archive answers."""
         if self.request.stanza is None or not self.request.archived_from:
             return []
         try:
-            return fetch_segments(self.request.stanza, self.request.archived_from, warn=self.warnings.append)
+            return fetch_segments(
+                self.request.stanza, self.request.archived_from, warn=self.warnings.append, away=self.away
+            )
         except RelevoError as error:
             if not self.request.force:
                 raise

@@ -15,7 +15,7 @@ from .._errors import RelevoError
 from .._recovery_window import Hole
 from .._server.lsn import SEGMENT, SEGMENT_SIZE, Fork, history_name, parse_history, segment_name, segment_start
 from .._wait import wait_until
-from .away import each
+from .away import Away, each
 from .command import CONFIG, repositories
 from .pgbackrest import PgBackRest, parse_config
 
@@ -176,14 +176,17 @@ def push(pgbackrest: PgBackRest, path: Path, timeout: float) -> bool:
     return called.returncode == 0
 
 
-def newest_timeline_anywhere(stanza: str, timeout: float = 10, config: Path = CONFIG) -> int:
-    """The newest timeline that any repository of this host knows; raises ``RelevoError`` where none answers."""
-    found, _away = each(
+def newest_timeline_anywhere(stanza: str, timeout: float = 10, config: Path = CONFIG) -> tuple[int, list[Away]]:
+    """The newest timeline that any repository of this host knows, and which do not answer.
+
+    Raises ``RelevoError`` where none does.
+    """
+    found, away = each(
         repositories(config),
         lambda number: newest_archived_timeline(PgBackRest(stanza, config, number), timeout),
         at_once=True,
     )
-    return max(found.values())
+    return max(found.values()), away
 
 
 def in_any_repository(segment: str, timeout: float = 10, config: Path = CONFIG) -> bool:
