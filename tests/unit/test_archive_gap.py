@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._errors import Rel
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.archive_gap import (
     ArchiveGap,
     oldest_needed,
+    still_lost,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._process import Finished
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import Archive, Span, spans
@@ -150,12 +152,15 @@ def two(gap: ArchiveGap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Arc
         return [*first, SECOND, LOCAL[0]] if archive.pgbackrest.repository == 1 else first
 
     monkeypatch.setattr(Archive, "segments", segments)
+    monkeypatch.setattr(PgBackRest, "names", lambda *_arguments: ["00000002.history"])
     monkeypatch.setattr("os.chown", lambda *_arguments: None)
     gap.config = tmp_path / "pgbackrest.conf"
     return gap
 
 
-def answering(monkeypatch: pytest.MonkeyPatch, failing: str = "") -> list[tuple[str, str, str]]:
+def answering(
+    monkeypatch: pytest.MonkeyPatch, failing: str = "", verb_that_fails: str = "archive-"
+) -> list[tuple[str, str, str]]:
     """What pgBackRest is asked: the configuration, the command, the file. ``failing``: a configuration that fails."""
     asked: list[tuple[str, str, str]] = []
 
@@ -163,7 +168,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, failing: str = "") -> list[tuple[
         [config] = [Path(word.partition("=")[2]).stem for word in command if word.startswith("--config=")]
         verb = next(word for word in command if word.startswith("archive-"))
         asked.append((config, verb, Path(command[-1]).name))
-        if config == failing:
+        if config == failing and verb.startswith(verb_that_fails):
             return Finished(103, "", "ERROR: [103]: no route", 0.1)
         if verb == "archive-get":
             Path(command[-1]).touch()
@@ -202,6 +207,70 @@ def test_one_that_is_away_is_named_and_the_other_one_gets_what_it_lacks(
 def test_what_neither_has_is_lost_in_both(two: ArchiveGap, monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch)
     monkeypatch.setattr(Archive, "segments", lambda _self, *_timelines: ["000000010000000000000001"])
-    monkeypatch.setattr(ArchiveGap, "_fetched", lambda *_arguments: False)
     done = two.close(2)
     assert (list(done.lost), list(done.lost_in)) == ([SECOND], [1, 2])
+
+
+def test_one_that_hangs_when_it_is_copied_from_is_the_one_that_is_away(
+    two: ArchiveGap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = answering(monkeypatch, failing="repo1", verb_that_fails="archive-get")
+    done = two.close(2)
+    assert list(done.pushed) == LOCAL
+    assert [one.repository for one in done.away] == [1]
+    # The other one has it, so it is not lost.
+    assert (list(done.lost), list(done.lost_in)) == ([], [])
+    assert len([verb for _config, verb, _name in asked if verb == "archive-get"]) == 1
+
+
+def test_what_is_to_be_copied_is_said_in_check_mode(two: ArchiveGap, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = answering(monkeypatch)
+    done = two.close(2, check_mode=True)
+    assert list(done.pushed) == sorted([SECOND, *LOCAL])
+    assert (list(done.lost), asked) == ([], [])
+
+
+def test_the_way_to_an_older_timeline_is_copied(two: ArchiveGap, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = answering(monkeypatch)
+    path = two.server.pgdata / "pg_wal" / "00000003.history"
+    path.write_text("1\t0/2000100\tno reason\n2\t0/5000100\tno reason\n")
+    monkeypatch.setattr(
+        PgBackRest,
+        "names",
+        lambda pgbackrest, *_arguments: ["00000002.history", "00000003.history"][2 - pgbackrest.repository :],
+    )
+    two.close(3)
+    assert ("repo1", "archive-push", "00000002.history") in asked
+    assert ("repo2", "archive-push", "00000002.history") not in asked
+
+
+OLDER: list[dict[str, Any]] = [{"archive": {"start": "000000010000000000000001"}}]
+
+
+@pytest.mark.parametrize(
+    ("start", "lost"),
+    [
+        ("000000010000000000000002", True),
+        ("000000010000000000000003", False),
+        ("000000020000000000000006", False),
+        # Of branches that nobody follows: what comes after the fork, and another timeline.
+        ("000000010000000000000009", True),
+        ("000000070000000000000009", True),
+    ],
+)
+def test_what_is_lost_is_lost_until_a_backup_begins_after_it(start: str, lost: bool) -> None:
+    backups: list[dict[str, Any]] = [*OLDER, {"archive": {"start": start}}, {"archive": {"start": None}}]
+    found = still_lost([SECOND], backups, [Fork(1, 5 * SEGMENT_SIZE + 100)], 2)
+    assert found == ([SECOND] if lost else [])
+    assert still_lost([SECOND], [], [Fork(1, 5 * SEGMENT_SIZE + 100)], 2) == [SECOND]
+
+
+def test_what_was_lost_costs_one_full_backup_and_not_one_each_time(
+    two: ArchiveGap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering(monkeypatch)
+    monkeypatch.setattr(Archive, "segments", lambda _self, *_timelines: ["000000010000000000000001"])
+    after = {"archive": {"start": "000000020000000000000006"}}
+    monkeypatch.setattr(PgBackRest, "require_stanza", lambda *_arguments: {"backup": [*OLDER, after]})
+    done = two.close(2)
+    assert (list(done.lost), list(done.lost_in)) == ([], [])
