@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from .._errors import RelevoError
@@ -16,7 +15,7 @@ from .._recovery_window import Hole
 from .._server.lsn import SEGMENT, SEGMENT_SIZE, Fork, history_name, parse_history, segment_name, segment_start
 from .._wait import wait_until
 from .away import Away, each
-from .command import CONFIG, repositories
+from .command import CONFIG, FIRST, repositories
 from .pgbackrest import PgBackRest, parse_config
 
 #: A segment, its checksum, and how it is compressed.
@@ -189,29 +188,21 @@ def newest_timeline_anywhere(stanza: str, timeout: float = 10, config: Path = CO
     return max(found.values()), away
 
 
-def in_any_repository(segment: str, timeout: float = 10, config: Path = CONFIG) -> bool:
-    """Whether one of two repositories has a segment of this node's server.
+def in_repository(segment: str, repository: int = FIRST, timeout: float = 10, config: Path = CONFIG) -> bool:
+    """Whether this one of two repositories has a segment of this node's server.
 
     ``pg_stat_archiver`` counts a segment once all have it, so for as long as one is away it says nothing of the other.
-    With a single repository it says all there is to say, and nobody is asked.
+    With a single repository it says all there is to say, and nobody is asked. One that does not answer has nothing.
     """
-    numbers = repositories(config)
-    if len(numbers) == 1:
+    if len(repositories(config)) == 1:
         return False
-
-    def has(stanza: str, number: int) -> bool:
-        archive = Archive.newest(PgBackRest(stanza, config, number), timeout)
-        return archive is not None and segment in archive.segments(int(segment[:8], 16))
-
     # A server's configuration knows one stanza.
-    for stanza in (name for name in parse_config(config.read_text()).sections() if not name.startswith("global")):
-        try:
-            found, _away = each(numbers, partial(has, stanza), at_once=True)
-        except RelevoError:
-            return False
-        if any(found.values()):
-            return True
-    return False
+    stanzas = (name for name in parse_config(config.read_text()).sections() if not name.startswith("global"))
+    try:
+        archives = [Archive.newest(PgBackRest(stanza, config, repository), timeout) for stanza in stanzas]
+        return any(one is not None and segment in one.segments(int(segment[:8], 16)) for one in archives)
+    except RelevoError:
+        return False
 
 
 def newest_archived_timeline(pgbackrest: PgBackRest, timeout: float = 10) -> int:
