@@ -11,8 +11,9 @@ short_description: The configurations in which each of two repositories stands a
 version_added: 0.1.0
 description:
   - Takes pgBackRest's configuration and returns files for M(relevo.postgres.managed_files), one for each repository, in
-    which it is the only one. Where there is but one repository, they are to be absent.
+    which it is the only one. Where there are not O(several), they are to be absent.
 author: The Relevo authors (@relevo)
+positional: mode, several
 options:
   _input:
     description: The configuration.
@@ -21,10 +22,14 @@ options:
     description: The mode of the files.
     type: str
     default: '0640'
+  several:
+    description: Whether there are two repositories.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
-files: "{{ configuration | relevo.postgres.repository_files }}"
+files: "{{ configuration | relevo.postgres.repository_files(several=true) }}"
 """
 
 RETURN = r"""
@@ -38,12 +43,12 @@ from collections.abc import Callable
 from typing import Any
 
 
-def repository_files(text: str, mode: str = "0640") -> list[dict[str, Any]]:
+def repository_files(text: str, mode: str = "0640", several: bool = False) -> list[dict[str, Any]]:
     """See DOCUMENTATION."""
     # Here, since Ansible loads all filters in each worker that uses one: at the top it costs every task time.
     from ansible_collections.relevo.postgres.plugins.module_utils._repository.alone import files
 
-    return files(text, mode)
+    return files(text, mode, several)
 
 
 class FilterModule:

@@ -36,6 +36,10 @@ options:
     description: The path of a repository that its owner leaves behind, with all that it holds.
     type: str
     default: ''
+  second:
+    description: Whether the new configuration is one of two repositories, so that each of them is looked at alone.
+    type: bool
+    default: false
   timeout:
     description: Seconds that pgBackRest may take for each answer.
     type: float
@@ -66,9 +70,13 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.relevo.postgres.plugins.module_utils._durable import write_file
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.alone import alone, numbers
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.alone import alone
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.change import NAMES, Seen, check, is_another
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import FIRST
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import (
+    FIRST,
+    SECOND,
+    repositories,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.fence_record import FOLDER
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import (
     PgBackRest,
@@ -111,16 +119,18 @@ def compare(module: AnsibleModule, repository: int, before: str, after: str) -> 
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
-    params = module.params
-    config = Path(params["config"])
-    before, after = config.read_text() if config.exists() else "", params["content"]
-    asked = [
-        compare(module, number, alone(before, number), alone(after, number))
-        for number in numbers(before)
-        # One that is given up stays where it is, and loses nothing.
-        if before and number in numbers(after)
-    ]
-    return {"changed": False, "asked": any(asked)}
+    config, after = Path(module.params["config"]), module.params["content"]
+    before = config.read_text() if config.exists() else ""
+    had, several = SECOND in repositories(config), module.params["second"]
+    asked = False
+    if before:
+        # What its owner says of others in pgBackRest's own words is his own.
+        present, wanted = alone(before, FIRST) if had else before, alone(after, FIRST) if several else after
+        asked = compare(module, FIRST, present, wanted)
+    # One that is given up stays where it is, and loses nothing.
+    if had and several:
+        asked |= compare(module, SECOND, alone(before, SECOND), alone(after, SECOND))
+    return {"changed": False, "asked": asked}
 
 
 def main() -> None:
@@ -130,6 +140,7 @@ def main() -> None:
             "stanzas": {"type": "list", "elements": "str", "required": True},
             "config": {"type": "path", "default": "/etc/pgbackrest/pgbackrest.conf"},
             "left_path": {"type": "str", "default": ""},
+            "second": {"type": "bool", "default": False},
             "timeout": {"type": "float", "default": 30},
         },
         supports_check_mode=True,

@@ -10,7 +10,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.relevo.postgres.plugins.filter.repository_files import repository_files
 from ansible_collections.relevo.postgres.plugins.filter.second_repository import second_repository
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.alone import alone, numbers
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.alone import alone
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away, each, first_of
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import config_of, repositories
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
@@ -125,11 +125,6 @@ def test_a_directory_beside_the_first_one_is_fine() -> None:
 # --- each alone ---
 
 
-def test_the_repositories_of_a_configuration() -> None:
-    assert numbers("[global]\nprocess-max=1\n") == [1]
-    assert numbers(TWO) == [1, 2]
-
-
 def test_the_first_one_alone() -> None:
     assert alone(TWO, 1) == (
         "[global]\nrepo1-path=/one\nrepo1-retention-full=2\nprocess-max=4\n\n[main]\npg1-path=/data\n"
@@ -150,7 +145,7 @@ def test_a_server_says_which_file_is_meant_on_the_repository_host(number: int) -
 
 
 def test_the_files_of_two_repositories() -> None:
-    found = repository_files(TWO, "0600")
+    found = repository_files(TWO, "0600", several=True)
     assert [(file["path"], file["mode"], file["absent"]) for file in found] == [
         ("/etc/pgbackrest/repo1.conf", "0600", False),
         ("/etc/pgbackrest/repo2.conf", "0600", False),
@@ -158,8 +153,10 @@ def test_the_files_of_two_repositories() -> None:
     assert [file["content"] for file in found] == [alone(TWO, 1), alone(TWO, 2)]
 
 
-def test_without_a_second_one_they_are_absent() -> None:
-    assert [file["absent"] for file in repository_files(alone(TWO, 1))] == [True, True]
+@pytest.mark.parametrize("text", [alone(TWO, 1), TWO])
+def test_without_a_second_one_they_are_absent(text: str) -> None:
+    """Also where an owner has described one in pgBackRest's own options, and has not asked for two."""
+    assert [file["absent"] for file in repository_files(text)] == [True, True]
 
 
 def test_who_asks_for_a_repository_gets_the_file_that_knows_it_alone(tmp_path: Path) -> None:

@@ -20,12 +20,6 @@ from .command import CONFIG, FIRST, SECOND
 _OPTION = re.compile(r"^repo(\d+)-")
 
 
-def numbers(text: str) -> list[int]:
-    """The repositories of a configuration, the first one always."""
-    found = {int(match[1]) for line in text.splitlines() if (match := _OPTION.match(line))}
-    return sorted(found | {FIRST})
-
-
 def alone(text: str, repository: int, config: Path = CONFIG) -> str:
     """The configuration with this repository as its first one, and without any other.
 
@@ -43,12 +37,12 @@ def alone(text: str, repository: int, config: Path = CONFIG) -> str:
     return "\n".join(lines) + "\n"
 
 
-def files(text: str, mode: str, config: Path = CONFIG) -> list[dict[str, Any]]:
+def files(text: str, mode: str, several: bool, config: Path = CONFIG) -> list[dict[str, Any]]:
     """The files that a host needs beside its configuration, as ``managed_files`` takes them.
 
-    Where there is one repository they are absent, and everybody takes the configuration itself.
+    Where there is one repository they are absent, and everybody takes the configuration itself: also where its owner
+    has described others in pgBackRest's own words, and has not asked for two (``several``).
     """
-    several = SECOND in numbers(text)
     return [
         {
             "path": str(config.with_name(f"repo{number}.conf")),
