@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.relevo.postgres.plugins.filter.json_together import json_together
+from ansible_collections.relevo.postgres.plugins.filter.plans_together import plans_together
 from ansible_collections.relevo.postgres.plugins.filter.repository_files import repository_files
 from ansible_collections.relevo.postgres.plugins.filter.second_repository import second_repository
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._operation_plan import Effect, OperationPlan
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.alone import alone
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away, each, first_of
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import config_of, repositories
@@ -226,3 +231,27 @@ def test_where_none_works_the_first_failure_is_told(asked: list[int], failing: d
 def test_what_is_said_of_it() -> None:
     assert Away(2, "no route.").sentence == "Repository 2 is away: no route."
     assert Away(2, "no route.").as_dict() == {"repository": 2, "reason": "no route."}
+
+
+# --- together ---
+
+
+def test_a_program_gets_one_document() -> None:
+    assert json.loads(json_together(['[{"clave": "á"}]', "[]", "[2, 3]"])) == [{"clave": "á"}, 2, 3]
+    assert json_together([]) == "[]"
+
+
+def plan(action: str, message: str, **more: Any) -> dict[str, Any]:
+    return OperationPlan("backup", "main", action, message, **more).as_dict()
+
+
+def test_the_plans_of_both_are_one() -> None:
+    risk = "A hand-over is refused while a backup runs."
+    first = plan("none", "In repository 1: Nothing to do.", risks=[risk])
+    second = plan("backup", "In repository 2: Day 1.", affects=[Effect("repository 2", "gets a backup")], risks=[risk])
+    assert plans_together([first, second]) == plan(
+        "backup",
+        "In repository 1: Nothing to do. In repository 2: Day 1.",
+        affects=[Effect("repository 2", "gets a backup")],
+        risks=[risk],
+    )
