@@ -66,6 +66,10 @@ options:
       - Finds what the former scripts wrote since the index was made. Takes a walk over all keys of the database.
     type: bool
     default: false
+  only_repository:
+    description: Whether there is no other repository, so that the records of one that there was before go.
+    type: bool
+    default: false
 notes:
   - A record of the scripts that this collection replaces is taken over. When it knows the primary of a backup that
     has no annotation, it is kept and named in RV(adoptable), since the repository has to learn that first.
@@ -168,6 +172,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store imp
     RedisError,
     connected,
     connection_spec,
+    forget_left,
     remove_records,
     synchronise,
 )
@@ -197,6 +202,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
                 desired = desired_records(backups, stanza, params["repo_path"], params["databases"])
                 prune = params["state"] == "synced"
                 plan, existing = synchronise(client, stanza, desired, write, params["search"], prune)
+            left = forget_left(client, params["stanza"], write) if params["only_repository"] else []
             total = client.zcard(index_for(stanza))
     except RedisError as error:
         if params["unreachable"] == "fail":
@@ -205,10 +211,10 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     if plan.blocked:
         module.warn(f"Not recorded, because something else has their key: {', '.join(plan.blocked)}.")
     return {
-        "changed": bool(plan.write or plan.delete),
+        "changed": bool(plan.write or plan.delete or left),
         "reachable": True,
         "written": newest_first(plan.write),
-        "removed": newest_first(plan.delete),
+        "removed": [*newest_first(plan.delete), *left],
         "orphans": newest_first(plan.orphans),
         "foreign": sorted(plan.foreign),
         "adoptable": [
@@ -231,6 +237,7 @@ def main() -> None:
             "databases": {"type": "list", "elements": "dict", "default": []},
             "keys": {"type": "list", "elements": "str", "no_log": False},
             "search": {"type": "bool", "default": False},
+            "only_repository": {"type": "bool", "default": False},
         },
         required_if=[
             ("state", "synced", ["backups"]),

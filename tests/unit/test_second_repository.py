@@ -13,6 +13,7 @@ from ansible_collections.relevo.postgres.plugins.filter.json_together import jso
 from ansible_collections.relevo.postgres.plugins.filter.plans_together import plans_together
 from ansible_collections.relevo.postgres.plugins.filter.repository_files import repository_files
 from ansible_collections.relevo.postgres.plugins.filter.second_repository import second_repository
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog import store
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._operation_plan import Effect, OperationPlan
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.alone import alone
@@ -255,3 +256,27 @@ def test_the_plans_of_both_are_one() -> None:
         affects=[Effect("repository 2", "gets a backup")],
         risks=[risk],
     )
+
+
+class Catalog:
+    """A Redis that has the index of a second repository, or none."""
+
+    def __init__(self, *keys: str) -> None:
+        self.keys = keys
+
+    def exists(self, name: str) -> int:
+        assert name == "relevo:backups:main@2"
+        return int(bool(self.keys))
+
+    def zrevrange(self, _name: str, _first: int, _last: int) -> list[str]:
+        return list(self.keys)
+
+
+def test_the_records_of_a_second_one_that_is_no_more_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    forgotten: list[str] = []
+    monkeypatch.setattr(store, "_forget", lambda _client, name: forgotten.append(name))
+    assert store.forget_left(Catalog(), "main", write=True) == []
+    assert store.forget_left(Catalog("one"), "main", write=False) == ["one"]
+    assert forgotten == []
+    assert store.forget_left(Catalog("one"), "main", write=True) == ["one"]
+    assert forgotten == ["main@2"]

@@ -368,6 +368,20 @@ def forget(client: Any, stanza: str) -> list[str]:
     return [key for number in (FIRST_REPOSITORY, 2) for key in _forget(client, catalog_name(stanza, number))]
 
 
+def forget_left(client: Any, stanza: str, write: bool) -> list[str]:
+    """Remove what the catalog holds of a second repository that there is no more; the keys of its records.
+
+    ``write`` False: only say which. Where there never was one this costs one question.
+    """
+    name = catalog_name(stanza, 2)
+    if not client.exists(index_for(name)):
+        return []
+    keys = list(client.zrevrange(index_for(name), 0, -1))
+    if write:
+        _forget(client, name)
+    return keys
+
+
 def _forget(client: Any, stanza: str) -> list[str]:
     found = read_records(client, known_keys(client, stanza, search=True).mine)
     mine = [key for key, record in found.items() if classify(key, record, stanza) != "foreign"]
