@@ -130,6 +130,7 @@ class ClusterStatus:
     repositories: int = 1
     repositories_away: Sequence[Mapping[str, Any]] = ()
     repositories_behind: Sequence[Mapping[str, Any]] = ()
+    newest_archived: str = ""
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -274,6 +275,7 @@ def compose(observed: Observed) -> ClusterStatus:
         repository.count if repository else 1,
         repository.away if repository else (),
         repository.behind if repository else (),
+        repository.newest_segment if repository else "",
     )
 
 

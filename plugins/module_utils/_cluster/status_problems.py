@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from .. import _names
+from .._server.lsn import SEGMENT, SEGMENT_SIZE, parse_lsn, segment_start
 from .._server.peer import Life
 from .._tables import format_bytes, format_duration
 from .answer import WAY_OUT, Slot
@@ -21,6 +22,8 @@ from .topology import cure_of
 
 #: A standby that streams confirms a commit within milliseconds.
 STALLED_S = 5
+#: Segments. One that hangs holds the other one up for most of a minute before each lot.
+MUCH = 32
 #: When site.yml has had time to renew it, and has not been run.
 EXPIRES_DAYS = 25
 
@@ -328,14 +331,26 @@ def _synchronous(status: ClusterStatus, node: NodeStatus) -> Found:
 
 
 def _archiving(status: ClusterStatus, node: NodeStatus) -> Found:
+    if node is not status.primary or not status.archiver or not status.archiver.failing:
+        return
     # With two it fails for as long as one of them is away, which is told of that one.
-    if node is status.primary and status.archiver and status.archiver.failing and not status.repositories_away:
+    if not status.repositories_away or _is_behind(status, node, str(status.archiver.last_failed or "")):
+        also = ", also in the repository that answers" if status.repositories_away else ""
         yield problem(
             "archiving-fails",
-            f"Archiving fails on {node.name} at {status.archiver.last_failed}.",
+            f"Archiving fails on {node.name} at {status.archiver.last_failed}{also}.",
             "See its log and the repository.",
             node.name,
         )
+
+
+def _is_behind(status: ClusterStatus, node: NodeStatus, failed: str) -> bool:
+    """Whether the repository that answers lacks what it should have: the first that fails, or many that came after."""
+    if not status.newest_archived:
+        return False
+    newest = segment_start(status.newest_archived)
+    since = parse_lsn(node.lsn) - newest if node.lsn else 0
+    return (SEGMENT.fullmatch(failed) is not None and segment_start(failed) > newest) or since > MUCH * SEGMENT_SIZE
 
 
 def _slots(status: ClusterStatus, node: NodeStatus) -> Found:
@@ -543,7 +558,7 @@ def _repositories_away(status: ClusterStatus) -> Found:
             "archive-hole",
             f"Repository {one['repository']} lacks {count} segments of WAL ({one['holes'][0]['first']} to "
             f"{one['holes'][-1]['last']}): not every moment can be restored from it.",
-            f"Run site.yml, which copies it from the other one; if that lacks it too, backup.yml -e repository="
+            f"Run site.yml, which copies it from the other one; if that lacks it too, backup.yml -e repository_number="
             f"{one['repository']} -e day=1.",
         )
 
