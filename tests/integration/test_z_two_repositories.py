@@ -136,17 +136,17 @@ def test_backups_go_to_each_by_its_own_history(settings: dict[str, Any]) -> None
     # One of them alone, by a cycle of its own.
     cycle = {"backup_cycle_repo2_days": {1: ["full"], 2: ["diff"]}, "backup_cycle_repo2_retention_full": 4}
     known = [one["label"] for one in backups(1)]
-    play("backup.yml", "-e", "repository=2", "-e", "backup_force=true", "-e", json.dumps(cycle))
+    play("backup.yml", "-e", "repository_number=2", "-e", "backup_force=true", "-e", json.dumps(cycle))
     assert [one["type"] for one in backups(2)] == ["full", "diff"]
     assert [one["label"] for one in backups(1)] == known
-    play("backup.yml", "-e", "repository=1", "-e", "backup_force=true")
+    play("backup.yml", "-e", "repository_number=1", "-e", "backup_force=true")
     assert len(backups(2)) == 2
-    refused = play("backup.yml", "-e", "repository=3", expect=2).text
+    refused = play("backup.yml", "-e", "repository_number=3", expect=2).text
     assert "There is no repository 3. Nothing was touched. Choose one of 1, 2" in refused
 
 
 def test_the_catalog_names_the_repository(store: S3Server) -> None:
-    first, second = (records("-e", f"repository={number}") for number in (1, 2))
+    first, second = (records("-e", f"repository_number={number}") for number in (1, 2))
     assert [one["etiqueta"] for one in first] == labels()
     assert all("repositorio" not in one for one in first)
     assert [one["etiqueta"] for one in second] == [one["label"] for one in backups(2)]
@@ -155,17 +155,20 @@ def test_the_catalog_names_the_repository(store: S3Server) -> None:
     shown = play("playbooks/catalog.yml", "-e", "catalog_language=en").text
     assert "BACKUPS RECORDED IN REDIS · repository 2" in shown
     for view in ("info", "size", "detail"):
-        assert second[0]["etiqueta"] in play("playbooks/catalog.yml", "-e", "repository=2", "-e", f"view={view}").text
+        chosen = ("-e", "repository_number=2", "-e", f"view={view}")
+        assert second[0]["etiqueta"] in play("playbooks/catalog.yml", *chosen).text
+    # A program gets one document of both.
+    assert {one["clave"] for one in records()} == {one["clave"] for one in (*first, *second)}
 
 
 def test_each_is_thinned_out_for_itself() -> None:
-    play("backup.yml", "-e", "repository=2", "-e", "day=1")
+    play("backup.yml", "-e", "repository_number=2", "-e", "day=1")
     known, second = labels(), [one["label"] for one in backups(2)]
     assert len(second) == 3
-    play("playbooks/cleanup.yml", "-e", "repository=2", "-e", "operation=keep", "-e", "keep=1")
+    play("playbooks/cleanup.yml", "-e", "repository_number=2", "-e", "operation=keep", "-e", "keep=1")
     assert [one["label"] for one in backups(2)] == second[2:]
     assert labels() == known
-    assert [one["etiqueta"] for one in records("-e", "repository=2")] == second[2:]
+    assert [one["etiqueta"] for one in records("-e", "repository_number=2")] == second[2:]
 
 
 def archive(repository: int) -> set[str]:
@@ -272,7 +275,7 @@ def first_gone() -> Iterator[None]:
 
 
 def test_what_is_lost_in_the_first_is_restored_and_proved_from_the_second_alone(first_gone: None) -> None:
-    refused = play(RESTORE, "-e", "to=cluster", "-e", "target_type=latest", "-e", "repository=2", expect=2).text
+    refused = play(RESTORE, "-e", "to=cluster", "-e", "target_type=latest", "-e", "repository_number=2", expect=2).text
     assert "-e to=cluster restores out of the first repository only" in refused
     assert "repository-away" in codes()
     refused = play(RESTORE, "-e", "target_type=latest", "-e", "scratch=lost", expect=2).text
@@ -281,15 +284,15 @@ def test_what_is_lost_in_the_first_is_restored_and_proved_from_the_second_alone(
     psql(PRIMARY, "CREATE TABLE kept AS SELECT 42 AS answer")
     segment = switch()
     wait_for_bucket(segment)
-    done = play(RESTORE, "-e", "target_type=latest", "-e", "scratch=mine", "-e", "repository=2")
+    done = play(RESTORE, "-e", "target_type=latest", "-e", "scratch=mine", "-e", "repository_number=2")
     port = re.search(r"psql -p (\d+)", done.text)
     assert port, done.output
     asked = ["psql", "-p", port[1], "-d", "imdb", "-XAtc", "SELECT answer FROM kept"]
     assert shell(REPOSITORY, *asked, user="postgres").strip() == "42"
     play(RESTORE, "-e", "remove=mine")
 
-    assert "passed" in play("playbooks/drill.yml", "-e", "repository=2", expect=None).text
-    [*_, newest] = records("-e", "repository=2")
+    assert "passed" in play("playbooks/drill.yml", "-e", "repository_number=2", expect=None).text
+    [*_, newest] = records("-e", "repository_number=2")
     assert newest["resultado"] == "correcto"
     psql(PRIMARY, "DROP TABLE kept")
 
