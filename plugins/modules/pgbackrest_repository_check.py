@@ -36,6 +36,10 @@ options:
     description: The path of a repository that its owner leaves behind, with all that it holds.
     type: str
     default: ''
+  second_mount:
+    description: Where a file system must be mounted, since the second repository is on it.
+    type: str
+    default: ''
   second:
     description: Whether the new configuration is one of two repositories, so that each of them is looked at alone.
     type: bool
@@ -82,6 +86,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgback
     PgBackRest,
     repository_directory,
 )
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.second import require_mounted
 
 
 def fenced_by(text: str) -> list[str]:
@@ -121,6 +126,7 @@ def compare(module: AnsibleModule, repository: int, before: str, after: str) -> 
 def work(module: AnsibleModule) -> dict[str, Any]:
     config, after = Path(module.params["config"]), module.params["content"]
     before = config.read_text() if config.exists() else ""
+    require_mounted(module.params["second_mount"])
     had, several = SECOND in repositories(config), module.params["second"]
     asked = False
     if before:
@@ -140,6 +146,7 @@ def main() -> None:
             "stanzas": {"type": "list", "elements": "str", "required": True},
             "config": {"type": "path", "default": "/etc/pgbackrest/pgbackrest.conf"},
             "left_path": {"type": "str", "default": ""},
+            "second_mount": {"type": "str", "default": ""},
             "second": {"type": "bool", "default": False},
             "timeout": {"type": "float", "default": 30},
         },

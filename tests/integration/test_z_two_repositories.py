@@ -348,11 +348,18 @@ def test_without_the_second_one_all_is_as_before() -> None:
 
 
 def test_a_directory() -> None:
-    directory = {"pgbackrest_repo2_type": "posix", "pgbackrest_repo2_path": DIRECTORY}
+    directory: dict[str, Any] = {
+        "pgbackrest_repo2_type": "posix",
+        "pgbackrest_repo2_path": DIRECTORY,
+        "pgbackrest_repo2_push_timeout": 4,
+    }
     refused = site(directory | {"pgbackrest_repo2_path": "/var/lib/pgbackrest/two"}, expect=2)
     assert "lie in one another" in refused.text
+    refused = site(directory | {"pgbackrest_repo2_mount": "/var/lib/postgresql"}, expect=2)
+    assert "Nothing is mounted at pgbackrest_repo2_mount=/var/lib/postgresql" in refused.text
     site(directory)
     assert site(directory).changed == 0
+    assert "io-timeout=4" in shell(PRIMARY, "cat", f"{CONFIG}/pgbackrest.conf")
     wait_for(switch(), 1, 2)
     play("backup.yml", "-e", "day=1")
     nothing_needs_attention()

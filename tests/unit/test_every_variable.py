@@ -122,7 +122,10 @@ ELSEWHERE = {
     "pgbackrest_new_cluster": ("integration/test_h_founding.py", "new_cluster="),
     **{
         f"pgbackrest_repo2_{name}": ("integration/test_z_two_repositories.py", f"pgbackrest_repo2_{name}")
-        for name in ("cipher_pass", "path", "retention_full", "s3_ca", "s3_key_secret", "s3_verify", "type")
+        for name in (
+            *("cipher_pass", "mount", "path", "push_timeout", "retention_full"),
+            *("s3_ca", "s3_key_secret", "s3_verify", "type"),
+        )
     },
     **{
         f"pgbackrest_repo2_{name}": ("support/s3_server.py", f'"pgbackrest_repo2_{name}"')

@@ -20,6 +20,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.alone 
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away, each, first_of
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import config_of, repositories
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.second import require_mounted
 
 FIRST_PATH = "/var/lib/pgbackrest"
 NOTHING = {
@@ -111,6 +112,8 @@ def test_what_else_a_bucket_may_have(given: dict[str, object], expected: dict[st
     [
         ({"type": "azure"}, "pgbackrest_repo2_type=azure is not known. Choose one of none, posix, s3"),
         ({"type": "posix"}, r"pgbackrest_repo2_path=\(empty\) is not the path of a directory"),
+        ({"type": "posix", "path": "/mnt/two", "mount": "/mnt/tw"}, "does not lie on pgbackrest_repo2_mount=/mnt/tw"),
+        ({"type": "s3", "mount": "/mnt"}, r"pgbackrest_repo2_path=\(empty\) does not lie on"),
         ({"type": "posix", "path": "two"}, "pgbackrest_repo2_path=two is not the path of a directory"),
         ({"type": "posix", "path": FIRST_PATH}, "lie in one another"),
         ({"type": "posix", "path": f"{FIRST_PATH}/"}, "lie in one another"),
@@ -126,6 +129,16 @@ def test_what_pgbackrest_would_take_and_nobody_means_is_refused(given: dict[str,
 
 def test_a_directory_beside_the_first_one_is_fine() -> None:
     assert second_repository(NOTHING | {"type": "posix", "path": f"{FIRST_PATH}2"}, FIRST_PATH)
+
+
+def test_the_empty_place_of_a_share_is_no_repository(tmp_path: Path) -> None:
+    given = NOTHING | {"type": "posix", "path": "/mnt/share/two", "mount": "/mnt/share"}
+    assert second_repository(given, FIRST_PATH)["path"] == "/mnt/share/two"
+    require_mounted("")
+    require_mounted("/proc")
+    for nowhere in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(RelevoError, match="Nothing is mounted at .* Nothing was changed. Mount it"):
+            require_mounted(str(nowhere))
 
 
 # --- each alone ---

@@ -9,6 +9,7 @@ here is what it would take.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
@@ -36,7 +37,7 @@ def options(given: Mapping[str, str], first_path: str) -> dict[str, str]:
         return {}
     found = {
         "type": kind,
-        "path": _path(kind, values["path"], first_path),
+        "path": _path(kind, values["path"], first_path, values.get("mount", "")),
         "retention-full": values["retention_full"],
         "bundle": "y",
         "block": "y",
@@ -51,7 +52,21 @@ def options(given: Mapping[str, str], first_path: str) -> dict[str, str]:
     return found
 
 
-def _path(kind: str, path: str, first: str) -> str:
+def require_mounted(mount: str) -> None:
+    """Refuse the empty directory that is left where a file system should be: a repository would be begun in it."""
+    if mount and not os.path.ismount(mount):
+        raise RelevoError(
+            f"Nothing is mounted at pgbackrest_repo2_mount={mount}, where the second repository is to be. Nothing was "
+            "changed. Mount it, then run this again."
+        )
+
+
+def _path(kind: str, path: str, first: str, mount: str) -> str:
+    if mount and not (kind == POSIX and PurePosixPath(path).is_relative_to(mount)):
+        raise RelevoError(
+            f"pgbackrest_repo2_path={path or '(empty)'} does not lie on pgbackrest_repo2_mount={mount}. Nothing was "
+            "changed. Give a directory on it, or take one of the two back."
+        )
     if kind == S3:
         return path or IN_BUCKET
     if not path.startswith("/"):
