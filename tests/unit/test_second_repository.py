@@ -16,6 +16,7 @@ from ansible_collections.relevo.postgres.plugins.filter.second_repository import
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog import store
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._operation_plan import Effect, OperationPlan
+from ansible_collections.relevo.postgres.plugins.module_utils._repository import archive
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.alone import alone
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away, each, first_of
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import config_of, repositories
@@ -293,3 +294,31 @@ def test_the_records_of_a_second_one_that_is_no_more_go(monkeypatch: pytest.Monk
     assert forgotten == []
     assert store.forget_left(Catalog("one"), "main", write=True) == ["one"]
     assert forgotten == ["main@2"]
+
+
+# --- what is archived in which ---
+
+
+def test_a_segment_is_in_the_one_that_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    segment = "000000020000000000000005"
+    config = tmp_path / "pgbackrest.conf"
+    config.write_text("[global]\nrepo1-host=repo\n\n[global:archive-push]\nio-timeout=3\n\n[main]\npg1-path=/data\n")
+    # With one the server itself says all there is to say.
+    assert not archive.in_repository(segment, config=config)
+
+    def newest(pgbackrest: PgBackRest, _timeout: float) -> archive.Archive | None:
+        assert pgbackrest.stanza == "main"
+        if pgbackrest.repository == 2 and failing:
+            raise RelevoError("no route.")
+        return archive.Archive(pgbackrest, "17-1")
+
+    held = {1: [segment], 2: ["000000020000000000000004"]}
+    monkeypatch.setattr(archive.Archive, "newest", newest)
+    monkeypatch.setattr(archive.Archive, "segments", lambda one, *_timelines: held[one.pgbackrest.repository])
+    for number in (1, 2):
+        (tmp_path / f"repo{number}.conf").touch()
+    failing = False
+    assert archive.in_repository(segment, 1, config=config)
+    assert not archive.in_repository(segment, 2, config=config)
+    failing = True
+    assert not archive.in_repository(segment, 2, config=config)
