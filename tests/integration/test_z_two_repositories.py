@@ -15,12 +15,13 @@ from cluster import (
     FAILOVER,
     NETWORK,
     PRIMARY,
+    REDIS,
     REPOSITORY,
+    SECRETS,
     STANDBY,
     STATUS,
     Play,
     docker,
-    labels,
     nothing_needs_attention,
     play,
     psql,
@@ -91,7 +92,7 @@ def modes(node: str) -> dict[str, str]:
 
 
 def test_a_bucket_joins_a_running_cluster(store: S3Server, settings: dict[str, Any]) -> None:
-    before, known = [started(node) for node in (PRIMARY, STANDBY)], labels()
+    before, known = [started(node) for node in (PRIMARY, STANDBY)], in_first()
     done = site(settings, "--diff", "-v")
     assert done.changed > 0
     assert [started(node) for node in (PRIMARY, STANDBY)] == before
@@ -111,13 +112,18 @@ def test_a_bucket_joins_a_running_cluster(store: S3Server, settings: dict[str, A
     # It is encrypted, and the first one as it was.
     assert (store.bucket / "archive" / "main" / "archive.info").read_bytes().startswith(b"Salted__")
     nothing_needs_attention()
-    assert labels() == known
+    assert in_first() == known
 
 
 def backups(repository: int) -> list[dict[str, Any]]:
     """The backups of a repository, oldest first, as pgBackRest lists them to whoever asks by hand."""
     command = ["pgbackrest", "--stanza=main", f"--repo={repository}", "--output=json", "info"]
     return list(json.loads(shell(REPOSITORY, *command, user="postgres"))[0]["backup"])
+
+
+def in_first() -> list[str]:
+    """The labels of the first one alone: pgBackRest lists those of both to whoever does not say which."""
+    return [one["label"] for one in backups(1)]
 
 
 def days(repository: int) -> list[str]:
@@ -135,10 +141,10 @@ def test_backups_go_to_each_by_its_own_history(settings: dict[str, Any]) -> None
     assert len(days(1)) > len(before)
     # One of them alone, by a cycle of its own.
     cycle = {"backup_cycle_repo2_days": {1: ["full"], 2: ["diff"]}, "backup_cycle_repo2_retention_full": 4}
-    known = [one["label"] for one in backups(1)]
+    known = in_first()
     play("backup.yml", "-e", "repository_number=2", "-e", "backup_force=true", "-e", json.dumps(cycle))
     assert [one["type"] for one in backups(2)] == ["full", "diff"]
-    assert [one["label"] for one in backups(1)] == known
+    assert in_first() == known
     play("backup.yml", "-e", "repository_number=1", "-e", "backup_force=true")
     assert len(backups(2)) == 2
     refused = play("backup.yml", "-e", "repository_number=3", expect=2).text
@@ -147,7 +153,7 @@ def test_backups_go_to_each_by_its_own_history(settings: dict[str, Any]) -> None
 
 def test_the_catalog_names_the_repository(store: S3Server) -> None:
     first, second = (records("-e", f"repository_number={number}") for number in (1, 2))
-    assert [one["etiqueta"] for one in first] == labels()
+    assert [one["etiqueta"] for one in first] == in_first()
     assert all("repositorio" not in one for one in first)
     assert [one["etiqueta"] for one in second] == [one["label"] for one in backups(2)]
     assert {one["repositorio"] for one in second} == {"2"}
@@ -163,11 +169,11 @@ def test_the_catalog_names_the_repository(store: S3Server) -> None:
 
 def test_each_is_thinned_out_for_itself() -> None:
     play("backup.yml", "-e", "repository_number=2", "-e", "day=1")
-    known, second = labels(), [one["label"] for one in backups(2)]
+    known, second = in_first(), [one["label"] for one in backups(2)]
     assert len(second) == 3
     play("playbooks/cleanup.yml", "-e", "repository_number=2", "-e", "operation=keep", "-e", "keep=1")
     assert [one["label"] for one in backups(2)] == second[2:]
-    assert labels() == known
+    assert in_first() == known
     assert [one["etiqueta"] for one in records("-e", "repository_number=2")] == second[2:]
 
 
@@ -213,11 +219,11 @@ def test_one_that_is_away_blocks_nothing(store: S3Server, settings: dict[str, An
         judged = play("playbooks/catalog_check.yml", expect=2).text
         assert "Repository 2 is away." in judged
 
-        known = labels()
+        known = in_first()
         failed = play("backup.yml", "-e", "day=2", expect=2).text
         assert "No backup of main in repository 2 (" in failed
         assert "The other repository got its own." in failed
-        assert len(labels()) == len(known) + 1
+        assert len(in_first()) == len(known) + 1
 
         refused = site(settings, expect=2)
         assert "All else is done, and the other repository works." in refused.text
@@ -338,8 +344,17 @@ def test_the_server_is_not_trusted_without_its_authority(settings: dict[str, Any
     site(settings)
 
 
+def index_of_the_second() -> str:
+    """How many indexes the catalog has of it."""
+    password = (SECRETS / "redis").read_text().strip()
+    ask = ["env", f"REDISCLI_AUTH={password}", "redis-cli", "exists", "relevo:backups:main@2"]
+    return shell(REDIS, *ask).strip()
+
+
 def test_without_the_second_one_all_is_as_before() -> None:
+    assert index_of_the_second() == "1"
     assert site({}).changed > 0
+    assert index_of_the_second() == "0"
     for node in (REPOSITORY, PRIMARY, STANDBY):
         assert modes(node) == {"pgbackrest.conf": "640 postgres"}
     assert site({}).changed == 0
