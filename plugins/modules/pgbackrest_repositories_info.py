@@ -67,19 +67,19 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgback
 
 
 def described(number: int, config: Path) -> dict[str, Any]:
-    place = place_of(config_of(number, config).read_text())
+    own = config_of(number, config)
+    # Without a configuration there is what pgBackRest takes by itself: whoever asks it next is told what is missing.
+    place = place_of(own.read_text() if own.exists() else "[global]\n")
     return {"number": number, "place": place, "directory": place if place.startswith("/") else ""}
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     config, only = Path(module.params["config"]), module.params["only"]
-    if not config.exists():
-        raise RelevoError(f"There is no {config} on this host. Run site.yml, which writes it.")
     numbers = repositories(config)
     if only and only not in numbers:
         raise RelevoError(
             f"There is no repository {only}. Nothing was touched. Choose one of {', '.join(map(str, numbers))}, or "
-            "leave repository out."
+            "leave repository_number out."
         )
     return {
         "changed": False,

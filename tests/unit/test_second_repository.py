@@ -22,6 +22,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.away i
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import config_of, repositories
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.second import require_mounted
+from ansible_collections.relevo.postgres.plugins.modules.pgbackrest_repositories_info import described
 
 FIRST_PATH = "/var/lib/pgbackrest"
 NOTHING = {
@@ -322,3 +323,18 @@ def test_a_segment_is_in_the_one_that_is_meant(tmp_path: Path, monkeypatch: pyte
     assert not archive.in_repository(segment, 2, config=config)
     failing = True
     assert not archive.in_repository(segment, 2, config=config)
+
+
+# --- which there are ---
+
+
+def test_a_host_without_a_configuration_has_what_pgbackrest_takes_by_itself(tmp_path: Path) -> None:
+    assert described(1, tmp_path / "pgbackrest.conf") == {"number": 1, "place": FIRST_PATH, "directory": FIRST_PATH}
+
+
+def test_where_each_repository_is(tmp_path: Path) -> None:
+    config = tmp_path / "pgbackrest.conf"
+    for number in (1, 2):
+        (tmp_path / f"repo{number}.conf").write_text(alone(TWO.replace("repo2-path=/", "repo2-s3-bucket=b"), number))
+    assert described(1, config) == {"number": 1, "place": "/one", "directory": "/one"}
+    assert described(2, config) == {"number": 2, "place": f"s3://b{FIRST_PATH}", "directory": ""}
