@@ -22,8 +22,8 @@ from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action
 
 #: A command over SSH takes 0.3 s before its first byte: much more than to carry some of these MB.
 PIECE_MB = 16
-#: How often a question is asked whose answer was lost, and what comes at the end of one.
-ATTEMPTS, END = 10, "relevo-end"
+#: How often a question is asked whose answer was lost, and what comes before and after one.
+ATTEMPTS, BEGIN, END = 10, "relevo-begin", "relevo-end"
 #: Whom the files belong to on both ends, and nobody else reads them.
 PREPARE = "install -d -m 0700 -o postgres -g postgres {folder} && find {folder} -mindepth 1 -delete"
 
@@ -89,9 +89,11 @@ class Node:
         On a busy host the Docker engine loses the output of one short command in 30.
         """
         for _again in range(ATTEMPTS):
-            said = self.run(f"{command} && echo {END}").strip()
-            if said.endswith(END):
-                return said.removesuffix(END).strip()
+            said = self.run(f"echo {BEGIN} && {command} && echo {END}").strip()
+            # Before it sudo may have said something, which comes the same way over SSH.
+            _before, begun, printed = said.rpartition(BEGIN)
+            if begun and printed.endswith(END):
+                return printed.removesuffix(END).strip()
         raise RelevoError(f"A file could not be carried: {self.name} prints nothing. Run this again.")
 
     def run(self, command: str, stdin: bytes = b"") -> str:
