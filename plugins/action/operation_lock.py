@@ -55,14 +55,17 @@ class ActionModule(ControllerAction):
     }
 
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
+        return {"changed": False, "left_out": {}, **self._hold(options)}
+
+    def _hold(self, options: dict[str, Any]) -> dict[str, Any]:
         if self._task.check_mode:
-            return {"changed": False, "held": False, "left_out": {}}
+            return {"held": False}
         # Ansible's directory for this run, and for no other.
         host = self._task.delegate_to or (self._task_vars or {})["inventory_hostname"]
         note = Path(constants.DEFAULT_LOCAL_TMP) / f"relevo-operation-lock-{host}"
         lost = _lock_keeper.kept(note)
         if options["state"] == "kept" and not lost:
-            return {"changed": False, "held": lost is not None, "left_out": {}}
+            return {"held": lost is not None}
         if options["leave_out"] and not lost:
             return self._partly(options, note)
         return self._result(options, self._patiently(options, options["clusters"], note), lost or "")
@@ -82,21 +85,21 @@ class ActionModule(ControllerAction):
         while free := [cluster for cluster in wanted if cluster not in left_out]:
             answer = self._patiently(options, free, note)
             if "msg" not in answer:
-                return {"changed": False, "held": True, "left_out": left_out}
+                return {"held": True, "left_out": left_out}
             # What is not about some of them alone, such as a host that does not answer, is about all.
             left_out |= operation_lock.blocked(free, answer) or dict.fromkeys(free, str(answer["msg"]))
-        return {"changed": False, "held": False, "left_out": left_out}
+        return {"held": False, "left_out": left_out}
 
     def _result(self, options: dict[str, Any], answer: dict[str, Any], lost: str) -> dict[str, Any]:
         if "msg" not in answer:
-            return {"changed": False, "held": True, "left_out": {}}
+            return {"held": True}
         details: dict[str, Any] = {name: answer[name] for name in DETAILS if name in answer}
         if answer.get("refused") and not options["required"]:
             # The warning of a task is shown with its result, and our ansible.cfg hides the results of what went well.
             display.display(f"\nWarning: this does not wait for others: {who(answer)}.")
-            return {"changed": False, "held": False, "left_out": {}, **details}
+            return {"held": False, **details}
         if answer.get("unreachable") and options["unreachable"] == "proceed":
-            return {"changed": False, "held": False, "left_out": {}}
+            return {"held": False}
         if lost:
             raise RelevoError(
                 f"This play lost the operation lock on its way: {lost}. What it did stands, but another operation may "

@@ -8,7 +8,7 @@ Text, JSON and the metrics are views of one ``Report``. docs/reference/metrics.m
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
@@ -189,20 +189,20 @@ def judge(cluster: str, facts: Mapping[str, Any], status: Mapping[str, Any], lim
         *_drills(facts, limits),
         *_certificates(status, limits),
     ]
-    at = datetime.fromtimestamp(float(facts["at"]), UTC).isoformat(timespec="seconds")
-    looked = Metric("relevo_check_timestamp_seconds", float(facts["at"]))
-    failures = [Metric("relevo_check_failed", float(not check.ok), {"check": check.code}) for check in checks]
-    return Report(cluster, at, checks, [looked, *_metrics(facts, status), *failures])
+    return _report(cluster, float(facts["at"]), checks, _metrics(facts, status))
 
 
 def not_reached(cluster: str, why: str, now: datetime) -> Report:
     """Of a cluster whose repository host does not answer: nothing is known, so nothing can be trusted."""
-    check = Check("repository", False, why)
-    metrics = [
-        Metric("relevo_check_timestamp_seconds", now.timestamp()),
-        Metric("relevo_check_failed", 1.0, {"check": check.code}),
-    ]
-    return Report(cluster, now.astimezone(UTC).isoformat(timespec="seconds"), [check], metrics)
+    return _report(cluster, now.timestamp(), [Check("repository", False, why)])
+
+
+def _report(cluster: str, moment: float, checks: list[Check], metrics: Iterable[Metric] = ()) -> Report:
+    """``moment``: when it was looked at, in seconds since 1970."""
+    looked = Metric("relevo_check_timestamp_seconds", moment)
+    failures = [Metric("relevo_check_failed", float(not check.ok), {"check": check.code}) for check in checks]
+    at = datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
+    return Report(cluster, at, checks, [looked, *metrics, *failures])
 
 
 def _age(facts: Mapping[str, Any], moment: float) -> float:

@@ -222,12 +222,16 @@ def _backup_dict(backup: Backup) -> dict[str, Any]:
     }
 
 
-_OFTEN_EMPTY = ("reason", "error", "container", "timeline", "recovery", "own_pace")
+#: What is null where there is nothing to say.
+_OFTEN_EMPTY = (
+    *("reason", "error", "container", "timeline", "recovery", "own_pace"),
+    *("foreign_unit", "adopted_unit"),
+)
 
 
 def _node_dict(node: NodeStatus) -> dict[str, Any]:
     given = asdict(node)
-    unknown = {name: given[name] or None for name in (*_OFTEN_EMPTY, "foreign_unit", "adopted_unit")}
+    unknown = {name: given[name] or None for name in _OFTEN_EMPTY}
     return given | unknown | {"role": None if node.role == "unreachable" else node.role}
 
 

@@ -85,11 +85,10 @@ def worker_began(sockets: Sequence[Path] = SOCKETS) -> float | None:
 
 def look(sockets: Sequence[Path] = SOCKETS, files: Sequence[Path] = FILES) -> State:
     master = reading.process_of(READER)
-    written = [path.stat().st_ctime for path in files if path.exists()]
     return State(
         master,
         worker_began(sockets) if master is not None else None,
-        max(written, default=None),
+        reading.when_written(files),
         reading.when_told(READER),
         reading.started(master) if master is not None else None,
     )

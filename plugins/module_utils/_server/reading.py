@@ -125,6 +125,12 @@ def is_owed(written: float | None, began: float | None, told: float | None) -> b
     return written is not None and began is not None and written > max(began, told or 0)
 
 
+def when_written(files: Sequence[Path]) -> float | None:
+    """When the newest of these files came to be where it is, in seconds since 1970; None where none is there."""
+    # The time of a change of the entry, not of its content: a file is written first and put in place then.
+    return max((path.stat().st_ctime for path in files if path.exists()), default=None)
+
+
 def when_told(reader: Reader) -> float | None:
     """When it was last told to read its files, in seconds since 1970."""
     told = _told(reader)
@@ -134,9 +140,7 @@ def when_told(reader: Reader) -> float | None:
 def owed(reader: Reader, files: Sequence[Path]) -> bool:
     """Whether the service runs, and has not read these files since they came to be where they are."""
     pid = process_of(reader)
-    # The time of a change of the entry, not of its content: a file is written first and put in place then.
-    written = [path.stat().st_ctime for path in files if path.exists()]
-    return is_owed(max(written, default=None), started(pid) if pid is not None else None, when_told(reader))
+    return is_owed(when_written(files), started(pid) if pid is not None else None, when_told(reader))
 
 
 def tell(reader: Reader) -> None:
