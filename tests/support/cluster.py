@@ -34,6 +34,7 @@ VERSION = os.environ.get("RELEVO_TEST_VERSION", DEFAULT_VERSION)
 PGDATA = f"/var/lib/postgresql/{VERSION}/main"
 GUARD_STATUS = "/var/lib/postgresql/relevo/guard-status.json"
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
+CHANGED = re.compile(r"^changed: \[([^\]\s]+)", re.MULTILINE)
 
 
 def inventory(
@@ -70,6 +71,20 @@ INVENTORY = Path(os.environ["RELEVO_TEST_INVENTORY"]) if "RELEVO_TEST_INVENTORY"
 SECRETS = INVENTORY.parent / ".secrets"
 
 
+class Changes(int):
+    """A number that says what was counted: CI shows no more of a test that failed than its last line."""
+
+    names: Sequence[str]
+
+    def __new__(cls, number: int, names: Sequence[str]) -> Changes:
+        made = super().__new__(cls, number)
+        made.names = names
+        return made
+
+    def __repr__(self) -> str:
+        return f"{int(self)} {list(self.names)}" if self.names else f"{int(self)}"
+
+
 @dataclass(frozen=True)
 class Play:
     """How a playbook ended."""
@@ -80,8 +95,10 @@ class Play:
 
     @property
     def changed(self) -> int:
-        """Changed tasks, of all hosts."""
-        return sum(int(row[2]) for row in RECAP.findall(self.output))
+        """Changed tasks, of all hosts; a test that fails by it says which they were."""
+        tasks = self.output.split("\nTASK [")[1:]
+        names = [f"{task.partition(']')[0]} ({host})" for task in tasks for host in CHANGED.findall(task)]
+        return Changes(sum(int(row[2]) for row in RECAP.findall(self.output)), names)
 
     @property
     def text(self) -> str:
