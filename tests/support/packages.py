@@ -25,7 +25,8 @@ for script in preinst postinst prerm postrm triggers conffiles; do
 done
 chmod 0755 "$tree"
 mkdir -p /srv/newer
-dpkg-deb --build --root-owner-group "$tree" "/srv/newer/${package}_$suffix.deb" > /dev/null
+# Packed for speed: with its own compression it takes minutes.
+dpkg-deb -Zgzip -z1 --build --root-owner-group "$tree" "/srv/newer/${package}_$suffix.deb" > /dev/null
 cd /srv/newer
 for deb in *.deb; do
     dpkg-deb --field "$deb"
