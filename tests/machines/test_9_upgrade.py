@@ -19,8 +19,9 @@ STARTED = "SELECT pg_postmaster_start_time()"
 
 
 def runs_what_is_there(node: str) -> bool:
-    """Whether the running server was started from the program that is on the disk."""
-    return shell(node, "sh", "-c", "readlink /proc/$(pgrep -o -u postgres -x postgres)/exe").strip() == BINARY
+    """Whether the running server was started from the program that is on the disk: its own user may ask."""
+    script = "readlink /proc/$(pgrep -o -u postgres -x postgres)/exe"
+    return shell(node, "sh", "-c", script, user="postgres").strip() == BINARY
 
 
 @pytest.fixture
