@@ -311,6 +311,11 @@ def test_who_can_be_asked_whether_it_could_take_over() -> None:
     # Nobody takes over; the candidate is down until its turn; the repository host is, and is started first.
     assert not asked(facts(*(machine(name, CURRENT) for name in "abc")))
     assert not asked(facts(machine("a"), machine("b", DOWN), states=(A, unreachable("b"))))
+    # Another standby is.
+    assert not asked(facts(machine("a"), machine("b"), machine("c", DOWN), states=(A, B, unreachable("c"))))
+    # It has all packages, but a hand-over has yet to be finished on it.
+    cut_off = machine("c", replace(DOWN, rejoin=marker("rejoin")))
+    assert not asked(facts(machine("a"), machine("b"), cut_off, states=(A, B, unreachable("c"))))
     down = container("repo", "start", None, "pgbackrest", software=None, stopped=True, unreachable="it is stopped")
     assert not asked(Facts("shop", [*ALL, down], Topology([A, B, C])))
 

@@ -272,10 +272,11 @@ def minor_upgrade(facts: Facts) -> MinorUpgrade:
 def can_be_asked(found: MinorUpgrade, topology: Topology) -> bool:
     """Whether it can be known now what the hand-over would be refused for.
 
-    Not while the candidate is down, and comes back before its turn; nor the repository host, which says whether backups
-    go on, and is started first.
+    Not while a standby is down, and comes back before its turn: what it might hold would stand against it. Nor the
+    repository host, which says whether backups go on, and is started first; nor before a hand-over is finished.
     """
-    return found.candidate in [state.name for state in topology.standbys] and not found.first
+    answer = [state.name for state in topology.standbys]
+    return found.candidate in answer and set(found.standbys) <= set(answer) and not (found.first or found.finish)
 
 
 def with_handover(plan: OperationPlan, handover: OperationPlan) -> OperationPlan:
