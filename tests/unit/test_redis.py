@@ -43,6 +43,8 @@ def test_a_public_word_is_told_apart_from_a_wrong_password(monkeypatch: pytest.M
             "refused",
             "has no password",
         ),
+        # As the redis-py of Debian 12 says it.
+        (failures.ResponseError("WRONGPASS invalid username-password pair or user is disabled."), "refused", "Correct"),
         (failures.NoPermissionError("this user has no permissions to run 'hset'"), "refused", "ACL"),
         (failures.BusyLoadingError("Redis is loading the dataset in memory"), "unavailable", "loading"),
         (failures.ReadOnlyError("You can't write against a read only replica."), "unavailable", "replica"),

@@ -311,6 +311,18 @@ def test_a_copy_that_was_left_behind_is_ended(tmp_path: Path) -> None:
         ("ERROR: [095]: unable to flush", True),
         ("ERROR: [095]: unable to verify certificate presented by 'repo:8432': certificate has expired", False),
         ("ERROR: [042]: unable to read from socket: [104] Connection reset by peer", False),
+        (
+            "ERROR: [042]: unable to get 000000010000000000000003:\n"
+            "  repo1: 17-1/0000000100000000/000000010000000000000003-ab.zst [FormatError] zst error: [-20] corrupted\n"
+            "FATAL:  WAL ends before end of online backup",
+            True,
+        ),
+        (
+            "ERROR: [042]: unable to get 000000010000000000000003:\n  repo1: x.zst [FormatError] zst error\n"
+            "ERROR: [042]: unable to read from socket: [104] Connection reset by peer",
+            False,
+        ),
+        ("ERROR: [042]: unable to get x:\n  repo1: x.zst [ProtocolError] unexpected eof", False),
         ("ERROR: [056]: unable to connect", False),
         ("Killed", False),
         ("FATAL:  recovery ended before configured recovery target was reached", True),

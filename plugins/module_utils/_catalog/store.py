@@ -138,7 +138,8 @@ def explain(error: Exception, where: str, params: Mapping[str, Any]) -> RedisErr
     def refused(message: str) -> RedisError:
         return RedisError(message, "refused", **detail)
 
-    if isinstance(error, redis.exceptions.AuthenticationError):
+    # The redis-py of Debian 12 has no class of its own for a wrong password.
+    if isinstance(error, redis.exceptions.AuthenticationError) or text.startswith("WRONGPASS"):
         if "without any password configured" in text:
             return refused(
                 f"{where} has no password, but one was given. Set one there, or give none (catalog_redis_password)."

@@ -29,6 +29,9 @@ from .._server.session import Session
 from .._wait import wait_until
 from .plan import Method, Request, Situation, Source, backup_to_restore
 
+#: Up to 15 pg_rewind reads the primary's timeline from its control file, which a promotion changes only with the next
+#: checkpoint: minutes later it may still say that nothing has to be rewound.
+REWIND_KNOWS_PROMOTION = 16
 #: A line of progress, the same of pg_rewind and pg_basebackup: "52132/1048576 kB (4%)".
 PROGRESS = re.compile(r"^\s*(\d+)/\d+ kB \(\d+%\).*$", re.MULTILINE)
 
@@ -135,6 +138,9 @@ class Copier:
 
     def _rewind(self, situation: Situation) -> None:
         self._forbid_start("rewind")
+        if self.server.version < REWIND_KNOWS_PROMOTION:
+            with Session.remote(self.request.primary, _names.HANDOVER_ROLE, timeout=30) as session:
+                session.query("CHECKPOINT", timeout=300)
         self.server.remove_stale_lock_files()
         if not situation.state.startswith("shut down"):
             # pg_rewind first lets the server recover in single-user mode, which refuses to run as a standby.

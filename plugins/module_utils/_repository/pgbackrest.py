@@ -329,7 +329,8 @@ def running_backup(entry: Mapping[str, Any]) -> str | None:
         return None
     size, done = lock.get("size"), lock.get("size-cplt")
     if not size:
-        return "it has just begun, or is an expiry"
+        # Before 2.48 it never says more.
+        return "it has just begun or is an expiry, or this release of pgBackRest does not say how far it is"
     return f"{100 * int(done or 0) // int(size)} % of {int(size) / 2**20:.0f} MiB are done"
 
 

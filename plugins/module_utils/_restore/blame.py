@@ -15,7 +15,10 @@ from .._errors import RelevoError
 #: pgBackRest's codes (src/build/error/error.yaml) for what it read: a checksum, a format, a file or path that is
 #: missing, a backup that is not there, what cannot be decrypted or is no JSON.
 DATA_CODES = frozenset({26, 28, 29, 55, 73, 75, 95, 99})
-_CODE = re.compile(r"ERROR: \[(\d+)\]")
+FORMAT = 29
+_ERROR = re.compile(r"ERROR: \[(\d+)\]((?:(?!ERROR: \[).)*)", re.DOTALL)
+#: WAL that it cannot read has the code of the connection, 42, and its own name behind that.
+_UNREADABLE = re.compile(r"unable to get .*\[(?:Checksum|Crypto|Format)Error\]", re.DOTALL)
 _FATAL = re.compile(r"(?:FATAL|PANIC): +(.*)")
 #: What PostgreSQL says of the data or the WAL when it ends.
 _DATA_WORDS = re.compile(
@@ -52,7 +55,7 @@ def blames_data(said: str) -> bool:
 
     To a server whose ``restore_command`` fails the archive just ends; why it failed only pgBackRest says.
     """
-    codes = {int(code) for code in _CODE.findall(said)}
+    codes = {FORMAT if _UNREADABLE.search(words) else int(code) for code, words in _ERROR.findall(said)}
     if codes:
         return codes <= DATA_CODES and not (95 in codes and _CONNECTION_WORDS.search(said))
     return any(_DATA_WORDS.search(line) for line in _FATAL.findall(said))
