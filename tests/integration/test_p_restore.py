@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +16,6 @@ from cluster import (
     REPOSITORY,
     STANDBY,
     STATUS,
-    Play,
     archive_all,
     first_segment,
     killed_play,
@@ -30,9 +27,9 @@ from cluster import (
     shell,
     wait_until,
 )
+from restores import RESTORE, now, port_of, scratch_instances
 
-RESTORE, POINT, DRILL, CLEANUP = (f"playbooks/{name}.yml" for name in ("restore", "restore_point", "drill", "cleanup"))
-SCRATCH = "/var/lib/postgresql/scratch"
+POINT, DRILL, CLEANUP = (f"playbooks/{name}.yml" for name in ("restore_point", "drill", "cleanup"))
 REPO = "/var/lib/pgbackrest"
 
 
@@ -45,31 +42,13 @@ def ledger(backed_up: None) -> Iterator[None]:
         play(RESTORE, "-e", f"remove={name}")
 
 
-def scratch_instances(directory: str = SCRATCH) -> list[str]:
-    return shell(REPOSITORY, "sh", "-c", f"if [ -d {directory} ]; then ls {directory}; fi").split()
-
-
 def add(number: int) -> str:
     """Add a row, and return its transaction."""
     return psql(PRIMARY, f"INSERT INTO ledger VALUES ({number}) RETURNING pg_current_xact_id()").splitlines()[0]
 
 
-def now() -> str:
-    """A moment between two commits."""
-    time.sleep(1.1)  # of which the plan knows the end of a backup to the second
-    moment = psql(PRIMARY, "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
-    time.sleep(0.1)
-    return moment
-
-
 def position() -> str:
     return psql(PRIMARY, "SELECT pg_current_wal_insert_lsn()")
-
-
-def port_of(done: Play) -> str:
-    found = re.search(r"psql -p (\d+)", done.text)
-    assert found, done.output[-3000:]
-    return found[1]
 
 
 def rows(port: str, host: str = REPOSITORY) -> set[int]:

@@ -22,7 +22,6 @@ from cluster import (
     SECRETS,
     STANDBY,
     STATUS,
-    Play,
     archive_all,
     controller_environment,
     docker,
@@ -37,8 +36,8 @@ from cluster import (
     shell,
     wait_until,
 )
+from restores import RESTORE, now, undo_of
 
-RESTORE = "playbooks/restore.yml"
 RECORD = "/var/lib/pgbackrest/relevo/restore/main.json"
 IN_PLACE = ("-e", "to=cluster", "-e", "confirm=main")
 
@@ -50,14 +49,6 @@ def ledger(backed_up: None) -> None:
 
 def add(number: int) -> None:
     psql(PRIMARY, f"INSERT INTO ledger VALUES ({number})")
-
-
-def now() -> str:
-    """A moment between two commits."""
-    shell(PRIMARY, "sleep", "1.1")  # of which the plan knows the end of a backup to the second
-    moment = psql(PRIMARY, "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
-    shell(PRIMARY, "sleep", "0.1")
-    return moment
 
 
 def rows(node: str) -> set[int]:
@@ -91,13 +82,6 @@ def restored_from_the_repository(node: str) -> str:
     assert json.loads(done.stdout[done.stdout.index("{") :])["method"] == "restore", done.stdout + done.stderr
     log = shell(node, "cat", "/var/log/pgbackrest/main-restore.log")
     return str(re.findall(r"restore backup set (\S+),", log)[-1])
-
-
-def undo_of(done: Play) -> list[str]:
-    """The arguments of the command that the report gives."""
-    found = re.search(r"To undo it, .*?: ansible-playbook playbooks/restore\.yml ((?:-e \S+ ?)+)", done.text)
-    assert found, done.output[-3000:]
-    return found[1].split()
 
 
 def is_whole(expected: set[int]) -> None:

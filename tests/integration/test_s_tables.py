@@ -20,8 +20,8 @@ from cluster import (
     psql,
     shell,
 )
+from restores import RESTORE, scratch_instances
 
-RESTORE = "playbooks/restore.yml"
 DATABASE = "shop"
 INCOMING = "/var/lib/postgresql/restore"
 
@@ -91,12 +91,6 @@ def databases() -> list[str]:
 
 def restored() -> list[str]:
     return psql(PRIMARY, "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'restored%'", DATABASE).split()
-
-
-def scratch_instances() -> list[str]:
-    return shell(
-        REPOSITORY, "sh", "-c", "if [ -d /var/lib/postgresql/scratch ]; then ls /var/lib/postgresql/scratch; fi"
-    ).split()
 
 
 def restore(moment: str, *arguments: str, tables: list[str] | None = None, expect: int = 0) -> Play:

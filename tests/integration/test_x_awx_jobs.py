@@ -16,6 +16,7 @@ from awx_data import WITHOUT_ANSWERS
 from cluster import PRIMARY, REPOSITORY, STANDBY, labels, nothing_needs_attention, psql, shell
 from holding import controller, frozen
 from operation_lock import wait_for_operation
+from restores import now, scratch_instances
 
 pytestmark = pytest.mark.long
 
@@ -98,19 +99,6 @@ def test_a_job_that_nobody_answered_does_what_its_name_says(name: str, job: Jobs
         assert expected.says_to_nothing in empty.text, empty.text[-3000:]
         assert changes_nothing(done)
         assert changes_nothing(empty)
-
-
-def scratch_instances() -> list[str]:
-    script = "if [ -d /var/lib/postgresql/scratch ]; then ls /var/lib/postgresql/scratch; fi"
-    return shell(REPOSITORY, "sh", "-c", script).split()
-
-
-def now() -> str:
-    """A moment between two commits."""
-    shell(PRIMARY, "sleep", "1.1")  # of which the plan knows the end of a backup to the second
-    moment = psql(PRIMARY, "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
-    shell(PRIMARY, "sleep", "0.1")
-    return moment
 
 
 def rows() -> str:

@@ -1,0 +1,38 @@
+"""What a test asks of a restore: a moment to go back to, and what its report says."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from cluster import PRIMARY, REPOSITORY, Play, psql, shell
+
+RESTORE = "playbooks/restore.yml"
+SCRATCH = "/var/lib/postgresql/scratch"
+_CLOCK = "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+
+
+def now() -> str:
+    """A moment between two commits."""
+    time.sleep(1.1)  # of which the plan knows the end of a backup to the second
+    moment = psql(PRIMARY, _CLOCK)
+    time.sleep(0.1)
+    return moment
+
+
+def scratch_instances(directory: str = SCRATCH) -> list[str]:
+    return shell(REPOSITORY, "sh", "-c", f"if [ -d {directory} ]; then ls {directory}; fi").split()
+
+
+def port_of(done: Play) -> str:
+    """The port of the scratch instance that a report is about."""
+    found = re.search(r"psql -p (\d+)", done.text)
+    assert found, done.output[-3000:]
+    return found[1]
+
+
+def undo_of(done: Play) -> list[str]:
+    """The arguments of the command that the report gives."""
+    found = re.search(r"To undo it, .*?: ansible-playbook playbooks/restore\.yml ((?:-e \S+ ?)+)", done.text)
+    assert found, done.output[-3000:]
+    return found[1].split()
