@@ -51,6 +51,7 @@ class ActionModule(ControllerAction):
             "required": {"type": "bool", "default": True},
             "unreachable": {"type": "str", "choices": ["fail", "proceed"], "default": "fail"},
             "leave_out": {"type": "bool", "default": False},
+            "apart": {"type": "bool", "default": False},
         }
     }
 
@@ -112,7 +113,8 @@ class ActionModule(ControllerAction):
         controller = platform.node()
         requested_by, job = person_and_job(self._task_vars or {}, os.environ, controller)
         return operation_lock.Record(
-            play=_lock_keeper.play_name(),
+            # A holder has one record of each play.
+            play="/".join([_lock_keeper.play_name(), *(clusters if options["apart"] else [])]),
             operation=options["operation"],
             clusters=tuple(clusters),
             requested_by=requested_by,

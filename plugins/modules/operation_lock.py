@@ -80,6 +80,12 @@ options:
       - With O(wait) it is waited for those first.
     type: bool
     default: false
+  apart:
+    description:
+      - Beside the lock that this play has on the same host for other clusters. Otherwise it gives that one up, since a
+        play has one lock on a host.
+    type: bool
+    default: false
 attributes:
   check_mode:
     support: full

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from cluster import FAILOVER, FIRST_PORT, NETWORK, RECAP, STATUS, docker, play, psql, shell
+from cluster import FAILOVER, FIRST_PORT, NETWORK, RECAP, STATUS, docker, play, psql, shell, wait_until
 from holding import Controller, frozen
 from two_clusters import TwoClusters
 
@@ -124,20 +124,29 @@ def test_one_that_cannot_be_backed_up_costs_the_other_nothing() -> None:
 @pytest.mark.long
 def test_one_that_somebody_works_on_does_not_keep_the_other_from_its_backup() -> None:
     before = {name: len(backups(name)) for name in CLUSTERS}
-    working = Controller("backup.yml", "-e", "cluster=south", "-e", "backup_force=true", inventory=INVENTORY)
+    force = ("-e", "backup_force=true")
+    working = Controller("backup.yml", "-e", "cluster=south", *force, inventory=INVENTORY)
+    waiting: Controller | None = None
     try:
         with frozen(SOUTH[0], "postgres: checkpointer"):
             working.read_until(r"PLAY \[Back up\]")
-            refused = play("backup.yml", "-e", "backup_force=true", inventory=INVENTORY, expect=2)
-            assert len(backups("north")) > before["north"]
+            refused = play("backup.yml", *force, inventory=INVENTORY, expect=2)
+            assert len(backups("north")) == before["north"] + 1
+            assert len(backups("south")) == before["south"]
+            # Whoever waits does so for the one alone.
+            waiting = Controller("backup.yml", *force, "-e", "wait_for_lock=1200", inventory=INVENTORY)
+            # Less than it waits for the lock, and more than a busy machine needs for the play above.
+            wait_until(lambda: len(backups("north")) == before["north"] + 2, "the other to be backed up", 600)
             assert len(backups("south")) == before["south"]
         assert working.wait().code == 0
+        assert waiting.wait().code == 0
     finally:
-        if working.running():
-            working.kill()
+        for one in (working, waiting):
+            if one is not None and one.running():
+                one.kill()
     said = r"1 of 2 clusters\. south: backup\.yml by \S+ has been working on cluster south since .* The others were\."
     assert re.search(said, refused.text)
-    assert len(backups("south")) > before["south"]
+    assert len(backups("south")) == before["south"] + 2
 
 
 @pytest.mark.long

@@ -178,6 +178,7 @@ ELSEWHERE = {
 PASSED_ON = {
     "awx_notified": "awx_notifications",
     "backup_cycle_backups": "the repository's answer",
+    "backup_cycle_busy": "the operation lock",
     "backup_cycle_clusters": "the clusters of the inventory",
     "backup_cycle_hosts": "the clusters of the inventory",
     "backup_cycle_left_out": "the clusters of the inventory",
@@ -220,6 +221,7 @@ PASSED_ON = {
     "operation_lock_operation": "the playbook",
     "operation_lock_repositories": "the clusters of the inventory",
     "operation_lock_required": "the playbook",
+    "operation_lock_apart": "the playbook",
     "operation_lock_leave_out": "the playbook",
     "operation_lock_unreachable": "the playbook",
     "pgbackrest_repository": "node_cluster",

@@ -112,6 +112,7 @@ CONVERTED = {
     "playbooks/remove_node.yml": 3,
     "playbooks/restore.yml": 2,
     "playbooks/site.yml": 7,
+    "roles/backup_cycle/tasks/one_of_several.yml": 2,
     "roles/backup_cycle/tasks/step.yml": 1,
     "roles/catalog/tasks/sync.yml": 1,
     "roles/catalog/tasks/view.yml": 1,

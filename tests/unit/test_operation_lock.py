@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.relevo.postgres.plugins.action.operation_lock import ActionModule
 from ansible_collections.relevo.postgres.plugins.lookup.requested_by import person_and_job
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster import operation_lock
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.operation_lock import Record
@@ -294,6 +295,23 @@ def test_the_same_play_has_it_already(holders: Holders) -> None:
     assert (later.pipe, later.started) == (first.pipe, False)
     assert [holder.operation for holder in holders.living()] == ["backup"]
     assert holders.take(record("p2", "site")).started
+
+
+def test_a_play_has_one_apart_beside_its_other(holders: Holders) -> None:
+    def wanted(clusters: list[str], apart: bool) -> Record:
+        action = ActionModule.__new__(ActionModule)
+        action._task_vars = {}
+        return action._record({"operation": "backup", "apart": apart}, clusters)
+
+    holders.take(wanted(["north", "east"], apart=False))
+    south, west = (holders.take(wanted([name], apart=True)) for name in ("south", "west"))
+    assert [south.started, west.started] == [True, True]
+    assert sorted(holder.clusters for holder in holders.living()) == [("north", "east"), ("south",), ("west",)]
+    assert holders.take(wanted(["south"], apart=True)) == replace(south, started=False)
+    # Not one of these is free for another play.
+    for name in ("north", "east", "south", "west"):
+        with pytest.raises(RelevoError):
+            holders.take(record("p2", clusters=(name,)), prove=False)
 
 
 def test_of_many_at_once_one_gets_it(holders: Holders) -> None:
