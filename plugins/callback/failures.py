@@ -26,6 +26,7 @@ from typing import Any
 from ansible.plugins.callback import CallbackBase
 from ansible.utils.display import Display
 
+from ansible_collections.relevo.postgres.plugins.plugin_utils._failed_task import sentence_of
 from ansible_collections.relevo.postgres.plugins.plugin_utils._output import speaks_json
 
 display = Display()
@@ -38,13 +39,6 @@ class Failure:
     task: str
     sentence: str
     after: int
-
-
-def sentence_of(result: Mapping[str, Any]) -> str:
-    """Why a task failed; of a loop, why its first item did that failed."""
-    items = [item for item in result.get("results", []) if item.get("failed") or item.get("unreachable")]
-    said = (items[0] if items else result).get("msg") or result.get("msg") or result.get("censored") or "see above"
-    return " ".join(f"{said}".split())
 
 
 def repeated(failures: Mapping[str, Failure], begun: int) -> list[str]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.relevo.postgres.plugins.callback.failures import Failure, repeated, sentence_of
+from ansible_collections.relevo.postgres.plugins.callback.failures import Failure, repeated
+from ansible_collections.relevo.postgres.plugins.plugin_utils._failed_task import sentence_of
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
@@ -45,3 +49,10 @@ def test_what_others_came_after_is_repeated() -> None:
 def test_the_last_thing_that_was_said_is_not_repeated() -> None:
     assert repeated({"localhost": Failure("Judge", "Not healthy.", 9)}, 9) == []
     assert repeated({}, 9) == []
+
+
+def test_nobody_hands_on_what_ansible_says_of_a_loop() -> None:
+    """Of a loop its msg is no more than "One or more items failed"."""
+    files = [path for folder in ("roles", "playbooks") for path in (ROOT / folder).rglob("*.yml")]
+    assert len(files) > 100
+    assert [path.name for path in files if "ansible_failed_result.msg" in path.read_text()] == []
