@@ -6,13 +6,12 @@ import json
 import platform
 import re
 import textwrap
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from bench import report_api, report_scale
 from bench.figures import spread
-from bench.pieces import amount, numbers, one_line, table
+from bench.pieces import amount, ends, keys, name, numbers, problems, table
 from bench.targets import Row, Target, api_targets, emergency_targets, is_quiet, planned_targets, values
 
 PAGE, DATA = "performance.md", "performance.json"
@@ -235,34 +234,3 @@ def _returns(part: dict[str, Any]) -> list[str]:
         "`rejoin.yml` with the start of the container and the proof that archiving works.",
         table(heads, lines),
     ]
-
-
-# --- pieces ------------------------------------------------------------------------------------------------------
-
-
-def keys(rows: Iterable[Row]) -> list[tuple[str, str, str]]:
-    """The systems and kinds, in the order in which they were first measured, a system's kinds together."""
-    found = dict.fromkeys((row["system"], row["variant"], row["kind"]) for row in rows)
-    systems = list(dict.fromkeys(key[:2] for key in found))
-    return sorted(found, key=lambda key: systems.index(key[:2]))
-
-
-def name(key: tuple[str, str, str]) -> str:
-    return f"{key[0]} ({key[1]})" if key[1] else key[0]
-
-
-def ends(rows: Iterable[Row], key: tuple[str, str, str]) -> list[str]:
-    """How many runs went well, and how many failed."""
-    mine = [row for row in rows if (row["system"], row["variant"], row["kind"]) == key]
-    failed = sum("failure" in row for row in mine)
-    return [f"{len(mine) - failed - sum('not_offered' in row for row in mine)}", f"{failed}"]
-
-
-def problems(rows: Iterable[Row]) -> list[str]:
-    """What failed and what is not offered, each said once."""
-    said = {}
-    for row in rows:
-        if reason := row.get("failure") or row.get("not_offered"):
-            key = (row["system"], row["variant"], row["kind"])
-            said[f"- {name(key)}, {key[2]}: {one_line(reason)}"] = key
-    return ["What failed, or is not offered:", "\n".join(said)] if said else []
