@@ -9,15 +9,26 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from bench import report_api, report_scale
+from bench import report_api, report_proxy, report_scale
 from bench.figures import spread
 from bench.pieces import amount, ends, keys, name, numbers, problems, table
-from bench.targets import Row, Target, api_targets, emergency_targets, is_quiet, planned_targets, values
+from bench.targets import (
+    Row,
+    Target,
+    api_targets,
+    emergency_targets,
+    is_quiet,
+    planned_targets,
+    proxy_targets,
+    values,
+)
 
 PAGE, DATA = "performance.md", "performance.json"
 OUTAGE_PLOT, EMERGENCY_PLOT = "performance-outage.svg", "performance-emergency.svg"
 #: How the kinds of hand-over are called.
 KINDS = {"quiet": "quiet", "load": "200 tps"}
+#: How the parts are called, in the order of the page.
+CALLED = {"planned": "Planned", "emergency": "Emergency", "proxy": "HAProxy", "returns": "Returns", "api": "API"}
 
 Results = dict[str, Any]
 
@@ -71,8 +82,14 @@ def page(results: Results) -> str:
         "## Targets",
         *_targets(results),
     ]
-    sections = (("planned", _planned), ("emergency", _emergency), ("returns", _returns), ("api", report_api.section))
-    for part, section in sections:
+    sections = {
+        "planned": _planned,
+        "emergency": _emergency,
+        "proxy": report_proxy.section,
+        "returns": _returns,
+        "api": report_api.section,
+    }
+    for part, section in sections.items():
         if part in results:
             blocks += section(results[part])
     return "\n\n".join(wrapped(block) for block in blocks) + "\n"
@@ -87,7 +104,7 @@ def wrapped(block: str) -> str:
 
 def _run(results: Results) -> list[str]:
     blocks = []
-    for part, called in (("planned", "Planned"), ("emergency", "Emergency"), ("returns", "Returns"), ("api", "API")):
+    for part, called in CALLED.items():
         if part not in results:
             continue
         run = results[part]["run"]
@@ -118,6 +135,8 @@ def _targets(results: Results) -> list[str]:
         found += planned_targets(results["planned"]["rows"], quiet)
     if "emergency" in results:
         found += emergency_targets(results["emergency"]["rows"])
+    if "proxy" in results:
+        found += proxy_targets(results["proxy"]["rows"])
     if "api" in results:
         run = results["api"]["run"]
         found += api_targets(results["api"], is_quiet(run["load_before"][0], run["machine"]["cores"]))
