@@ -158,6 +158,18 @@ def test_a_failure_is_kept_and_who_fails_again_and_again_is_left_out() -> None:
     assert [one["failure"] for one in turns.rows] == ["It fell over."] * GIVE_UP_AFTER
 
 
+def test_what_failed_first_is_not_hidden_by_what_it_led_to() -> None:
+    def work() -> Row:
+        try:
+            return failing(BenchmarkError("Nobody was\npromoted."))
+        finally:
+            failing(BenchmarkError("Nobody answers."))
+
+    turns = Turns()
+    turns.take(Someone(), "killed", 0, work)  # type: ignore[arg-type]
+    assert [one["failure"] for one in turns.rows] == ["Nobody was promoted. Then: Nobody answers."]
+
+
 def test_a_success_between_forgives_the_failures() -> None:
     turns = Turns()
     for number in range(9):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Acknowledged(NamedTuple):
-    """One insert that the client was told to be committed: its number, when (monotonic), by which host of the DSN."""
+    """One insert that the client was told to be committed: its number, when (monotonic), by which server."""
 
     number: int
     at: float
@@ -35,6 +35,25 @@ def outage(rows: Sequence[Acknowledged], since: float) -> tuple[float, float]:
     if not gaps:
         raise NoGap("the client never wrote to another server")
     return max(gaps, key=lambda gap: gap[1] - gap[0])
+
+
+def side_by_side(
+    direct: Sequence[Acknowledged], proxied: Sequence[Acknowledged], since: float, session_ended: float
+) -> dict[str, float]:
+    """What two clients saw of one hand-over after ``since``, one of them through a proxy.
+
+    ``later``: how much after the other the proxied one wrote to the new server. ``session_after``: when a session
+    ended, after the last write that the old server acknowledged to either; ``session_before``: how long before the
+    first that the new one did, so less than 0 where it lived on beside it.
+    """
+    (last, first), (proxied_last, proxied_first) = outage(direct, since), outage(proxied, since)
+    return {
+        "outage": first - last,
+        "outage_proxied": proxied_first - proxied_last,
+        "later": proxied_first - first,
+        "session_after": session_ended - max(last, proxied_last),
+        "session_before": min(first, proxied_first) - session_ended,
+    }
 
 
 def first_after(rows: Iterable[Acknowledged], moment: float, not_by: int) -> float | None:

@@ -1,4 +1,4 @@
-"""The client: it inserts a number every 2 ms over the multi-host DSN and keeps which of them were acknowledged when.
+"""The client: it inserts a number every 2 ms over its DSN and keeps which of them were acknowledged when.
 
 It is a process of its own, so that nothing that the benchmark does meanwhile delays it; libpq is used directly, since
 it is libpq that applications of every language wait for. Each acknowledgement is sent at once to the benchmark, which
@@ -21,6 +21,7 @@ from types import TracebackType
 import psycopg
 from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.sql import SQL, Identifier
 
 from bench.figures import Acknowledged, lost
 from systems.base import BenchmarkError, wait_until
@@ -38,20 +39,22 @@ BENCHMARK = Path(__file__).resolve().parents[1]
 class Prober:
     """Runs the client from ``__enter__`` until ``stop``."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, table: str = "probe") -> None:
         self._dsn = dsn
+        #: Clients at the same time need a table each.
+        self.table = table
         self.acknowledged: list[Acknowledged] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
 
     def __enter__(self) -> Prober:
         with psycopg.connect(self._dsn, autocommit=True) as connection:
-            connection.execute("DROP TABLE IF EXISTS probe")
-            connection.execute("CREATE TABLE probe (id bigint PRIMARY KEY)")
+            connection.execute(SQL("DROP TABLE IF EXISTS {}").format(Identifier(self.table)))
+            connection.execute(SQL("CREATE TABLE {} (id bigint PRIMARY KEY)").format(Identifier(self.table)))
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.prober"],
             cwd=BENCHMARK,
-            env=os.environ | {"PROBER_DSN": self._dsn},
+            env=os.environ | {"PROBER_DSN": self._dsn, "PROBER_TABLE": self.table},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
         )
@@ -81,7 +84,7 @@ class Prober:
 
     @property
     def server(self) -> int:
-        """Which host of the DSN took the newest insert."""
+        """Which server took the newest insert, as ``server_of`` has it."""
         return self.acknowledged[-1].server
 
     def wait_moved(self, before: int, timeout: float) -> None:
@@ -116,7 +119,7 @@ class Prober:
     def rows(self) -> list[int]:
         """The numbers that the server has now."""
         with psycopg.connect(self._dsn, autocommit=True) as connection:
-            return [int(row[0]) for row in connection.execute("SELECT id FROM probe")]
+            return [int(row[0]) for row in connection.execute(SQL("SELECT id FROM {}").format(Identifier(self.table)))]
 
 
 def insert(connection: pq.abc.PGconn, number: int) -> bool:
@@ -162,15 +165,23 @@ def connect(hosts: list[bytes]) -> tuple[int, pq.abc.PGconn] | None:
     return None
 
 
-def probe(dsn: str, report: Callable[[Acknowledged], None]) -> None:
+def server_of(connection: pq.abc.PGconn, place: int, hosts: list[bytes]) -> int:
+    """A server by its place in the DSN; behind an address that leads to several, by the address that it has itself."""
+    if len(hosts) > 1:
+        return place
+    return int(connection.exec_(b"SELECT inet_server_addr() - inet '0.0.0.0'").get_value(0, 0) or 0)
+
+
+def probe(dsn: str, table: str, report: Callable[[Acknowledged], None]) -> None:
     """Insert until the process is ended. A number whose fate is unknown is never tried again."""
     hosts = hosts_of(dsn)
     number = 0
     while True:
         if found := connect(hosts):
-            server, connection = found
+            place, connection = found
             try:
-                prepared = connection.prepare(b"probe", b"INSERT INTO probe (id) VALUES ($1)")
+                server = server_of(connection, place, hosts)
+                prepared = connection.prepare(b"probe", f"INSERT INTO {table} (id) VALUES ($1)".encode())
                 while prepared.status == pq.ExecStatus.COMMAND_OK:
                     number += 1
                     if not insert(connection, number):
@@ -186,4 +197,8 @@ def probe(dsn: str, report: Callable[[Acknowledged], None]) -> None:
 
 
 if __name__ == "__main__":
-    probe(os.environ["PROBER_DSN"], lambda row: (os.write(1, PACKET.pack(*row)), None)[1])
+    probe(
+        os.environ["PROBER_DSN"],
+        os.environ["PROBER_TABLE"],
+        lambda row: (os.write(1, PACKET.pack(*row)), None)[1],
+    )

@@ -6,19 +6,29 @@ import json
 import platform
 import re
 import textwrap
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bench import report_api, report_scale
+from bench import report_api, report_proxy, report_scale
 from bench.figures import spread
-from bench.pieces import amount, numbers, one_line, table
-from bench.targets import Row, Target, api_targets, emergency_targets, is_quiet, planned_targets, values
+from bench.pieces import amount, ends, keys, name, numbers, problems, table
+from bench.targets import (
+    Row,
+    Target,
+    api_targets,
+    emergency_targets,
+    is_quiet,
+    planned_targets,
+    proxy_targets,
+    values,
+)
 
 PAGE, DATA = "performance.md", "performance.json"
 OUTAGE_PLOT, EMERGENCY_PLOT = "performance-outage.svg", "performance-emergency.svg"
 #: How the kinds of hand-over are called.
 KINDS = {"quiet": "quiet", "load": "200 tps"}
+#: How the parts are called, in the order of the page.
+CALLED = {"planned": "Planned", "emergency": "Emergency", "proxy": "HAProxy", "returns": "Returns", "api": "API"}
 
 Results = dict[str, Any]
 
@@ -72,8 +82,14 @@ def page(results: Results) -> str:
         "## Targets",
         *_targets(results),
     ]
-    sections = (("planned", _planned), ("emergency", _emergency), ("returns", _returns), ("api", report_api.section))
-    for part, section in sections:
+    sections = {
+        "planned": _planned,
+        "emergency": _emergency,
+        "proxy": report_proxy.section,
+        "returns": _returns,
+        "api": report_api.section,
+    }
+    for part, section in sections.items():
         if part in results:
             blocks += section(results[part])
     return "\n\n".join(wrapped(block) for block in blocks) + "\n"
@@ -88,7 +104,7 @@ def wrapped(block: str) -> str:
 
 def _run(results: Results) -> list[str]:
     blocks = []
-    for part, called in (("planned", "Planned"), ("emergency", "Emergency"), ("returns", "Returns"), ("api", "API")):
+    for part, called in CALLED.items():
         if part not in results:
             continue
         run = results[part]["run"]
@@ -119,6 +135,8 @@ def _targets(results: Results) -> list[str]:
         found += planned_targets(results["planned"]["rows"], quiet)
     if "emergency" in results:
         found += emergency_targets(results["emergency"]["rows"])
+    if "proxy" in results:
+        found += proxy_targets(results["proxy"]["rows"])
     if "api" in results:
         run = results["api"]["run"]
         found += api_targets(results["api"], is_quiet(run["load_before"][0], run["machine"]["cores"]))
@@ -235,34 +253,3 @@ def _returns(part: dict[str, Any]) -> list[str]:
         "`rejoin.yml` with the start of the container and the proof that archiving works.",
         table(heads, lines),
     ]
-
-
-# --- pieces ------------------------------------------------------------------------------------------------------
-
-
-def keys(rows: Iterable[Row]) -> list[tuple[str, str, str]]:
-    """The systems and kinds, in the order in which they were first measured, a system's kinds together."""
-    found = dict.fromkeys((row["system"], row["variant"], row["kind"]) for row in rows)
-    systems = list(dict.fromkeys(key[:2] for key in found))
-    return sorted(found, key=lambda key: systems.index(key[:2]))
-
-
-def name(key: tuple[str, str, str]) -> str:
-    return f"{key[0]} ({key[1]})" if key[1] else key[0]
-
-
-def ends(rows: Iterable[Row], key: tuple[str, str, str]) -> list[str]:
-    """How many runs went well, and how many failed."""
-    mine = [row for row in rows if (row["system"], row["variant"], row["kind"]) == key]
-    failed = sum("failure" in row for row in mine)
-    return [f"{len(mine) - failed - sum('not_offered' in row for row in mine)}", f"{failed}"]
-
-
-def problems(rows: Iterable[Row]) -> list[str]:
-    """What failed and what is not offered, each said once."""
-    said = {}
-    for row in rows:
-        if reason := row.get("failure") or row.get("not_offered"):
-            key = (row["system"], row["variant"], row["kind"])
-            said[f"- {name(key)}, {key[2]}: {one_line(reason)}"] = key
-    return ["What failed, or is not offered:", "\n".join(said)] if said else []

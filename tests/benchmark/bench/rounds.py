@@ -30,6 +30,14 @@ def say(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
+def reason(error: BaseException) -> str:
+    """Why a measurement failed, and before that what had failed already: an emergency that is not met cannot be healed
+    either."""
+    said = " ".join(f"{error}".split()) or type(error).__name__
+    first = None if error.__suppress_context__ else error.__context__
+    return f"{reason(first)} Then: {said}" if isinstance(first, BenchmarkError) else said
+
+
 class Turns:
     """Runs measurements, keeps each as a row, and keeps a failure as a row that says why."""
 
@@ -50,7 +58,7 @@ class Turns:
             row["not_offered"] = str(error)
             self._failures[key] = GIVE_UP_AFTER
         except SYSTEM_FAILED as error:
-            row["failure"] = " ".join(f"{error}".split()) or type(error).__name__
+            row["failure"] = reason(error)
             self._failures[key] = self._failures.get(key, 0) + 1
         self.rows.append(row)
         say(f"{label(system)}, {kind}, {number + 1}: {_shown(row)}")

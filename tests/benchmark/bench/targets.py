@@ -119,6 +119,30 @@ def emergency_targets(rows: list[Row]) -> list[Target]:
     ]
 
 
+def proxy_targets(rows: list[Row]) -> list[Target]:
+    planned, lost = values(rows, "later", "planned"), values(rows, "lost")
+    sessions = values(rows, "session_wrote")
+    failed = [row for row in rows if "failure" in row]
+    return [
+        Target("through HAProxy, planned: later than a client that names all nodes: longest", 1, most(planned)),
+        Target(
+            f"acknowledged rows lost in {len(lost)} hand-overs and emergencies, directly and through HAProxy",
+            0,
+            sum(lost) if lost else None,
+            "rows",
+        ),
+        Target(
+            f"sessions through HAProxy that could write afterwards, of {len(sessions)}",
+            0,
+            sum(sessions) if sessions else None,
+            "sessions",
+        ),
+        Target(
+            "hand-overs and emergencies behind HAProxy that failed", 0, float(len(failed)) if rows else None, "runs"
+        ),
+    ]
+
+
 def api_targets(part: dict[str, Any], quiet_machine: bool) -> list[Target]:
     """Every answer counts, whatever it was about; the floor's are another server's.
 
