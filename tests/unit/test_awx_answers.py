@@ -22,12 +22,14 @@ TEMPLATES = {one["name"]: one for one in awx_data.objects()["controller_template
 OF_A_ROLE = {"catalog_language": ("catalog", "catalog_language")}
 #: Where the playbook asks a terminal, and the survey names what happens without one.
 UNASKED = {"operation": "show", "remove_backups": "none"}
+#: What a playbook found before it reads an answer: one cluster, for which alone the play's own lock is waited for.
+FOUND = {"inventory_check_found": {"clusters": ["main"]}}
 
 
 def value_of(expression: str, **answers: Any) -> Any:
     environment = NativeEnvironment()
     environment.filters["relevo.postgres.flag"] = flag
-    return environment.from_string(f"{{{{ {expression} }}}}").render(answers)
+    return environment.from_string(f"{{{{ {expression} }}}}").render(FOUND | answers)
 
 
 QUESTIONS = sorted(
