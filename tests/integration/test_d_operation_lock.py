@@ -23,6 +23,7 @@ from cluster import (
     docker,
     labels,
     play,
+    records,
     shell,
     wait_until,
 )
@@ -66,6 +67,9 @@ def free(backed_up: None) -> Iterator[None]:
     wait_until_free(PATIENCE + 3)
     # pgBackRest goes on without its play.
     wait_until(lambda: processes(REPOSITORY, "pgbackrest .*backup$") == [], "the backup to end", 120)
+    # Nobody has recorded it: the next play that does would have changed something.
+    play(BACKUP)
+    assert sorted(one["etiqueta"] for one in records()) == sorted(labels())
 
 
 def test_a_backup_keeps_off_what_would_break_it_and_lets_a_site_pass() -> None:
