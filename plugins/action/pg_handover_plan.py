@@ -18,6 +18,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._handover.describe
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.plan import (
     LivingPrimary,
+    NobodyAnswers,
     Plan,
     plan_failback,
     plan_failover,
@@ -37,6 +38,9 @@ POLL = 1
 
 #: Seconds for the question how far it is.
 DEADLINE = 6.0
+
+#: Seconds for each answer at the second time of asking.
+PATIENCE = 15.0
 
 
 class ActionModule(ControllerAction):
@@ -96,11 +100,19 @@ class ActionModule(ControllerAction):
                 raise
 
     def _wait_and_plan(self, options: dict[str, Any]) -> Plan:
-        """The plan; a primary that is starting or recovering is waited for."""
+        """The plan; a primary that is starting or recovering is waited for.
+
+        Where nobody answers all are asked once more, for longer: a machine that is busy may have the only standby.
+        Those that are down say so at once.
+        """
         deadline = time.monotonic() + options["starting_timeout"]
         while True:
             try:
                 return self._plan(options, self._heard(options, self._topology(options)))
+            except NobodyAnswers:
+                if options["timeout"] >= PATIENCE:
+                    raise
+                options = options | {"timeout": PATIENCE}
             except LivingPrimary as living:
                 if not living.starting:
                     raise

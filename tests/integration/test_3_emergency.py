@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from clients import NeverTwo, Writer, more, takes_writes, wait_until_streaming
 from cluster import (
@@ -21,8 +23,10 @@ from cluster import (
     restore_rows,
     rows_of,
     running,
+    shell,
     wait_until,
 )
+from holding import controller, frozen
 
 
 def test_a_killed_primary_costs_no_row_and_never_comes_back_as_a_second_one() -> None:
@@ -56,6 +60,31 @@ def test_a_killed_primary_costs_no_row_and_never_comes_back_as_a_second_one() ->
     assert missing(rows_of(PRIMARY), writer.acknowledged) == []
     wait_until_streaming(PRIMARY)
     assert play("site.yml").changed == 0, "site.yml after a failback must change nothing"
+
+
+def waiting(node: str) -> bool:
+    """Whether somebody waits for this server to take his connection: the queue of its socket, which listens (0A)."""
+    queues = shell(node, "awk", '$4 == "0A" && $2 ~ /:1538$/ {split($5, queue, ":"); print queue[2]}', "/proc/net/tcp")
+    return any(int(queue, 16) for queue in queues.split())
+
+
+@pytest.mark.long
+def test_a_standby_on_a_busy_machine_is_not_taken_for_dead() -> None:
+    """It is the only one, and slower than the first question waits: nobody else can be promoted."""
+    wait_until_streaming(PRIMARY)
+    docker("kill", "-s", "KILL", PRIMARY)
+    # No client connects meanwhile: who waits is the play.
+    with controller("playbooks/failover.yml") as failover:
+        with frozen(STANDBY, "/postgres -D "):
+            wait_until(lambda: waiting(STANDBY), "the play to ask the standby", 60)
+            time.sleep(6)  # longer than 4 s, its first question; its second one waits for 15
+        done = failover.wait()
+    assert done.code == 0, done.text
+    assert takes_writes(STANDBY)
+    docker("start", PRIMARY)
+    play("playbooks/failback.yml")
+    assert takes_writes(PRIMARY)
+    nothing_needs_attention()
 
 
 @pytest.mark.long

@@ -91,3 +91,27 @@ def test_a_candidate_whose_disk_cannot_be_read_is_judged_at_its_promotion(monkey
 
     monkeypatch.setattr(_machines, "run_program", silent)
     assert action(monkeypatch, LIVING).work(OPTIONS)["plan"]["action"] == "switchover"
+
+
+def test_a_busy_machine_with_the_only_standby_is_asked_for_longer(
+    monkeypatch: pytest.MonkeyPatch, asked: list[Any]
+) -> None:
+    """Under load a login may take longer than the first question waits: a slow standby is not a dead one."""
+    lost, slow = (NodeState(Peer(name, name), error=f"{name}: no answer in time") for name in "ab")
+    answers = {4.0: [lost, slow], 15.0: [lost, node("b", in_recovery=True)]}
+    made = action(monkeypatch, Topology([lost, slow]))
+    questions: list[float] = []
+
+    def topology(_self: object, options: dict[str, Any]) -> Topology:
+        questions.append(options["timeout"])
+        return Topology(answers[options["timeout"]])
+
+    monkeypatch.setattr(ActionModule, "_topology", topology)
+    plan = made.work(OPTIONS)["plan"]
+    assert (plan["action"], plan["candidate"], questions) == ("promote", "b", [4.0, 15.0])
+
+    answers[15.0] = [lost, slow]
+    questions.clear()
+    with pytest.raises(RelevoError, match="No node of the cluster answers"):
+        made.work(OPTIONS)
+    assert questions == [4.0, 15.0]

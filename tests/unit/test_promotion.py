@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState, Topology
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._handover import promotion
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.promotion import PromotionRequest, refusal
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
+from ansible_collections.relevo.postgres.plugins.module_utils._server.session import Session
 
 A, B, C = (Peer(name, name) for name in "abc")
 REQUEST = PromotionRequest(local=B, nodes=[A, B, C], old_primary="a", requested_by="alice")
@@ -61,3 +65,38 @@ def test_what_would_be_lost_is_refused_unless_forced(
     assert said.startswith(words)
     assert "force=true" in said
     assert refusal(replace(wanted, force=True), Topology([gone(A), *states]), archived) == ""
+
+
+def test_the_server_that_is_to_be_promoted_is_asked_again_over_its_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slow over the network, it would count as being on timeline 0, and the archive as ahead of it."""
+    data = state(B).data
+    questions: list[tuple[str, float]] = []
+
+    class Local:
+        def __init__(self, dbname: str, _name: str, timeout: float) -> None:
+            questions.append((dbname, timeout))
+
+        def __enter__(self) -> Local:
+            return self
+
+        def __exit__(self, *_exception: object) -> None:
+            pass
+
+        def value(self, _query: str, timeout: float) -> str:
+            questions.append(("", timeout))
+            return json.dumps(data)
+
+    answers = [gone(A), gone(B), state(C)]
+    monkeypatch.setattr(promotion, "probe", lambda *_given: answers)
+    monkeypatch.setattr(Session, "local", Local)
+    assert promotion.Promotion(REQUEST).check() == (2, 0)
+    assert questions == [("relevo", 30.0), ("", 30.0)]
+    # What others have that it lacks is still seen.
+    answers[1:] = [gone(B), state(C, "0/9000000")]
+    with pytest.raises(RelevoError, match="c is ahead of b"):
+        promotion.Promotion(REQUEST).check()
+    # Who answered is not asked twice.
+    questions.clear()
+    answers[1:] = [state(B), state(C)]
+    assert promotion.Promotion(REQUEST).check() == (2, 0)
+    assert questions == []

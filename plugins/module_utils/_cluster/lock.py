@@ -14,7 +14,7 @@ from .. import _names
 from .._errors import RelevoError
 from .._server.credentials import Credentials
 from .._server.peer import Peer
-from .._server.session import Session, SessionError
+from .._server.session import PATIENCE, Session, SessionError
 
 
 def holder_of(condition: str) -> str:
@@ -58,22 +58,30 @@ class HandoverLock:
 
     def _take_one(self, node: Peer, own: str, required: set[str]) -> None:
         try:
-            session = self._connect(node, own)
+            holder = self._ask_for_it(node, own)
         except SessionError as error:
             if node.name in required:
                 raise RelevoError(f"{error.message}. Nothing was changed.") from error
+            # One that took the connection and hangs is no better than one that took none.
+            if session := self.sessions.pop(node.name, None):
+                session.close()
             self.unreachable[node.name] = error.message
             return
-        self.sessions[node.name] = session
-        if not session.flag("SELECT pg_try_advisory_lock($1, $2)", _names.HANDOVER_LOCK):
+        if holder:
             raise RelevoError(
-                f"Another operation holds the hand-over lock on {node.name}: {lock_holder(session)}. "
+                f"Another operation holds the hand-over lock on {node.name}: {holder}. "
                 "Nothing was changed. Wait until it has ended, then run this again."
             )
 
+    def _ask_for_it(self, node: Peer, own: str) -> str:
+        """Who keeps us from the lock of a node; empty when we have it."""
+        session = self.sessions[node.name] = self._connect(node, own)
+        taken = session.flag("SELECT pg_try_advisory_lock($1, $2)", _names.HANDOVER_LOCK)
+        return "" if taken else lock_holder(session)
+
     def _connect(self, node: Peer, own: str) -> Session:
         if node.name == own:
-            return Session.local(_names.OWN_DATABASE, self.purpose, self.timeout)
+            return Session.local(_names.OWN_DATABASE, self.purpose, max(self.timeout, PATIENCE))
         return Session.remote(
             node, _names.HANDOVER_ROLE, self.credentials, application_name=self.purpose, timeout=self.timeout
         )

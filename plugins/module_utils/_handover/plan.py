@@ -42,6 +42,10 @@ class Plan:
         return asdict(self)
 
 
+class NobodyAnswers(RelevoError):
+    """No server of the cluster answers, so there is nobody to promote."""
+
+
 class LivingPrimary(RelevoError):
     """The last primary gives us no session, but lives: nobody is promoted beside it. ``starting``: that may pass.
 
@@ -130,7 +134,7 @@ def _plan_emergency(topology: Topology, preferred: str, candidate: str, force: b
             f"Let {candidate} return from the archive, and promote it.",
         )
     if best is None or chosen is None:
-        raise RelevoError(
+        raise NobodyAnswers(
             "No node of the cluster answers, neither as a primary nor as a standby. Nothing was touched; "
             "start a node (see status.yml), then run this again. If the last primary is lost for good, the one before "
             "it returns with failover.yml -e candidate=NODE -e force=true."

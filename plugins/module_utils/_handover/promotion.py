@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import re
@@ -19,8 +20,8 @@ from typing import Any
 from .. import _names, _process
 from .._cluster import synchronous
 from .._cluster.lock import HandoverLock
-from .._cluster.probe import probe
-from .._cluster.topology import Topology
+from .._cluster.probe import PROBE, probe
+from .._cluster.topology import NodeState, Topology
 from .._errors import RelevoError
 from .._repository.archive import newest_archived_timeline
 from .._repository.fence_record import FenceRecord, RepositoryReader
@@ -31,7 +32,7 @@ from .._server.lsn import SEGMENT, format_lsn, parse_lsn, segment_start
 from .._server.peer import Peer
 from .._server.replication import ensure_slot, let_replay_go_on, look_for_wal_as_usual, look_for_wal_often
 from .._server.server import Server
-from .._server.session import Session
+from .._server.session import PATIENCE, Session
 from .._server.unlogged import EMPTIED, unlogged_tables
 from .._wait import wait_until
 from .archive_salvage import DIRECTORY as ARCHIVED
@@ -117,7 +118,7 @@ class Promotion:
         lock.take(name, [node for node in self.request.nodes if node.name not in stopped], {name})
         started = time.monotonic()
         try:
-            with Session.local(application_name="relevo promotion", timeout=30) as session:
+            with Session.local(application_name="relevo promotion", timeout=PATIENCE) as session:
                 promoted = session.flag("SELECT pg_is_in_recovery()")
                 result: dict[str, Any] = {"salvaged_bytes": 0, "promoted": promoted}
                 if promoted:
@@ -139,13 +140,26 @@ class Promotion:
         # The archive takes as long to answer as the servers do.
         with ThreadPoolExecutor(max_workers=1) as asking:
             archived = asking.submit(self._newest_archived)
-            topology = Topology(probe(self.request.nodes, self.timeout, self.credentials, self.request.stopped))
+            topology = Topology(self._asked())
             newest = archived.result()
         why_not = refusal(self.request, topology, newest)
         if why_not:
             raise RelevoError(why_not)
         local = topology.find(self.request.local.name)
         return local.timeline if local else 0, max(self.request.newer_timeline, newest)
+
+    def _asked(self) -> list[NodeState]:
+        """What all servers answered.
+
+        This node's own is asked again over its socket, and for longer, where it was too slow over the network: all that
+        is known of the others is compared with what it has, and the old primary is fenced by now.
+        """
+        states = probe(self.request.nodes, self.timeout, self.credentials, self.request.stopped)
+        for state in states:
+            if state.name == self.request.local.name and not state.reachable:
+                with Session.local(_names.OWN_DATABASE, "relevo promotion", PATIENCE) as session:
+                    state.data = json.loads(session.value(PROBE, timeout=PATIENCE))
+        return states
 
     def _newest_archived(self) -> int:
         """0 where it cannot be told. A repository that hangs holds a promotion up for as long as one question takes."""

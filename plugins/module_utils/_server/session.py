@@ -51,6 +51,8 @@ class NotConnected(SessionError):
     """The server, or the system for it, refused the connection: libpq has its words."""
 
 
+#: Seconds for an answer of this node's own server that nothing goes on without: a busy machine takes long, too.
+PATIENCE = 30.0
 #: For how many seconds an earlier address of a name is still waited for once a later one has taken a connection.
 HEAD_START = 0.5
 #: The address that was chosen last, by name and port: one that a firewall drops is not waited for each time.
