@@ -36,19 +36,12 @@ from cluster import (
     shell,
     wait_until,
 )
-from restores import RESTORE, now, undo_of
-
-RECORD = "/var/lib/pgbackrest/relevo/restore/main.json"
-IN_PLACE = ("-e", "to=cluster", "-e", "confirm=main")
+from restores import IN_PLACE, RECORD, RESTORE, add, new_ledger, now, undo_of
 
 
 @pytest.fixture
 def ledger(backed_up: None) -> None:
-    psql(PRIMARY, "DROP TABLE IF EXISTS ledger; CREATE TABLE ledger (id int PRIMARY KEY)")
-
-
-def add(number: int) -> None:
-    psql(PRIMARY, f"INSERT INTO ledger VALUES ({number})")
+    new_ledger()
 
 
 def rows(node: str) -> set[int]:

@@ -20,7 +20,7 @@ from cluster import (
     psql,
     shell,
 )
-from restores import RESTORE, scratch_instances
+from restores import RESTORE, now, scratch_instances
 
 DATABASE = "shop"
 INCOMING = "/var/lib/postgresql/restore"
@@ -63,12 +63,7 @@ def moment() -> Iterator[str]:
     try:
         psql(PRIMARY, MADE, DATABASE)
         play("backup.yml")
-        time.sleep(1.1)  # the end of a backup is known to the second
-        yield psql(
-            PRIMARY,
-            "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
-            DATABASE,
-        )
+        yield now()
     finally:
         for name in databases():
             psql(PRIMARY, f"DROP DATABASE {name} WITH (FORCE)", "postgres")

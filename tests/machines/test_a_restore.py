@@ -25,13 +25,11 @@ from cluster import (
     wait_until,
 )
 from machines import UNIT, systemctl, unit_state
-from restores import RESTORE, now, port_of, scratch_instances, undo_of
+from restores import IN_PLACE, RECORD, RESTORE, add, new_ledger, now, port_of, scratch_instances, undo_of
 
 pytestmark = pytest.mark.long
 
 CLEANUP = "playbooks/cleanup.yml"
-RECORD = "/var/lib/pgbackrest/relevo/restore/main.json"
-IN_PLACE = ("-e", "to=cluster", "-e", "confirm=main")
 CHECKS = {
     "drill_checks": [{"name": "rows", "query": "SELECT count(*) FROM ledger", "database": "imdb", "expect": 1}],
     "drill_database": "imdb",
@@ -43,15 +41,11 @@ CHECKS = {
 def ledger() -> Iterator[None]:
     if not labels():
         play("backup.yml")
-    psql(PRIMARY, "DROP TABLE IF EXISTS ledger; CREATE TABLE ledger (id int PRIMARY KEY)")
+    new_ledger()
     add(1)
     yield
     for name in scratch_instances():
         play(RESTORE, "-e", f"remove={name}")
-
-
-def add(number: int) -> None:
-    psql(PRIMARY, f"INSERT INTO ledger VALUES ({number})")
 
 
 def rows(node: str, *port: str) -> set[int]:

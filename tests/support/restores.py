@@ -9,7 +9,19 @@ from cluster import PRIMARY, REPOSITORY, Play, psql, shell
 
 RESTORE = "playbooks/restore.yml"
 SCRATCH = "/var/lib/postgresql/scratch"
+#: On the repository host, while a restore in place is unfinished.
+RECORD = "/var/lib/pgbackrest/relevo/restore/main.json"
+IN_PLACE = ("-e", "to=cluster", "-e", "confirm=main")
 _CLOCK = "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+
+
+def new_ledger() -> None:
+    """An empty table, in which a row tells a moment."""
+    psql(PRIMARY, "DROP TABLE IF EXISTS ledger; CREATE TABLE ledger (id int PRIMARY KEY)")
+
+
+def add(number: int) -> None:
+    psql(PRIMARY, f"INSERT INTO ledger VALUES ({number})")
 
 
 def now() -> str:

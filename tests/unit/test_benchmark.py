@@ -7,20 +7,16 @@ import socket
 from pathlib import Path
 
 import pytest
+from benchmark_client import READY, acknowledged, answer
 from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
 
 from bench import report
-from bench.figures import Acknowledged, NoGap, first_after, last_before, lost, outage, percentile, spread
+from bench.figures import NoGap, first_after, last_before, lost, outage, percentile, spread
 from bench.prober import hosts_of, insert
 from bench.rounds import GIVE_UP_AFTER, Turns, order
 from bench.targets import Row, Target, emergency_targets, is_quiet, planned_targets, values
 from systems.base import BenchmarkError, NotOffered, multi_host_dsn
-
-
-def acknowledged(*rows: tuple[float, int]) -> list[Acknowledged]:
-    """Inserts numbered from 1; each given as (when, server)."""
-    return [Acknowledged(number, at, server) for number, (at, server) in enumerate(rows, start=1)]
 
 
 def row(system: str, kind: str, variant: str = "", /, **figures: object) -> Row:
@@ -102,19 +98,10 @@ def test_the_client_tries_each_host_by_itself() -> None:
 
 
 # What a server says to a client that logs in, prepares a statement, and executes it (protocol 3.0).
-READY = b"Z\0\0\0\x05I"
 LOGGED_IN = b"R\0\0\0\x08\0\0\0\0" + READY
 PREPARED = b"1\0\0\0\x04" + READY
 INSERTED = b"2\0\0\0\x04" + b"n\0\0\0\x04" + b"C\0\0\0\x0fINSERT 0 1\0"
 TERMINATED = b"E\0\0\0\x18SFATAL\0C57P01\0Mbye\0\0"
-
-
-def answer(listener: socket.socket, answers: list[bytes]) -> None:
-    connection, _address = listener.accept()
-    for said in answers:
-        connection.recv(4096)
-        connection.sendall(said)
-    connection.close()
 
 
 @pytest.mark.parametrize(("after", "acknowledged"), [(READY, True), (TERMINATED, False), (b"", False)])

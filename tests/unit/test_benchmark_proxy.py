@@ -8,18 +8,13 @@ import struct
 from typing import Any
 
 import pytest
+from benchmark_client import READY, acknowledged, answer
 from psycopg import pq
 
 from bench import report_proxy
-from bench.figures import Acknowledged, NoGap, side_by_side
+from bench.figures import NoGap, side_by_side
 from bench.prober import server_of
 from bench.targets import proxy_targets
-
-
-def acknowledged(*rows: tuple[float, int]) -> list[Acknowledged]:
-    """Inserts numbered from 1; each given as (when, server)."""
-    return [Acknowledged(number, at, server) for number, (at, server) in enumerate(rows, start=1)]
-
 
 DIRECT = acknowledged((1.0, 0), (2.0, 0), (2.25, 1), (2.5, 1))
 PROXIED = acknowledged((1.0, 77), (2.03125, 77), (2.75, 88), (3.0, 88))
@@ -50,7 +45,6 @@ def test_both_must_have_moved() -> None:
 
 
 # What a server says to a client that logs in, and then the text that answers its question (protocol 3.0).
-READY = b"Z\0\0\0\x05I"
 LOGGED_IN = b"R\0\0\0\x08\0\0\0\0" + READY
 
 
@@ -64,14 +58,6 @@ def answered(value: bytes | None) -> bytes:
     cell = struct.pack("!i", -1) if value is None else struct.pack("!i", len(value)) + value
     row = message(b"T", b"\0\x01" + column) + message(b"D", b"\0\x01" + cell)
     return row + message(b"C", b"SELECT 1\0") + READY
-
-
-def answer(listener: socket.socket, answers: list[bytes]) -> None:
-    connection, _address = listener.accept()
-    for said in answers:
-        connection.recv(4096)
-        connection.sendall(said)
-    connection.close()
 
 
 @pytest.mark.parametrize(("said", "server"), [(answered(b"2886860802"), 2886860802), (answered(None), 0), (b"", 0)])
