@@ -148,7 +148,7 @@ def test_pgbackrest_is_upgraded_on_all_of_them_at_once(writer: Writer) -> None:
     assert f"{PRIMARY} runs PostgreSQL" in done
     offer("pgbackrest", "newer1", STANDBY, REPOSITORY)
     done = play(UPGRADE, *GO).text
-    assert "pgBackRest on all machines at once" in done
+    assert "The newer pgBackRest on all its hosts at once" in done
     assert {version(node, "pgbackrest").rpartition("+")[2] for node in MACHINES} == {"newer1"}
     assert {node: psql(node, STARTED) for node in (PRIMARY, STANDBY)} == started
     assert shell(REPOSITORY, "systemctl", "show", "-p", "MainPID", "--value", "relevo-pgbackrest") != was

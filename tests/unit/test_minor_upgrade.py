@@ -220,7 +220,17 @@ def test_the_other_hosts() -> None:
     assert "repo is left as it is, since other clusters need it too" in " ".join(shared.plan.expected)
     # Without it nothing is archived, and nobody holds the lock.
     down = replace(repository, stopped=True, unreachable="its container is stopped", software=None)
-    assert steps(minor_upgrade(replace(given, hosts=[*nodes, down, redis]))) == {"first": ["repo"], "others": ["redis"]}
+    found = minor_upgrade(replace(given, hosts=[*nodes, down, redis]))
+    assert steps(found) == {"first": ["repo"], "others": ["redis"]}
+    # The capital at the beginning is never that of a host's name.
+    assert found.plan.message == "The start of repo, then the other hosts (redis)."
+    assert minor_upgrade(given).plan.message == "The other hosts (repo, redis)."
+
+
+def test_the_message_leaves_the_name_of_pgbackrest_as_it_is() -> None:
+    old = replace(CURRENT, tls_server_old=True)
+    found = minor_upgrade(facts(machine("a", old), machine("b", CURRENT), machine("c", CURRENT)))
+    assert found.plan.message == "The newer pgBackRest on all its hosts at once."
 
 
 def test_haproxy_is_upgraded_last() -> None:

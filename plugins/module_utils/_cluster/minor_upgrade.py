@@ -470,18 +470,19 @@ def _nobody_takes_over(facts: Facts, primary: NodeState) -> str:
 def _message(found: MinorUpgrade) -> str:
     if found.idle:
         return "Every node has what there is. Nothing to do."
-    parts = [f"{name} is started" for name in found.first]
+    # The first letter becomes a capital, which a host's name or pgBackRest's must not get.
+    parts = [f"the start of {name}" for name in found.first]
     if found.finish:
-        parts.append(f"the hand-over to {found.primary} is finished")
+        parts.append(f"the end of the hand-over to {found.primary}")
     if found.pgbackrest:
-        parts.append("pgBackRest on all machines at once")
+        parts.append("the newer pgBackRest on all its hosts at once")
     if found.standbys:
         parts.append(f"the standbys one after the other ({', '.join(found.standbys)})")
     if found.candidate:
         parts.append(f"one hand-over to {found.candidate}")
         parts.append(f"the old primary {found.primary}")
     if found.others:
-        parts.append(", ".join(found.others))
+        parts.append(f"the other hosts ({', '.join(found.others)})")
     text = ", then ".join(parts)
     return f"{text[0].upper()}{text[1:]}."
 
