@@ -91,6 +91,8 @@ def test_the_server_that_is_to_be_promoted_is_asked_again_over_its_socket(monkey
     monkeypatch.setattr(Session, "local", Local)
     assert promotion.Promotion(REQUEST).check() == (2, 0)
     assert questions == [("relevo", 30.0), ("", 30.0)]
+    # It has answered: what was wrong the first time is wrong no more.
+    assert answers[1].error is None
     # What others have that it lacks is still seen.
     answers[1:] = [gone(B), state(C, "0/9000000")]
     with pytest.raises(RelevoError, match="c is ahead of b"):

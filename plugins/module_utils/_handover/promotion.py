@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pwd
 import re
@@ -20,7 +19,7 @@ from typing import Any
 from .. import _names, _process
 from .._cluster import synchronous
 from .._cluster.lock import HandoverLock
-from .._cluster.probe import PROBE, probe
+from .._cluster.probe import ask, probe
 from .._cluster.topology import NodeState, Topology
 from .._errors import RelevoError
 from .._repository.archive import newest_archived_timeline
@@ -158,7 +157,7 @@ class Promotion:
         for state in states:
             if state.name == self.request.local.name and not state.reachable:
                 with Session.local(_names.OWN_DATABASE, "relevo promotion", PATIENCE) as session:
-                    state.data = json.loads(session.value(PROBE, timeout=PATIENCE))
+                    state.data, state.error = ask(session, PATIENCE), None
         return states
 
     def _newest_archived(self) -> int:
