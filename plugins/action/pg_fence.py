@@ -9,8 +9,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 
@@ -22,6 +23,7 @@ from ansible_collections.relevo.postgres.plugins.plugin_utils import _machines, 
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
 Result = dict[str, Any]
+T = TypeVar("T")
 
 
 class ActionModule(ControllerAction):
@@ -121,13 +123,26 @@ class ActionModule(ControllerAction):
             # The command that stops the machine proves it, too; it need not be run twice.
             proof = node.prove_stopped()
             return Fenced(name, proof.proved, proof.evidence), proof.proved
-        changed = node.fence()
-        proof = node.prove_stopped()
+        return self._fence_by_engine(request, name, node)
+
+    def _fence_by_engine(self, request: FenceRequest, name: str, node: offline_node.Node) -> tuple[Fenced, bool]:
+        """As ``_fence``. What the engine does not do, or does not answer, ends nothing here: ``refusal`` decides."""
+        try:
+            changed = again(node.fence)
+            proof = again(node.prove_stopped)
+        except RelevoError as error:
+            return Fenced(name, proved=False, evidence=_one_sentence(error)), True
         if not proof.proved or name in request.lost:
             return Fenced(name, proof.proved, proof.evidence), changed
-        changed |= offline_node.ensure_marker(node, request.marker(name).to_json())
-        # What the old primary's disk says of it is found when its WAL is taken.
-        newer = 0 if name == request.primary else offline_node.newer_timeline(node, request.timeline)
+        text = request.marker(name).to_json()
+        try:
+            changed |= again(lambda: offline_node.ensure_marker(node, text))
+            # What the old primary's disk says of it is found when its WAL is taken.
+            newer = 0 if name == request.primary else again(lambda: offline_node.newer_timeline(node, request.timeline))
+        except RelevoError as error:
+            # The old primary is marked by a record then. Of any other one nobody knows whether it was promoted.
+            stopped = name == request.primary
+            return Fenced(name, stopped, proof.evidence if stopped else _one_sentence(error)), True
         return Fenced(name, proof.proved, proof.evidence, marked=True, newer_timeline=newer), changed
 
     def _fence_over_connection(self, request: FenceRequest, name: str) -> tuple[Fenced, bool]:
@@ -185,7 +200,6 @@ class ActionModule(ControllerAction):
                 self._write_on_candidate(request.candidate, answer["files"])
                 copied["segments"] += answer["wal"]["segments"]
                 copied["bytes"] += answer["wal"]["bytes"]
-                copied["ended"] = answer["wal"]["ended"]
                 if copied["ended"]:
                     break
                 answer = self._ask_machine(request, request.primary, answer["wal"]["following"])
@@ -193,8 +207,8 @@ class ActionModule(ControllerAction):
                     copied["ended"] = answer.get("evidence", f"{request.primary} was started meanwhile")
                     copied["interrupted"] = True
                     break
-                copied["ended"] = answer["wal"]["ended"]
-        except AnsibleError as error:
+                copied |= {key: answer["wal"][key] for key in ("ended", "interrupted") if key in answer["wal"]}
+        except (AnsibleError, RelevoError) as error:
             # It is stopped and marked all the same; what arrived is replayed, and the report names why it is not all.
             copied |= {"ended": _machines.one_line(str(error)), "interrupted": True}
         copied.pop("following", None)
@@ -217,7 +231,19 @@ class ActionModule(ControllerAction):
             return {}
         started = time.monotonic()
         wanted = offline_node.WalRange(first=self._options["salvage_from"])
-        done = offline_node.copy_wal(self._node(request.primary), self._node(request.candidate), self._run_id, wanted)
+        source, target = self._node(request.primary), self._node(request.candidate)
+
+        def copy() -> offline_node.WalCopy:
+            return offline_node.copy_wal(source, target, self._run_id, wanted)
+
+        try:
+            done = again(copy)
+            # What is not read is lost, so it is tried once more, too.
+            done = copy() if done.interrupted else done
+        except RelevoError as error:
+            if not request.force:
+                raise RelevoError(fence_plan.unread(request.primary, _one_sentence(error))) from error
+            return {"segments": [], "bytes": 0, "ended": _one_sentence(error), "newer_timeline": 0, "interrupted": True}
         return {
             "directory": done.directory,
             "segments": done.segments,
@@ -225,6 +251,7 @@ class ActionModule(ControllerAction):
             "seconds": round(time.monotonic() - started, 3),
             "ended": done.ended,
             "newer_timeline": done.newer_timeline,
+            "interrupted": done.interrupted,
         }
 
     # --- the repository host -------------------------------------------------------------------------------------
@@ -239,6 +266,18 @@ class ActionModule(ControllerAction):
         except (AnsibleActionFail, AnsibleConnectionFailure) as error:
             return str(error)
         return ""
+
+
+def again(ask: Callable[[], T]) -> T:
+    """What the engine answers to what may be asked twice: on a busy machine an answer is lost now and then."""
+    try:
+        return ask()
+    except RelevoError:
+        return ask()
+
+
+def _one_sentence(error: RelevoError) -> str:
+    return error.message.rstrip(".")
 
 
 def refuse(why: str) -> None:

@@ -117,7 +117,7 @@ class ActionModule(ControllerAction):
                 if not living.starting:
                     raise
                 if time.monotonic() > deadline:
-                    raise LivingPrimary(living.state, self._how_far(living.state.name)) from None
+                    raise LivingPrimary(living.state, self._how_far(living.state.name), living.successor) from None
                 time.sleep(POLL)
 
     def _how_far(self, name: str) -> str:
@@ -126,12 +126,14 @@ class ActionModule(ControllerAction):
         return str(asked["how_far"]) if asked else ""
 
     def _on_node(self, name: str, entry: str, question: dict[str, Any]) -> dict[str, Any] | None:
-        """The answer of a program on a node; None where its machine cannot be asked."""
+        """The answer of a program on a node, which changes nothing; None where its machine cannot be asked twice."""
         hostvars = self._task_vars["hostvars"][name]
-        try:
-            return _machines.run_program(name, hostvars, self._play_context, entry, question, DEADLINE)
-        except AnsibleError:
-            return None
+        for _attempt in range(2):
+            try:
+                return _machines.run_program(name, hostvars, self._play_context, entry, question, DEADLINE)
+            except AnsibleError:
+                continue
+        return None
 
     def _question(self, options: dict[str, Any]) -> dict[str, Any]:
         return {name: options[name] for name in ("nodes", "unreachable", "timeout")}
@@ -161,6 +163,8 @@ class ActionModule(ControllerAction):
         """
         if options["operation"] == "failback":
             return topology
+        if not topology.primaries:
+            self._ask_at_home(options, topology)
         try:
             plan = plan_failover(topology, *self._failover(options))
         except RelevoError:
@@ -173,6 +177,18 @@ class ActionModule(ControllerAction):
                 last.life = witness.answer
                 last.error = f"{witness.name} reaches it; {self._task.delegate_to} does not: {last.error}"
         return topology
+
+    def _ask_at_home(self, options: dict[str, Any], topology: Topology) -> None:
+        """Note of a server that gives us no session that it is a standby, where its own machine says so.
+
+        It may have no connection left but for its superuser. One that is primary stays what it is: nothing is asked of
+        it over the network, and so no role is taken from it.
+        """
+        for state in topology.living:
+            if state.life == "refused":
+                asked = self._on_node(state.name, "_cluster.ask_here", {"timeout": options["timeout"]})
+                if asked and asked["data"] and asked["data"]["in_recovery"]:
+                    state.data, state.error = asked["data"], None
 
     def _witness(self, last: NodeState, standbys: list[str]) -> Witness | None:
         """Who else gets an answer of this server: the standbys, and the controller."""

@@ -25,10 +25,11 @@ class ActionModule(NodeAction):
         if answer is not None:
             return answer
         # As Ansible returns a module that died. It is not begun again here: it may have come far.
-        said = done["stderr"].strip() or "it printed nothing"
+        said = (done["stderr"].strip() or "it printed nothing").splitlines()[-1].rstrip(".")
         return {
             "failed": True,
-            "msg": f"The promotion ended with {done['rc']} and without an answer: {said.splitlines()[-1]}",
+            "msg": f"The promotion ended with {done['rc']} and without an answer: {said}. It may have been done: run "
+            "this again, which finishes what is missing.",
             "rc": done["rc"],
             "module_stdout": done["stdout"],
             "module_stderr": done["stderr"],

@@ -113,3 +113,11 @@ def unlimited(version: int = OLDEST_VERSION, superuser: bool = False) -> str:
     theirs = ("lc_messages=C", *(("event_triggers=off",) if version >= EVENT_TRIGGERS_SINCE else ()))
     settings = (*(f"{name}=0" for name in _UNLIMITED), *newer, *_OURS, *(theirs if superuser else ()))
     return " ".join(f"-c {setting}" for setting in settings)
+
+
+#: Options of our sessions at other nodes: the server ends one after 45 s whose host has lost its power, and what that
+#: held, as the lock of a hand-over, is free. Not for a copy, whose reader may be that slow: the last one counts a full
+#: window as silence.
+KEPT_ALIVE = (
+    "-c tcp_keepalives_idle=15 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3 -c tcp_user_timeout=45000"
+)

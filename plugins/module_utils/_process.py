@@ -25,6 +25,8 @@ from typing import IO, Any
 from ._errors import RelevoError
 
 POSTGRES = "postgres"
+#: Seconds for a killed program to end: one that waits for a disk that does not answer cannot be ended.
+REAP = 10.0
 
 
 @dataclass(frozen=True)
@@ -71,21 +73,26 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end, with ``text`` as its input; ``RelevoError`` after ``timeout`` seconds."""
     # A module's own input is none of the program's business.
-    given: dict[str, Any] = {"stdin": subprocess.DEVNULL} if text is None else {"input": text}
+    process = subprocess.Popen(
+        list(command),
+        stdin=subprocess.DEVNULL if text is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        **as_user(user, **environment),
+    )
+    # Not subprocess.run, which waits without end for a program that it has killed.
     try:
-        return subprocess.run(
-            list(command),
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=timeout,
-            check=False,
-            **given,
-            **as_user(user, **environment),
-        )
-    except subprocess.TimeoutExpired:
-        raise _late(command, timeout) from None
+        stdout, stderr = process.communicate(text, timeout)
+    except BaseException as error:
+        process.kill()
+        _reap(process, command)
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise _late(command, timeout) from None
+        raise
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
 def run_to_end(command: Sequence[str], timeout: float | None, grace: float = 2.0) -> Finished | None:
@@ -107,7 +114,7 @@ def run_to_end(command: Sequence[str], timeout: float | None, grace: float = 2.0
         try:
             code = process.wait(timeout)
         except subprocess.TimeoutExpired:
-            _end(process, grace)
+            _end(process, command, grace)
             return None
         return Finished(code, _all_of(stdout), _all_of(stderr), time.monotonic() - started)
 
@@ -118,7 +125,7 @@ def run_with_lock(command: Sequence[str], timeout: float, lock: int) -> Finished
     Its messages are part of ``stdout``. Raises ``RelevoError`` after ``timeout`` seconds; none of it is left then.
     """
     started = time.monotonic()
-    with subprocess.Popen(
+    process = subprocess.Popen(
         list(command),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -129,13 +136,13 @@ def run_with_lock(command: Sequence[str], timeout: float, lock: int) -> Finished
         start_new_session=True,
         pass_fds=(lock,),
         **as_user(),
-    ) as process:
-        try:
-            output = process.communicate(timeout=timeout)[0]
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            raise _late(command, timeout) from None
+    )
+    try:
+        output = process.communicate(timeout=timeout)[0]
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        _reap(process, command, helpers=True)
+        raise _late(command, timeout) from None
     return Finished(process.returncode, output, "", time.monotonic() - started)
 
 
@@ -172,15 +179,15 @@ def run_fed(
         timer.start()
         try:
             feed(process.stdin)
-            code = process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, started + timeout - time.monotonic()))
         finally:
             timer.cancel()
             if process.poll() is None:
-                process.kill()
-                process.wait()
-            with contextlib.suppress(BrokenPipeError):
-                process.stdin.close()
-        return None if late.is_set() else Finished(code, "", _all_of(stderr), time.monotonic() - started)
+                expire()
+            _reap(process, command)
+        seconds = time.monotonic() - started
+        return None if late.is_set() else Finished(process.returncode, "", _all_of(stderr), seconds)
 
 
 @contextlib.contextmanager
@@ -205,14 +212,36 @@ def output_of(command: Sequence[str], source: IO[bytes], *, user: str = POSTGRES
             raise RelevoError(f"{Path(command[0]).name} failed: {said[-1] if said else 'it gave no reason'}")
 
 
-def _end(process: subprocess.Popen[bytes], grace: float) -> None:
+def _end(process: subprocess.Popen[bytes], command: Sequence[str], grace: float) -> None:
     """End a program and its helpers: pgBackRest stops a backup in an orderly way when it is asked to."""
     os.killpg(process.pid, signal.SIGTERM)
     try:
         process.wait(grace)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
+        _reap(process, command)
+
+
+def _reap(process: subprocess.Popen[Any], command: Sequence[str], helpers: bool = False) -> None:
+    """Wait for a program that was killed, and for its ``helpers``, which hold its output; let go of its pipes.
+
+    Raises ``RelevoError`` when it has not ended after ``REAP`` seconds.
+    """
+    try:
+        if helpers:
+            process.communicate(timeout=REAP)
+        else:
+            process.wait(REAP)
+    except subprocess.TimeoutExpired:
+        raise RelevoError(
+            f"{Path(command[0]).name} (process {process.pid}) was killed and has not ended within {REAP:g} s: it waits "
+            f"for a disk that does not answer. Look at the disks of {os.uname().nodename}."
+        ) from None
+    finally:
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
 
 
 def _all_of(file: IO[bytes]) -> str:

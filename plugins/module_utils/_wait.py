@@ -33,3 +33,31 @@ def wait_until(
         if time.monotonic() >= deadline:
             raise TimedOutError(f"Timed out after {timeout:g} s waiting for {what() if callable(what) else what}.")
         time.sleep(interval)
+
+
+def wait_while_it_goes_on(
+    condition: Callable[[], T | None],
+    progress: Callable[[], object],
+    what: str,
+    patience: float,
+    timeout: float,
+    interval: float = 0.05,
+) -> T:
+    """As ``wait_until``, but for as long as ``progress`` answers something new.
+
+    Raises ``TimedOutError`` after ``patience`` seconds in which it has not, or after ``timeout`` seconds in all.
+    """
+    moved = began = time.monotonic()
+    before = progress()
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        now, found = time.monotonic(), progress()
+        if found != before:
+            moved, before = now, found
+        if now - moved >= patience:
+            raise TimedOutError(f"Timed out after {patience:g} s in which nothing went on, waiting for {what}.")
+        if now - began >= timeout:
+            raise TimedOutError(f"Timed out after {timeout:.0f} s, although it still goes on, waiting for {what}.")
+        time.sleep(interval)

@@ -32,7 +32,7 @@ options:
     type: str
     required: true
   timeout:
-    description: Seconds that the recovery from the archive may take.
+    description: Seconds for the server's start, and, in the recovery from the archive, without any replay.
     type: float
     default: 300
 seealso:

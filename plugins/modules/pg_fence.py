@@ -146,7 +146,8 @@ wal:
   description:
     - The WAL that was copied, as C(directory) on the candidate, C(segments), C(bytes), C(seconds), C(ended) (why
       nothing more was copied) and C(newer_timeline) (the newest timeline that the old primary's disk knows, or 0).
-      C(interrupted) is true where the connection to a machine was too slow or broke; without C(directory) nothing came.
+      C(interrupted) is true where something was in the way, such as a disk, a connection or an engine that did not
+      answer, so that there may be more; without C(directory) nothing came.
       Empty where the disk cannot be read.
   type: dict
   returned: success, not in check mode

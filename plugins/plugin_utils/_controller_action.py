@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any, ClassVar
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
@@ -43,12 +43,22 @@ class ControllerAction(ActionBase):
         return result
 
     def ask(self, entry: str, question: dict[str, Any]) -> dict[str, Any] | None:
-        """The answer of a program on the node (see ``_node_program``); None where there is none."""
-        done = _node_program.run(self, entry, question, self._task_vars)
-        answer = _node_program.answer_in(done["stdout"]) if done else None
+        """The answer of a program on the node (see ``_node_program``) that changes nothing; None where there is none.
+
+        An answer that is lost is asked for once more: a busy engine loses what one short command in 30 prints.
+        """
+        try:
+            answer = self._ask_once(entry, question)
+        except AnsibleConnectionFailure:
+            answer = None
+        answer = answer or self._ask_once(entry, question)
         if answer and answer.get("failed"):
             raise AnsibleActionFail(answer.pop("msg"), result=answer)
         return answer
+
+    def _ask_once(self, entry: str, question: dict[str, Any]) -> dict[str, Any] | None:
+        done = _node_program.run(self, entry, question, self._task_vars)
+        return _node_program.answer_in(done["stdout"]) if done else None
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         del tmp

@@ -45,12 +45,17 @@ def on_node(name: str, variables: Mapping[str, Any], context: PlayContext, serve
 
     def ask() -> Life:
         program = _node_program.program("_server.liveness", {"node": asdict(server)})
-        try:
-            command = f"{shlex.quote(_node_program.interpreter(variables) or 'python3')} -"
-            _code, output, _said = _machines.execute(name, variables, context, command, program)
-        except AnsibleError:
-            return "none"
-        return life(_node_program.answer_in(output) or {})
+        command = f"{shlex.quote(_node_program.interpreter(variables) or 'python3')} -"
+        # A busy engine may lose what it prints: that is not the server's silence.
+        for _attempt in range(2):
+            try:
+                _code, output, _said = _machines.execute(name, variables, context, command, program)
+            except AnsibleError:
+                return "none"
+            answer = _node_program.answer_in(output)
+            if answer is not None:
+                return life(answer)
+        return "none"
 
     return ask
 

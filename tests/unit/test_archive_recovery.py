@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.methods im
 from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.plan import Request
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import Archive
 from ansible_collections.relevo.postgres.plugins.module_utils._server import marker
+from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import format_lsn
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 
@@ -121,6 +123,18 @@ def test_it_waits_for_the_last_segment_of_the_archive(
     archive.segments = lambda _timeline: ["000000010000000000000003"]
     with pytest.raises(RelevoError, match="a to replay the archive up to 0/4000000"):
         recovery._wait_for_archive("latest")
+
+
+def test_an_archive_that_takes_long_is_waited_for_while_it_is_replayed(
+    recovery: ArchiveRecovery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other way is for who cannot follow, and costs rows."""
+    archive = SimpleNamespace(newest_timeline=lambda: 1, segments=lambda _timeline: ["000000010000000000000003"])
+    monkeypatch.setattr(Archive, "newest", lambda _pgbackrest: archive)
+    ended = itertools.count(0x3000000, 0x200000)
+    monkeypatch.setattr(LocalSession, "value", lambda _self, _sql: format_lsn(next(ended)))
+    assert recovery.run()["recovery_target_timeline"] == "latest"
+    assert recovery.timeout < 0.2 * 0x1000000 / 0x200000 / 2, "it takes longer than it would be waited for"
 
 
 def test_data_that_was_being_overwritten_is_not_recovered(recovery: ArchiveRecovery) -> None:

@@ -115,3 +115,27 @@ def test_all_of_the_wal_is_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (done["wal"]["segments"], done["wal"]["bytes"]) == ([FIRST, SECOND], 32)
     assert done["wal"]["ended"] == "there is no more"
     assert not {"interrupted", "following"} & set(done["wal"])
+
+
+def test_a_disk_that_fails_in_the_middle_is_not_one_that_was_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def machine(_name: str, entry: str, question: Question) -> dict[str, Any]:
+        if entry == "_nodes.receive_here":
+            return {"written": 1}
+        if question["salvage_from"] == FIRST:
+            return with_wal(FIRST)
+        broken = with_wal(SECOND, "B cannot be read")
+        broken["wal"] |= {"segments": [], "bytes": 0, "interrupted": True}
+        return broken | {"files": {}}
+
+    done = fenced(monkeypatch, machine)
+    assert (done["wal"]["segments"], done["wal"]["ended"]) == ([FIRST], "B cannot be read")
+    assert done["wal"]["interrupted"]
+
+
+def test_a_candidate_in_a_container_whose_engine_fails_does_not_undo_the_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    def engine(*_given: object) -> None:
+        raise RelevoError("Writing of b failed: the Docker engine does not answer.")
+
+    monkeypatch.setattr(pg_fence.ActionModule, "_write_on_candidate", engine)
+    done = fenced(monkeypatch, lambda _name, _entry, question: with_wal(question["salvage_from"]))
+    assert (done["proved"], done["wal"]["segments"], done["wal"]["interrupted"]) == (True, [], True)

@@ -6,14 +6,16 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from ansible.errors import AnsibleError
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 
 from ansible_collections.relevo.postgres.plugins.action.pg_handover_plan import ActionModule
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState, Topology
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
-from ansible_collections.relevo.postgres.plugins.plugin_utils import _machines
+from ansible_collections.relevo.postgres.plugins.plugin_utils import _machines, _node_program, _witnesses
 
+#: As it is, where a test has another in its place.
+HEARD = ActionModule._heard
 REMOVED = "b was removed from its cluster by alice at noon. Nothing was changed."
 OPTIONS: dict[str, Any] = {
     "nodes": [],
@@ -115,3 +117,99 @@ def test_a_busy_machine_with_the_only_standby_is_asked_for_longer(
     with pytest.raises(RelevoError, match="No node of the cluster answers"):
         made.work(OPTIONS)
     assert questions == [4.0, 15.0]
+
+
+# --- who lets nobody in ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answers", [1, 2])
+@pytest.mark.parametrize(("in_recovery", "promoted"), [(True, True), (False, False), (None, False)])
+def test_a_standby_whose_connections_are_all_in_use_is_one_by_the_word_of_its_machine(
+    monkeypatch: pytest.MonkeyPatch, answers: int, in_recovery: bool | None, promoted: bool
+) -> None:
+    """Its superuser gets in. A primary stays one that lives, and a machine that says nothing changes nothing."""
+    full = NodeState(Peer("b", "b"), error="b: FATAL: sorry, too many clients already", life="refused")
+    lost = NodeState(Peer("a", "a"), error="a: no answer")
+    made = action(monkeypatch, Topology([lost, full]))
+    monkeypatch.setattr(ActionModule, "_heard", HEARD)
+    monkeypatch.setattr(ActionModule, "_witness", lambda *_given: None)
+    questions: list[tuple[str, str, object]] = []
+
+    def run(name: str, _hostvars: object, _context: object, entry: str, question: Any, _deadline: float) -> Any:
+        questions.append((name, entry, question))
+        if len(questions) < answers:
+            raise AnsibleError("a program on b ended with status 0 and without an answer")
+        return {"data": None if in_recovery is None else node("b", in_recovery).data}
+
+    monkeypatch.setattr(_machines, "run_program", run)
+    if promoted:
+        plan = made.work(OPTIONS)["plan"]
+        assert (plan["action"], plan["primary"], plan["candidate"]) == ("promote", "a", "b")
+        assert full.error is None
+    else:
+        with pytest.raises(RelevoError, match=r"^b lives and answers, but not to us \(FATAL: sorry, too many clients"):
+            made.work(OPTIONS)
+    assert questions == answers * [("b", "_cluster.ask_here", {"timeout": 4.0})]
+
+
+def test_where_a_primary_answers_no_machine_is_asked(monkeypatch: pytest.MonkeyPatch, asked: list[Any]) -> None:
+    refusing = NodeState(Peer("c", "c"), error="c: too many clients", life="refused")
+    made = action(monkeypatch, LIVING)
+    HEARD(made, OPTIONS, Topology([*LIVING.states, refusing]))
+    assert asked == []
+
+
+# --- answers that are lost -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("outputs", "questions", "answer"),
+    [
+        (['relevo-answer:{"x": 1}'], 1, {"x": 1}),
+        (["", 'relevo-answer:{"x": 1}'], 2, {"x": 1}),
+        ([AnsibleConnectionFailure("gone"), 'relevo-answer:{"x": 1}'], 2, {"x": 1}),
+        (["", ""], 2, None),
+        ([None, None], 2, None),
+    ],
+)
+def test_an_answer_that_is_lost_is_asked_for_once_more(
+    monkeypatch: pytest.MonkeyPatch, outputs: list[Any], questions: int, answer: Any
+) -> None:
+    """``None``: the node's interpreter is not known, and a module is asked in the program's place."""
+    left = list(outputs)
+
+    def run(*_given: object) -> dict[str, str] | None:
+        said = left.pop(0)
+        if isinstance(said, Exception):
+            raise said
+        return None if said is None else {"stdout": said}
+
+    monkeypatch.setattr(_node_program, "run", run)
+    made = action(monkeypatch, LIVING)
+    assert made.ask("_cluster.ask", {}) == answer
+    assert len(outputs) - len(left) == questions
+
+
+def test_a_node_that_is_gone_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_given: object) -> None:
+        raise AnsibleConnectionFailure("gone")
+
+    monkeypatch.setattr(_node_program, "run", gone)
+    with pytest.raises(AnsibleConnectionFailure):
+        action(monkeypatch, LIVING).ask("_cluster.ask", {})
+
+
+@pytest.mark.parametrize(
+    ("outputs", "seen"),
+    [
+        (["", 'relevo-answer:{"answer": "refused"}'], "refused"),
+        (['relevo-answer:{"answer": "none"}', ""], "none"),
+        (["", ""], "none"),
+    ],
+)
+def test_a_witness_whose_answer_is_lost_has_not_seen_nothing(
+    monkeypatch: pytest.MonkeyPatch, outputs: list[str], seen: str
+) -> None:
+    left = list(outputs)
+    monkeypatch.setattr(_machines, "execute", lambda *_given: (0, left.pop(0), ""))
+    assert _witnesses.on_node("c", {}, cast("Any", None), Peer("a", "a"))() == seen

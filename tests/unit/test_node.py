@@ -84,6 +84,43 @@ def test_the_first_segment_that_is_not_what_its_name_says_ends_it(bad: bytes, wh
     assert len(target.files) == 1
 
 
+class BrokenNode(MemoryNode):
+    """Its disk, or whoever reads it for us, fails at ``broken``; ``at_once`` or in the middle of the file."""
+
+    broken, at_once = named(4), True
+
+    @contextmanager
+    def read_file(self, path: str) -> Iterator[FileStream | None]:
+        if not path.endswith(self.broken):
+            with super().read_file(path) as stream:
+                yield stream
+            return
+        if self.at_once:
+            raise RelevoError(f"Reading {path} of {self.name} failed.")
+
+        def half() -> Iterator[bytes]:
+            yield segment(self.broken)[:65536]
+            raise RelevoError(f"Reading {path} of {self.name} failed.")
+
+        yield FileStream(SIZE, half())
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_cannot_be_read_ends_it_and_leaves_what_came_before(at_once: bool) -> None:
+    source = BrokenNode("a", {named(number): segment(named(number)) for number in (3, 4, 5)})
+    source.at_once = at_once
+    done = copy_wal(source, MemoryNode("b"), "run", WalRange(first=named(3)))
+    assert (done.segments, done.bytes, done.interrupted) == ([named(3)], SIZE, True)
+    assert done.ended == f"Reading {WAL_DIRECTORY}/{named(4)} of a failed"
+
+
+def test_a_disk_that_does_not_say_whether_it_went_on_is_an_error() -> None:
+    source = BrokenNode("a", {named(3): segment(named(3))})
+    source.broken = "00000002.history"
+    with pytest.raises(RelevoError, match=r"00000002\.history of a failed"):
+        copy_wal(source, MemoryNode("b"), "run", WalRange(first=named(3)))
+
+
 def test_the_first_page_of_a_new_timeline_carries_the_old_number() -> None:
     name = named(7, timeline=3)
     assert why_not_own(name, parse_segment_header(segment(name, timeline=2))) == ""

@@ -195,6 +195,18 @@ def test_a_living_standby_that_does_not_let_us_in_saves_no_dead_primary() -> Non
     assert (plan.action, plan.primary, plan.unreachable) == ("promote", "a", ["c"])
 
 
+def test_the_only_server_left_is_not_called_a_primary_that_could_be_replaced() -> None:
+    """It may be the only standby, with all of its connections in use."""
+    seen = topology(unreachable("a"), unreachable("b", FULL, life="refused"))
+    with pytest.raises(LivingPrimary, match="b may be the primary or a standby, and no other node answers") as caught:
+        plan_failover(seen, "a")
+    assert "fence_living" not in caught.value.message
+    assert not caught.value.successor
+    # An old primary that is to return from the archive would replace it.
+    with pytest.raises(LivingPrimary, match="add -e fence_living=true"):
+        plan_failover(seen, "a", "a", force=True)
+
+
 def test_where_no_standby_says_whom_it_followed_each_living_server_may_be_primary() -> None:
     seen = topology(unreachable("a"), standby("b"), unreachable("c", life="refused"))
     with pytest.raises(LivingPrimary, match="c lives"):

@@ -7,6 +7,7 @@ import pwd
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -134,3 +135,36 @@ def test_a_feed_that_fails_ends_the_program() -> None:
         with pytest.raises(RelevoError, match="the file is broken"):
             _process.run_fed(note, feed, 30)
     assert seen[0].poll() is not None
+
+
+# --- one that waits for a dead disk ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["run", "run_to_end", "run_with_lock", "run_fed"])
+def test_what_cannot_be_ended_is_said_and_not_waited_for(
+    way: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No signal reaches a program that is in the kernel, as here, where none is sent."""
+    started: list[subprocess.Popen[bytes]] = []
+    start = subprocess.Popen
+
+    def spy(*positional: object, **named: object) -> subprocess.Popen[bytes]:
+        started.append(start(*positional, **named))  # type: ignore[call-overload]
+        return started[-1]
+
+    monkeypatch.setattr(_process, "REAP", 0.1)
+    monkeypatch.setattr(subprocess, "Popen", spy)
+    with (tmp_path / "lock").open("w") as lock, monkeypatch.context() as deaf:
+        deaf.setattr(os, "killpg", lambda *_signal: None)
+        deaf.setattr(start, "kill", lambda _self: None)
+        calls: dict[str, Callable[[], object]] = {
+            "run": lambda: _process.run(SLEEP, 0.1),
+            "run_to_end": lambda: _process.run_to_end(SLEEP, 0.1, grace=0.1),
+            "run_with_lock": lambda: _process.run_with_lock(SLEEP, 0.1, lock.fileno()),
+            "run_fed": lambda: _process.run_fed(SLEEP, lambda _sink: None, 0.1),
+        }
+        with pytest.raises(RelevoError, match=r"\(process \d+\) was killed and has not ended within 0\.1 s: it waits"):
+            calls[way]()
+    assert started[0].poll() is None
+    started[0].kill()
+    assert started[0].wait(30) == -9

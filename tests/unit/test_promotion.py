@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
+from segments import SIZE, named, segment
 
+from ansible_collections.relevo.postgres.plugins.module_utils import _wait
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster import synchronous
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState, Topology
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._handover import promotion
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.promotion import PromotionRequest, refusal
+from ansible_collections.relevo.postgres.plugins.module_utils._server import abandoned_timelines
+from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import format_lsn
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
-from ansible_collections.relevo.postgres.plugins.module_utils._server.session import Session
+from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
+from ansible_collections.relevo.postgres.plugins.module_utils._server.session import Session, SessionError
 
 A, B, C = (Peer(name, name) for name in "abc")
 REQUEST = PromotionRequest(local=B, nodes=[A, B, C], old_primary="a", requested_by="alice")
@@ -91,6 +99,8 @@ def test_the_server_that_is_to_be_promoted_is_asked_again_over_its_socket(monkey
     monkeypatch.setattr(Session, "local", Local)
     assert promotion.Promotion(REQUEST).check() == (2, 0)
     assert questions == [("relevo", 30.0), ("", 30.0)]
+    # It has answered: what was wrong the first time is wrong no more.
+    assert answers[1].error is None
     # What others have that it lacks is still seen.
     answers[1:] = [gone(B), state(C, "0/9000000")]
     with pytest.raises(RelevoError, match="c is ahead of b"):
@@ -100,3 +110,153 @@ def test_the_server_that_is_to_be_promoted_is_asked_again_over_its_socket(monkey
     answers[1:] = [state(B), state(C)]
     assert promotion.Promotion(REQUEST).check() == (2, 0)
     assert questions == []
+
+
+# --- what it waits for -----------------------------------------------------------------------------------------------
+
+
+class Standby:
+    """The server of this node, on a clock that goes on while somebody sleeps.
+
+    It replays up to ``end`` at ``speed`` bytes a second; its receiver ends after ``receives`` seconds, and once it is
+    asked to it takes writes when all is replayed. ``unwilling``: what fails of each further session.
+    """
+
+    def __init__(self, end: int, speed: float = 1.0, receives: float = 0, unwilling: str = "") -> None:
+        self.end, self.speed, self.receives, self.unwilling = end, speed, receives, unwilling
+        self.now, self.promoted, self.paces = 0.0, False, list[str]()
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += max(seconds, 1)
+
+    @property
+    def replayed(self) -> int:
+        return min(self.end, 0x5000000 + int(self.speed * self.now))
+
+    def value(self, query: str) -> str | None:
+        if "pg_stat_wal_receiver" in query:
+            return "t" if self.now < self.receives else None
+        if "pg_settings" in query:
+            return str(SIZE) if "wal_segment_size" in query else "0"
+        assert query == promotion.REPLAYED
+        return format_lsn(self.replayed)
+
+    def flag(self, query: str) -> bool:
+        return self.promoted and self.replayed == self.end if "in_recovery" in query else False
+
+    def query(self, query: str, timeout: float | None = None) -> list[dict[str, str]]:
+        self.promoted = self.promoted or query == "SELECT pg_promote(false)"
+        if "ALTER SYSTEM" in query or "pg_reload_conf" in query:
+            assert timeout is None
+            raise AssertionError("it is to be done in a session of its own")
+        return []
+
+    def another(self, **given: Any) -> Any:
+        if self.unwilling:
+            raise SessionError(self.unwilling)
+        paces = self.paces
+
+        class Another:
+            def __enter__(self) -> Any:
+                return self
+
+            def __exit__(self, *_exception: object) -> None:
+                pass
+
+            def query(self, query: str, timeout: float | None = None) -> None:
+                paces.append(query)
+
+        assert given["timeout"] == promotion.PACE
+        return Another()
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Standby], promotion.Promotion]:
+    def make(standby: Standby) -> promotion.Promotion:
+        monkeypatch.setattr(_wait, "time", standby)
+        monkeypatch.setattr(promotion, "time", standby)
+        monkeypatch.setattr(Session, "local", standby.another)
+        monkeypatch.setattr(Server, "write_replication_conf", lambda *_given: True)
+        monkeypatch.setattr(synchronous, "drop_requirement", lambda: False)
+        monkeypatch.setattr(abandoned_timelines, "reserve", lambda *_given: None)
+        return promotion.Promotion(REQUEST, Server(tmp_path / "data"), began=0.0)
+
+    return make
+
+
+Make = Callable[[Standby], promotion.Promotion]
+
+
+def taken_over(one: promotion.Promotion, standby: Standby) -> dict[str, Any]:
+    return one._take_over(cast("Session", standby), 2, 0)
+
+
+def test_a_promotion_that_replays_for_minutes_is_waited_for(made: Make) -> None:
+    """As a standby that lags on purpose does, or a slow one: 500 s of replay, and the receiver ends after 100 of it."""
+    standby = Standby(end=0x5000000 + 500, receives=100)
+    done = taken_over(made(standby), standby)
+    assert (done["end_lsn"], standby.promoted, 500 <= standby.now < 510) == ("0/50001F4", True, True)
+    assert standby.paces == ["ALTER SYSTEM SET wal_retrieve_retry_interval = '5ms'", "SELECT pg_reload_conf()"]
+
+
+@pytest.mark.parametrize(
+    ("standby", "words", "ends"),
+    [
+        # It would take longer than the play waits for.
+        (
+            Standby(0x5000000 + 5000),
+            "after 840 s, although it still goes on, waiting for b to be promoted.* run this",
+            840,
+        ),
+        (Standby(0x5000001, receives=999), "after 30 s in which nothing went on, waiting for the WAL receiver", 31),
+        (Standby(0x5000001, speed=0), "after 60 s in which nothing went on, waiting for b to be promoted", 60),
+    ],
+)
+def test_what_stands_ends_it_and_so_does_what_never_ends(made: Make, standby: Standby, words: str, ends: float) -> None:
+    with pytest.raises(RelevoError, match=words):
+        taken_over(made(standby), standby)
+    assert standby.now == ends
+
+
+def test_what_is_only_for_speed_ends_nothing(made: Make) -> None:
+    standby = Standby(end=0x5000001, unwilling="the server of this node: no answer in time")
+    one = made(standby)
+    taken_over(one, standby)
+    one.finish(cast("Session", standby))
+    assert len(one.warnings) == 2
+    assert all(said.endswith(" (the server of this node: no answer in time).") for said in one.warnings)
+    assert "look for WAL more often" in one.warnings[0]
+    assert "ALTER SYSTEM RESET" in one.warnings[1]
+
+
+@pytest.mark.usefixtures("own_account")
+@pytest.mark.parametrize(("speed", "replayed"), [(0.5, True), (0, False)])
+def test_salvaged_wal_is_waited_for_as_long_as_it_is_replayed(
+    made: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speed: float, replayed: bool
+) -> None:
+    """400 s and more of it; of a segment whose copy broke off nothing is taken."""
+    standby = Standby(end=0x5000000 + 300, speed=speed)
+    one = made(standby)
+    wal, salvage = tmp_path / "data" / "pg_wal", tmp_path / "salvage"
+    wal.mkdir(parents=True)
+    salvage.mkdir()
+    for number, length in ((5, SIZE), (6, SIZE // 2)):
+        (salvage / named(number)).write_bytes(segment(named(number))[:length])
+    read: list[str] = []
+
+    def last(path: Path, _programs: Path) -> int:
+        read.append(path.name)
+        return 0x5000000 + 200
+
+    monkeypatch.setattr(promotion, "last_record", last)
+    monkeypatch.setattr(Server, "bin_directory", tmp_path)
+    if replayed:
+        assert one._replay_salvage(cast("Session", standby), salvage) == (201, True)
+    else:
+        with pytest.raises(RelevoError, match="after 300 s in which nothing went on, waiting for the salvaged WAL"):
+            one._replay_salvage(cast("Session", standby), salvage)
+    assert read == [named(5)]
+    assert sorted(path.name for path in wal.iterdir()) == [named(5)]

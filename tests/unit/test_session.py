@@ -69,6 +69,16 @@ def test_a_server_of_which_nothing_is_known_is_asked_for_what_all_know(
     assert options_of(session.socket_dsn(PORT, "shop")) == oldest
 
 
+def test_a_server_notices_that_the_host_of_a_session_of_ours_is_gone(opened: None) -> None:
+    """Its lock would bar the emergency for hours: the kernel asks an idle connection after two of them."""
+    with pytest.raises(OpenedError) as found:
+        Session.remote(Peer("a", "127.0.0.1"), "somebody")
+    given = dict(option.split("=") for option in options_of(str(found.value)).split("-c ") if "tcp_" in option)
+    numbers = {name: int(value) for name, value in given.items()}
+    probes = numbers["tcp_keepalives_interval"] * numbers["tcp_keepalives_count"]
+    assert numbers["tcp_keepalives_idle"] + probes == numbers["tcp_user_timeout"] / 1000 == 45
+
+
 # --- addresses -------------------------------------------------------------------------------------------------------
 
 

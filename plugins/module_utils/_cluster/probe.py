@@ -12,6 +12,7 @@ import json
 import threading
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from .. import _names
 from .._server.credentials import Credentials
@@ -84,6 +85,15 @@ SELECT json_build_object(
 PROBE = PROBE.replace("{lock_holder}", holder_of("l.mode = 'ExclusiveLock'"))
 
 
+def ask(session: Session, timeout: float | None = None) -> dict[str, Any]:
+    """What the server of ``session`` answers to ``PROBE``, within ``timeout`` seconds (None: the session's own).
+
+    Raises ``SessionError``.
+    """
+    answer: dict[str, Any] = json.loads(session.value(PROBE, timeout=timeout))
+    return answer
+
+
 def probe(
     nodes: list[Peer],
     timeout: float,
@@ -100,7 +110,7 @@ def probe(
         for node in nodes
     ]
 
-    def ask(state: NodeState) -> None:
+    def ask_one(state: NodeState) -> None:
         started = time.monotonic()
         try:
             with Session.remote(
@@ -110,7 +120,7 @@ def probe(
                 application_name="relevo facts",
                 timeout=timeout,
             ) as session:
-                state.data = json.loads(session.value(PROBE, timeout=timeout))
+                state.data = ask(session, timeout)
                 state.error = None
         except NotConnected as error:
             state.error = error.message
@@ -122,7 +132,9 @@ def probe(
         state.seconds = time.monotonic() - started
 
     threads = [
-        threading.Thread(target=ask, args=(state,), daemon=True) for state in states if state.name not in unreachable
+        threading.Thread(target=ask_one, args=(state,), daemon=True)
+        for state in states
+        if state.name not in unreachable
     ]
     for thread in threads:
         thread.start()

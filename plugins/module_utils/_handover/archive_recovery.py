@@ -21,12 +21,18 @@ from .._server.lsn import SEGMENT_SIZE, format_lsn, parse_lsn, segment_start
 from .._server.server import Server
 from .._server.service import Service
 from .._server.session import Session
-from .._wait import wait_until
+from .._wait import wait_while_it_goes_on
+
+#: Seconds for the replay of the archive, however well it goes on.
+LONGEST = 3600.0
 
 
 @dataclass
 class ArchiveRecovery:
-    """Makes the stopped server of this node a standby that follows the archive; it is promoted afterwards."""
+    """Makes the stopped server of this node a standby that follows the archive; it is promoted afterwards.
+
+    ``timeout``: seconds for its start, and without any replay from then on.
+    """
 
     node: str
     stanza: str
@@ -73,10 +79,12 @@ class ArchiveRecovery:
             segments = archive.segments(timeline) if archive and timeline else []
             if segments:
                 end = segment_start(segments[-1]) + SEGMENT_SIZE
-                wait_until(
+                wait_while_it_goes_on(
                     lambda: replayed() >= end,
+                    replayed,
                     f"{self.node} to replay the archive up to {format_lsn(end)}",
                     self.timeout,
+                    LONGEST,
                     interval=0.2,
                 )
             return format_lsn(replayed())

@@ -121,6 +121,14 @@ def beside_the_living(primary: str) -> str:
     )
 
 
+def unread(primary: str, why: str) -> str:
+    """Why nobody is promoted after the old primary, whose disk cannot be asked how far its history goes."""
+    return (
+        f"{primary} is stopped, and its disk does not say whether it had been promoted to a newer timeline ({why}). "
+        "Nobody was promoted. Run this again; or lose what only it has with -e force=true."
+    )
+
+
 def needs_record(primary: Fenced) -> bool:
     """Whether the fence has to be recorded in the repository, because the old primary's own disk does not show it."""
     return not primary.marked

@@ -49,15 +49,19 @@ class NobodyAnswers(RelevoError):
 class LivingPrimary(RelevoError):
     """The last primary gives us no session, but lives: nobody is promoted beside it. ``starting``: that may pass.
 
-    ``how_far``: a sentence on its recovery.
+    ``how_far``: a sentence on its recovery. ``successor``: whether anybody could take the role from it.
     """
 
-    def __init__(self, state: NodeState, how_far: str = "") -> None:
-        super().__init__(
-            f"{' '.join(filter(None, (state.hindrance, how_far)))} Nobody was promoted; nothing was touched. "
+    def __init__(self, state: NodeState, how_far: str = "", successor: bool = True) -> None:
+        found = " ".join(filter(None, (state.hindrance, how_far)))
+        way_out = (
             "To take the role from it all the same, fenced and with every check, add -e fence_living=true."
+            if successor
+            else f"{state.name} may be the primary or a standby, and no other node answers that could take over."
         )
+        super().__init__(f"{found} Nobody was promoted; nothing was touched. {way_out}")
         self.state = state
+        self.successor = successor
         self.starting = state.life == "starting"
 
 
@@ -123,7 +127,7 @@ def _unreachable(topology: Topology, besides: str = "") -> list[str]:
 
 def _plan_emergency(topology: Topology, preferred: str, candidate: str, force: bool, fence_living: bool) -> Plan:
     if not fence_living:
-        _refuse_beside_the_living(topology, candidate)
+        _refuse_beside_the_living(topology, candidate, force)
     best = topology.best_candidate
     chosen = topology.find(candidate) if candidate else best
     if candidate and force and chosen and not chosen.is_standby:
@@ -198,7 +202,7 @@ def _unsent(topology: Topology, chosen: NodeState, lost: str) -> str:
     )
 
 
-def _refuse_beside_the_living(topology: Topology, candidate: str) -> None:
+def _refuse_beside_the_living(topology: Topology, candidate: str, force: bool) -> None:
     """Raise for a server that may be primary, lives, and gives us no session.
 
     Where the standbys say whom they followed, no other can be meant. One that is to return from the archive must be
@@ -208,7 +212,7 @@ def _refuse_beside_the_living(topology: Topology, candidate: str) -> None:
     suspects = [state for state in topology.unreachable if not followed or state.name in (followed, candidate)]
     for state in suspects:
         if state.lives:
-            raise LivingPrimary(state)
+            raise LivingPrimary(state, successor=bool(topology.standbys or (candidate and force)))
 
 
 def _followed(topology: Topology, unreachable: list[NodeState]) -> str:

@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pwd
 import re
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any
 from .. import _names, _process
 from .._cluster import synchronous
 from .._cluster.lock import HandoverLock
-from .._cluster.probe import PROBE, probe
+from .._cluster.probe import ask, probe
 from .._cluster.topology import NodeState, Topology
 from .._errors import RelevoError
 from .._repository.archive import newest_archived_timeline
@@ -32,12 +31,20 @@ from .._server.lsn import SEGMENT, format_lsn, parse_lsn, segment_start
 from .._server.peer import Peer
 from .._server.replication import ensure_slot, let_replay_go_on, look_for_wal_as_usual, look_for_wal_often
 from .._server.server import Server
-from .._server.session import PATIENCE, Session
+from .._server.session import PATIENCE, Session, SessionError
 from .._server.unlogged import EMPTIED, unlogged_tables
-from .._wait import wait_until
+from .._wait import wait_while_it_goes_on
 from .archive_salvage import DIRECTORY as ARCHIVED
 from .archive_salvage import fetch_segments
 
+REPLAYED = "SELECT pg_last_wal_replay_lsn()"
+#: Seconds without any replay: for the salvaged WAL to be replayed, and for the promotion.
+REPLAY_STANDS = 300.0
+PROMOTION_STANDS = 60.0
+#: Seconds for all of it, however well it goes on: the play waits for 900 s (``handover_timeout``), and has no words.
+LONGEST = 840.0
+#: Seconds for what is only for speed.
+PACE = 5.0
 RECORD = re.compile(r"lsn: ([0-9A-F]+/[0-9A-F]+), prev")
 
 
@@ -107,6 +114,7 @@ class Promotion:
     credentials: Credentials = field(default_factory=Credentials)
     timeout: float = 4.0
     warnings: list[str] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
 
     def run(self) -> dict[str, Any]:
         """Promote and return what happened. Run again after it was cut off, it finishes what is missing."""
@@ -158,7 +166,7 @@ class Promotion:
         for state in states:
             if state.name == self.request.local.name and not state.reachable:
                 with Session.local(_names.OWN_DATABASE, "relevo promotion", PATIENCE) as session:
-                    state.data = json.loads(session.value(PROBE, timeout=PATIENCE))
+                    state.data, state.error = ask(session, PATIENCE), None
         return states
 
     def _newest_archived(self) -> int:
@@ -187,17 +195,24 @@ class Promotion:
             return []
 
     def _take_over(self, session: Session, timeline: int, newest: int) -> dict[str, Any]:
-        before = session.value("SELECT pg_last_wal_replay_lsn()")
+        before = session.value(REPLAYED)
         archived = self._fetch_archived() if newest else []
         # A walreceiver that hangs on a dead connection would delay replay by up to a minute; and a repository that
         # hangs would block the promotion for minutes.
         self.server.write_replication_conf("", "")
         # What it required when it was primary itself would keep it from taking writes now.
         synchronous.drop_requirement()
-        look_for_wal_often(session)
+        self._set_pace(
+            look_for_wal_often,
+            f"{self.request.local.name} could not be told to look for WAL more often, so its promotion may have taken "
+            "some seconds longer",
+        )
         let_replay_go_on(session)
-        wait_until(
-            lambda: not session.value("SELECT true FROM pg_stat_wal_receiver"), "the WAL receiver to end", timeout=15
+        self._wait(
+            session,
+            lambda: not session.value("SELECT true FROM pg_stat_wal_receiver"),
+            "the WAL receiver to end",
+            PATIENCE,
         )
         started = time.monotonic()
         from_archive = self._replay_salvage(session, ARCHIVED)[0] if archived else 0
@@ -205,11 +220,15 @@ class Promotion:
         seconds = time.monotonic() - started
         abandoned_timelines.reserve(self.server, timeline, newest)
         # The server itself replays all that it has before it ends recovery (xlogrecovery.c, CheckForStandbyTrigger).
-        if not session.flag("SELECT pg_promote(true, 60)", timeout=90):
-            raise RelevoError(
-                f"{self.request.local.name} was not promoted within 60 s. Look at its log, then run this again."
-            )
-        end = session.value("SELECT pg_last_wal_replay_lsn()")
+        # That may take longer than pg_promote would wait, and is no reason to give up.
+        session.query("SELECT pg_promote(false)")
+        self._wait(
+            session,
+            lambda: session.flag("SELECT NOT pg_is_in_recovery()"),
+            f"{self.request.local.name} to be promoted. Look at its log, then run this again",
+            PROMOTION_STANDS,
+        )
+        end = session.value(REPLAYED)
         return {
             "salvaged_bytes": salvaged,
             "salvage_complete": complete,
@@ -219,6 +238,22 @@ class Promotion:
             "end_lsn": end,
         }
 
+    def _wait(self, session: Session, condition: Callable[[], bool], what: str, patience: float) -> None:
+        """Wait for as long as this server replays, and ``patience`` seconds after that."""
+        left = max(0.0, self.began + LONGEST - time.monotonic())
+        wait_while_it_goes_on(condition, lambda: session.value(REPLAYED), what, patience, left, interval=0.02)
+
+    def _set_pace(self, change: Callable[[Session], None], otherwise: str) -> None:
+        """What is only for speed ends nothing; ``otherwise``: what is warned of where it failed.
+
+        In a session of its own, since one whose answer has not come is of no more use.
+        """
+        try:
+            with Session.local(application_name="relevo promotion", timeout=PACE) as session:
+                change(session)
+        except SessionError as error:
+            self.warnings.append(f"{otherwise} ({error.message}).")
+
     def _replay_salvage(self, session: Session, salvage: Path) -> tuple[int, bool]:
         """Give the running standby the dead primary's last segments.
 
@@ -227,8 +262,12 @@ class Promotion:
         Each is put beside its target under a name that PostgreSQL itself uses for unfinished segments, owned by
         postgres, and renamed: a file that the server cannot read makes it panic.
         """
-        segments = sorted(path for path in salvage.iterdir() if SEGMENT.fullmatch(path.name))
-        start = parse_lsn(session.value("SELECT pg_last_wal_replay_lsn()"))
+        size = int(session.value("SELECT setting FROM pg_settings WHERE name = 'wal_segment_size'"))
+        # Of one whose copy broke off a part may be there.
+        segments = sorted(
+            path for path in salvage.iterdir() if SEGMENT.fullmatch(path.name) and path.stat().st_size == size
+        )
+        start = parse_lsn(session.value(REPLAYED))
         # The last segment may hold no record yet.
         records = (last_record(path, self.server.bin_directory) for path in reversed(segments))
         end = next((record for record in records if record is not None), None)
@@ -247,17 +286,22 @@ class Promotion:
         if session.value("SELECT setting FROM pg_settings WHERE name = 'recovery_min_apply_delay'") != "0":
             # A standby that lags on purpose replays all at once only when it is promoted.
             return end - start, True
-        wait_until(
-            lambda: parse_lsn(session.value("SELECT pg_last_wal_replay_lsn()")) > end,
+        self._wait(
+            session,
+            lambda: parse_lsn(session.value(REPLAYED)) > end,
             f"the salvaged WAL to be replayed up to {format_lsn(end)}",
-            timeout=300,
+            REPLAY_STANDS,
         )
-        return parse_lsn(session.value("SELECT pg_last_wal_replay_lsn()")) - start, True
+        return parse_lsn(session.value(REPLAYED)) - start, True
 
     def finish(self, session: Session) -> None:
         """What a new primary needs; safe to repeat."""
         session.query("CHECKPOINT", timeout=300)
-        look_for_wal_as_usual(session)
+        self._set_pace(
+            look_for_wal_as_usual,
+            f"{self.request.local.name} may go on looking for WAL more often than usual once it is a standby: run "
+            "ALTER SYSTEM RESET wal_retrieve_retry_interval there",
+        )
         for node in self.request.nodes:
             if node.name != self.request.local.name:
                 ensure_slot(session, _names.slot_name(node.name))

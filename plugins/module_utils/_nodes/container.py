@@ -34,7 +34,7 @@ except ImportError:
 
 DATA_DIRECTORY = str(_names.DATA_ROOT)
 CHUNK = 1024 * 1024
-# The longest that a kill may take to show: the engine gives up earlier by itself.
+# The longest that a kill is waited for: the engine gives up earlier by itself. What it says afterwards counts.
 KILL_TIMEOUT = 30
 _MARKER_LIMIT = 1024 * 1024
 
@@ -66,6 +66,8 @@ def engine_errors(what: str) -> Iterator[None]:
         raise RelevoError(f"{what} failed: the Docker engine says: {error.explanation or error}.") from error
     except requests.exceptions.RequestException as error:
         raise RelevoError(f"{what} failed: the Docker engine does not answer: {error}.") from error
+    except tarfile.TarError as error:
+        raise RelevoError(f"{what} failed: what the Docker engine sent is not whole: {error}.") from error
 
 
 def is_bound(address: str, port: int) -> bool:
@@ -155,6 +157,9 @@ class ContainerNode:
                 found: dict[str, Any] = self._client.api.inspect_container(self.name)
             except docker.errors.NotFound:
                 return None
+            except requests.exceptions.ConnectionError:
+                # Lost at once: one that came too late would take as long again.
+                found = self._client.api.inspect_container(self.name)
         return found
 
     @staticmethod
@@ -194,21 +199,18 @@ class ContainerNode:
         """
         if self.state() in ("missing", "stopped"):
             return False
-        with engine_errors(f"Killing the container {self.name}"):
-            try:
+        said = ""
+        try:
+            with engine_errors(f"Killing the container {self.name}"):
                 self._client.api.kill(self.name)
-            except docker.errors.APIError:
-                # It may have ended by itself meanwhile.
-                if self.state() not in ("missing", "stopped"):
-                    raise
-            try:
                 self._client.api.wait(self.name, timeout=KILL_TIMEOUT)
-            except docker.errors.NotFound:
-                return True
+        except RelevoError as error:
+            # It may have ended by itself before, or after the engine's answer was waited for.
+            said = f" ({error.message.rstrip('.')})"
         proof = self.prove_stopped()
         if not proof.proved:
             raise RelevoError(
-                f"{self.name} could not be fenced: {proof.evidence} after it was killed. Look at the engine."
+                f"{self.name} could not be fenced: {proof.evidence} after it was killed{said}. Look at the engine."
             )
         return True
 

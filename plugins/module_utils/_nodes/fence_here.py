@@ -70,19 +70,19 @@ def fence(node: LocalNode, question: dict[str, Any]) -> dict[str, Any]:
     answer = {"proved": proof.proved, "evidence": proof.evidence, "changed": changed}
     answer |= {"marked": marked, "newer_timeline": newer}
     if proof.proved and marked and question["salvage_from"]:
-        answer |= salvage(node, question["run_id"], question["salvage_from"])
+        answer |= salvage(node, question["run_id"], question["salvage_from"], newer)
     return answer
 
 
-def salvage(node: Node, run_id: str, first: str) -> dict[str, Any]:
-    """What the disk gives. One that fails in the middle ends it, and not the emergency."""
+def salvage(node: Node, run_id: str, first: str, newer: int) -> dict[str, Any]:
+    """What the disk gives. One that fails ends it, and not the emergency. ``newer``: a timeline that it is known to
+    have."""
     collected = Collected()
     try:
         done = copy_wal(node, collected, run_id, WalRange(first=first, limit=SEGMENTS_AT_ONCE))
     except RelevoError as error:
-        done = WalCopy(f"{SALVAGE_DIRECTORY}/{run_id}", ended=error.message.rstrip("."))
-        done.segments = [path.rpartition("/")[2] for path in collected.files]
-        done.bytes = sum(len(unpack(text)) for text in collected.files.values())
+        done = WalCopy(f"{SALVAGE_DIRECTORY}/{run_id}", ended=error.message.rstrip("."), interrupted=True)
+        done.newer_timeline = newer
     return {"wal": asdict(done), "files": collected.files}
 
 

@@ -108,7 +108,7 @@ class WalCopy:
     """What ``copy_wal`` did; ``ended`` says why it went no further, empty when only its ``limit`` was reached.
 
     ``following``: the segment to go on with. ``newer_timeline``: the one that the source went on on, of which nothing
-    is copied; 0 when there is none.
+    is copied; 0 when there is none. ``interrupted``: a file could not be read or written, so there may be more.
     """
 
     directory: str
@@ -117,6 +117,7 @@ class WalCopy:
     ended: str = ""
     following: str = ""
     newer_timeline: int = 0
+    interrupted: bool = False
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,9 @@ class WalRange:
 def copy_wal(source: Node, target: Target, run_id: str, wanted: WalRange) -> WalCopy:
     """Copy segments from the ``pg_wal`` of a stopped node to a staging directory on another node.
 
-    Ends at the first that is not there or whose content does not belong to its name.
+    Ends at the first that is not there, whose content does not belong to its name, or that cannot be carried: what
+    came before is worth having without it. Of such a one a part may be left on the target. Raises ``RelevoError`` where
+    the source is not proved to be stopped, or where it cannot be read whether it went on on a newer timeline.
     """
     if not _RUN_ID.fullmatch(run_id):
         raise RelevoError(f"{run_id!r} cannot name a run. Use letters, digits, dots and dashes.")
@@ -199,21 +202,30 @@ def copy_wal(source: Node, target: Target, run_id: str, wanted: WalRange) -> Wal
         done.ended = f"there is no segment of timeline {wanted.timeline}"
         return done
     done.newer_timeline = newer_timeline(source, int(names[0][:8], 16))
+    try:
+        _carry(source, target, names, wanted, done)
+    except RelevoError as error:
+        done.ended, done.interrupted = error.message.rstrip("."), True
+    return done
+
+
+def _carry(source: Node, target: Target, names: list[str], wanted: WalRange, done: WalCopy) -> None:
+    """Copy the segments, and say in ``done`` how far that came."""
     directory = source.wal_directory()
     while names:
         name = names.pop(0)
         with source.read_file(f"{directory}/{name}") as stream:
             if stream is None:
                 done.ended = f"there is no {name}"
-                return done
+                return
             first = next(stream.chunks, b"")
             header = parse_segment_header(first)
             done.ended = why_not_own(name, header)
             if done.ended or header is None:
-                return done
+                return
             if stream.size != header.segment_size:
                 done.ended = f"{name} is cut off after {stream.size} bytes"
-                return done
+                return
             target.write_file(f"{done.directory}/{name}", FileStream(stream.size, _chain(first, stream.chunks)))
         done.segments.append(name)
         done.bytes += header.segment_size
@@ -222,9 +234,8 @@ def copy_wal(source: Node, target: Target, run_id: str, wanted: WalRange) -> Wal
             done.following = segment_name(int(name[:8], 16), following, header.segment_size)
             names.append(done.following)
             if len(done.segments) == wanted.limit:
-                return done
+                return
     done.ended = "all that were asked for are copied"
-    return done
 
 
 def ensure_marker(node: Node, text: str) -> bool:

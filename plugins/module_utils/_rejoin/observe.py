@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import pwd
 import time
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import _names, _process
-from .._cluster.probe import PROBE, probe
+from .._cluster.probe import ask, probe
 from .._cluster.topology import NodeState
 from .._errors import RelevoError
 from .._server import marker, server_log
@@ -160,8 +159,7 @@ class Observer:
         while True:
             try:
                 with Session.local(application_name="relevo rejoin", timeout=3) as session:
-                    answer: dict[str, Any] = json.loads(session.value(PROBE))
-                    return answer
+                    return ask(session)
             except SessionError as error:
                 if time.monotonic() >= deadline:
                     if patience and error.sqlstate and not error.sqlstate.startswith(_GOING_AWAY):

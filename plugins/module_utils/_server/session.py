@@ -225,7 +225,7 @@ class Session:
             passfile=str(credentials.passfile),
             sslmode="verify-full",
             sslrootcert=str(credentials.ca_file),
-            options=_names.unlimited(),
+            options=f"{_names.unlimited()} {_names.KEPT_ALIVE}",
         )
         return cls(conninfo, node.name, max(0.1, timeout - (time.monotonic() - started)))
 

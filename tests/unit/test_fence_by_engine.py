@@ -1,0 +1,156 @@
+"""The fence of containers by an engine that fails at something: what is proved counts, and what is lost is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from segments import SIZE, named, segment
+
+from ansible_collections.relevo.postgres.plugins.action import pg_fence
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._handover.fence_plan import FenceRequest
+from ansible_collections.relevo.postgres.plugins.module_utils._nodes.offline_node import (
+    SALVAGE_DIRECTORY,
+    FileStream,
+    Proof,
+)
+from ansible_collections.relevo.postgres.plugins.plugin_utils import _offline_nodes
+
+REQUEST = FenceRequest(
+    primary="a",
+    candidate="b",
+    timeline=1,
+    requested_by="test",
+    means=dict.fromkeys("abc", "engine"),
+    repository="r",
+    record_possible=True,
+)
+WAL = "/data/pg_wal"
+
+
+class Container:
+    """A container whose engine fails at each of ``fails`` as often as it says there; a negative number is for ever."""
+
+    def __init__(self, name: str, **fails: int) -> None:
+        self.name, self.fails = name, fails
+        self.files = {f"{WAL}/{named(number)}": segment(named(number)) for number in (3, 4)}
+        self.marker: str | None = None
+
+    def _try(self, what: str) -> None:
+        if self.fails.get(what, 0):
+            self.fails[what] -= 1
+            raise RelevoError(f"The engine failed at the {what} of {self.name}.")
+
+    def fence(self) -> bool:
+        self._try("fence")
+        return True
+
+    def prove_stopped(self) -> Proof:
+        self._try("proof")
+        return Proof(True, "Docker says so")
+
+    def read_marker(self) -> str | None:
+        return self.marker
+
+    def write_marker(self, text: str) -> None:
+        self._try("marker")
+        self.marker = text
+
+    def wal_directory(self) -> str:
+        return WAL
+
+    @contextmanager
+    def read_file(self, path: str) -> Iterator[FileStream | None]:
+        self._try(path.rpartition(".")[2] if path.endswith(".history") else path.rpartition("/")[2][-1])
+        data = self.files.get(path)
+        yield None if data is None else FileStream(len(data), iter([data]))
+
+    def write_file(self, path: str, stream: FileStream) -> None:
+        data = b"".join(stream.chunks)
+        self._try("write")
+        self.files[path] = data
+
+
+Fence = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def fence(monkeypatch: pytest.MonkeyPatch) -> Fence:
+    """What the action returns; ``a``, ``b`` and ``c`` say at what the engine fails for those."""
+
+    def run(force: bool = False, unreachable: tuple[str, ...] = (), **fails: dict[str, int]) -> dict[str, Any]:
+        nodes = {name: Container(name, **fails.get(name, {})) for name in "abc"}
+        records: list[str] = []
+
+        def module(_self: object, name: str, _arguments: object) -> dict[str, Any]:
+            records.append(name)
+            return {}
+
+        monkeypatch.setattr(_offline_nodes, "offline_node_of", lambda name, *_given: nodes[name])
+        monkeypatch.setattr(pg_fence.ActionModule, "module", module)
+        action = object.__new__(pg_fence.ActionModule)
+        action._options = {"salvage_from": named(3), "fence_command": [], "fence_timeout": 60, "fence_living": False}
+        action._kinds = dict.fromkeys("abc", "docker")
+        action._run_id, action._of_machine = "a-1", {}
+        done = action._fence_all(replace(REQUEST, force=force, unreachable=unreachable))
+        arrived = [name for name in nodes["b"].files if name.startswith(SALVAGE_DIRECTORY)]
+        return done | {"arrived": [name.rpartition("/")[2] for name in arrived], "records": len(records)}
+
+    return run
+
+
+def test_nothing_is_in_the_way(fence: Fence) -> None:
+    done = fence(unreachable=("c",))
+    assert (done["arrived"], done["wal"]["bytes"]) == ([named(3), named(4)], 2 * SIZE)
+    assert (done["wal"]["interrupted"], done["records"], sorted(done["stopped"])) == (False, 0, ["a", "c"])
+
+
+@pytest.mark.parametrize("step", ["fence", "proof", "marker", "history", "3", "4"])
+def test_an_answer_that_is_lost_once_costs_nothing(fence: Fence, step: str) -> None:
+    done = fence(a={step: 1})
+    assert (done["wal"]["segments"], done["wal"]["interrupted"]) == ([named(3), named(4)], False)
+    assert done["marked"]
+
+
+@pytest.mark.parametrize("where", [{"a": {"4": -1}}, {"b": {"write": -1}}])
+@pytest.mark.parametrize("force", [False, True])
+def test_wal_that_cannot_be_taken_is_told_and_ends_nothing(
+    fence: Fence, force: bool, where: dict[str, dict[str, int]]
+) -> None:
+    done = fence(force=force, **where)
+    assert (done["proved"], done["wal"]["interrupted"]) == (True, True)
+    assert done["wal"]["segments"] == done["arrived"] == ([named(3)] if "a" in where else [])
+    assert done["wal"]["ended"].startswith("The engine failed at the ")
+
+
+def test_a_disk_that_does_not_say_how_far_its_history_goes_is_risked_by_force_alone(fence: Fence) -> None:
+    with pytest.raises(RelevoError, match="^a is stopped, and its disk does not say .* Nobody was promoted"):
+        fence(a={"history": -1})
+    done = fence(force=True, a={"history": -1})
+    assert (done["wal"]["segments"], done["wal"]["interrupted"]) == ([], True)
+    assert done["wal"]["ended"] == "The engine failed at the history of a"
+
+
+@pytest.mark.parametrize("step", ["fence", "proof"])
+def test_without_the_engines_word_there_is_no_proof(fence: Fence, step: str) -> None:
+    words = rf"^a could not be proved to be stopped \(The engine failed at the {step} of a\)\. Nobody was promoted\."
+    with pytest.raises(RelevoError, match=words):
+        fence(a={step: -1})
+    done = fence(force=True, a={step: -1})
+    assert (done["proved"], done["stopped"], done["wal"]) == (False, {}, {})
+
+
+def test_a_disk_that_cannot_be_marked_has_a_record_in_its_place(fence: Fence) -> None:
+    done = fence(a={"marker": -1})
+    assert (done["proved"], done["marked"], done["recorded"], done["records"]) == (True, False, True, 1)
+
+
+@pytest.mark.parametrize("step", ["fence", "marker", "history"])
+def test_another_node_of_which_nothing_is_known_is_risked_by_force_alone(fence: Fence, step: str) -> None:
+    with pytest.raises(RelevoError, match="^c does not answer, and could not be proved to be stopped"):
+        fence(unreachable=("c",), c={step: -1})
+    assert fence(force=True, unreachable=("c",), c={step: -1})["proved"]
