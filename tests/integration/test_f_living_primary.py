@@ -76,9 +76,11 @@ def started(node: str) -> str:
 @pytest.mark.long
 def test_our_roles_get_in_when_applications_use_all_other_connections() -> None:
     psql(PRIMARY, "CREATE ROLE crowd LOGIN")
-    shell(PRIMARY, "sh", "-c", "echo 'local all crowd trust' | cat - /etc/relevo/pg_hba.conf > /tmp/hba")
-    shell(PRIMARY, "sh", "-c", "cp -p /etc/relevo/pg_hba.conf /tmp/kept; cat /tmp/hba > /etc/relevo/pg_hba.conf")
-    psql(PRIMARY, "SELECT pg_reload_conf()")
+    # On both: status.yml names nodes whose files differ.
+    for node in (PRIMARY, STANDBY):
+        shell(node, "sh", "-c", "echo 'local all crowd trust' | cat - /etc/relevo/pg_hba.conf > /tmp/hba")
+        shell(node, "sh", "-c", "cp -p /etc/relevo/pg_hba.conf /tmp/kept; cat /tmp/hba > /etc/relevo/pg_hba.conf")
+        psql(node, "SELECT pg_reload_conf()")
     try:
         with connections_used_up(PRIMARY, "crowd"):
             nothing_needs_attention()
@@ -88,7 +90,9 @@ def test_our_roles_get_in_when_applications_use_all_other_connections() -> None:
             play(FAILOVER)
             assert takes_writes(STANDBY)
     finally:
-        shell(PRIMARY, "sh", "-c", "cat /tmp/kept > /etc/relevo/pg_hba.conf")
+        for node in (PRIMARY, STANDBY):
+            shell(node, "sh", "-c", "cat /tmp/kept > /etc/relevo/pg_hba.conf")
+            psql(node, "SELECT pg_reload_conf()")
     play(FAILBACK)
     psql(PRIMARY, "DROP ROLE crowd")
     wait_until_streaming(PRIMARY)
