@@ -138,6 +138,36 @@ def test_only_unused_slots_of_siblings_are_left(monkeypatch: pytest.MonkeyPatch)
     assert Rejoin(REQUEST, Runit("postgresql"))._left_slots() == [_names.slot_name("b")]
 
 
+class Dropping:
+    """A session at a server on which somebody has taken the slot ``taken`` since it was looked at."""
+
+    def __init__(self, taken: str, sqlstate: str = "55006") -> None:
+        self.taken, self.sqlstate = taken, sqlstate
+
+    def __enter__(self) -> Dropping:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Nothing is open."""
+
+    def query(self, _sql: str, parameters: tuple[str]) -> list[Any]:
+        if parameters == (self.taken,):
+            raise SessionError("is active", sqlstate=self.sqlstate)
+        return []
+
+
+def test_a_slot_that_was_taken_meanwhile_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    rejoin = Rejoin(REQUEST, Runit("postgresql"))
+    monkeypatch.setattr(Session, "local", lambda **_named: Dropping("c"))
+    rejoin._drop_slots(["b", "c", "d"])
+    assert rejoin.actions == ["dropped the slots b, d"]
+    rejoin._drop_slots(["c"])
+    assert rejoin.actions == ["dropped the slots b, d"], "nothing was changed"
+    monkeypatch.setattr(Session, "local", lambda **_named: Dropping("c", "42501"))
+    with pytest.raises(SessionError):
+        rejoin._drop_slots(["c"])
+
+
 # --- one that makes its replay wait, and one that is cut off ---------------------------------------------------------
 
 

@@ -191,6 +191,20 @@ def test_one_that_holds_the_stop_all_the_same_is_ended_inside_the_window() -> No
     assert [said.split(" had")[0] for said in work.warnings] == ["The logical consumer shop (slot stuck)"]
 
 
+def test_a_standby_that_hangs_is_ended_as_a_consumer_is() -> None:
+    """Its sender is blocked in a write, and so does not notice that the server stops."""
+    primary = Primary([sender("b", 1), sender("c", 4)], slow=[4])
+    work = switchover(holding=[4])
+    work._end_slow_consumers(primary)  # type: ignore[arg-type]
+    assert primary.asked == [4, 4]
+    said = "c had not confirmed the last WAL; its connection was ended."
+    assert work.warnings == [said]
+    work._look_at_senders(primary)  # type: ignore[arg-type]
+    started = time.monotonic()
+    assert work._wait_shut_down(started, started + 0.6) == 0x5000028
+    assert work.warnings == [said]
+
+
 def test_what_it_does_not_know_holds_the_stop_until_the_deadline() -> None:
     work = switchover(holding=[9])
     started = time.monotonic()

@@ -30,7 +30,7 @@ from .._server.replication import ensure_slot, look_for_wal_as_usual, look_for_w
 from .._server.senders import END_AGAIN, GRACE, SENDERS, ended, unconfirmed
 from .._server.server import DB_SHUTDOWNED, Server
 from .._server.service import Service
-from .._server.session import Session, SessionError
+from .._server.session import Row, Session, SessionError
 from .._server.unlogged import unlogged_tables
 from .._wait import wait_until
 
@@ -45,9 +45,11 @@ SELECT pg_is_in_recovery() AS in_recovery, pg_is_wal_replay_paused() AS paused,
          AS oldest_query_s
 """
 # A walsender that stops waits for what is flushed or, of a consumer that flushes nothing, written (WalSndDone).
+# Of other readers of WAL only the standbys are known to confirm as they go.
 UNCONFIRMED = f"""
 SELECT sender.* FROM ({SENDERS}) AS sender JOIN pg_stat_replication USING (pid)
- WHERE slot IS NOT NULL AND coalesce(flush_lsn, write_lsn, '0/0') < $1::pg_lsn"""
+ WHERE (slot IS NOT NULL OR sender.application_name = ANY(string_to_array($2, ' ')))
+   AND coalesce(flush_lsn, write_lsn, '0/0') < $1::pg_lsn"""
 
 # A server that archives ends its last segment when it stops: it pads it with zeros up to the full 16 MB, and the
 # candidate has to receive and flush them inside the window (0.06 s). So the segment is filled before, but for a rest
@@ -246,23 +248,30 @@ class Switchover:
         self.warnings += left_behind(self.local.name, here, self.candidate.name, there, names)
 
     def _end_slow_consumers(self, primary: Session) -> None:
-        """Before its last checkpoint a stopping primary waits until each logical consumer has confirmed all.
+        """Before its last checkpoint a stopping primary waits until each logical consumer has confirmed all, and until
+        no sender is blocked in a write, as that of a standby that hangs.
 
         One that does not within the grace would cost those seconds of writes. It loses its connection at the stop
         anyway, and is sent again what it has not confirmed.
         """
         sent = primary.value("SELECT pg_current_wal_flush_lsn()")
+        standbys = " ".join(node.name for node in self.nodes if node.name != self.candidate.name)
         patience = time.monotonic() + self.limits.grace
-        while (slow := primary.query(UNCONFIRMED, (sent,))) and time.monotonic() < patience:
+        while (slow := primary.query(UNCONFIRMED, (sent, standbys))) and time.monotonic() < patience:
             time.sleep(10 * POLL)
-        self.warnings += [ended(row["application_name"], row["slot"], self.limits.grace) for row in slow]
+        self.warnings += [self._said_of(row) for row in slow]
         patience = time.monotonic() + self.limits.grace
         # Again, since a sender that is blocked in a write ends at the second request.
         while slow and time.monotonic() < patience:
             for row in slow:
                 primary.query("SELECT pg_terminate_backend($1)", (row["pid"],))
             time.sleep(END_AGAIN)
-            slow = primary.query(UNCONFIRMED, (sent,))
+            slow = primary.query(UNCONFIRMED, (sent, standbys))
+
+    def _said_of(self, sender: Row) -> str:
+        """What is said of a sender that is ended."""
+        name, slot = sender["application_name"], sender["slot"]
+        return ended(name, slot, self.limits.grace) if slot else unconfirmed(name)
 
     # --- the window ----------------------------------------------------------------------------------------------
 
@@ -308,13 +317,13 @@ class Switchover:
         for row in primary.query(SENDERS):
             name, pid = row["application_name"], int(row["pid"])
             if row["slot"]:
-                self.consumers[pid] = ended(name, row["slot"], self.limits.grace)
+                self.consumers[pid] = self._said_of(row)
             elif name != self.candidate.name:
                 if float(row["silent_s"]) > 10 + self.limits.silent_standby or row["state"] != "streaming":
                     primary.query("SELECT pg_terminate_backend($1)", (row["pid"],))
                     self.warnings.append(f"{name} does not answer; its connection was dropped.")
                 else:
-                    self.senders[pid] = unconfirmed(name)
+                    self.senders[pid] = self._said_of(row)
 
     def _end(self, senders: dict[int, str]) -> None:
         """End those that still hold the stop. Again and again: one that is blocked in a write ends at the second."""
@@ -333,7 +342,7 @@ class Switchover:
             if time.monotonic() > deadline:
                 raise RelevoError(f"{self.local.name} did not stop within {self.limits.window:g} s.")
             if time.monotonic() > grace:
-                self._end(self.consumers)
+                self._end(self.consumers | self.senders)
                 grace += END_AGAIN
             time.sleep(POLL)
 

@@ -39,6 +39,8 @@ from .tablespaces import refusal
 PATIENCE = 10.0
 #: Seconds until a standby that makes its replay wait on purpose is left to its own pace: nobody knows when it streams.
 OWN_PACE_PATIENCE = 3.0
+#: The SQLSTATE of what somebody uses (object_in_use).
+IN_USE = "55006"
 
 
 @dataclass
@@ -322,12 +324,23 @@ class Rejoin:
         for kind in self._stale_markers():
             marker.remove(kind)
             self.actions.append(f"removed the stale {kind} marker")
-        left = self._left_slots()
-        if left:
-            with Session.local(application_name="relevo rejoin") as session:
-                for slot in left:
-                    session.query("SELECT pg_drop_replication_slot($1)", (slot,))
-            self.actions.append(f"dropped the slots {', '.join(left)}")
+        self._drop_slots(self._left_slots())
+
+    def _drop_slots(self, names: list[str]) -> None:
+        """One that a standby has taken meanwhile, which looks for its primary here, stays; the next run drops it."""
+        if not names:
+            return
+        dropped = []
+        with Session.local(application_name="relevo rejoin") as session:
+            for name in names:
+                try:
+                    session.query("SELECT pg_drop_replication_slot($1)", (name,))
+                    dropped.append(name)
+                except SessionError as error:
+                    if error.sqlstate != IN_USE:
+                        raise
+        if dropped:
+            self.actions.append(f"dropped the slots {', '.join(dropped)}")
 
     def _stale_markers(self) -> list[marker.Kind]:
         kinds: tuple[marker.Kind, ...] = ("rejoin", "fence", "restore", "removed")
