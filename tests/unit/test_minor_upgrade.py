@@ -595,8 +595,9 @@ OTHER_PGBACKREST = Software(HAS, {"pgbackrest": "2.56.0-1"})
         # In the layer of a container that is replaced, of whichever cluster.
         (
             scratched(NEW_REPOSITORY),
-            "The scratch instance main_noon of main is in the container of repo, and would be lost with it. Take out "
-            "of it what you need, then remove it: restore.yml -e cluster=main -e remove=main_noon -e restore_host=repo.",
+            "The scratch instance main_noon of main is in the container of repo, and would be lost with it. "
+            "Take out of it what you need, then remove it: restore.yml -e cluster=main "
+            "-e remove=main_noon -e restore_host=repo.",
         ),
         (scratched(NEW_REPOSITORY, state="stopped"), "would be lost with it"),
         (scratched(NEW_REPOSITORY, state="unfinished"), "is being restored, or that was cut off, and its container is"),
