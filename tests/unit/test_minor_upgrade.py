@@ -40,6 +40,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._handover.switchov
 from ansible_collections.relevo.postgres.plugins.module_utils._operation_plan import OperationPlan
 from ansible_collections.relevo.postgres.plugins.module_utils._restore import scratch
 from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker
+from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
 
 STREAMS: Any = {"status": "streaming", "host": "a"}
 HAS = {"pgbackrest": "2.55.1-1", "postgresql-17": "17.6-1", "postgresql-common": "278"}
@@ -468,7 +469,7 @@ def test_pgbackrest_of_a_shared_repository_host_is_left() -> None:
             "b lives and answers, but not to us",
         ),
         (facts(machine("a"), machine("b"), states=(A, standby("b"))), "b does not stream from a. Run rejoin.yml"),
-        # No hand-over was cut off: it follows the primary, or one that is no node of this cluster (any more).
+        # No hand-over was cut off: it follows the primary, or one that this cluster does not have (any more).
         *(
             (
                 facts(*ALL, states=(A, B, standby("c", follows=whom))),
@@ -578,6 +579,24 @@ def test_who_follows_at_the_end_of_a_hand_over_is_named() -> None:
     weakened = primary("a", synchronous={"wanted": True, "names": ""})
     found = minor_upgrade(facts(*(machine(name, CURRENT) for name in "ab"), states=(weakened, B)))
     assert effects(found)["a"] == "requires a synchronous standby again"
+
+
+@pytest.mark.parametrize("how", [{"receiver": STREAMS}, {"replay_waits": "RecoveryPause"}])
+def test_what_one_lacks_that_gets_wal_from_another_does_not_count(how: dict[str, Any]) -> None:
+    again = standby("a", "1/0", 2, follows="b", receiver=STREAMS)
+    states = (again, primary("b", "1/0", 2), standby("c", "0/5000000", **OF_A, **how))
+    found = minor_upgrade(facts(*(machine(name, CURRENT) for name in "abc"), states=states))
+    assert (found.plan.refusals, steps(found)) == ([], {"finish": True})
+    assert effects(found)["c"] == "follows b"
+
+
+def test_servers_of_one_address_are_not_told_apart_by_it() -> None:
+    """Beside each other on a machine, on ports of their own."""
+    states = [replace(one, node=Peer(one.name, "box", port)) for port, one in enumerate((A, B, C), 5432)]
+    for one in states[1:]:
+        one.data = {**(one.data or {}), "follows": "box"}
+    found = minor_upgrade(facts(*(machine(name, CURRENT) for name in "abc"), states=tuple(states)))
+    assert (found.plan.refusals, steps(found)) == ([], {})
 
 
 def scratched(host: Host, name: str = "main_noon", cluster: str = "main", state: str = "running") -> Host:
