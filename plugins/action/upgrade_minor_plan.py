@@ -15,6 +15,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.minor_upg
     Container,
     Facts,
     Host,
+    Scratch,
     Software,
     can_be_asked,
     is_delay,
@@ -44,6 +45,7 @@ class ActionModule(ControllerAction):
             "reached": {"type": "dict", "required": True},
             "looked": {"type": "dict", "default": {}},
             "containers": {"type": "dict", "default": {}},
+            "scratch": {"type": "dict", "default": {}},
             "topology": {"type": "dict", "default": {}},
             "unfinished": {"type": "dict", "default": {}},
             "handover": {"type": "dict", "default": {}},
@@ -120,6 +122,10 @@ class ActionModule(ControllerAction):
             stopped and not forbidden,
             forbidden,
             is_delay((self._task_vars["hostvars"][name].get("postgresql_parameters") or {}).get(DELAY, 0)),
+            [
+                Scratch(one["name"], one["cluster"], one["state"])
+                for one in (options["scratch"].get(name) or {}).get("instances") or []
+            ],
         )
 
     def _container(self, planned: Mapping[str, Any]) -> Container:

@@ -85,7 +85,9 @@ server_old:
   returned: success
   type: bool
 server_lacks:
-  description: The packages of the server, and of its extensions, that were installed after it was started.
+  description:
+    - The packages of the server, and of its extensions, that were upgraded after it was started. One that was not there
+      before is none of them, as far as dpkg's log tells.
   returned: success
   type: list
   elements: str
@@ -171,7 +173,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     pid = server.postmaster_pid() if is_server else None
     found = software.packages(version, module.params["packages"], module.params["wait"])
     began = reading.started(pid) if pid is not None else None
-    lacks = software.newer_than(found.installed, version, began, time.time(), software.DPKG / "info")
+    lists, log = software.DPKG / "info", software.dpkg_log()
+    lacks = software.newer_than(found.installed, version, began, time.time(), lists, log)
     timeline = server.control_data().newest_timeline if is_server and server.initialised else 0
     markers = {kind: marker.read(kind) if is_server else None for kind in ("fence", "rejoin", "removed", "restore")}
     return {

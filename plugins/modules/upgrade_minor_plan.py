@@ -47,6 +47,10 @@ options:
     description: By host, the result of M(relevo.postgres.docker_nodes_plan) that would replace containers.
     type: dict
     default: {}
+  scratch:
+    description: By host, the result of M(relevo.postgres.pg_scratch_info) for all clusters.
+    type: dict
+    default: {}
   topology:
     description: The result of M(relevo.postgres.pg_primary_facts).
     type: dict
@@ -70,6 +74,7 @@ options:
     default: false
 seealso:
   - module: relevo.postgres.node_software_info
+  - module: relevo.postgres.pg_scratch_info
   - module: relevo.postgres.pg_standby_wait
 """
 

@@ -6,11 +6,12 @@ A cluster of its own. A test that fails leaves the next one a cluster that it ma
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import pytest
-from clients import role_inside, takes_writes_inside
+from clients import Writer, more, role_inside, takes_writes_inside
 from cluster import (
     FAILBACK,
     FAILOVER,
@@ -21,8 +22,11 @@ from cluster import (
     STATUS,
     docker,
     inventory,
+    killed_play,
+    missing,
     play,
     psql,
+    rows_of,
     running,
     shell,
     wait_until,
@@ -219,4 +223,59 @@ def test_a_planned_hand_over_names_who_is_cut_off_and_goes_on_without_it(many: P
     play(REJOIN, inventory=many)
     play(FAILBACK, inventory=many)
     await_rows([SECOND, THIRD, FOURTH], FIRST)
+    streaming(many, 3)
+
+
+@dataclass
+class Client(Writer):
+    """A client outside that inserts numbers into this cluster, whichever of its servers takes writes."""
+
+    secrets: Path = Path()
+
+    def where(self) -> str:
+        password = (self.secrets / "user_imdb").read_text().strip().replace("\\", "\\\\").replace("'", "\\'")
+        ports = ",".join(str(FIRST_PORT + 30 + offset) for offset in (0, 1, 3, 4))
+        return (
+            f"host={','.join(['127.0.0.1'] * 4)} port={ports} user=imdb password='{password}' dbname=imdb"
+            " connect_timeout=2 target_session_attrs=read-write sslmode=verify-full"
+            f" sslrootcert={self.secrets / 'tls' / 'ca.crt'}"
+        )
+
+
+@pytest.mark.long
+def test_an_upgrade_that_was_killed_before_all_followed_is_finished_by_the_next(many: Path) -> None:
+    """One has been promoted; of the others one is delayed on purpose, and one runs on and asks the old primary."""
+    other = ("-e", "docker_nodes_shm_size=257M", "-e", "confirm=main")
+    upgrade = "playbooks/upgrade_minor.yml"
+    before = {node: docker("inspect", "-f", "{{.Id}}", node) for node in NODES}
+    psql(FIRST, "DROP TABLE IF EXISTS trial")
+    with Client(secrets=many.parent / ".secrets") as client:
+        psql(FOURTH, "ALTER SYSTEM SET recovery_min_apply_delay = '1h'")
+        psql(FOURTH, "SELECT pg_reload_conf()")
+        more(client)
+        killed_play(upgrade, "Make the other nodes follow", *other, inventory=many)
+        more(client)
+        [promoted] = [node for node in NODES[1:] if takes_writes_inside(node)]
+        assert promoted != FOURTH
+        [third] = {SECOND, THIRD} - {promoted}
+        for node in (third, FOURTH):
+            assert f"host={FIRST} " in f"{psql(node, 'SHOW primary_conninfo')} "
+
+        done = play(upgrade, *other, inventory=many).text
+        more(client)
+        assert f"The end of the hand-over to {promoted}" in done
+        assert done.count(f"follows {promoted}") >= 2
+        for node in (third, FOURTH):
+            assert f"host={promoted} " in f"{psql(node, 'SHOW primary_conninfo')} "
+        assert takes_writes_inside(promoted)
+        assert [node for node in NODES if docker("inspect", "-f", "{{.Id}}", node) == before[node]] == []
+        again = play(upgrade, *other, inventory=many)
+        assert again.changed == 0
+        assert "Nothing to do" in again.text
+    assert client.trouble == ""
+    psql(FOURTH, "ALTER SYSTEM RESET recovery_min_apply_delay")
+    psql(FOURTH, "SELECT pg_reload_conf()")
+    await_rows([node for node in NODES if node != promoted], promoted)
+    for node in NODES:
+        assert missing(rows_of(node), client.acknowledged) == []
     streaming(many, 3)

@@ -33,6 +33,9 @@ GO = ("-e", "confirm=main")
 HOSTS = (PRIMARY, STANDBY, REPOSITORY, REDIS)
 STARTED = "SELECT pg_postmaster_start_time()"
 BROKEN = "/etc/relevo/conf.d/99-broken.conf"
+#: A scratch instance, as far as one is looked at from outside.
+SCRATCH = "/var/lib/postgresql/scratch/other_noon"
+NOTE = json.dumps({"cluster": "other", "port": 5600, "request": {}})
 
 
 def images() -> dict[str, str]:
@@ -196,6 +199,14 @@ def test_what_cannot_end_well_is_refused() -> None:
         assert f"The container {STANDBY} is paused" in play(UPGRADE, *GO, expect=2).text
     finally:
         docker("unpause", STANDBY)
+    # What was restored beside the cluster is in the container of the repository host, and would be gone with it.
+    shell(REPOSITORY, "sh", "-ec", f"mkdir -p {SCRATCH}; cat > {SCRATCH}/instance.json", stdin=NOTE)
+    try:
+        refused(f"On {REPOSITORY} the scratch instance other_noon of other is being restored")
+        shell(REPOSITORY, "sh", "-c", f"echo '{{}}' > {SCRATCH}/outcome.json")
+        refused(f"is in the container of {REPOSITORY}, and would be lost with it")
+    finally:
+        shell(REPOSITORY, "rm", "-r", SCRATCH)
     # What only the hand-over at the end would meet is known before the first standby is restarted.
     psql(PRIMARY, "CREATE UNLOGGED TABLE relevo_fleeting AS SELECT 1 AS one")
     psql(STANDBY, "ALTER SYSTEM SET restore_command = 'false'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -61,8 +62,9 @@ def test_the_packages_of_one_machine_after_the_other(writer: Writer) -> None:
 
 
 POLICY = "/usr/sbin/policy-rc.d"
-EXTENSION = f"postgresql-{VERSION}-relevotest"
-#: An extension of the server, as a package of its own, which the server does not look at by itself.
+#: An extension of the server, as a package of its own, which the server does not look at by itself. dpkg has never
+#: heard of it, also where these machines have had this test before.
+EXTENSION = f"postgresql-{VERSION}-relevotest{int(time.time())}"
 MAKE_EXTENSION = r"""
 set -eu
 package=$1 version=$2 tree=$(mktemp -d)
@@ -87,6 +89,10 @@ def test_a_server_that_is_older_than_an_extension_is_restarted(writer: Writer) -
     started = {node: psql(node, STARTED) for node in (PRIMARY, STANDBY)}
     for node in (PRIMARY, STANDBY):
         install_extension(node, "1")
+    # No server can run what was not there.
+    assert EXTENSION not in play(UPGRADE, "-e", "plan=text").text
+    for node in (PRIMARY, STANDBY):
+        install_extension(node, "2")
     left = "#!/bin/sh\n# Written by relevo.postgres while it installs packages.\nexit 101\n"
     shell(STANDBY, "sh", "-c", f"cat > {POLICY} && chmod 0755 {POLICY}", stdin=left)
     shown = play(UPGRADE, "-e", "plan=text").text

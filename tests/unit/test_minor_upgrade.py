@@ -13,12 +13,14 @@ import pytest
 from answers import primary, standby, unreachable
 
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.minor_upgrade import (
+    DRILL,
     MAX_LAG,
     PLANNED,
     Container,
     Facts,
     Host,
     MinorUpgrade,
+    Scratch,
     Software,
     can_be_asked,
     is_delay,
@@ -30,8 +32,15 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.minor_upg
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState, Topology
 from ansible_collections.relevo.postgres.plugins.module_utils._handover import switchover
+from ansible_collections.relevo.postgres.plugins.module_utils._handover.switchover_check import (
+    RepositoryState,
+    SwitchoverRequest,
+    refusal,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._operation_plan import OperationPlan
+from ansible_collections.relevo.postgres.plugins.module_utils._restore import scratch
 from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker
+from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
 
 STREAMS: Any = {"status": "streaming", "host": "a"}
 HAS = {"pgbackrest": "2.55.1-1", "postgresql-17": "17.6-1", "postgresql-common": "278"}
@@ -78,6 +87,15 @@ DOWN = Software(HAS, server_runs=False)
 CRON = ("postgresql-17-cron",)
 C_DONE = machine("c", CURRENT)
 ALL = tuple(machine(name) for name in "abc")
+
+# After a hand-over from a to b, which was cut off before it came to c.
+FENCED = replace(DOWN, fence=marker("fence", "b", PLANNED))
+FENCED_OLD = replace(FENCED, newer=NEWER)
+OF_A: Any = {"follows": "a"}
+LATE: Any = {"apply_delay_ms": 60000}
+GONE, NEW = unreachable("a"), primary("b", timeline=2)
+A_AGAIN = standby("a", timeline=2, follows="b", receiver=STREAMS)
+LOST = standby("c", **OF_A)
 
 
 @pytest.mark.parametrize(
@@ -197,6 +215,68 @@ ALL = tuple(machine(name) for name in "abc")
                 states=(A, unreachable("b")),
             ),
             {"finish": True},
+        ),
+        # Cut off after the promotion of b, before the others were told: a is fenced, c goes on and follows a.
+        (
+            facts(machine("a", FENCED), machine("b", CURRENT), C_DONE, states=(GONE, NEW, LOST)),
+            {"finish": True},
+        ),
+        (
+            facts(machine("a", FENCED_OLD), machine("b", CURRENT), machine("c"), states=(GONE, NEW, LOST)),
+            {"finish": True, "standbys": ["a", "c"]},
+        ),
+        # It may be delayed on purpose, with or without something that waits for its time; or have no settings left.
+        (
+            facts(
+                machine("a", FENCED), machine("b", CURRENT), C_DONE, states=(GONE, NEW, standby("c", **LATE, **OF_A))
+            ),
+            {"finish": True},
+        ),
+        (
+            facts(machine("a", FENCED), machine("b", CURRENT), C_DONE, states=(GONE, NEW, standby("c"))),
+            {"finish": True},
+        ),
+        # What it lacks is what nobody has sent it since.
+        (
+            facts(
+                machine("a", FENCED),
+                machine("b", CURRENT),
+                C_DONE,
+                states=(GONE, primary("b", "1/0", 2), standby("c", "0/5000000", **OF_A)),
+            ),
+            {"finish": True},
+        ),
+        # The same, when a follows already: c waits for a, gets from a what a gets, or makes replay wait meanwhile.
+        *(
+            (
+                facts(*(machine(name, CURRENT) for name in "abc"), states=(A_AGAIN, NEW, standby("c", **OF_A, **how))),
+                {"finish": True},
+            )
+            for how in ({}, {"receiver": STREAMS}, {"replay_waits": "RecoveryApplyDelay", "apply_delay_ms": 60000})
+        ),
+        # All follow, and the last step was not done.
+        (
+            facts(
+                *(machine(name, CURRENT) for name in "abc"),
+                states=(primary("a", synchronous={"wanted": True, "names": ""}), B, C),
+            ),
+            {"finish": True},
+        ),
+        # Until one streams there is nothing to require.
+        (
+            facts(
+                machine("a", CURRENT),
+                machine("b", DOWN),
+                states=(primary("a", synchronous={"wanted": True, "names": ""}), unreachable("b")),
+            ),
+            {"standbys": ["b"]},
+        ),
+        (
+            facts(
+                *(machine(name, CURRENT) for name in "abc"),
+                states=(primary("a", synchronous={"wanted": True, "names": "ANY 1 (b, c)"}), B, C),
+            ),
+            {},
         ),
     ],
 )
@@ -389,6 +469,38 @@ def test_pgbackrest_of_a_shared_repository_host_is_left() -> None:
             "b lives and answers, but not to us",
         ),
         (facts(machine("a"), machine("b"), states=(A, standby("b"))), "b does not stream from a. Run rejoin.yml"),
+        # No hand-over was cut off: it follows the primary, or one that this cluster does not have (any more).
+        *(
+            (
+                facts(*ALL, states=(A, B, standby("c", follows=whom))),
+                "c does not stream from a. Run rejoin.yml",
+            )
+            for whom in ("a", "c", "elsewhere")
+        ),
+        # The end of a hand-over makes no other standby whole: that one is fenced by an emergency.
+        (
+            facts(
+                machine("a", FENCED),
+                machine("b", CURRENT),
+                machine("c", replace(DOWN, fence=marker("fence", "b", "it was dead"))),
+                states=(GONE, NEW, unreachable("c")),
+            ),
+            "c is fenced",
+        ),
+        # Nor does it wait for one that follows and is far behind.
+        (
+            facts(
+                machine("a", FENCED),
+                machine("b", CURRENT),
+                C_DONE,
+                states=(
+                    GONE,
+                    primary("b", "1/0", 2),
+                    standby("c", "0/5000000", follows="b", receiver={"status": "streaming", "host": "b"}),
+                ),
+            ),
+            "c is 3.9 GiB behind b, more than 256.0 MiB",
+        ),
         (
             facts(
                 machine("a"),
@@ -458,6 +570,135 @@ def test_pgbackrest_of_a_shared_repository_host_is_left() -> None:
 )
 def test_what_is_refused(given: Facts, why: str) -> None:
     assert why in " ".join(minor_upgrade(given).plan.refusals)
+
+
+def test_who_follows_at_the_end_of_a_hand_over_is_named() -> None:
+    found = minor_upgrade(facts(machine("a", FENCED), machine("b", CURRENT), C_DONE, states=(GONE, NEW, LOST)))
+    assert effects(found) == {"a": "becomes a standby of b", "c": "follows b"}
+    assert found.plan.message == "The end of the hand-over to b."
+    weakened = primary("a", synchronous={"wanted": True, "names": ""})
+    found = minor_upgrade(facts(*(machine(name, CURRENT) for name in "ab"), states=(weakened, B)))
+    assert effects(found)["a"] == "requires a synchronous standby again"
+
+
+@pytest.mark.parametrize("how", [{"receiver": STREAMS}, {"replay_waits": "RecoveryPause"}])
+def test_what_one_lacks_that_gets_wal_from_another_does_not_count(how: dict[str, Any]) -> None:
+    again = standby("a", "1/0", 2, follows="b", receiver=STREAMS)
+    states = (again, primary("b", "1/0", 2), standby("c", "0/5000000", **OF_A, **how))
+    found = minor_upgrade(facts(*(machine(name, CURRENT) for name in "abc"), states=states))
+    assert (found.plan.refusals, steps(found)) == ([], {"finish": True})
+    assert effects(found)["c"] == "follows b"
+
+
+def test_servers_of_one_address_are_not_told_apart_by_it() -> None:
+    """Beside each other on a machine, on ports of their own."""
+    states = [replace(one, node=Peer(one.name, "box", port)) for port, one in enumerate((A, B, C), 5432)]
+    for one in states[1:]:
+        one.data = {**(one.data or {}), "follows": "box"}
+    found = minor_upgrade(facts(*(machine(name, CURRENT) for name in "abc"), states=tuple(states)))
+    assert (found.plan.refusals, steps(found)) == ([], {})
+
+
+def scratched(host: Host, name: str = "main_noon", cluster: str = "main", state: str = "running") -> Host:
+    return replace(host, scratch=[Scratch(name, cluster, state)])
+
+
+NODES = tuple(container(name, "none") for name in "abc")
+NEW_REPOSITORY = container("repo", group="pgbackrest")
+OTHER_PGBACKREST = Software(HAS, {"pgbackrest": "2.56.0-1"})
+
+
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        # In the layer of a container that is replaced, of whichever cluster.
+        (
+            scratched(NEW_REPOSITORY),
+            "The scratch instance main_noon of main is in the container of repo, and would be lost with it. "
+            "Take out of it what you need, then remove it: restore.yml -e cluster=main "
+            "-e remove=main_noon -e restore_host=repo.",
+        ),
+        (scratched(NEW_REPOSITORY, state="stopped"), "would be lost with it"),
+        (scratched(NEW_REPOSITORY, state="unfinished"), "is being restored, or that was cut off, and its container is"),
+        # A drill of another cluster, whose lock is not ours.
+        (scratched(NEW_REPOSITORY, "main_drill", state="unfinished"), "Wait until it is there"),
+        # Of this cluster none runs: what is there was left by one that died.
+        (scratched(NEW_REPOSITORY, "shop_drill", "shop", "unfinished"), ""),
+        # Its container stays.
+        (scratched(container("repo", "none", group="pgbackrest")), ""),
+        # On a machine it goes on; what is being restored reads the repository with the pgBackRest of this moment.
+        (scratched(machine("repo", OLD, "pgbackrest")), ""),
+        (scratched(machine("repo", OLD, "pgbackrest"), state="unfinished"), ""),
+    ],
+)
+def test_a_scratch_instance_is_not_lost_unasked(host: Host, why: str) -> None:
+    refusals = minor_upgrade(Facts("shop", [*NODES, host], Topology([A, B, C]))).plan.refusals
+    assert len(refusals) == bool(why)
+    assert why in " ".join(refusals)
+    # Where other clusters need the host, too, it is left as it is.
+    assert minor_upgrade(Facts("shop", [*NODES, host], Topology([A, B, C]), shared=["repo"])).plan.refusals == []
+
+
+def test_a_scratch_instance_on_a_server() -> None:
+    """The restore_host may be a node; what happens to each follows from its turn."""
+    for name in "ac":
+        hosts = [scratched(host) if host.name == name else host for host in (container(one) for one in "abc")]
+        refusals = minor_upgrade(facts(*hosts)).plan.refusals
+        assert [f"is in the container of {name}" in one for one in refusals] == [True]
+    restoring = scratched(machine("c", OTHER_PGBACKREST), state="unfinished")
+    all_get_it = [machine("a", OTHER_PGBACKREST), machine("b", OTHER_PGBACKREST), restoring]
+    repository = machine("repo", OTHER_PGBACKREST, "pgbackrest")
+    found = minor_upgrade(Facts("shop", [*all_get_it, repository], Topology([A, B, C])))
+    assert (
+        "On c the scratch instance main_noon of main is being restored, or that was cut off, and it gets another"
+        in (" ".join(found.plan.refusals))
+    )
+
+
+def test_what_becomes_of_a_scratch_instance_is_said() -> None:
+    def said(host: Host) -> str:
+        return " ".join(minor_upgrade(Facts("shop", [*NODES, host], Topology([A, B, C]))).plan.expected)
+
+    goes_on = "repo: the scratch instance main_noon of main goes on with the program that it was started with."
+    assert goes_on in said(scratched(machine("repo", OLD, "pgbackrest")))
+    assert "main_noon" not in said(scratched(machine("repo", OLD, "pgbackrest"), state="stopped"))
+    assert "main_noon" not in said(scratched(machine("repo", CURRENT, "pgbackrest")))
+    left = said(scratched(NEW_REPOSITORY, "shop_drill", "shop", "unfinished"))
+    assert "shop_drill of shop, which a drill that was cut off has left, goes with the container." in left
+
+
+def test_the_names_of_drills_are_those_of_the_restore() -> None:
+    """The one must not depend on the other."""
+    assert scratch.DRILL == DRILL
+
+
+def test_what_is_held_in_front_of_the_servers_is_left() -> None:
+    held = Software({"haproxy": "3.0.1-1"}, {"haproxy": "3.0.2-1"}, held=["haproxy"])
+    proxy = machine("proxy", held, "haproxy")
+    found = minor_upgrade(facts(*ALL, proxy))
+    assert (found.plan.refusals, steps(found)) == ([], {"standbys": ["b", "c"], "candidate": "b"})
+    assert "proxy is left as it is, since haproxy is held there." in " ".join(found.plan.expected)
+    # Of a host that is left to other clusters nothing has to be released.
+    repository = machine("repo", replace(OLD, held=["postgresql-17"]), "pgbackrest")
+    for shared, refused in (([], True), (["repo"], False)):
+        found = minor_upgrade(Facts("shop", [*ALL, repository], Topology([A, B, C]), shared=shared))
+        assert bool(found.plan.refusals) is refused
+    # Beside a server it comes with that.
+    beside = machine("b", replace(CURRENT, newer={"haproxy": "3.0.2-1"}, held=["haproxy"]))
+    assert "On b haproxy is held" in " ".join(minor_upgrade(facts(machine("a"), beside, C_DONE)).plan.refusals)
+    away = Host("proxy", "haproxy", "17", unreachable="no route.")
+    assert "proxy does not answer (no route), and is left as it is." in " ".join(minor_upgrade(facts(*ALL, away)).left)
+    down = container("proxy", "start", group="haproxy", software=None, unreachable="it is stopped", stopped=True)
+    assert steps(minor_upgrade(facts(*NODES, down))) == {"others": ["proxy"]}
+
+
+def test_a_backup_that_runs_refuses_the_hand_over_before_all() -> None:
+    """Also one that holds no operation lock, since nobody has started it with backup.yml."""
+    found = minor_upgrade(facts(*ALL))
+    assert can_be_asked(found, facts(*ALL).topology)
+    why = refusal(SwitchoverRequest("a", "b", 1, "repo"), RepositoryState("process 4711", 1))
+    plan = with_handover(found.plan, OperationPlan("failover", "shop", "switchover", "", refusals=[why]))
+    assert plan.refusals[0].startswith("A backup is running (process 4711) and a hand-over would break it. Run this")
 
 
 def test_the_limit_of_the_lag_is_not_for_one_that_lags_on_purpose() -> None:

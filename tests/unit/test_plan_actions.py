@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 from answers import primary, standby
 
-from ansible_collections.relevo.postgres.plugins.action import node_addition_plan, node_retirement_plan
+from ansible_collections.relevo.postgres.plugins.action import (
+    node_addition_plan,
+    node_retirement_plan,
+    upgrade_minor_plan,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import Topology
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 
@@ -66,6 +70,48 @@ def test_a_refusal_is_an_answer_where_that_is_wanted(kind: Any) -> None:
     # A restore in place that is not finished comes first.
     found = decided(kind, unfinished={"record": record})
     assert "is not finished" in found["operation_plan"]["refusals"][0]
+
+
+def upgrade_of(packages_install: Any, **said: Any) -> dict[str, Any]:
+    """The decision of upgrade_minor.yml about two machines, of which b said that."""
+    made: Any = upgrade_minor_plan.ActionModule.__new__(upgrade_minor_plan.ActionModule)
+    variables = {"packages_install": packages_install}
+    hosts = {name: HOSTS[name] | variables for name in ("a", "b")} | {"repo": variables}
+    made._task_vars = {"groups": {"postgres": ["a", "b"], "pgbackrest": ["repo"]}, "hostvars": hosts}
+    now = {"version": "17", "packages": {"postgresql-17": "17.6-1"}}
+    streaming = standby("b", receiver={"status": "streaming"})
+    result: dict[str, Any] = made.work(
+        {
+            "cluster": "main",
+            "hosts": ["a", "b", "repo"],
+            "only_theirs": ["a", "b", "repo"],
+            "reached": REACHED,
+            "looked": {"a": now, "b": now | said, "repo": now},
+            "containers": {},
+            "scratch": {"repo": {"skipped": True}},
+            "topology": Topology([primary("a"), streaming]).as_dict(),
+            "unfinished": {},
+            "handover": {},
+            "confirm": "main",
+            "describe": True,
+        }
+    )
+    return result
+
+
+@pytest.mark.parametrize("chosen", [False, "false", "no"])
+def test_where_somebody_else_installs_packages_servers_are_restarted_alone(chosen: Any) -> None:
+    """docs/upgrade.md, packages_install."""
+    newer = {"newer": {"postgresql-17": "17.7-1"}, "held": ["postgresql-17"]}
+    for said in (newer, {"interrupted": True}, {"policy_left": True}):
+        assert upgrade_of(chosen, **said)["idle"]
+    found = upgrade_of(chosen, **newer, server_old=True)
+    assert (found["standbys"], found["operation_plan"]["refusals"]) == (["b"], [])
+    assert "is restarted" in found["text"]
+    assert "17.7-1" not in found["text"]
+    # Otherwise that is done here.
+    assert upgrade_of(True, newer=newer["newer"])["standbys"] == ["b"]
+    assert "is held as it is" in upgrade_of(True, **newer)["text"]
 
 
 def test_what_each_adds_to_it() -> None:

@@ -19,6 +19,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server import sof
 from ansible_collections.relevo.postgres.plugins.module_utils._server.software import (
     belongs,
     candidates_in,
+    dpkg_log,
     in_use,
     installed_in,
     is_server,
@@ -215,6 +216,51 @@ def test_what_was_installed_since_the_server_began(tmp_path: Path) -> None:
     assert newer_than(here, "17", 2000, 3000, tmp_path) == ["postgresql-17-cron", "postgresql-17-lists"]
     assert newer_than(here, "17", None, 3000, tmp_path) == []
     assert newer_than(here, "17", 2600, 3000, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("log", "owed"),
+    [
+        ("2026-11-25 12:00:00 install postgresql-17-cron:amd64 <none> 1.6-1\n", False),
+        # It was there before; or nobody can tell what the server has seen of it.
+        ("2026-11-25 12:00:00 upgrade postgresql-17-cron:amd64 1.6-1 1.6-2\n", True),
+        ("2026-11-25 12:00:00 upgrade postgresql-17-cron:amd64 1.6-2 1.6-1\n", True),
+        ("2026-11-25 12:00:00 install postgresql-17-cron:amd64 1.6-1 1.6-2\n", True),
+        (
+            "2026-11-25 12:00:00 install postgresql-17-cron:amd64 <none> 1.6-1\n"
+            "2026-11-26 12:00:00 upgrade postgresql-17-cron:amd64 1.6-1 1.6-2\n",
+            True,
+        ),
+        (
+            "2026-11-25 12:00:00 purge postgresql-17-cron:amd64 1.6-1 <none>\n"
+            "2026-11-26 12:00:00 install postgresql-17-cron:amd64 <none> 1.6-1\n",
+            True,
+        ),
+        ("2026-11-25 12:00:00 install postgresql-17-cron-extras:all <none> 1.6-1\n", True),
+        ("2026-11-25 12:00:00 status installed postgresql-17-cron:amd64 1.6-1\n", True),
+        ("", True),
+    ],
+)
+def test_what_was_not_there_before_is_no_reason_to_restart(log: str, owed: bool, tmp_path: Path) -> None:
+    (tmp_path / "postgresql-17-cron.list").touch()
+    os.utime(tmp_path / "postgresql-17-cron.list", (2500, 2500))
+    assert bool(newer_than(["postgresql-17-cron"], "17", 2000, 3000, tmp_path, log)) is owed
+
+
+def test_the_notes_of_dpkg_are_read_in_their_order(tmp_path: Path) -> None:
+    assert dpkg_log(tmp_path) == ""
+    (tmp_path / "dpkg.log").write_text("new\n")
+    (tmp_path / "dpkg.log.1").write_text("old\n")
+    assert dpkg_log(tmp_path) == "old\nnew\n"
+
+
+def test_what_was_taken_back_and_pinned_is_not_wanted_again(said: dict[str, tuple[int, str]]) -> None:
+    """docs/upgrade.md, A node that does not come back: the candidate of a pin is the version that is there."""
+    said["dpkg-query --show"] = (0, "postgresql-17\t17.6-1\tinstalled\n")
+    said["dpkg --compare-versions 17.7-1"] = (0, "")
+    for candidate, newer in (("17.7-1", {"postgresql-17": "17.7-1"}), ("17.6-1", {}), ("17.5-1", {})):
+        said["apt-cache policy"] = (0, f"postgresql-17:\n  Installed: 17.6-1\n  Candidate: {candidate}\n")
+        assert packages("17").newer == newer
 
 
 def test_pgbackrest_is_no_package_that_one_host_gets_alone() -> None:

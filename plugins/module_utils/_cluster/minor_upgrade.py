@@ -25,6 +25,8 @@ OPERATION = "upgrade_minor"
 MAX_LAG = 256 * 1024 * 1024
 #: The reason in the fence marker that a planned hand-over leaves on the old primary until that follows (switchover).
 PLANNED = "planned hand-over"
+#: How the names of the scratch instances of drills end (_restore/scratch).
+DRILL = "_drill"
 
 Action = Literal["none", "start", "create", "recreate"]
 MARKERS = ("fence", "rejoin", "removed", "restore")
@@ -74,12 +76,21 @@ class Container:
 
 
 @dataclass(frozen=True)
+class Scratch:
+    """What was restored beside a cluster, any one, on a host of this one. ``state``: as ``pg_scratch_info`` has it."""
+
+    name: str
+    cluster: str
+    state: str
+
+
+@dataclass(frozen=True)
 class Host:
     """A host of the cluster. ``software``: None of one that does not answer, for the reason ``unreachable``.
 
     ``container``: None of a machine. ``stopped``: its container is down or missing, and nothing on its disk forbids
     its start; otherwise ``forbidden`` says what does. ``delayed``: the inventory has it replay with a delay, which
-    counts while its server cannot be asked.
+    counts while its server cannot be asked. ``scratch``: the scratch instances on it.
     """
 
     name: str
@@ -91,6 +102,7 @@ class Host:
     stopped: bool = False
     forbidden: str = ""
     delayed: bool = False
+    scratch: Sequence[Scratch] = ()
 
     @property
     def packages_to_come(self) -> Mapping[str, str]:
@@ -216,13 +228,13 @@ def minor_upgrade(facts: Facts) -> MinorUpgrade:
     if primary is None:
         return _refused(facts, refusals)
     refusals += _about_the_primary(facts, primary)
-    finish = any(_is_cut_off(host, primary) for host in facts.nodes if host.name != primary.name)
+    finish = _is_unfinished(facts, primary)
     for host in facts.nodes:
         if host.name != primary.name:
-            refusals += _about_a_standby(facts, host, primary)
+            refusals += _about_a_standby(facts, host, primary, finish)
     pgbackrest = _pgbackrest(facts)
     for host in facts.hosts:
-        refusals += _about_packages(host, pgbackrest.machines)
+        refusals += _about_packages(facts, host, pgbackrest.machines)
         # Redis may be down at any time.
         if host.group == "pgbackrest" and host.unreachable and not host.stopped:
             refusals.append(_does_not_answer(host))
@@ -239,12 +251,15 @@ def minor_upgrade(facts: Facts) -> MinorUpgrade:
         if not candidate:
             refusals.append(_nobody_takes_over(facts, primary))
     first = [host.name for host in facts.hosts if host.group == "pgbackrest" and host.stopped]
-    apart = [host for host in facts.hosts if host.group != "postgres" and host.behind and host.name not in first]
-    others = [host.name for host in apart if host.name not in facts.shared]
-    left = [_left_to_others(host) for host in apart if host.name in facts.shared]
+    apart = [host for host in facts.hosts if host.group != "postgres" and host.name not in first]
+    others = [host.name for host in apart if host.behind and not _left_alone(facts, host)]
+    left = [why for host in apart if (why := _left_alone(facts, host))]
     if last is not None and last.behind and not last.server_behind:
         others.insert(0, last.name)
     left += pgbackrest.left
+    touched = [*standbys, *others, *([primary.name] if candidate else [])]
+    for host in facts.hosts:
+        refusals += _about_scratch(facts, host, touched, pgbackrest.machines)
     found = MinorUpgrade(
         OperationPlan(OPERATION, facts.cluster, "none", "Every node has what there is."),
         primary.name,
@@ -261,7 +276,7 @@ def minor_upgrade(facts: Facts) -> MinorUpgrade:
         facts.cluster,
         "none" if found.idle else "upgrade",
         _message(found),
-        _effects(facts, found),
+        _effects(facts, found, primary),
         _expected(facts, found),
         _risks(facts, found, primary),
         refusals,
@@ -314,6 +329,40 @@ def _is_cut_off(host: Host, primary: NodeState) -> bool:
     return to_it or (software.rejoin is not None and (software.fence is None or to_it))
 
 
+def _is_unfinished(facts: Facts, primary: NodeState) -> bool:
+    """Whether a hand-over to the primary was cut off: a node waits for its end, or for being told whom to follow.
+
+    Or the primary takes writes without a synchronous standby, which is required again last of all, once one streams.
+    """
+    if any(_is_cut_off(host, primary) for host in facts.nodes if host.name != primary.name):
+        return True
+    if any(_follows_another(facts.topology, state, primary) for state in facts.topology.standbys):
+        return True
+    streaming = any(state.receiver and state.receiver.streams for state in facts.topology.standbys)
+    return _is_weakened(primary) and streaming
+
+
+def _is_weakened(primary: NodeState) -> bool:
+    """Whether it takes writes without the synchronous standby that somebody wants."""
+    return primary.synchronous.wanted and not primary.synchronous.names
+
+
+def _follows_another(topology: Topology, state: NodeState, primary: NodeState) -> bool:
+    """Whether a standby that runs was told to follow a node of its cluster that is not the primary.
+
+    Nobody but a hand-over that has not come to it leaves that: each makes all nodes follow the one that was promoted.
+    """
+    others = [one for one in topology.states if one.name not in (primary.name, state.name)]
+    names = {name for one in others for name in (one.node.host, one.name)} - {primary.node.host, primary.name}
+    return state.is_standby and state.follows in names
+
+
+def _follows(topology: Topology, state: NodeState, primary: NodeState) -> bool:
+    """Whether a standby that runs gets what the primary writes, now or at its own pace."""
+    streams = bool(state.own_pace) or bool(state.receiver and state.receiver.streams)
+    return streams and not _follows_another(topology, state, primary)
+
+
 def _is_down(facts: Facts, host: Host) -> bool:
     """Whether the server of a node that answers is down, and nothing on its disk forbids its start."""
     state, software = facts.topology.find(host.name), host.software
@@ -322,8 +371,9 @@ def _is_down(facts: Facts, host: Host) -> bool:
     return not (software.fence or software.rejoin or software.removed)
 
 
-def _about_a_standby(facts: Facts, host: Host, primary: NodeState) -> list[str]:
-    """Why it cannot be worked on, or be done without while another one is."""
+def _about_a_standby(facts: Facts, host: Host, primary: NodeState, finish: bool) -> list[str]:
+    """Why it cannot be worked on, or be done without while another one is. ``finish``: one that does not follow the
+    primary is made to, since that is the end of a hand-over."""
     software = host.software
     if host.forbidden:
         return [host.forbidden]
@@ -347,6 +397,9 @@ def _about_a_standby(facts: Facts, host: Host, primary: NodeState) -> list[str]:
     if state is None or not state.reachable:
         said = state.hindrance if state is not None and state.lives else f"The server of {host.name} does not answer."
         return [f"{said} See status.yml."]
+    if finish and not _follows(facts.topology, state, primary):
+        # How far behind it is does not count: since then nobody has sent it anything.
+        return []
     if not state.own_pace and not (state.receiver and state.receiver.streams):
         return [f"{host.name} does not stream from {primary.name}. Run rejoin.yml first."]
     lag = facts.topology.lag(state)
@@ -358,13 +411,22 @@ def _about_a_standby(facts: Facts, host: Host, primary: NodeState) -> list[str]:
     return []
 
 
-def _about_packages(host: Host, pgbackrest: Sequence[str]) -> list[str]:
+def _held(host: Host, pgbackrest: Sequence[str]) -> list[str]:
+    """The packages that a machine would get, and its administrator holds as they are."""
+    software = host.software
+    if software is None or host.container is not None:
+        return []
+    return [name for name in software.held if name in software.newer and _gets(host, name, pgbackrest)]
+
+
+def _about_packages(facts: Facts, host: Host, pgbackrest: Sequence[str]) -> list[str]:
     software = host.software
     if software is None:
         return []
     found = [f"{host.name}: {software.refusal}"] if software.refusal else []
-    held = [name for name in software.held if name in software.newer and _gets(host, name, pgbackrest)]
-    if held and host.container is None:
+    held = _held(host, pgbackrest)
+    # Of one that is left as it is nothing has to be released.
+    if held and not _left_alone(facts, host):
         names = ", ".join(held)
         found.append(f"On {host.name} {names} is held as it is. Release it: apt-mark unhold {' '.join(held)}.")
     return found
@@ -373,6 +435,37 @@ def _about_packages(host: Host, pgbackrest: Sequence[str]) -> list[str]:
 def _gets(host: Host, package: str, pgbackrest: Sequence[str]) -> bool:
     """Whether a newer package of a host comes to it; ``pgbackrest``: the machines that get another pgBackRest."""
     return host.container is not None or package != PGBACKREST or host.name in pgbackrest
+
+
+def _is_left_over(facts: Facts, one: Scratch) -> bool:
+    """Whether a drill of this cluster has left it, which the next one removes: none runs beside an upgrade."""
+    return one.cluster == facts.cluster and one.name.endswith(DRILL)
+
+
+def _about_scratch(facts: Facts, host: Host, touched: Sequence[str], pgbackrest: Sequence[str]) -> list[str]:
+    """Which scratch instances would be lost or broken, of any cluster: nobody who made one is asked.
+
+    On a repository host's container an instance is in its own layer, and its server ends with the container anyway. A
+    machine's goes on, but while it is being restored it asks a repository that may have another pgBackRest by then.
+    """
+    replaced = host.name in touched and host.container is not None and host.container.action == "recreate"
+    found = []
+    for one in host.scratch:
+        removal = f"restore.yml -e cluster={one.cluster} -e remove={one.name} -e restore_host={host.name}"
+        if _is_left_over(facts, one):
+            continue
+        if one.state == "unfinished" and (replaced or host.name in pgbackrest):
+            meanwhile = "its container is replaced" if replaced else "it gets another pgBackRest"
+            found.append(
+                f"On {host.name} the scratch instance {one.name} of {one.cluster} is being restored, or that was cut "
+                f"off, and {meanwhile}. Wait until it is there; or remove it: {removal}."
+            )
+        elif replaced:
+            found.append(
+                f"The scratch instance {one.name} of {one.cluster} is in the container of {host.name}, and would be "
+                f"lost with it. Take out of it what you need, then remove it: {removal}."
+            )
+    return found
 
 
 @dataclass(frozen=True)
@@ -487,8 +580,9 @@ def _message(found: MinorUpgrade) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _effects(facts: Facts, found: MinorUpgrade) -> list[Effect]:
+def _effects(facts: Facts, found: MinorUpgrade, primary: NodeState) -> list[Effect]:
     touched = {
+        *([found.primary] if found.finish and _is_weakened(primary) else []),
         *found.first,
         *found.pgbackrest,
         *found.standbys,
@@ -498,11 +592,11 @@ def _effects(facts: Facts, found: MinorUpgrade) -> list[Effect]:
     effects = []
     for host in facts.hosts:
         if host.name in touched or (found.finish and host.group == "postgres" and host.name != found.primary):
-            effects.append(Effect(host.name, _becomes(facts, found, host)))
+            effects.append(Effect(host.name, _becomes(facts, found, host, primary)))
     return effects
 
 
-def _becomes(facts: Facts, found: MinorUpgrade, host: Host) -> str:
+def _becomes(facts: Facts, found: MinorUpgrade, host: Host, primary: NodeState) -> str:
     parts = []
     if host.name == found.primary and found.candidate:
         parts.append(f"hands over to {found.candidate}")
@@ -533,6 +627,10 @@ def _becomes(facts: Facts, found: MinorUpgrade, host: Host) -> str:
             parts.append("lets packages restart services again, which a run that was cut off forbade")
     if found.finish and host.software and not host.software.server_runs:
         parts.append(f"becomes a standby of {found.primary}")
+    elif found.finish and state and state.is_standby and not _follows(facts.topology, state, primary):
+        parts.append(f"follows {found.primary}")
+    elif found.finish and state is primary and _is_weakened(primary):
+        parts.append("requires a synchronous standby again")
     elif host.group == "postgres" and _is_down(facts, host):
         parts.append("is started")
     return ", ".join(part for part in parts if part)
@@ -557,9 +655,24 @@ def _expected(facts: Facts, found: MinorUpgrade) -> list[str]:
         expected.append("One write outage, which is measured: that of the hand-over.")
         if found.candidate != facts.preferred and facts.preferred:
             expected.append(f"{found.candidate} stays primary. failback.yml returns the role to {facts.preferred}.")
+    expected += _stays_as_it_is(facts, found)
     if not found.idle:
         expected.append("A run that ends early is run again.")
     return expected
+
+
+def _stays_as_it_is(facts: Facts, found: MinorUpgrade) -> list[str]:
+    """What becomes of the scratch instances that are in nobody's way, on the hosts that get something."""
+    touched = (*found.pgbackrest, *found.standbys, *found.others, *([found.primary] if found.candidate else []))
+    said = []
+    for host in facts.hosts:
+        for one in host.scratch if host.name in touched else ():
+            name = f"the scratch instance {one.name} of {one.cluster}"
+            if host.container is None and one.state != "stopped":
+                said.append(f"{host.name}: {name} goes on with the program that it was started with.")
+            elif host.container is not None and host.container.action == "recreate":
+                said.append(f"{host.name}: {name}, which a drill that was cut off has left, goes with the container.")
+    return said
 
 
 def _risks(facts: Facts, found: MinorUpgrade, primary: NodeState) -> list[str]:
@@ -575,6 +688,27 @@ def _risks(facts: Facts, found: MinorUpgrade, primary: NodeState) -> list[str]:
     if found.pgbackrest:
         risks.append("While the machines get pgBackRest nothing is archived; PostgreSQL keeps the WAL and tries again.")
     return risks
+
+
+def _left_alone(facts: Facts, host: Host) -> str:
+    """Why a host that has no server of the cluster is left as it is, as a sentence; empty where nothing waits for it.
+
+    What stands in front of the servers is no reason not to upgrade them.
+    """
+    if host.group == "haproxy" and host.unreachable and not host.stopped:
+        why = host.unreachable.rstrip(".")
+        return f"{host.name} does not answer ({why}), and is left as it is. Run this again once it does."
+    if host.group == "postgres" or not host.behind:
+        return ""
+    if host.name in facts.shared:
+        return _left_to_others(host)
+    held = _held(host, ()) if host.group == "haproxy" else []
+    if held:
+        return (
+            f"{host.name} is left as it is, since {_words(held)} is held there. To have it upgraded, too: apt-mark "
+            f"unhold {' '.join(held)}, then run this again."
+        )
+    return ""
 
 
 def _left_to_others(host: Host) -> str:

@@ -34,6 +34,8 @@ _UNFINISHED = ("half-installed", "unpacked", "half-configured", "triggers-awaite
 #: dpkg has not put into its database yet; the locks are held by whoever works with packages (apt(8), dpkg(1)).
 DPKG = Path("/var/lib/dpkg")
 LOCKS = ("lock-frontend", "lock")
+#: Where dpkg notes what it does: "DATE TIME upgrade PACKAGE:ARCHITECTURE OLD NEW" (dpkg(1), --log).
+LOGS = Path("/var/log")
 _POLICY = re.compile(r"^(?P<name>[^\s:]+)(?::\S+)?:\n(?:  .*\n)*?  Candidate: (?P<version>\S+)$", re.MULTILINE)
 #: Of one question. apt-cache reads its lists first.
 TIMEOUT = 60
@@ -108,11 +110,29 @@ def _has_journal(directory: Path) -> bool:
     return updates.is_dir() and any(entry.name.isdecimal() for entry in updates.iterdir())
 
 
-def newer_than(packages: Collection[str], version: str, began: float | None, now: float, info: Path) -> list[str]:
+def came_anew(package: str, log: str) -> bool:
+    """Whether a package was not there before, by what dpkg has noted (``log``, the oldest first): no server can run
+    what it replaced. False where the notes tell of anything else that was done with it, or of nothing."""
+    done = re.findall(
+        rf"^\S+ \S+ (install|upgrade|remove|purge) {re.escape(package)}(?::\S+)? (\S+) ", log, re.MULTILINE
+    )
+    return done == [("install", "<none>")]
+
+
+def dpkg_log(directory: Path = LOGS) -> str:
+    """What dpkg has noted in this month and the one before, the oldest first; empty where it keeps no notes."""
+    files = [directory / name for name in ("dpkg.log.1", "dpkg.log")]
+    return "".join(path.read_text(errors="replace") for path in files if path.exists())
+
+
+def newer_than(
+    packages: Collection[str], version: str, began: float | None, now: float, info: Path, log: str = ""
+) -> list[str]:
     """Those packages of the server that were unpacked after it ``began`` (seconds since 1970; None: it is down).
 
     It may still run what they replaced, above all the libraries of extensions: its own program has not changed then.
     ``info``: dpkg's directory of lists. What is dated later than ``now`` tells nothing, and no restart would help.
+    ``log``: dpkg's notes; by these one that has replaced nothing is left out.
     """
     if began is None:
         return []
@@ -120,7 +140,8 @@ def newer_than(packages: Collection[str], version: str, began: float | None, now
     for name in sorted(packages):
         lists = [info / f"{name}.list", *info.glob(f"{name}:*.list")]
         written = [path.stat().st_mtime for path in lists if path.exists()]
-        if is_server(name, version) and any(began < when <= now for when in written):
+        after = is_server(name, version) and any(began < when <= now for when in written)
+        if after and not came_anew(name, log):
             found.append(name)
     return found
 
