@@ -13,7 +13,7 @@ version_added: 0.1.0
 description:
   - A play goes on with the hosts that did not fail, so the sentence of one that did is printed in the middle of what
     the others print. After the recap this repeats those sentences.
-  - Says so, too, of the clusters that M(relevo.postgres.clusters_left_out) has left out, where nothing that failed does.
+  - Says it, too, of the clusters that M(relevo.postgres.clusters_left_out) has left out, where no failure does.
   - One after which nothing more was done is not repeated, since nobody can overlook it.
 author: The Relevo authors (@relevo)
 requirements:
@@ -53,9 +53,8 @@ def unsaid(left_out: Mapping[str, str], failures: Mapping[str, Failure]) -> list
     """A line for each cluster that was left out, where a play has ended before it could say so."""
     said = [failure.sentence for failure in failures.values()]
     reasons = {cluster: " ".join(why.split()) for cluster, why in left_out.items()}
-    return [
-        f"{cluster}: left out: {why}" for cluster, why in reasons.items() if not any(why in sentence for sentence in said)
-    ]
+    missing = {cluster: why for cluster, why in reasons.items() if not any(why in sentence for sentence in said)}
+    return [f"{cluster}: left out: {why}" for cluster, why in missing.items()]
 
 
 class CallbackModule(CallbackBase):

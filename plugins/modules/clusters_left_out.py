@@ -45,7 +45,7 @@ options:
     elements: str
     default: []
   together:
-    description: Whether what the play does is for all clusters or for none, so that it fails instead of leaving one out.
+    description: Whether the play is for all clusters or for none, so that it fails instead of leaving one out.
     type: bool
     default: false
 seealso:
@@ -72,8 +72,8 @@ hosts:
   elements: str
 kept:
   description:
-    - The clusters of the inventory that the play does not work on, left out or not chosen. What hosts that serve several
-      have for them stays as it is there.
+    - The clusters of the inventory that the play does not work on, left out or not chosen. What hosts that serve
+      several have for them stays as it is there.
   returned: success
   type: list
   elements: str

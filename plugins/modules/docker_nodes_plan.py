@@ -98,8 +98,8 @@ options:
     default: []
   clusters:
     description:
-      - By cluster, the nodes that it needs, also those that serve others. Each of these clusters is judged by itself, and
-        one that is refused is left out instead of ending all. Without it everything is refused together.
+      - By cluster, the nodes that it needs, also those that serve others. Each of these clusters is judged by itself,
+        and one that is refused is left out instead of ending all. Without it everything is refused together.
     type: dict
     default: {}
   container_options:

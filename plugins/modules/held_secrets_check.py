@@ -64,8 +64,8 @@ options:
     default: 30
   all_asked:
     description:
-      - Whether O(held) has the nodes of all clusters that share hosts. Otherwise the authorities that they trust stay trusted, as if
-        one of the others had a certificate of each.
+      - Whether O(held) has the nodes of all clusters that share hosts. Otherwise the authorities that they trust stay
+        trusted, as if one of the others had a certificate of each.
     type: bool
     default: true
   replace:
