@@ -22,8 +22,8 @@ from ansible_collections.relevo.postgres.plugins.module_utils._nodes.container_p
     fingerprint,
     image_tag,
     plan,
-    refused_apart,
     refuse_taken_ports,
+    refused_apart,
     removal,
 )
 
