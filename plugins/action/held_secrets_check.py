@@ -128,6 +128,7 @@ class ActionModule(ControllerAction):
             "certificate": {"type": "str", "default": ""},
             "key": {"type": "str", "default": "", "no_log": True},
             "renew_days": {"type": "float", "default": 30},
+            "all_asked": {"type": "bool", "default": True},
             "replace": {"type": "bool", "default": False},
         }
     }
@@ -151,7 +152,9 @@ class ActionModule(ControllerAction):
         if missing:
             nodes |= self._others(str(directory), nodes)
         rotating = NewPasswords.file(directory).exists()
-        verdict = decide(nodes, missing, authority.keys, str(directory), options["replace"], rotating)
+        verdict = decide(
+            nodes, missing, authority.keys, str(directory), options["replace"], rotating, options["all_asked"]
+        )
         changed = authority.given and authority.differs(directory)
         replaced = changed and authority.replaces(directory)
         if changed and not self._task.check_mode:

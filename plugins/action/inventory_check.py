@@ -55,6 +55,7 @@ class ActionModule(ControllerAction):
             "changed": False,
             "clusters": chosen,
             "hosts": needed,
+            "needed": {name: known[name].hosts for name in chosen},
             "only_theirs": [host for host in needed if host not in others],
             "all_clusters": list(known),
             "servers": {name: [node.name for node in cluster.nodes] for name, cluster in known.items()},

@@ -13,6 +13,7 @@ version_added: 0.1.0
 description:
   - A play goes on with the hosts that did not fail, so the sentence of one that did is printed in the middle of what
     the others print. After the recap this repeats those sentences.
+  - Says it, too, of the clusters that M(relevo.postgres.clusters_left_out) has left out, where no failure does.
   - One after which nothing more was done is not repeated, since nobody can overlook it.
 author: The Relevo authors (@relevo)
 requirements:
@@ -48,6 +49,14 @@ def repeated(failures: Mapping[str, Failure], begun: int) -> list[str]:
     return [f"{host}: {failure.task}: {failure.sentence}" for host, failure in failures.items()]
 
 
+def unsaid(left_out: Mapping[str, str], failures: Mapping[str, Failure]) -> list[str]:
+    """A line for each cluster that was left out, where a play has ended before it could say so."""
+    said = [failure.sentence for failure in failures.values()]
+    reasons = {cluster: " ".join(why.split()) for cluster, why in left_out.items()}
+    missing = {cluster: why for cluster, why in reasons.items() if not any(why in sentence for sentence in said)}
+    return [f"{cluster}: left out: {why}" for cluster, why in missing.items()]
+
+
 class CallbackModule(CallbackBase):
     """Keeps the last failure of each host."""
 
@@ -59,6 +68,7 @@ class CallbackModule(CallbackBase):
     def __init__(self) -> None:
         super().__init__()
         self._failures: dict[str, Failure] = {}
+        self._left_out: dict[str, str] = {}
         self._begun = 0
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
@@ -68,6 +78,10 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_handler_task_start(self, task: Any) -> None:
         del task
         self._begun += 1
+
+    def v2_runner_on_ok(self, result: Any) -> None:
+        if result.task.action == "relevo.postgres.clusters_left_out":
+            self._left_out = result.result["left_out"]
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         if not ignore_errors:
@@ -84,7 +98,7 @@ class CallbackModule(CallbackBase):
         # One that was rescued is not counted there.
         failed = {host: one for host, one in self._failures.items() if host in stats.failures or host in stats.dark}
         # With another callback the output may be one document.
-        lines = [] if speaks_json() else repeated(failed, self._begun)
+        lines = [] if speaks_json() else repeated(failed, self._begun) + unsaid(self._left_out, failed)
         if lines:
             display.display(f"\nWHAT FAILED {'*' * 68}")
             for line in lines:

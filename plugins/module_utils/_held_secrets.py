@@ -50,17 +50,20 @@ def decide(
     directory: str,
     replace: bool = False,
     rotating: bool = False,
+    all_asked: bool = True,
 ) -> Verdict:
     """Whether the play may go on with the secrets at hand; raises ``RelevoError`` before anything is changed.
 
     ``nodes``: by name, None for one that does not answer, which counts only where something is ``missing`` here.
     ``keys``: the public keys of our authorities, empty where we have none. ``replace``: the cluster's owner gives up
     those it has. ``rotating``: new passwords were made, and nobody has said yet that all nodes have them.
+    ``all_asked``: whether nobody was left out, who may have a certificate of any authority that the nodes trust.
     """
     members = [name for name, held in nodes.items() if held and held.belongs]
     passwords = {name: held.differing for name, held in nodes.items() if held and held.differing}
     strangers = [name for name, held in nodes.items() if held and held.keys and keys and not held.keys & set(keys)]
-    trusts_both = any(held.signed_by and not held.signed_by & set(keys) for held in nodes.values() if held)
+    others_signed = any(held.signed_by and not held.signed_by & set(keys) for held in nodes.values() if held)
+    trusts_both = others_signed or not all_asked
     if replace:
         return Verdict(bool(passwords) or bool(members and missing), trusts_both)
     if members and missing:

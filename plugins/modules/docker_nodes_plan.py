@@ -96,6 +96,12 @@ options:
     type: list
     elements: str
     default: []
+  clusters:
+    description:
+      - By cluster, the nodes that it needs, also those that serve others. Each of these clusters is judged by itself,
+        and one that is refused is left out instead of ending all. Without it everything is refused together.
+    type: dict
+    default: {}
   container_options:
     description: Everything else that the containers are made with. A change of it makes them pending.
     type: dict
@@ -125,6 +131,15 @@ nodes:
       its C(mounts) and C(published_ports) as Docker takes them.
   type: dict
   returned: O(state=present)
+left_out:
+  description: The O(clusters) that are left out, each with what it was refused with.
+  type: dict
+  returned: O(state=present)
+left_out_nodes:
+  description: The nodes that only those need. RV(nodes) lacks them.
+  type: list
+  elements: str
+  returned: O(state=present)
 missing_images:
   description: The node images that have to be built, each with C(kind), C(name) and the C(arguments) of its build.
   type: list
@@ -150,11 +165,13 @@ network_removable:
 """
 
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.left_out import only_theirs
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._nodes import container, container_plan
 from ansible_collections.relevo.postgres.plugins.module_utils._nodes.offline_node import removed_text
@@ -205,24 +222,40 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         for node in nodes
     }
 
+    # Of each node once, however often it is judged.
+    @cache
     def is_fenced(name: str) -> bool:
         # One that is added again was asked about its fence before.
         return name not in given["readmitted"] and container.ContainerNode(client, name).read_marker() is not None
 
+    @cache
     def removed(name: str) -> str:
         text = removed_text(container.ContainerNode(client, name))
         return "" if text is None else removed_words(name, Marker.from_json("removed", text))
 
+    @cache
+    def version(name: str) -> str:
+        return container.ContainerNode(client, name).version()
+
     def is_bound(address: str, port: int) -> bool:
         return container.is_local(client) and container.is_bound(address, port)
 
-    container_plan.refuse_other_versions(nodes, engine, lambda name: container.ContainerNode(client, name).version())
-    container_plan.refuse_removed(nodes, engine, removed, given["readmitted"])
-    plans = container_plan.plan(nodes, images, engine, settings, is_fenced)
-    container_plan.refuse_taken_ports(nodes, plans, engine, settings, is_bound)
+    def judge(judged: list[container_plan.Wanted]) -> list[container_plan.Plan]:
+        container_plan.refuse_other_versions(judged, engine, version)
+        container_plan.refuse_removed(judged, engine, removed, given["readmitted"])
+        decided = container_plan.plan(judged, images, engine, settings, is_fenced)
+        container_plan.refuse_taken_ports(judged, decided, engine, settings, is_bound)
+        return decided
+
+    left_out = container_plan.refused_apart(nodes, given["clusters"], judge)
+    left_out_nodes = only_theirs(given["clusters"], left_out)
+    nodes = [node for node in nodes if node.name not in left_out_nodes]
+    plans = judge(nodes)
     return {
         "changed": False,
         "nodes": {plan.name: asdict(plan) for plan in plans},
+        "left_out": left_out,
+        "left_out_nodes": left_out_nodes,
         "missing_images": missing_images(client, nodes, images),
         "network_present": given["network"] in engine.networks,
     }
@@ -258,6 +291,7 @@ def main() -> None:
             "adopt": {"type": "bool", "default": False},
             "recreate": {"type": "bool", "default": False},
             "readmitted": {"type": "list", "elements": "str", "default": []},
+            "clusters": {"type": "dict", "default": {}},
             "container_options": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,

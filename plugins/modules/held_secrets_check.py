@@ -62,6 +62,12 @@ options:
     description: An authority that was made here is to be renewed when it is valid for fewer days than this.
     type: float
     default: 30
+  all_asked:
+    description:
+      - Whether O(held) has the nodes of all clusters that share hosts. Otherwise the authorities that they trust stay
+        trusted, as if one of the others had a certificate of each.
+    type: bool
+    default: true
   replace:
     description: Whether the owner of the cluster gives up the secrets that it has.
     type: bool

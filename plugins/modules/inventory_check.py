@@ -66,6 +66,11 @@ hosts:
   returned: success
   type: list
   elements: str
+needed:
+  description: The same by cluster.
+  returned: success
+  type: dict
+  sample: {main: [postgres_master, postgres_slave, pgbackrest, redis]}
 only_theirs:
   description: Those of RV(hosts) that no other cluster needs.
   returned: success

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -171,6 +172,105 @@ def test_a_configuration_that_one_does_not_take_keeps_the_other_from_nothing() -
     play("site.yml", inventory=INVENTORY)
     assert play("site.yml", inventory=INVENTORY).changed == 0
     assert answer(NORTH[0], "SHOW work_mem") == "4MB"
+
+
+def shared_configuration() -> str:
+    """Of the repository host: who may use which stanza, and where its servers are."""
+    return shell(REPOSITORY, "cat", "/etc/pgbackrest/pgbackrest.conf")
+
+
+@pytest.mark.long
+def test_one_that_cannot_be_worked_on_is_left_out_and_the_other_gets_its_change() -> None:
+    inventory = yaml.safe_load(INVENTORY.read_text())
+    servers = inventory["all"]["children"]["postgres"]["hosts"]
+    for node in (*NORTH, *SOUTH):
+        servers[node]["postgresql_parameters"] = {"work_mem": "5MB"}
+    for node in SOUTH:
+        # What the shared hosts must not be told.
+        servers[node]["postgresql_port"] = 5433
+    other = INVENTORY.with_name("left_out.yml")
+    other.write_text(yaml.safe_dump(inventory, sort_keys=False))
+    before, south, stanza = shared_configuration(), lives(*SOUTH), backups("south")
+
+    docker("pause", SOUTH[1])
+    try:
+        failed = play("site.yml", inventory=other, expect=2)
+    finally:
+        docker("unpause", SOUTH[1])
+    last = " ".join(failed.output[failed.output.rindex("No cluster was left out") :].split())
+    assert f"Not provisioned: 1 of 2 clusters. south: The container {SOUTH[1]} is paused" in last
+    assert [answer(node, "SHOW work_mem") for node in (*NORTH, *SOUTH)] == ["5MB", "5MB", "4MB", "4MB"]
+    assert shared_configuration() == before
+    assert (lives(*SOUTH), backups("south")) == (south, stanza)
+
+    # Now it is asked, and refuses the port.
+    failed = play("site.yml", inventory=other, expect=2)
+    assert "Not provisioned: 1 of 2 clusters. south: " in failed.text
+    assert "5433" in failed.text
+    assert failed.changed == 0
+    assert shared_configuration() == before
+    assert lives(*SOUTH) == south
+    # Nor when nobody asked for it.
+    assert play("site.yml", "-e", "cluster=north", inventory=other).changed == 0
+    assert shared_configuration() == before
+    # It archives, and is backed up, as before.
+    shell(REPOSITORY, "pgbackrest", "--stanza=south", "check", user="postgres")
+    # With one cluster nobody is left: it ends before anything is touched.
+    docker("pause", SOUTH[1])
+    try:
+        refused = play("site.yml", "-e", "cluster=south", inventory=INVENTORY, expect=2)
+    finally:
+        docker("unpause", SOUTH[1])
+    assert f"The container {SOUTH[1]} is paused" in refused.text
+    assert "Not provisioned" not in refused.text
+    assert refused.changed == 0
+
+    play("site.yml", inventory=INVENTORY)
+    assert answer(NORTH[0], "SHOW work_mem") == "4MB"
+
+
+@pytest.mark.long
+def test_one_whose_configuration_pgbackrest_does_not_take_is_left_out() -> None:
+    inventory = yaml.safe_load(INVENTORY.read_text())
+    inventory["all"]["children"]["postgres"]["hosts"][SOUTH[1]]["pgbackrest_options"] = {"no-such-option": "y"}
+    for node in NORTH:
+        inventory["all"]["children"]["postgres"]["hosts"][node]["postgresql_parameters"] = {"work_mem": "6MB"}
+    other = INVENTORY.with_name("untaken.yml")
+    other.write_text(yaml.safe_dump(inventory, sort_keys=False))
+    before, south = shared_configuration(), lives(*SOUTH)
+    failed = play("site.yml", inventory=other, expect=2)
+    assert f"Not provisioned: 1 of 2 clusters. south: {SOUTH[1]}: " in failed.text
+    assert "no-such-option" in failed.text
+    assert [answer(node, "SHOW work_mem") for node in (*NORTH, *SOUTH)] == ["6MB", "6MB", "4MB", "4MB"]
+    assert shared_configuration() == before
+    assert lives(*SOUTH) == south
+    play("site.yml", inventory=INVENTORY)
+    assert play("site.yml", inventory=INVENTORY).changed == 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("forks", [1, 2])
+def test_as_many_clusters_at_once_as_there_are_forks(forks: int) -> None:
+    """One that is held up in its backup keeps the next one waiting where there is one fork, and nobody with two."""
+    before = {name: len(backups(name)) for name in CLUSTERS}
+    held = next(node for node in NORTH if is_primary(node))
+    force = ("-f", f"{forks}", "-e", "backup_force=true", "-e", "day=2")
+    working = Controller("backup.yml", *force, inventory=INVENTORY)
+    try:
+        with frozen(held, "postgres: checkpointer"):
+            working.read_until(r"PLAY \[Back up each of several clusters\]")
+            if forks == 1:
+                # With two it is backed up in less.
+                time.sleep(45)
+                assert len(backups("south")) == before["south"]
+            else:
+                wait_until(lambda: len(backups("south")) == before["south"] + 1, "the other to be backed up", 300)
+            assert len(backups("north")) == before["north"]
+        assert working.wait().code == 0
+    finally:
+        if working.running():
+            working.kill()
+    assert {name: len(backups(name)) - count for name, count in before.items()} == {"north": 1, "south": 1}
 
 
 @pytest.mark.long

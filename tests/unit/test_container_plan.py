@@ -23,6 +23,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._nodes.container_p
     image_tag,
     plan,
     refuse_taken_ports,
+    refused_apart,
     removal,
 )
 
@@ -261,3 +262,26 @@ def test_a_port_is_published_on_an_address_of_ipv6_in_brackets() -> None:
     node = Wanted("cat", "redis", "main", 6380)
     decided = plan([node], {"cat": "image"}, Engine(), settings(address="::1"), lambda _name: False)[0]
     assert decided.published_ports == ["[::1]:6380:6379"]
+
+
+def test_each_cluster_is_judged_by_itself() -> None:
+    nodes = [Wanted(name, "postgres", cluster, None, "17") for name, cluster in (("a1", "a"), ("b1", "b"))]
+    shared = Wanted("r", "redis", "main")
+    labels = {name: {LABEL_MANAGED: "true", LABEL_CLUSTER: name[0]} for name in ("a1", "b1")}
+    there = Engine(
+        containers={name: Container(name, "paused" if name == "b1" else "running", labels[name]) for name in labels}
+    )
+    images = {"a1": "x", "b1": "x", "r": "x"}
+    needed = {"a": ["a1", "r"], "b": ["b1", "r"], "of machines": ["m1", "r"]}
+
+    def judge(judged: list[Wanted]) -> list[Plan]:
+        return plan(judged, images, there, settings(), lambda _name: False)
+
+    found = refused_apart([*nodes, shared], needed, judge)
+    assert list(found) == ["b"]
+    assert "The container b1 is paused" in found["b"]
+    there.containers["r"] = Container("r", "paused", OURS)
+    found = refused_apart([*nodes, shared], needed, judge)
+    assert list(found) == ["a", "b", "of machines"]
+    assert "The container r is paused" in found["a"]
+    assert refused_apart([*nodes, shared], {}, judge) == {}

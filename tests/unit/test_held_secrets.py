@@ -115,3 +115,9 @@ def test_the_passfile_that_the_role_writes_is_read() -> None:
         __secrets_node_roles=list(given), __secrets={"secrets": given}
     )
     assert passwords_of(written) == given
+
+
+def test_while_some_are_left_out_every_authority_stays_trusted() -> None:
+    nodes = {"a": MEMBER}
+    assert not decide(nodes, [], OURS, "/secrets").trusts_both
+    assert decide(nodes, [], OURS, "/secrets", all_asked=False).trusts_both

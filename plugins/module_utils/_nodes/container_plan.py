@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -359,6 +359,22 @@ def refuse_taken_ports(
             "the node another node_published_port in the inventory.",
             taken=taken,
         )
+
+
+def refused_apart(
+    nodes: Sequence[Wanted], needed: Mapping[str, Collection[str]], judge: Callable[[list[Wanted]], object]
+) -> dict[str, str]:
+    """Why ``judge`` refuses the nodes of each cluster, looked at by itself; nothing of those that it takes.
+
+    ``needed``: by cluster the nodes that it needs, also those that serve others.
+    """
+    found = {}
+    for cluster, names in needed.items():
+        try:
+            judge([node for node in nodes if node.name in names])
+        except RelevoError as error:
+            found[cluster] = error.message
+    return found
 
 
 @dataclass
