@@ -8,7 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import Cluster
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster.retirement import Facts, Request, retirement
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.retirement import (
+    Facts,
+    Request,
+    Scratch,
+    retirement,
+)
 from ansible_collections.relevo.postgres.plugins.plugin_utils._plan_action import OF_A_NODE, NodePlanAction
 
 
@@ -22,15 +27,26 @@ class ActionModule(NodePlanAction):
             "data": {"type": "bool", "default": False},
             "last": {"type": "bool", "default": False},
             "force": {"type": "bool", "default": False},
+            "consumers": {"type": "bool", "default": False},
+            "scratch": {"type": "list", "elements": "dict", "default": []},
+            "elsewhere": {"type": "list", "elements": "dict", "default": []},
             "fence_command": {"type": "list", "elements": "str", "default": []},
         }
     }
 
     def decide(self, options: dict[str, Any], cluster: Cluster, facts: dict[str, Any]) -> dict[str, Any]:
         preferred, fence_command = options["node"] in cluster.preferred, bool(options["fence_command"])
+        there = [*options["scratch"], *(one for one in options["elsewhere"] if one["host"] == options["node"])]
+        scratch = dict.fromkeys(Scratch(one["name"], one["cluster"]) for one in there)
         found = retirement(
-            Request(options["confirm"], options["data"], options["last"], options["force"]),
-            Facts(**facts, preferred=preferred, fence_command=fence_command),
+            Request(options["confirm"], options["data"], options["last"], options["force"], options["consumers"]),
+            Facts(
+                **facts,
+                preferred=preferred,
+                fence_command=fence_command,
+                scratch=list(scratch),
+                proxies=cluster.proxies,
+            ),
         )
         primary = options["topology"].get("primary") or {}
         return {
