@@ -14,6 +14,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.retiremen
     Scratch,
     retirement,
 )
+from ansible_collections.relevo.postgres.plugins.module_utils._repository import scratch_roots
 from ansible_collections.relevo.postgres.plugins.plugin_utils._plan_action import OF_A_NODE, NodePlanAction
 
 
@@ -36,15 +37,16 @@ class ActionModule(NodePlanAction):
 
     def decide(self, options: dict[str, Any], cluster: Cluster, facts: dict[str, Any]) -> dict[str, Any]:
         preferred, fence_command = options["node"] in cluster.preferred, bool(options["fence_command"])
-        there = [*options["scratch"], *(one for one in options["elsewhere"] if one["host"] == options["node"])]
-        scratch = dict.fromkeys(Scratch(one["name"], one["cluster"]) for one in there)
+        noted = [scratch_roots.Elsewhere(**given) for given in options["elsewhere"] if given["host"] == options["node"]]
+        scratch = {(one["cluster"], one["name"]): Scratch(one["name"], one["cluster"]) for one in options["scratch"]}
+        scratch |= {(one.cluster, one.name): Scratch(one.name, one.cluster, str(one.path)) for one in noted}
         found = retirement(
             Request(options["confirm"], options["data"], options["last"], options["force"], options["consumers"]),
             Facts(
                 **facts,
                 preferred=preferred,
                 fence_command=fence_command,
-                scratch=list(scratch),
+                scratch=list(scratch.values()),
                 proxies=cluster.proxies,
             ),
         )

@@ -213,10 +213,11 @@ def test_what_nobody_can_ask_for_is_said() -> None:
 
 
 def test_what_was_restored_there_does_not_go_with_its_data() -> None:
-    given = facts(scratch=[Scratch("main_latest", "main"), Scratch("old", "shop")])
+    given = facts(scratch=[Scratch("main_latest", "main"), Scratch("old", "shop", "/n/c+old.json")])
     command = "restore.yml -e cluster=main -e remove=main_latest -e restore_host=c."
     refusals = retirement(DATA, given).plan.refusals
     assert refusals[0] == f"main_latest was restored beside main on c. Remove it first: {command}"
+    assert refusals[1].endswith("-e restore_host=c. If it is gone with its host, delete /n/c+old.json on repo.")
     assert len(refusals) == 2
     kept = retirement(YES, given).plan
     assert kept.refusals == []

@@ -91,3 +91,4 @@ def test_what_was_restored_on_the_node_is_counted_once() -> None:
     }
     refusals = decided(node_retirement_plan.ActionModule, **given)["operation_plan"]["refusals"]
     assert [one.split()[0] for one in refusals] == ["main_latest", "of_shop"]
+    assert "/.elsewhere/c+main_latest.json on repo." in refusals[0]

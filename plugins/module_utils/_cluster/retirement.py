@@ -34,10 +34,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Scratch:
-    """What was restored beside ``cluster`` on the node that leaves."""
+    """What was restored beside ``cluster`` on the node that leaves; ``note``: the repository host's file of it."""
 
     name: str
     cluster: str
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -243,6 +244,7 @@ def _about_its_data(request: Request, facts: Facts) -> list[str]:
     """What would go with its data, and is not the cluster's."""
     found = [
         f"{one.name} was restored beside {one.cluster} on {facts.node}. Remove it first: {_removes(facts, one)}."
+        + (f" If it is gone with its host, delete {one.note} on {facts.repository}." if one.note else "")
         for one in facts.scratch
     ]
     consumers = _consumers(facts)
