@@ -36,10 +36,13 @@ class ActionModule(NodePlanAction):
     def decide(self, options: dict[str, Any], cluster: Cluster, facts: dict[str, Any]) -> dict[str, Any]:
         node, reached = options["node"], options["reached"]
         disk = disk_of(options["looked"], reached["markers"].get(node), node in reached["removed"])
-        plan = addition(Facts(**facts, disk=disk))
+        found = addition(Facts(**facts, disk=disk, proxies=cluster.proxies))
         return {
-            **self.shown(plan, options),
-            "action": plan.action,
+            **self.shown(found.plan, options),
+            "action": found.plan.action,
+            "adds": found.adds,
+            "completes": found.completes,
+            "proxies": list(cluster.proxies),
             "peers": [peer.name for peer in cluster.nodes if peer.name != node],
             "repository": cluster.repository,
         }

@@ -8,7 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import Cluster
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster.retirement import Facts, Request, retirement
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.retirement import (
+    Facts,
+    Request,
+    Scratch,
+    retirement,
+)
+from ansible_collections.relevo.postgres.plugins.module_utils._repository import scratch_roots
 from ansible_collections.relevo.postgres.plugins.plugin_utils._plan_action import OF_A_NODE, NodePlanAction
 
 
@@ -22,15 +28,27 @@ class ActionModule(NodePlanAction):
             "data": {"type": "bool", "default": False},
             "last": {"type": "bool", "default": False},
             "force": {"type": "bool", "default": False},
+            "consumers": {"type": "bool", "default": False},
+            "scratch": {"type": "list", "elements": "dict", "default": []},
+            "elsewhere": {"type": "list", "elements": "dict", "default": []},
             "fence_command": {"type": "list", "elements": "str", "default": []},
         }
     }
 
     def decide(self, options: dict[str, Any], cluster: Cluster, facts: dict[str, Any]) -> dict[str, Any]:
         preferred, fence_command = options["node"] in cluster.preferred, bool(options["fence_command"])
+        noted = [scratch_roots.Elsewhere(**given) for given in options["elsewhere"] if given["host"] == options["node"]]
+        scratch = {(one["cluster"], one["name"]): Scratch(one["name"], one["cluster"]) for one in options["scratch"]}
+        scratch |= {(one.cluster, one.name): Scratch(one.name, one.cluster, str(one.path)) for one in noted}
         found = retirement(
-            Request(options["confirm"], options["data"], options["last"], options["force"]),
-            Facts(**facts, preferred=preferred, fence_command=fence_command),
+            Request(options["confirm"], options["data"], options["last"], options["force"], options["consumers"]),
+            Facts(
+                **facts,
+                preferred=preferred,
+                fence_command=fence_command,
+                scratch=list(scratch.values()),
+                proxies=cluster.proxies,
+            ),
         )
         primary = options["topology"].get("primary") or {}
         return {

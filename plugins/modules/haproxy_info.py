@@ -15,7 +15,11 @@ author: The Relevo authors (@relevo)
 extends_documentation_fragment:
   - relevo.postgres.attributes
   - relevo.postgres.attributes.info_module
-options: {}
+options:
+  cluster:
+    description: The cluster whose servers are looked up in its configuration. None when empty.
+    type: str
+    default: ""
 seealso:
   - module: relevo.postgres.haproxy_reload
 """
@@ -23,6 +27,7 @@ seealso:
 EXAMPLES = r"""
 - name: Look at HAProxy
   relevo.postgres.haproxy_info:
+    cluster: main
   register: proxy
 """
 
@@ -35,6 +40,13 @@ reload_owed:
   description: Whether it works with older files than those that are there.
   returned: success
   type: bool
+servers:
+  description:
+    - The servers of O(cluster) that its configuration has, by their inventory names. Null where no cluster was asked
+      for, or no configuration is there.
+  returned: success
+  type: list
+  elements: str
 certificate_days:
   description: Days until its certificate expires; null where nobody can tell.
   returned: success
@@ -49,12 +61,12 @@ from ansible_collections.relevo.postgres.plugins.module_utils._module import run
 from ansible_collections.relevo.postgres.plugins.module_utils._server import haproxy
 
 
-def work(_module: AnsibleModule) -> dict[str, Any]:
-    return {"changed": False, **haproxy.info()}
+def work(module: AnsibleModule) -> dict[str, Any]:
+    return {"changed": False, **haproxy.info(module.params["cluster"])}
 
 
 def main() -> None:
-    run_module(AnsibleModule(argument_spec={}, supports_check_mode=True), work)
+    run_module(AnsibleModule(argument_spec={"cluster": {"type": "str", "default": ""}}, supports_check_mode=True), work)
 
 
 if __name__ == "__main__":

@@ -43,9 +43,24 @@ EXAMPLES = r"""
 
 RETURN = r"""
 action:
-  description: V(add), or V(none) where the host is a standby of the cluster already.
+  description:
+    - V(add), or V(finish) where the host is part of the cluster already and a run that was cut off may have left
+      something out. V(none) where there is nothing of that kind.
   returned: with O(reached)
   type: str
+adds:
+  description: Whether all of it is done, from the container to the peers.
+  returned: with O(reached)
+  type: bool
+completes:
+  description: Whether it streams, and only what comes after that is done.
+  returned: with O(reached)
+  type: bool
+proxies:
+  description: The hosts with HAProxy in front of the cluster, which are told of it.
+  returned: with O(reached)
+  type: list
+  elements: str
 peers:
   description: The other servers of the cluster.
   returned: with O(reached)

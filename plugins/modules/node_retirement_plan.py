@@ -12,7 +12,8 @@ short_description: Decide what it takes to take a standby out of its cluster
 version_added: 0.1.0
 description:
   - Runs on the controller. Puts together what the inventory, M(relevo.postgres.node_info),
-    M(relevo.postgres.pg_primary_facts) and M(relevo.postgres.restore_record) say. Asks nobody, changes nothing.
+    M(relevo.postgres.pg_primary_facts), M(relevo.postgres.pg_scratch_info) and M(relevo.postgres.restore_record) say.
+    Asks nobody, changes nothing.
 author: The Relevo authors (@relevo)
 extends_documentation_fragment:
   - relevo.postgres.attributes
@@ -37,6 +38,20 @@ options:
     description: Go on although a machine does not answer and nothing can prove that it is stopped.
     type: bool
     default: false
+  consumers:
+    description: Go on although others have replication slots on it, or are sent WAL by it, and its data go.
+    type: bool
+    default: false
+  scratch:
+    description: What was restored beside a cluster on the node, as M(relevo.postgres.pg_scratch_info) says there.
+    type: list
+    elements: dict
+    default: []
+  elsewhere:
+    description: What the repository host has noted of that, of all hosts, as M(relevo.postgres.pg_scratch_info) says.
+    type: list
+    elements: dict
+    default: []
   fence_command:
     description: The command that stops a machine, as a list of arguments.
     type: list

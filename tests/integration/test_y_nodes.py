@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from cluster import (
     VERSION,
     Play,
     docker,
+    gone,
     guard_says,
     killed_play,
     play,
@@ -40,6 +42,10 @@ ADD, REMOVE = "playbooks/add_node.yml", "playbooks/remove_node.yml"
 THIRD = f"{NETWORK}_third"
 SLOT = THIRD.replace("-", "_")
 STARTED = "SELECT pg_postmaster_start_time()"
+FREE_SLOTS = "generate_series(1, 10 - (SELECT count(*)::int FROM pg_replication_slots))"
+FILLERS = "pg_replication_slots WHERE slot_name LIKE 'filler%'"
+#: What restore.yml -e restore_host=... leaves on the repository host.
+NOTE = f"/var/lib/postgresql/scratch/.elsewhere/{THIRD}+main_latest.json"
 REPOSITORY_CONF = "/etc/pgbackrest/pgbackrest.conf"
 
 
@@ -53,14 +59,6 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path.write_text(yaml.safe_dump(given, sort_keys=False))
     yield path
     gone(THIRD)
-
-
-def gone(node: str) -> None:
-    """Its container and volumes, whatever became of them."""
-    for name in docker("ps", "-aq", "--filter", f"name=^{node}$").split():
-        docker("rm", "-f", name)
-    for name in docker("volume", "ls", "-q", "--filter", f"name=^{node}_").split():
-        docker("volume", "rm", name)
 
 
 def node(playbook: str, inventory: Path, *arguments: str, name: str = THIRD, expect: int = 0) -> Play:
@@ -123,6 +121,13 @@ def test_what_is_refused_before_anything_is_touched(three: Path) -> None:
         assert f"{STANDBY} does not answer (its container is paused)" in node(ADD, three, expect=2).text
     finally:
         docker("unpause", STANDBY)
+    psql(PRIMARY, f"SELECT count(pg_create_physical_replication_slot('filler_' || n)) FROM {FREE_SLOTS} n")
+    try:
+        said = node(ADD, three, expect=2).text
+        assert f"{PRIMARY} has 0 of its replication slots left, and a copy for {THIRD} takes 1." in said
+        assert "Set max_replication_slots in postgresql_parameters to 11 or more" in said
+    finally:
+        psql(PRIMARY, f"SELECT pg_drop_replication_slot(slot_name) FROM {FILLERS}")
     docker("pause", REPOSITORY)
     try:
         said = node(ADD, three, expect=2).text
@@ -234,6 +239,29 @@ def test_it_is_removed_and_its_data_stay_down(three: Path) -> None:
     assert knows(THIRD) == known(True)
     assert play("site.yml", inventory=three).changed == 0
     assert started() == before
+
+
+def test_what_others_have_there_does_not_go_unasked(three: Path) -> None:
+    answers = (f"confirm={THIRD}", "remove_data=true")
+    psql(THIRD, "SELECT pg_create_physical_replication_slot('barman')")
+    named = f"The slot barman, which is not one of this cluster's standbys, is on {THIRD} alone"
+    said = node(REMOVE, three, *answers, expect=2).text
+    assert f"Others read from {THIRD}. {named}" in said
+    assert "-e lose_consumers=true" in said
+    note = {"host": THIRD, "name": "main_latest", "cluster": "main", "backup": "", "reading": False}
+    shell(REPOSITORY, "mkdir", "-p", str(Path(NOTE).parent))
+    shell(REPOSITORY, "sh", "-c", f"cat >{NOTE}", stdin=json.dumps(note))
+    try:
+        said = node(REMOVE, three, *answers, "lose_consumers=true", expect=2).text
+        command = f"restore.yml -e cluster=main -e remove=main_latest -e restore_host={THIRD}."
+        assert f"main_latest was restored beside main on {THIRD}. Remove it first: {command}" in said
+    finally:
+        shell(REPOSITORY, "rm", NOTE)
+    assert knows(THIRD) == known(True)
+    said = node(REMOVE, three, *answers, "lose_consumers=true", "plan=text").text
+    assert f"Risk: {named}" in said
+    assert "REFUSED" not in said
+    psql(THIRD, "SELECT pg_drop_replication_slot('barman')")
 
 
 def counted() -> list[str]:

@@ -27,6 +27,8 @@ from cluster import (
     STANDBY,
     STATUS,
     docker,
+    gone,
+    killed_play,
     missing,
     play,
     rows_of,
@@ -41,6 +43,9 @@ pytestmark = pytest.mark.long
 PROXY = f"{NETWORK}_proxy"
 READ_WRITE, READ_ONLY = FIRST_PORT + 8, FIRST_PORT + 9
 WITH_PROXY = INVENTORY.with_name("proxy_inventory.yml")
+WITH_THIRD = INVENTORY.with_name("proxy_third_inventory.yml")
+ADD, REMOVE = "playbooks/add_node.yml", "playbooks/remove_node.yml"
+THIRD = f"{NETWORK}_third"
 #: Other than the defaults. The service manager of the node is wrong on purpose: that of the role wins.
 PROXY_VARIABLES = {
     "node_published_port": READ_WRITE,
@@ -200,6 +205,48 @@ def test_two_that_say_they_are_primary_get_no_session() -> None:
     wait_until(lambda: list(states("main_primary").values()) == ["UP", "UP"], "both to be up", 20)
     assert [role(READ_WRITE), role(READ_ONLY)] == ["", ""]
     assert play("site.yml", inventory=WITH_PROXY).changed > 0
+
+
+@pytest.fixture
+def third(proxied: None) -> Iterator[None]:
+    """The inventory with one host more, which is not there yet."""
+    hosts = yaml.safe_load(WITH_PROXY.read_text())
+    hosts["all"]["children"]["postgres"]["hosts"][THIRD] = {"node_published_port": FIRST_PORT + 47}
+    WITH_THIRD.write_text(yaml.safe_dump(hosts))
+    yield
+    gone(THIRD)
+    WITH_THIRD.unlink()
+
+
+def test_a_node_whose_addition_was_cut_off_is_made_known_and_takes_over(third: None) -> None:
+    """Killed after it streamed: run again, the same command tells HAProxy, and clients get to it as the primary."""
+    named = ("-e", f"node={THIRD}")
+    lacks = f"HAProxy on {PROXY} does not know {THIRD}"
+    killed_play(ADD, "Let the server read its configuration", *named, inventory=WITH_THIRD)
+    # The rest is what a second run has left to do, and is cut off, too.
+    killed_play(ADD, "Run HAProxy in front of its clusters", *named, inventory=WITH_THIRD)
+    assert THIRD not in shell(PROXY, "cat", "/etc/relevo/haproxy.cfg")
+    assert lacks in play(STATUS, inventory=WITH_THIRD).text
+    with ThroughProxy(series=1) as client:
+        more(client)
+        again = play(ADD, *named, inventory=WITH_THIRD)
+        assert f"{THIRD} is part of it already, and follows {PRIMARY}." in again.text
+        assert again.changed > 0
+        assert f"server {THIRD} " in shell(PROXY, "cat", "/etc/relevo/haproxy.cfg")
+        assert play(ADD, *named, inventory=WITH_THIRD).changed == 0
+        assert lacks not in play(STATUS, inventory=WITH_THIRD).text
+        play(FAILOVER, "-e", f"candidate={THIRD}", inventory=WITH_THIRD)
+        more(client)
+        assert role(READ_WRITE) == "primary"
+        assert not missing(rows_of(THIRD), client.acknowledged)
+        # As the primary it is part of it, too.
+        assert play(ADD, *named, inventory=WITH_THIRD).changed == 0
+        play(FAILBACK, inventory=WITH_THIRD)
+        more(client)
+    assert client.trouble == ""
+    assert not missing(rows_of(PRIMARY), client.acknowledged)
+    play(REMOVE, *named, "-e", f"confirm={THIRD}", "-e", "remove_data=true", inventory=WITH_THIRD)
+    assert THIRD not in shell(PROXY, "cat", "/etc/relevo/haproxy.cfg")
 
 
 def test_it_is_killed_and_loses_nothing() -> None:

@@ -209,6 +209,14 @@ def docker(*arguments: str) -> str:
     return done.stdout
 
 
+def gone(node: str) -> None:
+    """Remove its container and volumes, whatever became of them."""
+    for name in docker("ps", "-aq", "--filter", f"name=^{node}$").split():
+        docker("rm", "-f", name)
+    for name in docker("volume", "ls", "-q", "--filter", f"name=^{node}_").split():
+        docker("volume", "rm", name)
+
+
 def running(node: str) -> bool:
     return docker("inspect", "-f", "{{.State.Running}}", node).strip() == "true"
 

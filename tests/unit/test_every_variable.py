@@ -218,6 +218,7 @@ PASSED_ON = {
     "node_addition_show_plan": "plan",
     "node_retirement_cluster": "cluster",
     "node_retirement_confirm": "confirm",
+    "node_retirement_consumers": "lose_consumers",
     "node_retirement_data": "remove_data",
     "node_retirement_force": "force",
     "node_retirement_last": "last_standby",

@@ -47,6 +47,26 @@ def test_what_is_owed(state: haproxy.State, owed: bool) -> None:
     assert state.owed is owed
 
 
+def test_which_servers_of_a_cluster_are_written(tmp_path: Path) -> None:
+    """As the template writes them, of several clusters."""
+    text = (ROOT / "roles/haproxy/templates/haproxy.cfg.j2").read_text()
+    assert "\nbackend {{ one.cluster }}_{{ kind }}\n" in text
+    assert "\n  server {{ server.name }} " in text
+    line = "  server {0} {0}:5432 verifyhost {0}\n"
+    config = tmp_path / "haproxy.cfg"
+    config.write_text(
+        "defaults\n  timeout server 20d\n\nfrontend shop_primary\n  default_backend shop_primary\n\n"
+        f"backend shop_primary\n  default-server check\n{line.format('s1')}{line.format('s2')}\n"
+        f"frontend shop_standbys\n\nbackend shop_standbys\n{line.format('s1')}{line.format('s2')}\n"
+        f"backend shop-old_primary\n{line.format('old')}"
+    )
+    assert haproxy.info("shop", config)["servers"] == ["s1", "s2"]
+    assert haproxy.info("shop-old", config)["servers"] == ["old"]
+    assert haproxy.info("shop.old", config)["servers"] == []
+    assert haproxy.info("", config)["servers"] is None
+    assert haproxy.info("shop", tmp_path / "none.cfg")["servers"] is None
+
+
 @pytest.fixture
 def stats(tmp_path: Path) -> Iterator[Path]:
     """A socket at which this process answers as a worker does."""

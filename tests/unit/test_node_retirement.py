@@ -15,6 +15,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.retiremen
     Facts,
     Request,
     Retirement,
+    Scratch,
     retirement,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState, Topology
@@ -169,6 +170,65 @@ def test_the_last_standby_goes_when_that_is_said() -> None:
     found = retirement(Request("c", last=True), replace(facts(), topology=ALONE))
     assert found.plan.refusals == []
     assert "The cluster has no standby then, which could take over." in found.plan.risks
+
+
+DATA = Request("c", data=True)
+SLOTS: list[dict[str, Any]] = [
+    {"name": "orders", "type": "logical", "database": "shop"},
+    {"name": "barman", "type": "physical"},
+    # Of the cluster's nodes, a copy of the primary's, and one that goes with its connection.
+    {"name": "b", "type": "physical"},
+    {"name": "copy", "type": "logical", "database": "shop", "failover": True, "synced": True},
+    {"name": "pg_basebackup_7", "type": "physical", "temporary": True},
+]
+READ: Any = {
+    "slots": SLOTS,
+    "senders": [{"name": "reports", "address": "192.0.2.9", "state": "streaming"}, {"state": "streaming"}],
+}
+CONSUMERS = [
+    "The logical slot orders (database shop) is on c alone: its consumer has to begin anew elsewhere.",
+    "The slot barman, which is not one of this cluster's standbys, is on c alone: its consumer needs one elsewhere.",
+    "reports (192.0.2.9) is sent WAL by c, and is cut off.",
+    "Somebody without a name is sent WAL by c, and is cut off.",
+]
+
+
+@pytest.mark.parametrize(("request_", "refused"), [(YES, False), (DATA, True), (replace(DATA, consumers=True), False)])
+def test_who_reads_from_it_is_named(request_: Request, refused: bool) -> None:
+    found = retirement(request_, facts(A, B, standby("c", receiver=STREAMS, **READ))).plan
+    assert [risk for risk in found.risks if risk != "Nothing brings the data of c back."] == CONSUMERS
+    assert len(found.refusals) == refused
+    if refused:
+        assert found.refusals[0].startswith("Others read from c. The logical slot orders (database shop)")
+        assert found.refusals[0].endswith("Move them first, or say -e lose_consumers=true.")
+
+
+def test_what_nobody_can_ask_for_is_said() -> None:
+    unknown = "Its server does not answer, so nobody knows which replication slots of others c has."
+    down = facts(A, B, unreachable("c"), **DOWN)
+    assert retirement(DATA, down).plan.risks[-1] == unknown
+    assert retirement(DATA, down).plan.refusals == []
+    assert unknown not in retirement(YES, down).plan.risks
+    assert unknown not in retirement(DATA, facts()).plan.risks
+
+
+def test_what_was_restored_there_does_not_go_with_its_data() -> None:
+    given = facts(scratch=[Scratch("main_latest", "main"), Scratch("old", "shop", "/n/c+old.json")])
+    command = "restore.yml -e cluster=main -e remove=main_latest -e restore_host=c."
+    refusals = retirement(DATA, given).plan.refusals
+    assert refusals[0] == f"main_latest was restored beside main on c. Remove it first: {command}"
+    assert refusals[1].endswith("-e restore_host=c. If it is gone with its host, delete /n/c+old.json on repo.")
+    assert len(refusals) == 2
+    kept = retirement(YES, given).plan
+    assert kept.refusals == []
+    assert command in " ".join(kept.risks)
+    # Its data stay for now: the run that finds it again asks again.
+    away = replace(given, unreachable={"c": "no route"})
+    assert retirement(replace(DATA, force=True), away).plan.refusals == []
+
+
+def test_the_hosts_with_haproxy_forget_it() -> None:
+    assert effects(retirement(YES, facts(proxies=["proxy"])))["proxy"] == "forgets it: its HAProxy"
 
 
 # --- what keeps it from coming back ----------------------------------------------------------------------------------

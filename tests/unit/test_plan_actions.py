@@ -33,6 +33,9 @@ GIVEN: dict[str, Any] = {
     "last": True,
     "force": False,
     "fence_command": [],
+    "consumers": False,
+    "scratch": [],
+    "elsewhere": [],
 }
 ACTIONS = [node_addition_plan.ActionModule, node_retirement_plan.ActionModule]
 
@@ -116,6 +119,22 @@ def test_where_somebody_else_installs_packages_servers_are_restarted_alone(chose
 
 def test_what_each_adds_to_it() -> None:
     added = decided(node_addition_plan.ActionModule)
-    assert (added["action"], added["peers"]) == ("add", ["a", "b"])
+    assert (added["action"], added["peers"], added["proxies"]) == ("add", ["a", "b"], [])
+    assert (added["adds"], added["completes"]) == (True, False)
     removed = decided(node_retirement_plan.ActionModule)
     assert (removed["peers"], removed["servers"], removed["primary"]) == (["a", "b"], ["a", "b"], "a")
+
+
+def test_what_was_restored_on_the_node_is_counted_once() -> None:
+    """The repository host has a note of it, and of those on other hosts; another repository host may have the note."""
+    note = {"host": "c", "name": "main_latest", "cluster": "main", "backup": "", "reading": False}
+    there = {"name": "main_latest", "cluster": "main", "state": "running", "port": 5600}
+    given: dict[str, Any] = {
+        "elsewhere": [note, note | {"host": "b", "name": "elsewhere"}],
+        "scratch": [there, there | {"name": "of_shop", "cluster": "shop"}],
+        "data": True,
+        "consumers": False,
+    }
+    refusals = decided(node_retirement_plan.ActionModule, **given)["operation_plan"]["refusals"]
+    assert [one.split()[0] for one in refusals] == ["main_latest", "of_shop"]
+    assert "/.elsewhere/c+main_latest.json on repo." in refusals[0]

@@ -583,6 +583,29 @@ def test_what_is_said_of_haproxy(looked: dict[str, Any], found: list[str], said:
     assert observed.healthy == ("certificate-expired" not in found)
 
 
+@pytest.mark.parametrize(
+    ("servers", "lacking"),
+    [(["a", "b"], []), (["a"], ["b"]), ([], ["a", "b"]), (None, [])],
+)
+def test_a_proxy_that_does_not_know_a_node_is_named(servers: list[str] | None, lacking: list[str]) -> None:
+    looked = {"item": "proxy", "running": True, "reload_owed": False, "servers": servers}
+    observed = status(proxies=proxies_of([looked], {}))
+    assert codes(observed) == ["proxy-lacks-node"] * len(lacking)
+    for name in lacking:
+        assert f"HAProxy on proxy does not know {name}: " in sentences(observed)
+        assert f"Run add_node.yml -e node={name} again" in sentences(observed)
+    assert observed.as_dict()["proxies"][0]["servers"] == servers
+    assert observed.healthy
+
+
+def test_a_node_that_is_being_removed_or_is_not_there_yet_need_not_be_known() -> None:
+    looked = [{"item": "proxy", "running": True, "reload_owed": False, "servers": ["a"]}]
+    away = status(a(), gone(), proxies=proxies_of(looked, {}))
+    assert "proxy-lacks-node" not in codes(away)
+    removed = {"a": Disk(True), "b": Disk.of({"running": True, "removed": {"requested_by": "ann", "at": "noon"}})}
+    assert "proxy-lacks-node" not in codes(status(disks=removed, proxies=proxies_of(looked, {})))
+
+
 def test_a_proxy_that_does_not_answer_is_named() -> None:
     observed = status(proxies=proxies_of([], {"proxy": "no route to host."}))
     assert codes(observed) == ["proxy-down"]
@@ -594,6 +617,7 @@ def test_a_proxy_that_does_not_answer_is_named() -> None:
             "running": None,
             "reload_owed": None,
             "certificate_days": None,
+            "servers": None,
         }
     ]
 

@@ -8,9 +8,12 @@ Decided before anything is touched. The others are told first, so that a node th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .. import _names
 from .._operation_plan import Effect, OperationPlan
+from .._server.sender_limit import SENDERS_OF_A_COPY, sender_limit
 from .node_facts import NodeFacts
 from .topology import NodeState, TopologyError
 
@@ -35,19 +38,34 @@ class Disk:
 
 @dataclass(frozen=True)
 class Facts(NodeFacts):
-    """``disk``: None where the node's disk could not be asked, since its container does not run."""
+    """``disk``: None where the node's disk could not be asked, since its container does not run. ``proxies``: the hosts
+    with HAProxy in front of the cluster."""
 
     disk: Disk | None = None
+    proxies: Sequence[str] = ()
 
 
-def addition(facts: Facts) -> OperationPlan:
-    """The decision: ``action`` is ``none`` where it is a standby of the cluster already."""
+@dataclass(frozen=True)
+class Addition:
+    """``adds``: all of it is done. ``completes``: it streams, and what a run that was cut off after that has left out
+    is done. The hosts with HAProxy are told of it in any case."""
+
+    plan: OperationPlan
+    adds: bool = False
+    completes: bool = False
+
+
+def addition(facts: Facts) -> Addition:
+    """The decision: ``action`` is ``finish`` where the node is part of the cluster already, or ``none`` where nothing
+    can be missing after that."""
     primary = facts.others.primary
     part = f"{facts.node} is part of it already"
     if rules(facts):
-        return OperationPlan(OPERATION, facts.cluster, "none", f"{part}, and is primary.")
+        told = _proxies(facts, "is told of it, if it does not know it")
+        action = "finish" if told else "none"
+        return Addition(OperationPlan(OPERATION, facts.cluster, action, f"{part}, and is primary.", told))
     if primary and belongs(facts, primary):
-        return OperationPlan(OPERATION, facts.cluster, "none", f"{part}, and follows {primary.name}.")
+        return _finish(facts, f"{part}, and follows {primary.name}.")
     plan = OperationPlan(
         OPERATION,
         facts.cluster,
@@ -57,12 +75,34 @@ def addition(facts: Facts) -> OperationPlan:
             Effect(facts.node, _becomes(facts)),
             *(Effect(state.name, _learns(facts, state)) for state in facts.others.states),
             Effect(facts.repository, "lets it archive, and takes backups from it, too"),
+            *_proxies(facts, "is told of it"),
         ],
         ["No other server is restarted.", "All data are copied from the primary, unless the node holds them."],
     )
     for why in _refusals(facts):
         plan = plan.refused(why)
-    return plan
+    return Addition(plan, adds=True)
+
+
+def _finish(facts: Facts, message: str) -> Addition:
+    """It streams. What comes after that may be missing: markers that go, the reload, the proxies."""
+    plan = OperationPlan(
+        OPERATION,
+        facts.cluster,
+        "finish",
+        message,
+        [
+            Effect(facts.node, "gets what a run that was cut off has left out, if anything"),
+            *_proxies(facts, "is told of it, if it does not know it"),
+        ],
+    )
+    for why in [*([facts.unfinished] if facts.unfinished else []), *_in_the_way_there(facts)]:
+        plan = plan.refused(why)
+    return Addition(plan, completes=True)
+
+
+def _proxies(facts: Facts, told: str) -> list[Effect]:
+    return [Effect(name, f"{told}: its HAProxy") for name in facts.proxies]
 
 
 def rules(facts: Facts) -> bool:
@@ -74,7 +114,7 @@ def rules(facts: Facts) -> bool:
 
 
 def belongs(facts: Facts, primary: NodeState) -> bool:
-    """Whether nothing is left to do: it streams, which comes last, and counts where a synchronous standby is wanted."""
+    """Whether it streams, before which all others are told of it, and counts where a synchronous standby is wanted."""
     state = facts.state
     if state is None or not state.is_standby or not (state.receiver and state.receiver.streams):
         return False
@@ -129,10 +169,38 @@ def _refusals(facts: Facts) -> list[str]:
             f"{facts.node} holds the data of another cluster (system identifier {foreign[0]}; that of {facts.cluster} "
             f"is {primary.system_identifier}). They would be overwritten. Move them away, or name another host."
         )
-    return found
+    return found + _no_room(facts, primary)
+
+
+def _no_room(facts: Facts, primary: NodeState) -> list[str]:
+    """What the primary has too little of for one more standby. A node whose own data do would need no copy, which
+    nobody knows before."""
+    has_slot = any(slot.name == _names.slot_name(facts.node) for slot in primary.slots)
+    streams = any(sender.name == facts.node for sender in primary.senders)
+    limit = sender_limit(len(facts.topology.states))
+    slots, senders = len(primary.slots), len(primary.senders)
+    asked = [
+        ("max_replication_slots", "replication slots", primary.free_slots, 0 if has_slot else 1, slots),
+        ("max_wal_senders", "WAL senders", primary.free_senders, 0 if streams else SENDERS_OF_A_COPY, senders),
+    ]
+    return [
+        f"{primary.name} has {free} of its {what} left, and a copy for {facts.node} takes {needed}. Set {name} in "
+        f"postgresql_parameters to {max(limit, used + needed)} or more, take {facts.node} out of the inventory until "
+        "site.yml -e restart=true has brought that into force, and run this again; or free what nobody needs "
+        "(status.yml -e format=json lists slots and senders)."
+        for name, what, free, needed, used in asked
+        if free is not None and free < needed
+    ]
 
 
 def _about_the_node(facts: Facts) -> list[str]:
+    found = _in_the_way_there(facts)
+    if facts.disk and facts.disk.fence and not facts.disk.removed:
+        found.append(f"{facts.node} was fenced {facts.disk.fence}: rejoin.yml makes it a standby.")
+    return found
+
+
+def _in_the_way_there(facts: Facts) -> list[str]:
     state = facts.containers.get(facts.node)
     if state == "paused":
         return [f"The container {facts.node} is paused. Run: docker unpause {facts.node}"]
@@ -143,6 +211,4 @@ def _about_the_node(facts: Facts) -> list[str]:
     found = [facts.disk.refusal] if facts.disk.refusal else []
     if facts.disk.restoring and not facts.unfinished:
         found.append("The cluster is being restored in place. Finish that first: status.yml names the command.")
-    if facts.disk.fence and not facts.disk.removed:
-        found.append(f"{facts.node} was fenced {facts.disk.fence}: rejoin.yml makes it a standby.")
     return found

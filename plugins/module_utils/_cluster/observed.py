@@ -166,13 +166,16 @@ class Repository:
 
 @dataclass(frozen=True)
 class Proxy:
-    """A host with HAProxy in front of the cluster. ``unreachable``: why it could not be asked for the rest."""
+    """A host with HAProxy in front of the cluster. ``unreachable``: why it could not be asked for the rest.
+
+    ``servers``: those that its file has of the cluster, None where there is no file."""
 
     name: str
     unreachable: str = ""
     running: bool = False
     reload_owed: bool = False
     certificate_days: float | None = None
+    servers: Sequence[str] | None = None
 
 
 def proxies_of(looked: Sequence[Mapping[str, Any]], unreachable: Mapping[str, str]) -> list[Proxy]:

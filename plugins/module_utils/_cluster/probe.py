@@ -65,6 +65,8 @@ SELECT json_build_object(
         'flush_lsn', flush_lsn, 'replay_lsn', replay_lsn) ORDER BY application_name), '[]'::json)
         FROM pg_stat_replication),
   'slots', ({slots}),
+  'max_slots', current_setting('max_replication_slots')::int,
+  'max_senders', current_setting('max_wal_senders')::int,
   'wal_level', current_setting('wal_level'),
   'archiver', (SELECT json_build_object('archived', archived_count, 'last_archived', last_archived_wal,
         'last_archived_age_s', extract(epoch FROM now() - last_archived_time)::bigint,

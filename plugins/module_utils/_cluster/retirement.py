@@ -9,10 +9,12 @@ that was cut off leaves a standby that is down, never one that nobody counts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .._operation_plan import Effect, OperationPlan
 from .node_facts import NodeFacts
+from .slots import of_others
 from .topology import NodeState, TopologyError
 
 OPERATION = "remove_node"
@@ -21,21 +23,33 @@ OPERATION = "remove_node"
 @dataclass(frozen=True)
 class Request:
     """What was asked for: the node's name, typed (``confirm``); its data too; although it is the last standby; although
-    nothing could prove that it is stopped."""
+    nothing could prove that it is stopped; although others have slots on it, or stream from it."""
 
     confirm: str = ""
     data: bool = False
     last: bool = False
     force: bool = False
+    consumers: bool = False
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """What was restored beside ``cluster`` on the node that leaves; ``note``: the repository host's file of it."""
+
+    name: str
+    cluster: str
+    note: str = ""
 
 
 @dataclass(frozen=True)
 class Facts(NodeFacts):
     """``preferred``: whether the node is the preferred primary. ``fence_command``: whether one is there that stops a
-    machine."""
+    machine. ``scratch``: what was restored there. ``proxies``: the hosts with HAProxy in front of the cluster."""
 
     preferred: bool = False
     fence_command: bool = False
+    scratch: Sequence[Scratch] = ()
+    proxies: Sequence[str] = ()
 
     @property
     def is_container(self) -> bool:
@@ -79,6 +93,7 @@ def retirement(request: Request, facts: Facts) -> Retirement:
             Effect(facts.node, _becomes(request, facts, machine_away)),
             *(Effect(name, _forgets(facts, name)) for name in facts.peers),
             Effect(facts.repository, "no longer lets it archive, nor takes backups from it"),
+            *(Effect(name, "forgets it: its HAProxy") for name in facts.proxies),
         ],
         left,
         _risks(request, facts),
@@ -145,7 +160,42 @@ def _risks(request: Request, facts: Facts) -> list[str]:
     found = [f"Nothing brings the data of {facts.node} back."] if request.data else []
     if not _standbys(facts):
         found.append("The cluster has no standby then, which could take over.")
+    found += _consumers(facts)
+    if request.data and not (facts.state and facts.state.reachable):
+        found.append(f"Its server does not answer, so nobody knows which replication slots of others {facts.node} has.")
+    if not request.data:
+        found += [
+            f"{one.name}, restored beside {one.cluster}, stays on {facts.node}, and cannot be removed from here once "
+            f"{facts.node} is out of the inventory: {_removes(facts, one)}."
+            for one in facts.scratch
+        ]
     return found
+
+
+def _consumers(facts: Facts) -> list[str]:
+    """Who reads from it, in sentences. Not copies of the primary's failover slots, nor what is temporary."""
+    state = facts.state
+    if state is None or not state.reachable:
+        return []
+    nodes = [one.name for one in facts.topology.states]
+    found = [
+        f"The logical slot {slot.name} (database {slot.database}) is on {facts.node} alone: its consumer has to begin "
+        "anew elsewhere."
+        if slot.type == "logical"
+        else f"The slot {slot.name}, which is not one of this cluster's standbys, is on {facts.node} alone: its "
+        "consumer needs one elsewhere."
+        for slot in of_others(state.slots, nodes)
+        if not slot.synced
+    ]
+    return found + [
+        f"{sender.name or 'Somebody without a name'}{f' ({sender.address})' if sender.address else ''} is sent WAL by "
+        f"{facts.node}, and is cut off."
+        for sender in state.senders
+    ]
+
+
+def _removes(facts: Facts, one: Scratch) -> str:
+    return f"restore.yml -e cluster={one.cluster} -e remove={one.name} -e restore_host={facts.node}"
 
 
 def _standbys(facts: Facts) -> list[NodeState]:
@@ -179,11 +229,28 @@ def _refusals(request: Request, facts: Facts, machine_away: bool) -> list[str]:
         why = facts.why(primary.name)
         found.append(f"The primary {primary.name} does not answer ({why}), and must drop its slot. Look at it.")
     found += _about_the_rest(request, facts, primary)
+    if request.data and not machine_away:
+        found += _about_its_data(request, facts)
     if machine_away and not facts.fence_command and not request.force:
         why = facts.why(facts.node)
         found.append(
             f"{facts.node} does not answer ({why}), and nothing could stop it. Set failover_fence_command, or switch "
             "it off for good and say so with -e force=true."
+        )
+    return found
+
+
+def _about_its_data(request: Request, facts: Facts) -> list[str]:
+    """What would go with its data, and is not the cluster's."""
+    found = [
+        f"{one.name} was restored beside {one.cluster} on {facts.node}. Remove it first: {_removes(facts, one)}."
+        + (f" If it is gone with its host, delete {one.note} on {facts.repository}." if one.note else "")
+        for one in facts.scratch
+    ]
+    consumers = _consumers(facts)
+    if consumers and not request.consumers:
+        found.append(
+            f"Others read from {facts.node}. {' '.join(consumers)} Move them first, or say -e lose_consumers=true."
         )
     return found
 

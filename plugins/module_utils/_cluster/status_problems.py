@@ -15,6 +15,7 @@ from .. import _names
 from .._server.peer import Life
 from .._tables import format_bytes, format_duration
 from .answer import WAY_OUT, Slot
+from .observed import Proxy
 from .slots import not_synchronised, of_others
 from .status import ClusterStatus, NodeStatus, Problem, Severity, iso
 from .topology import cure_of
@@ -63,6 +64,7 @@ CODES: dict[str, Severity] = {
     "configuration-refused": "error",
     "configuration-differs": "warning",
     "proxy-down": "warning",
+    "proxy-lacks-node": "warning",
     "certificate-expired": "error",
     "certificate-expires": "warning",
     "scheduled-run-failed": "warning",
@@ -485,9 +487,22 @@ def _proxies(status: ClusterStatus) -> Found:
                 "Run site.yml, which lets it, and says what keeps it from that.",
                 proxy.name,
             )
+        yield from _lacking(status, proxy)
         # That of a host which is also a node has been looked at there.
         if proxy.name not in {node.name for node in status.nodes}:
             yield from _certificate_of(proxy.name, proxy.certificate_days)
+
+
+def _lacking(status: ClusterStatus, proxy: Proxy) -> Found:
+    """The nodes that it does not know. One that does not answer may not have been added yet, or is being removed."""
+    for node in status.nodes:
+        if proxy.servers is not None and node.answers and not node.removed and node.name not in proxy.servers:
+            yield problem(
+                "proxy-lacks-node",
+                f"HAProxy on {proxy.name} does not know {node.name}: as primary it is not reached through there.",
+                f"Run add_node.yml -e node={node.name} again, or site.yml; either tells it.",
+                proxy.name,
+            )
 
 
 # --- the repository --------------------------------------------------------------------------------------------------

@@ -188,6 +188,16 @@ class NodeState:
         return [read(Slot, given) for given in self._answer("slots") or []]
 
     @property
+    def free_slots(self) -> int | None:
+        """How many replication slots can still be made; None where it does not say."""
+        return self._free("max_slots", len(self.slots))
+
+    @property
+    def free_senders(self) -> int | None:
+        """How many more can be sent WAL, a copy of its data included; None where it does not say."""
+        return self._free("max_senders", len(self.senders))
+
+    @property
     def is_logical(self) -> bool:
         """Whether this server can have logical slots."""
         return bool(self._answer("wal_level") == "logical")
@@ -227,6 +237,10 @@ class NodeState:
 
     def _answer(self, key: str) -> Any:
         return (self.data or {}).get(key)
+
+    def _free(self, limit: str, used: int) -> int | None:
+        given = self._answer(limit)
+        return None if given is None else int(given) - used
 
     def _text(self, key: str) -> str | None:
         given = self._answer(key)

@@ -11,6 +11,7 @@ at its stats socket, which process it is: what it has read is what was there whe
 from __future__ import annotations
 
 import os
+import re
 import socket
 import time
 from collections.abc import Sequence
@@ -133,11 +134,18 @@ def _wait(since: float, timeout: float) -> None:
         ) from None
 
 
-def info() -> dict[str, object]:
+def servers_of(cluster: str, config: str) -> list[str]:
+    """The servers that a configuration of ours knows of a cluster, as haproxy.cfg.j2 writes them."""
+    begun = re.search(rf"^backend {re.escape(cluster)}_primary$(.*?)(?=^\S|\Z)", config, re.MULTILINE | re.DOTALL)
+    return re.findall(r"^ +server (\S+) ", begun[1], re.MULTILINE) if begun else []
+
+
+def info(cluster: str = "", config: Path = FILES[0]) -> dict[str, object]:
     """The shape that ``haproxy_info`` returns."""
     state = look()
     return {
         "running": state.master is not None,
         "reload_owed": state.owed,
+        "servers": servers_of(cluster, config.read_text()) if cluster and config.exists() else None,
         "certificate_days": certificate.days_left(),
     }
