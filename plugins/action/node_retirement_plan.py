@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import Cluster
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import Cluster, also_in
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.retirement import Facts, Request, retirement
 from ansible_collections.relevo.postgres.plugins.plugin_utils._plan_action import OF_A_NODE, NodePlanAction
 
@@ -28,9 +28,10 @@ class ActionModule(NodePlanAction):
 
     def decide(self, options: dict[str, Any], cluster: Cluster, facts: dict[str, Any]) -> dict[str, Any]:
         preferred, fence_command = options["node"] in cluster.preferred, bool(options["fence_command"])
+        also = also_in(options["node"], (self._task_vars or {})["groups"], ["postgres"])
         found = retirement(
             Request(options["confirm"], options["data"], options["last"], options["force"]),
-            Facts(**facts, preferred=preferred, fence_command=fence_command),
+            Facts(**facts, preferred=preferred, fence_command=fence_command, also=also),
         )
         primary = options["topology"].get("primary") or {}
         return {
@@ -43,5 +44,7 @@ class ActionModule(NodePlanAction):
             "asks_node": found.asks_node,
             "fences": found.fences,
             "clears": found.clears,
+            "keeps": found.keeps,
+            "keys": found.keys,
             "left": found.left,
         }
