@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,8 @@ class ActionModule(ControllerAction):
         found = {*_names.OWN_ROLES, "redis"}
         for name in self._task_vars["groups"].get("postgres", []):
             variables = self._task_vars["hostvars"][name]
-            if Path(secrets_directory(variables)) == Path(directory):
+            # As the option was, which is a path.
+            if str(Path(os.path.expandvars(secrets_directory(variables))).expanduser()) == directory:
                 users = variables.get("postgresql_users") or []
                 found |= {user["password_secret"] for user in users if user.get("password_secret")}
         return found

@@ -338,6 +338,7 @@ def test_what_is_cleared_of_a_host_is_what_it_is_for_the_cluster() -> None:
         "p": (["haproxy"], ["pgbackrest"], False),
     }
     assert found.keys == ["a", "b", "repo"]
+    assert [host for host, one in removal(DELETE, FACTS).clears.items() if one.repository] == ["repo"]
     assert removal(KEEP, machines).clears["p"].repository is False
 
 

@@ -93,7 +93,7 @@ class Machine:
         return [path for path in sorted(link.resolve().iterdir()) if _WAL.fullmatch(path.name)]
 
     def configuration(self) -> list[Path]:
-        """What goes of our directory of configuration, empty where nothing of it is the gone parts' alone."""
+        """What goes of our directory of configuration, empty where all of it is needed or gone."""
         folder = self.root / LAST
         if not folder.is_dir() or "postgres" in self.keeps:
             return []
