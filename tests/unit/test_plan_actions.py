@@ -119,11 +119,11 @@ def test_a_stopped_haproxy_of_others_is_refused_and_one_of_its_own_is_not(
     )
     assert found["clears"]["n"] == {"kinds": ["postgres"], "keeps": [], "repository": False}
     # Not that of the hosts which stay.
-    assert found["keys"] == ["n"] if shared else ["n", "repo", "p"]
+    assert found["keys"] == (["n"] if shared else ["n", "repo", "p"])
 
 
 def test_what_else_a_node_is_by_its_groups_it_goes_on_being() -> None:
-    groups = VARIABLES["groups"] | {"haproxy": ["c", "b"], "redis": ["c"]}
+    groups = {"postgres": list(HOSTS), "pgbackrest": ["repo"], "haproxy": ["c", "b"], "redis": ["c"]}
     found = run(node_retirement_plan.ActionModule, VARIABLES | {"groups": groups}, GIVEN)
     assert (found["keeps"], found["keys"]) == (["redis", "haproxy"], False)
 
