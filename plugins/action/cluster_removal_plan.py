@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.connection import secrets_directory
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import also_in
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.removal import (
     Elsewhere,
     Facts,
@@ -26,6 +29,7 @@ class ActionModule(ClusterPlanAction):
         | {
             "backups": {"type": "str", "default": ""},
             "confirm": {"type": "str", "default": ""},
+            "secrets": {"type": "bool", "default": False},
             "states": {"type": "dict", "default": {}},
             "unreachable": {"type": "dict", "default": {}},
             "holdings": {"type": "dict", "default": {}},
@@ -38,22 +42,25 @@ class ActionModule(ClusterPlanAction):
         known = self.clusters()
         cluster, states = known[options["cluster"]], options["states"]
         missing = [name for name, state in states.items() if state == "missing"]
+        variables = self._task_vars or {}
+        of_others = {
+            host: [one.name for one in known.values() if one is not cluster and host in one.hosts]
+            for host in cluster.hosts
+        }
+        # A container that does not run can be removed; what a repository host holds, nobody knows then, and what others
+        # have HAProxy in is not removed.
+        asked = {cluster.repository, *(host for host in cluster.proxies if of_others[host])} - set(missing)
+        parts = {host: cluster.parts_of(host) for host in cluster.hosts}
         facts = Facts(
             cluster.name,
             [node.name for node in cluster.nodes],
             cluster.repository,
             cluster.redis,
-            {
-                host: [one.name for one in known.values() if one is not cluster and host in one.hosts]
-                for host in cluster.hosts
-            },
+            of_others,
             containers=list(states),
             missing=missing,
-            # A container that does not run can be removed; what a repository host holds, nobody knows then.
             unreachable={
-                name: why
-                for name, why in options["unreachable"].items()
-                if name not in states or (name == cluster.repository and name not in missing)
+                name: why for name, why in options["unreachable"].items() if name not in states or name in asked
             },
             # Where the host was not asked, the task was skipped.
             holdings=Holdings.from_dict(options["holdings"]) if "exists" in options["holdings"] else None,
@@ -63,8 +70,12 @@ class ActionModule(ClusterPlanAction):
                 for one in (scratch_roots.Elsewhere(**given) for given in options["elsewhere"])
             ],
             proxies=cluster.proxies,
+            parts=parts,
+            also={host: also_in(host, variables["groups"], mine) for host, mine in parts.items()},
+            alone=len(known) == 1,
+            secrets=secrets_directory(variables["hostvars"][cluster.nodes[0].name]),
         )
-        found = removal(Request(options["backups"], options["confirm"]), facts)
+        found = removal(Request(options["backups"], options["confirm"], options["secrets"]), facts)
         return {
             **self.shown(found.plan, options, "Nothing was removed."),
             "servers": found.servers,
@@ -72,4 +83,7 @@ class ActionModule(ClusterPlanAction):
             "stanza": found.stanza,
             "rewrites": found.rewrites,
             "proxies": found.proxies,
+            "clears": {host: asdict(clearing) for host, clearing in found.clears.items()},
+            "keys": found.keys,
+            "secrets": found.secrets,
         }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import Cluster
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import Cluster, also_in
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.retirement import (
     Facts,
     Request,
@@ -37,6 +37,7 @@ class ActionModule(NodePlanAction):
 
     def decide(self, options: dict[str, Any], cluster: Cluster, facts: dict[str, Any]) -> dict[str, Any]:
         preferred, fence_command = options["node"] in cluster.preferred, bool(options["fence_command"])
+        also = also_in(options["node"], (self._task_vars or {})["groups"], ["postgres"])
         noted = [scratch_roots.Elsewhere(**given) for given in options["elsewhere"] if given["host"] == options["node"]]
         scratch = {(one["cluster"], one["name"]): Scratch(one["name"], one["cluster"]) for one in options["scratch"]}
         scratch |= {(one.cluster, one.name): Scratch(one.name, one.cluster, str(one.path)) for one in noted}
@@ -48,6 +49,7 @@ class ActionModule(NodePlanAction):
                 fence_command=fence_command,
                 scratch=list(scratch.values()),
                 proxies=cluster.proxies,
+                also=also,
             ),
         )
         primary = options["topology"].get("primary") or {}
@@ -61,5 +63,7 @@ class ActionModule(NodePlanAction):
             "asks_node": found.asks_node,
             "fences": found.fences,
             "clears": found.clears,
+            "keeps": found.keeps,
+            "keys": found.keys,
             "left": found.left,
         }

@@ -150,7 +150,7 @@ class NewPasswords:
 
     @staticmethod
     def file(directory: Path) -> Path:
-        return directory / "new_passwords.json"
+        return directory / NEW_PASSWORDS
 
     @classmethod
     def read(cls, directory: Path) -> NewPasswords | None:
@@ -186,3 +186,72 @@ class NewPasswords:
         """Everybody has them."""
         self.file(self.directory).unlink(missing_ok=True)
         sync_directory(self.directory)
+
+
+#: In the folder and in its ``tls``: what a rotation has made that has not ended, and the authority.
+NEW_PASSWORDS = "new_passwords.json"
+AUTHORITIES = ("ca", "next")
+_PAIR = (".key", ".crt")
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """What is deleted of a folder of secrets, as paths below it, and what is said of the rest."""
+
+    delete: list[str]
+    text: str
+
+
+def leaving(
+    directory: str, found: Iterable[str], hosts: Collection[str], everything: bool, names: Collection[str]
+) -> Leaving:
+    """What goes from a folder of secrets with these hosts.
+
+    ``found``: the files that it has, as paths below it. ``everything``: nothing that is left of the inventory needs the
+    passwords and the authority. ``names``: the passwords that are the inventory's. Another inventory may have the same
+    folder: each of its hosts has a key there, and as long as there is one nothing goes but what these hosts had. What
+    is not ours stays in any case.
+    """
+    files = sorted(found)
+    pairs = {name: _owner(name) for name in files}
+    mine = [name for name, owner in pairs.items() if owner and owner not in AUTHORITIES and owner in hosts]
+    strangers = sorted({owner for owner in pairs.values() if owner and owner not in (*AUTHORITIES, *hosts)})
+    if not everything:
+        return Leaving(mine, f"The secrets are kept in {directory}.")
+    if strangers:
+        return Leaving(
+            mine,
+            f"The secrets are kept in {directory}: other hosts have keys there ({', '.join(strangers)}). Where all of "
+            "them are gone for good, delete it.",
+        )
+    shared = {*names, NEW_PASSWORDS, *(f"tls/{name}{end}" for name in AUTHORITIES for end in _PAIR)}
+    delete = [name for name in files if name in shared or name in mine]
+    left = [name for name in files if name not in delete]
+    if left:
+        rest = f"What else is in {directory} is not known here and stays: {', '.join(left)}."
+        return Leaving(delete, f"The secrets are removed. {rest}")
+    return Leaving(delete, "The secrets are removed.")
+
+
+def _owner(name: str) -> str:
+    """Whose key or certificate a file of the folder is; empty for another file."""
+    folder, _, file = name.rpartition("/")
+    stem = next((file.removesuffix(end) for end in _PAIR if file.endswith(end)), "")
+    return stem if folder == "tls" else ""
+
+
+def files_of(directory: Path) -> list[str]:
+    """What a folder of secrets and its ``tls`` hold, as paths below it."""
+    top = [path.name for path in directory.iterdir()] if directory.is_dir() else []
+    below = directory / "tls"
+    keys = [f"tls/{path.name}" for path in below.iterdir()] if below.is_dir() else []
+    return [name for name in top if name != "tls" or not below.is_dir()] + keys
+
+
+def delete_files(directory: Path, names: Iterable[str]) -> None:
+    """Delete files of a folder of secrets, and then the folder where nothing is left in it."""
+    for name in names:
+        (directory / name).unlink(missing_ok=True)
+    for folder in (directory / "tls", directory):
+        if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
+            folder.rmdir()

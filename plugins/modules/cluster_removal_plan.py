@@ -29,6 +29,10 @@ options:
     description: The cluster's name, typed.
     type: str
     default: ""
+  secrets:
+    description: Whether the passwords and the authority go, too. Refused while something of the inventory needs them.
+    type: bool
+    default: false
   states:
     description: What the engine says about each container (RV(relevo.postgres.node_info#module:states)).
     type: dict
@@ -94,6 +98,21 @@ proxies:
   returned: success
   type: list
   elements: str
+clears:
+  description:
+    - What goes of each host that goes, C(kinds), and what it goes on being, C(keeps), by the groups of the inventory;
+      C(repository), whether what is in the repository's directory goes.
+  returned: success
+  type: dict
+keys:
+  description: The hosts whose key and certificate go.
+  returned: success
+  type: list
+  elements: str
+secrets:
+  description: Whether the passwords and the authority go.
+  returned: success
+  type: bool
 operation_plan:
   description: The plan, in the shape that docs/reference/plan.md describes.
   returned: success

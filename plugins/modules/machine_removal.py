@@ -12,7 +12,8 @@ version_added: 0.1.0
 description:
   - Runs on a machine (systemd) that leaves its cluster. Stops our services, and removes their units, the data with what
     is in tablespaces elsewhere, the configuration, keys, passwords, markers and records.
-  - The packages, the account C(postgres), and the directories of tablespaces themselves stay.
+  - The packages, the account C(postgres), and the directories of tablespaces, or of WAL elsewhere, themselves stay.
+  - So does what another part of the machine needs (O(keeps)).
   - Can be killed at any moment and run again.
 author: The Relevo authors (@relevo)
 attributes:
@@ -23,11 +24,18 @@ attributes:
 extends_documentation_fragment:
   - relevo.postgres.attributes
 options:
-  kind:
-    description: What the machine was, a server, the repository host, or nothing but a host with HAProxy.
-    type: str
-    choices: [postgres, pgbackrest, haproxy]
+  kinds:
+    description: What the machine was, by the groups of the inventory.
+    type: list
+    elements: str
+    choices: [postgres, pgbackrest, redis, haproxy]
     required: true
+  keeps:
+    description: What it goes on being, for this cluster or for others.
+    type: list
+    elements: str
+    choices: [postgres, pgbackrest, redis, haproxy]
+    default: []
   version:
     description: The major version of PostgreSQL.
     type: str
@@ -42,7 +50,8 @@ seealso:
 EXAMPLES = r"""
 - name: Clear the machine
   relevo.postgres.machine_removal:
-    kind: postgres
+    kinds: [postgres]
+    keeps: [haproxy]
     version: "{{ postgresql_version }}"
 """
 
@@ -61,7 +70,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._server.removal import (
-    SERVICES,
+    PATHS,
     Machine,
     remove_paths,
     remove_units,
@@ -73,12 +82,12 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.service im
 def work(module: AnsibleModule) -> dict[str, Any]:
     given = module.params
     repository = Path(given["repository"]) if given["repository"] else None
-    machine = Machine(given["kind"], given["version"], repository)
+    machine = Machine(given["kinds"], given["version"], repository, given["keeps"])
     units, paths = machine.units(), machine.paths()
     if module.check_mode or not (units or paths):
         return {"changed": bool(units or paths), "actions": [str(path) for path in (*units, *paths)]}
     present = {path.name for path in units}
-    for name in SERVICES[machine.kind]:
+    for name in machine.services():
         if f"relevo-{name}.service" not in present:
             continue
         service = service_for("systemd", name)
@@ -92,7 +101,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "kind": {"type": "str", "choices": ["postgres", "pgbackrest", "haproxy"], "required": True},
+            "kinds": {"type": "list", "elements": "str", "choices": list(PATHS), "required": True},
+            "keeps": {"type": "list", "elements": "str", "choices": list(PATHS), "default": []},
             "version": {"type": "str", "required": True},
             "repository": {"type": "path"},
         },

@@ -29,6 +29,12 @@ options:
     description: The major version of PostgreSQL.
     type: str
     required: true
+  keeps:
+    description: What the machine goes on being, by the groups of the inventory. Its units for that stay as they are.
+    type: list
+    elements: str
+    choices: [pgbackrest, redis, haproxy]
+    default: []
   requested_by:
     description: Who asked, for the marker.
     type: str
@@ -58,7 +64,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._names import CONFIG_DIR, data_directory
+from ansible_collections.relevo.postgres.plugins.module_utils._names import data_directory
 from ansible_collections.relevo.postgres.plugins.module_utils._server import marker
 from ansible_collections.relevo.postgres.plugins.module_utils._server.removal import Machine, disable_units
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
@@ -68,7 +74,8 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.service im
 def work(module: AnsibleModule) -> dict[str, Any]:
     given = module.params
     server = Server(data_directory(given["version"]))
-    if not server.initialised and not CONFIG_DIR.is_dir():
+    machine = Machine(["postgres"], given["version"], keeps=given["keeps"])
+    if not server.initialised and not machine.configuration():
         # It was never set up, or has been cleared already.
         return {"changed": False, "actions": []}
     wanted = marker.Marker.now("removed", node=given["node"], by=given["requested_by"])
@@ -80,12 +87,12 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     # Before the stop: whoever starts it afterwards meets the guard.
     if actions:
         marker.write(wanted)
-    machine = given["service_manager"] == "systemd"
-    if not machine or Machine("postgres", given["version"]).units():
+    systemd = given["service_manager"] == "systemd"
+    if not systemd or machine.units():
         if stop_for_good(service_for(given["service_manager"]), server):
             actions.append("stopped its server")
-        if machine:
-            actions += [f"disabled {name}" for name in disable_units(Machine("postgres", given["version"]))]
+        if systemd:
+            actions += [f"disabled {name}" for name in disable_units(machine)]
     return {"changed": bool(actions), "actions": actions}
 
 
@@ -95,6 +102,12 @@ def main() -> None:
             "node": {"type": "str", "required": True},
             "service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True},
             "version": {"type": "str", "required": True},
+            "keeps": {
+                "type": "list",
+                "elements": "str",
+                "choices": ["pgbackrest", "redis", "haproxy"],
+                "default": [],
+            },
             "requested_by": {"type": "str", "default": "ansible"},
         },
         supports_check_mode=True,

@@ -108,6 +108,15 @@ clears:
   description: Whether its data go.
   returned: with O(reached)
   type: bool
+keeps:
+  description: What its host goes on being, by the groups of the inventory.
+  returned: with O(reached)
+  type: list
+  elements: str
+keys:
+  description: Whether its key and certificate go.
+  returned: with O(reached)
+  type: bool
 left:
   description: What remains to be done, in sentences.
   returned: with O(reached)

@@ -132,9 +132,11 @@ def test_the_last_cluster_takes_everything_with_it() -> None:
         del inventory["all"]["children"]["postgres"]["hosts"][node]
     INVENTORY.write_text(yaml.safe_dump(inventory, sort_keys=False))
     try:
-        said = remove("south", "confirm=south", "remove_backups=delete")
+        kept = remove("south", "remove_backups=delete", "plan=text")
+        said = remove("south", "confirm=south", "remove_backups=delete", "remove_secrets=true")
     finally:
         PAIRS.write_inventory()
+    assert "-e remove_secrets=true deletes them" in kept
     assert "The secrets are removed" in said
     for kind in ("container", "volume", "network"):
         assert of(kind, NAME) == []

@@ -48,16 +48,20 @@ def test_a_cluster_on_machines_leaves_nothing_behind() -> None:
         docker("unpause", STANDBY)
     assert f"{STANDBY} does not answer" in unreachable
     assert psql(PRIMARY, "SELECT count(*) FROM removed") == "0"
+    # Somebody else's.
+    (SECRETS / "notes").touch()
     killed_play(REMOVE, "Clear the machine", *ANSWERS)
     killed_play(REMOVE, "Remove the keys and certificates", *ANSWERS)
+    assert (SECRETS / "tls" / "ca.key").exists()
 
-    said = play(REMOVE, *ANSWERS).text
+    said = play(REMOVE, *ANSWERS, "-e", "remove_secrets=true").text
     assert "main is removed" in said
-    assert "The secrets are removed." in said
+    assert f"The secrets are removed. What else is in {SECRETS} is not known here and stays: notes." in said
     assert {machine: left(machine) for machine in MACHINES} == {machine: [] for machine in MACHINES}
     assert {machine: servers(machine) for machine in MACHINES} == dict.fromkeys(MACHINES, "")
     assert shell(PRIMARY, "ls", "/srv/fast") == ""
-    assert not SECRETS.exists()
+    assert [path.name for path in SECRETS.iterdir()] == ["notes"]
+    (SECRETS / "notes").unlink()
     shell(REPOSITORY, "test", "-d", "/var/lib/pgbackrest")
 
 

@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
 from clients import role_inside, wait_until_streaming
-from cluster import PRIMARY, REPOSITORY, STANDBY, VERSION, Play, docker, guard_says, play, psql, shell, wait_until
+from cluster import (
+    INVENTORY,
+    PRIMARY,
+    REPOSITORY,
+    SECRETS,
+    STANDBY,
+    VERSION,
+    Play,
+    docker,
+    guard_says,
+    play,
+    psql,
+    shell,
+    wait_until,
+)
 from machines import UNIT, reboot, unit_state
 
 pytestmark = pytest.mark.long
@@ -16,9 +33,9 @@ STARTED = "SELECT pg_postmaster_start_time()"
 GO = ("confirm=" + STANDBY, "last_standby=true")
 
 
-def node(playbook: str, *arguments: str, expect: int = 0) -> Play:
+def node(playbook: str, *arguments: str, expect: int = 0, inventory: Path = INVENTORY) -> Play:
     named = [f"node={STANDBY}", *arguments]
-    return play(playbook, *(part for one in named for part in ("-e", one)), expect=expect)
+    return play(playbook, *(part for one in named for part in ("-e", one)), expect=expect, inventory=inventory)
 
 
 def slots() -> str:
@@ -82,3 +99,37 @@ def test_a_machine_is_cleared_and_added_as_a_new_one() -> None:
     assert slots() == "0"
     assert node(REMOVE, *GO, "remove_data=true").changed == 0
     back_again(before)
+
+
+def test_a_machine_that_is_cleared_goes_on_with_its_haproxy() -> None:
+    proxied, unit, before = INVENTORY.with_name("proxy_hosts.yml"), "relevo-haproxy", psql(PRIMARY, STARTED)
+    hosts = yaml.safe_load(INVENTORY.read_text())
+    hosts["all"]["children"]["nodes"]["children"]["haproxy"] = {
+        "hosts": {STANDBY: {"haproxy_service_manager": "systemd"}}
+    }
+    proxied.write_text(yaml.safe_dump(hosts))
+    play("site.yml", inventory=proxied)
+    since = ("systemctl", "show", "-p", "ActiveEnterTimestampMonotonic", "--value", unit)
+    started = shell(STANDBY, *since)
+    node(REMOVE, *GO, "remove_data=true", inventory=proxied)
+    assert shell(STANDBY, "ls", "/etc/relevo").split() == ["haproxy.cfg", "tls"]
+    assert STANDBY not in shell(STANDBY, "grep", "-w", "server", "/etc/relevo/haproxy.cfg")
+    assert shell(STANDBY, *since) == started
+    assert (SECRETS / "tls" / f"{STANDBY}.key").exists()
+    password = (SECRETS / "user_imdb").read_text().strip()
+    string = f"host={STANDBY} port=5000 user=imdb dbname=imdb sslmode=verify-full sslrootcert=/etc/relevo/tls/ca.crt"
+    asked = f"psql '{string}' -XAtc 'SELECT pg_is_in_recovery()' 2>&1 | tail -n 1"
+
+    def role() -> str:
+        return shell(REPOSITORY, "env", f"PGPASSWORD={password}", "sh", "-c", asked).strip()
+
+    wait_until(lambda: role() == "f", "HAProxy to lead to the primary", 20)
+    assert node(REMOVE, *GO, "remove_data=true", inventory=proxied).changed == 0
+    shell(STANDBY, "systemctl", "disable", "--now", unit)
+    shell(STANDBY, "rm", "/etc/relevo/haproxy.cfg", f"/etc/systemd/system/{unit}.service")
+    proxied.unlink()
+    # Makes it anew.
+    play("site.yml")
+    wait_until_streaming(PRIMARY)
+    assert play("site.yml").changed == 0
+    assert psql(PRIMARY, STARTED) == before

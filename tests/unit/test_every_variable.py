@@ -189,6 +189,7 @@ PASSED_ON = {
     "cluster_removal_backups": "remove_backups",
     "cluster_removal_cluster": "cluster",
     "cluster_removal_confirm": "confirm",
+    "cluster_removal_secrets": "remove_secrets",
     "cluster_removal_show_plan": "plan",
     "cluster_topology_cluster": "node_cluster",
     "cluster_topology_require": "the playbook",

@@ -109,6 +109,7 @@ def test_the_check_can_pass(line: str) -> None:
 CONVERTED = {
     "playbooks/backup.yml": 2,
     "playbooks/failover.yml": 2,
+    "playbooks/remove.yml": 1,
     "playbooks/remove_node.yml": 4,
     "playbooks/restore.yml": 2,
     "playbooks/site.yml": 9,

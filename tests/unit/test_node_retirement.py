@@ -90,6 +90,23 @@ def test_what_becomes_of_the_node(request_: Request, given: Facts, done: tuple[b
     assert list(effects(found)) == ["c", "a", "b", "repo"]
 
 
+@pytest.mark.parametrize(
+    ("also", "keys", "named"),
+    [([], True, ""), (["redis"], True, "redis"), (["pgbackrest", "haproxy"], False, "pgbackrest and haproxy")],
+)
+def test_a_machine_goes_on_being_what_else_it_is(also: list[str], keys: bool, named: str) -> None:
+    found = retirement(Request("c", data=True), facts(also=also))
+    assert (found.plan.refusals, found.keeps, found.keys) == ([], also, keys)
+    if named:
+        assert effects(found)["c"].endswith(f"its packages stay, and what it needs in the group {named}")
+        assert f"out of the group postgres of the inventory; it stays in the group {named}." in found.left[0]
+
+
+def test_a_container_that_is_something_else_too_is_refused() -> None:
+    [refused] = retirement(YES, facts(containers=UP, also=["pgbackrest"])).plan.refusals
+    assert refused.startswith("c is a container that is also in the group pgbackrest, and would stop as a whole.")
+
+
 def test_what_was_cut_off_is_gone_on_with() -> None:
     """Its container is there no more, and nobody knows it."""
     gone = facts(A, B, unreachable("c"), containers={"c": "missing"}, unreachable={"c": "its container is missing"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 from answers import primary, standby
 
 from ansible_collections.relevo.postgres.plugins.action import (
+    cluster_removal_plan,
     node_addition_plan,
     node_retirement_plan,
+    secrets_removal,
     upgrade_minor_plan,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import Topology
@@ -138,3 +141,73 @@ def test_what_was_restored_on_the_node_is_counted_once() -> None:
     refusals = decided(node_retirement_plan.ActionModule, **given)["operation_plan"]["refusals"]
     assert [one.split()[0] for one in refusals] == ["main_latest", "of_shop"]
     assert "/.elsewhere/c+main_latest.json on repo." in refusals[0]
+
+
+def run(kind: Any, variables: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    made = kind.__new__(kind)
+    made._task_vars, made._task = variables, SimpleNamespace(check_mode=False)
+    result: dict[str, Any] = made.work(options)
+    return result
+
+
+REMOVAL: dict[str, Any] = {
+    "cluster": "north",
+    "required": False,
+    "backups": "delete",
+    "confirm": "north",
+    "secrets": False,
+    "holdings": {"exists": True},
+    "scratch": [],
+    "elsewhere": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("shared", "state", "refused"), [(True, "stopped", True), (True, "missing", False), (False, "stopped", False)]
+)
+def test_a_stopped_haproxy_of_others_is_refused_and_one_of_its_own_is_not(
+    shared: bool, state: str, refused: bool
+) -> None:
+    hosts = {"n": {"node_cluster": "north", "node_preferred_primary": True}, "repo": {}, "p": {}}
+    hosts |= {"s": {"node_cluster": "south", "node_preferred_primary": True}} if shared else {}
+    servers = [name for name in ("n", "s") if name in hosts]
+    groups = {"postgres": servers, "pgbackrest": ["repo"], "haproxy": ["p"]}
+    states = {"n": "stopped", "p": state, "repo": "running"}
+    asked = REMOVAL | {"states": states, "unreachable": {"n": "it is down", "p": "its container is down"}}
+    found = run(cluster_removal_plan.ActionModule, {"groups": groups, "hostvars": hosts}, asked)
+    said = found["operation_plan"]["refusals"]
+    assert [one.startswith("p does not answer (its container is down), and its HAProxy") for one in said] == (
+        [True] if refused else []
+    )
+    assert found["clears"]["n"] == {"kinds": ["postgres"], "keeps": [], "repository": False}
+    # Not that of the hosts which stay.
+    assert found["keys"] == (["n"] if shared else ["n", "repo", "p"])
+
+
+def test_what_else_a_node_is_by_its_groups_it_goes_on_being() -> None:
+    groups = {"postgres": list(HOSTS), "pgbackrest": ["repo"], "haproxy": ["c", "b"], "redis": ["c"]}
+    found = run(node_retirement_plan.ActionModule, VARIABLES | {"groups": groups}, GIVEN)
+    assert (found["keeps"], found["keys"]) == (["redis", "haproxy"], False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "only_containers", "left"),
+    [("docker", True, []), ("ssh", True, ["redis", "tls/ca.key", "user_a"]), ("ssh", False, [])],
+)
+def test_the_secrets_of_a_machine_that_stays_stay(
+    tmp_path: Path, kind: str, only_containers: bool, left: list[str]
+) -> None:
+    folder = tmp_path / "secrets"
+    (folder / "tls").mkdir(parents=True)
+    for name in ("redis", "user_a", "tls/ca.key", "tls/a.key"):
+        (folder / name).touch()
+    users = [{"name": "a", "password_secret": "user_a"}]
+    node = {"relevo_secrets_dir": str(folder), "node_kind": "docker", "postgresql_users": users}
+    # That of Redis has no key.
+    options = {"directory": str(folder), "hosts": ["a", "r"], "everything": True, "only_containers": only_containers}
+    variables = {"groups": {"postgres": ["a"]}, "hostvars": {"a": node, "r": {"node_kind": kind}}}
+    found = run(secrets_removal.ActionModule, variables, options)
+    there = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
+    assert (sorted(there), found["changed"]) == (left, True)
+    assert folder.exists() == bool(left)
+    assert run(secrets_removal.ActionModule, variables, options)["changed"] is False

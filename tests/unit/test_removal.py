@@ -99,6 +99,24 @@ def test_a_machine_keeps_its_redis() -> None:
         (Request("keep", ""), {}, "Confirm it with -e confirm=shop."),
         (Request("keep", "main"), {}, "confirm=main is not its name. Confirm it with -e confirm=shop."),
         (DELETE, {"of_others": {"a": ["north"]}}, "a is also needed by north."),
+        (
+            DELETE,
+            {"repository": "b", "holdings": replace(HELD, others=["old"])},
+            "b also holds the backups of old, and would be cleared. Move them first.",
+        ),
+        (
+            DELETE,
+            {"proxies": ["p"], "of_others": {"p": ["north"]}, "unreachable": {"p": "its container is stopped."}},
+            "p does not answer (its container is stopped), and its HAProxy, which north also has, must forget shop. "
+            "Start it.",
+        ),
+        (
+            replace(KEEP, secrets=True),
+            {},
+            "The secrets also open the backups that are kept, so remove_secrets=true cannot be done. Leave it out.",
+        ),
+        (replace(DELETE, secrets=True), {"alone": False}, "also open the other clusters of the inventory, so"),
+        (replace(DELETE, secrets=True), {"holdings": replace(HELD, others=["old"])}, "also open the backups of old,"),
         (KEEP, {"repository": "b"}, "b also holds the backups or their records, and would be cleared."),
         (DELETE, {"unreachable": {"a": "no route."}}, "a does not answer (no route), so what it has would be left."),
         (
@@ -179,11 +197,70 @@ def machine(tmp_path: Path) -> Machine:
     units = tmp_path / "etc/systemd/system"
     for name in ("relevo-postgresql.service", "postgresql@17-main.service.d/relevo.conf", "other.service"):
         (units / name).touch()
-    return Machine("postgres", "17", root=tmp_path)
+    return Machine(["postgres"], "17", root=tmp_path)
 
 
 def relative(machine: Machine, paths: list[Path]) -> list[str]:
     return [str(path.relative_to(machine.root)) for path in paths]
+
+
+@pytest.mark.parametrize(
+    ("keeps", "units", "stays"),
+    [
+        (["redis"], ["relevo-pgbackrest.service", "relevo-postgresql.service"], ["run/relevo"]),
+        (
+            ["haproxy"],
+            ["relevo-pgbackrest.service", "relevo-postgresql.service"],
+            ["etc/relevo/haproxy.cfg", "etc/relevo/tls", "run/relevo"],
+        ),
+        (
+            ["pgbackrest"],
+            ["relevo-postgresql.service"],
+            ["etc/pgbackrest/pgbackrest.conf", "etc/relevo/pgpass", "etc/relevo/tls", "run/relevo"],
+        ),
+    ],
+)
+def test_what_another_part_of_the_machine_needs_stays(
+    machine: Machine, keeps: list[str], units: list[str], stays: list[str]
+) -> None:
+    root = machine.root
+    names = ("postgresql.conf", "conf.d/90-replication.conf", "haproxy.cfg", "pgpass", "zone")
+    files = [f"etc/relevo/{name}" for name in names]
+    files += ["etc/pgbackrest/pgbackrest.conf", "run/relevo/operation-lock/shop.json"]
+    files += [f"etc/systemd/system/relevo-{name}.service" for name in ("haproxy", "pgbackrest")]
+    for name in files:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    there = replace(machine, keeps=keeps)
+    assert sorted(path.name for path in there.units() if path.suffix == ".service") == units
+    found = relative(there, there.paths())
+    if "etc/relevo" not in found:
+        # By it the machine knows that its server has not been cleared yet.
+        assert found[-1] == "etc/relevo/postgresql.conf"
+    remove_paths(there.paths())
+    assert (there.paths(), there.configuration()) == ([], [])
+    asked = ("etc/relevo", "etc/pgbackrest", "run")
+    left = sorted(
+        str(path.relative_to(root)) for one in asked if (root / one).is_dir() for path in (root / one).iterdir()
+    )
+    assert left == stays
+    assert not machine.data.exists()
+
+
+def test_wal_elsewhere_goes_and_its_directory_stays(machine: Machine) -> None:
+    """An adopted server may have it on a disk of its own."""
+    disk = machine.root / "mnt" / "wal"
+    (disk / "archive_status").mkdir(parents=True)
+    segments = ["000000010000000000000002", "000000010000000000000001.00000028.backup", "00000002.history"]
+    for name in (*segments, "notes", "lost+found"):
+        (disk / name).touch()
+    (machine.data / "pg_wal").symlink_to(disk)
+    assert {path.name for path in machine.wal()} == {*segments, "archive_status"}
+    remove_paths(machine.paths())
+    assert sorted(path.name for path in disk.iterdir()) == ["lost+found", "notes"]
+    # Where it is part of the data, they go as a whole.
+    (machine.data / "pg_wal").mkdir(parents=True)
+    assert machine.wal() == []
 
 
 def test_a_machine_knows_what_is_ours(machine: Machine) -> None:
@@ -208,7 +285,7 @@ def test_what_belongs_to_others_stays(machine: Machine) -> None:
 
 
 def test_a_repository_is_emptied_and_its_directory_stays(machine: Machine) -> None:
-    host = replace(machine, kind="pgbackrest", repository=machine.root / "repo")
+    host = replace(machine, kinds=["pgbackrest"], repository=machine.root / "repo")
     remove_paths(host.paths())
     assert list((machine.root / "repo").iterdir()) == []
     assert (machine.root / "var/lib/postgresql/17/main").exists()
@@ -241,6 +318,55 @@ def test_a_proxy_of_its_own_goes_and_another_forgets_the_cluster() -> None:
     assert "p" not in shared.hosts
     assert shared.proxies == ["p"]
     assert changes(shared)["p"] == "its HAProxy forgets the cluster"
+
+
+def test_a_proxy_of_others_that_is_there_no_more_has_nothing_to_forget() -> None:
+    facts = replace(FACTS, proxies=["p"], containers=[*FACTS.containers, "p"], of_others={"p": ["main"]})
+    found = removal(DELETE, replace(facts, missing=["p"], unreachable={}))
+    assert (found.plan.refusals, found.proxies) == ([], [])
+
+
+def test_what_is_cleared_of_a_host_is_what_it_is_for_the_cluster() -> None:
+    machines = replace(FACTS, containers=[], proxies=["p"])
+    parts = {"a": ["postgres"], "b": ["postgres"], "repo": ["pgbackrest", "redis"], "p": ["haproxy"]}
+    found = removal(DELETE, replace(machines, redis="repo", parts=parts, also={"p": ["pgbackrest"], "b": ["redis"]}))
+    assert {host: (one.kinds, one.keeps, one.repository) for host, one in found.clears.items()} == {
+        "a": (["postgres"], [], False),
+        "b": (["postgres"], ["redis"], False),
+        "repo": (["pgbackrest", "redis"], [], True),
+        # It holds somebody's backups in the same directory.
+        "p": (["haproxy"], ["pgbackrest"], False),
+    }
+    assert found.keys == ["a", "b", "repo"]
+    assert [host for host, one in removal(DELETE, FACTS).clears.items() if one.repository] == ["repo"]
+    assert removal(KEEP, machines).clears["p"].repository is False
+
+
+def test_a_redis_that_stays_loses_its_haproxy_with_the_last_cluster() -> None:
+    found = removal(DELETE, replace(FACTS, containers=[], proxies=["redis"]))
+    assert found.hosts == ["repo", "redis"]
+    assert found.clears["redis"].repository is False
+
+
+@pytest.mark.parametrize(
+    ("request_", "changed", "goes", "said"),
+    [
+        (DELETE, {}, False, "The passwords and the authority stay in /secrets: another inventory may have that folder"),
+        (replace(DELETE, secrets=True), {}, True, "The passwords and the authority in /secrets are deleted, unless"),
+        (replace(Request("", "shop"), secrets=True), {"holdings": Holdings(exists=True)}, True, "are deleted, unless"),
+        (replace(DELETE, secrets=True), {"alone": False}, False, ""),
+        (DELETE, {"alone": False}, False, ""),
+        (KEEP, {}, False, ""),
+    ],
+)
+def test_the_secrets_go_where_that_was_said_and_nothing_needs_them(
+    request_: Request, changed: dict[str, Any], goes: bool, said: str
+) -> None:
+    found = removal(request_, replace(FACTS, secrets="/secrets", **changed))
+    assert found.secrets is goes
+    about = [one for one in found.plan.expected if "/secrets" in one]
+    assert len(about) == bool(said)
+    assert said in "".join(about)
 
 
 def test_a_machine_with_haproxy_stops_it_first() -> None:

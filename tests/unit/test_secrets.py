@@ -16,6 +16,9 @@ from ansible_collections.relevo.postgres.plugins.module_utils._names import PUBL
 from ansible_collections.relevo.postgres.plugins.module_utils._secrets import (
     LENGTH,
     SecretStore,
+    delete_files,
+    files_of,
+    leaving,
     public_roles,
 )
 
@@ -129,3 +132,65 @@ def test_a_given_secret_reaches_the_next_task_as_it_is(tmp_path: Path) -> None:
     made = (tmp_path / "secrets" / "made").read_text().strip()
     assert json.loads((tmp_path / "seen.json").read_text()) == {"redis": "b:r\\ee ñ", "user_x": "short", "made": made}
     assert "short" not in done.stdout
+
+
+OURS = ["redis", "relevo_monitor", "user_shop", "new_passwords.json", *(f"tls/{one}" for one in ("ca.key", "next.crt"))]
+PAIR = ["tls/a.crt", "tls/a.key"]
+NAMES = {"redis", "relevo_monitor", "user_shop"}
+
+
+@pytest.mark.parametrize(
+    ("more", "hosts", "everything", "deleted", "said"),
+    [
+        ([], ["a"], True, [*OURS, *PAIR], "The secrets are removed."),
+        ([], ["a"], False, PAIR, "The secrets are kept in /s."),
+        ([], [], False, [], "The secrets are kept in /s."),
+        # Of another inventory, or of a host that somebody forgot.
+        (["tls/b.crt"], ["a"], True, PAIR, "The secrets are kept in /s: other hosts have keys there (b)."),
+        (["tls/b.key", "tls/b.crt"], ["a", "b"], True, [*OURS, *PAIR, "tls/b.key", "tls/b.crt"], "are removed."),
+        # Somebody else's.
+        (
+            ["vault", "user_of_others", "tls/notes"],
+            ["a"],
+            True,
+            [*OURS, *PAIR],
+            "stays: tls/notes, user_of_others, vault.",
+        ),
+        # Whatever a host is called.
+        ([], ["a", "ca", "next"], False, PAIR, "The secrets are kept in /s."),
+    ],
+)
+def test_what_leaves_the_folder_with_its_hosts(
+    more: list[str], hosts: list[str], everything: bool, deleted: list[str], said: str
+) -> None:
+    found = leaving("/s", [*OURS, *PAIR, *more], hosts, everything, NAMES)
+    assert sorted(found.delete) == sorted(deleted)
+    assert said in found.text
+
+
+def test_the_folder_goes_when_it_is_empty_and_stays_with_what_is_not_ours(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    (folder / "tls").mkdir(parents=True)
+    (folder / "backup").mkdir()
+    for name in ("redis", "tls/ca.key", "backup/redis"):
+        (folder / name).touch()
+    assert sorted(files_of(folder)) == ["backup", "redis", "tls/ca.key"]
+    delete_files(folder, ["redis", "tls/ca.key", "gone"])
+    assert files_of(folder) == ["backup"]
+    (folder / "backup" / "redis").unlink()
+    (folder / "backup").rmdir()
+    delete_files(folder, [])
+    assert not folder.exists()
+    assert files_of(folder) == []
+    delete_files(folder, [])
+
+
+def test_keys_behind_a_link_are_seen(tmp_path: Path) -> None:
+    """Otherwise those of another inventory would not be."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "b.key").touch()
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "tls").symlink_to(tmp_path / "disk")
+    assert files_of(tmp_path / "secrets") == ["tls/b.key"]
+    delete_files(tmp_path / "secrets", ["tls/b.key"])
+    assert (tmp_path / "disk").is_dir()

@@ -43,7 +43,7 @@ def expressions() -> dict[str, str]:
         "schedule": read("roles/schedule/vars/main.yml")["__schedule_secrets"],
         "cluster_removal": read("roles/cluster_removal/vars/main.yml")["__cluster_removal_secrets"],
         "restore": restore["vars"]["secrets_dir"],
-        "down": down["ansible.builtin.file"]["path"],
+        "down": down["relevo.postgres.secrets_removal"]["directory"],
     }
 
 

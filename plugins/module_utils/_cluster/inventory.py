@@ -29,6 +29,8 @@ SERVICE_MANAGERS = ("runit", "systemd")
 EVERYWHERE = ("0.0.0.0", "::")
 #: The groups whose hosts clusters are made of. A host of several is what the first of them says.
 GROUPS = ("postgres", "pgbackrest", "redis", "haproxy")
+#: Those whose hosts have a key and a certificate.
+IDENTIFIED = frozenset({"postgres", "pgbackrest", "haproxy"})
 
 #: How many clusters a play may be about: ``all`` of them when none is named; several, but ``named``; or ``one``.
 Choice = Literal["all", "named", "one"]
@@ -56,6 +58,16 @@ class Cluster:
         """Everything that the cluster needs, the nodes first."""
         serving = [host for host in (self.repository, self.redis, *self.proxies) if host]
         return [node.name for node in self.nodes] + serving
+
+    def parts_of(self, host: str) -> list[str]:
+        """The groups of GROUPS that a host is in for this cluster."""
+        is_part = {
+            "postgres": any(node.name == host for node in self.nodes),
+            "pgbackrest": host == self.repository,
+            "redis": host == self.redis,
+            "haproxy": host in self.proxies,
+        }
+        return [group for group in GROUPS if is_part[group]]
 
     def part_of(self, host: str) -> str:
         """The group of GROUPS that a host of this cluster is in for it; what else it is to others does not count."""
@@ -133,6 +145,11 @@ def entrance_of(name: str, host: Mapping[str, Any]) -> tuple[str, int] | None:
         return None
     address = str(host.get("docker_nodes_published_address", "127.0.0.1"))
     return "127.0.0.1" if address in EVERYWHERE else address, int(host["node_published_port"])
+
+
+def also_in(host: str, groups: Groups, parts: Sequence[str]) -> list[str]:
+    """The groups of GROUPS that a host is in besides those of ``parts``: what it goes on being without them."""
+    return [group for group in GROUPS if group not in parts and host in groups.get(group, ())]
 
 
 def members_of(names: Iterable[str], hostvars: HostVars) -> dict[str, dict[str, Mapping[str, Any]]]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from .._operation_plan import Effect, OperationPlan
 from .._tables import plural
+from .inventory import IDENTIFIED
 
 KEEP, DELETE = "keep", "delete"
 #: What a survey says for nothing.
@@ -59,7 +60,8 @@ class Facts:
     ``missing``: those of them that are not there any more. ``unreachable``: why a host does not answer, by name, of
     those whose containers are there or that are machines. ``holdings``: None where the repository host was not asked.
     ``scratch``: the names of what was restored beside the cluster on the repository host; ``elsewhere``: on others.
-    ``proxies``: the hosts with HAProxy in front of it.
+    ``proxies``: the hosts with HAProxy in front of it. ``parts``: the groups that a host is in for it, and ``also``
+    those that it is in besides, by its name. ``alone``: the inventory has no other cluster. ``secrets``: their folder.
     """
 
     cluster: str
@@ -74,21 +76,39 @@ class Facts:
     scratch: Sequence[str] = ()
     elsewhere: Sequence[Elsewhere] = ()
     proxies: Sequence[str] = ()
+    parts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    also: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    alone: bool = True
+    secrets: str = ""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for: what becomes of the backups, and the cluster's name, typed."""
+    """What was asked for: what becomes of the backups, the cluster's name, typed, and whether the passwords and the
+    authority go, too."""
 
     backups: str = ""
     confirm: str = ""
+    secrets: bool = False
+
+
+@dataclass(frozen=True)
+class Clearing:
+    """What goes of a machine, and what it goes on being, by the groups of the inventory. ``repository``: what is in
+    the repository's directory goes."""
+
+    kinds: Sequence[str]
+    keeps: Sequence[str]
+    repository: bool
 
 
 @dataclass(frozen=True)
 class Removal:
     """What is removed. ``hosts``: those that go besides the servers. ``proxies``: those whose HAProxy forgets it.
     ``stanza``: the backups, the archive and the catalog's records go, as far as they are there. ``rewrites``: the
-    repository host stays for other clusters, and forgets this one."""
+    repository host stays for other clusters, and forgets this one. ``clears``: what goes of each host that goes.
+    ``keys``: the hosts whose key and certificate go. ``secrets``: the passwords and the authority go, unless their
+    folder turns out to be somebody else's, too."""
 
     plan: OperationPlan
     servers: list[str]
@@ -96,6 +116,9 @@ class Removal:
     stanza: bool
     rewrites: bool
     proxies: list[str] = field(default_factory=list)
+    clears: dict[str, Clearing] = field(default_factory=dict)
+    keys: list[str] = field(default_factory=list)
+    secrets: bool = False
 
 
 def removal(request: Request, facts: Facts) -> Removal:
@@ -112,19 +135,24 @@ def removal(request: Request, facts: Facts) -> Removal:
         hosts.remove(facts.repository)
     stays = facts.repository not in hosts
     # Without the cluster a proxy of its own is good for nothing.
-    of_its_own = {*facts.servers, facts.repository, facts.redis}
+    of_its_own = {*facts.servers, *hosts, facts.repository}
     proxies = [host for host in facts.proxies if host not in of_its_own and not facts.of_others.get(host)]
+    opened = _opened(facts, held, hosts, keeps)
     plan = OperationPlan(
         "remove",
         facts.cluster,
         "remove",
         f"the cluster {facts.cluster} is removed; {_becomes(facts, held, keeps)}.",
         _effects(facts, held, hosts, keeps) + _proxy_effects(facts, proxies),
-        [f"Take {facts.cluster} out of the inventory afterwards: site.yml would make it anew."],
+        [
+            f"Take {facts.cluster} out of the inventory afterwards: site.yml would make it anew.",
+            *_about_secrets(request, facts, opened),
+        ],
         [_risk(held, keeps)],
     )
-    for why in _refusals(request, facts, held):
+    for why in _refusals(request, facts, held, opened):
         plan = plan.refused(why)
+    clears = {host: _clearing(facts, host, hosts) for host in (*facts.servers, *hosts, *proxies)}
     return Removal(
         plan,
         list(facts.servers),
@@ -132,8 +160,45 @@ def removal(request: Request, facts: Facts) -> Removal:
         stanza=not keeps and bool(facts.repository),
         rewrites=bool(facts.repository) and stays and bool(facts.of_others.get(facts.repository)),
         # A container of its own goes as a whole.
-        proxies=[host for host in facts.proxies if host not in facts.containers or facts.of_others.get(host)],
+        proxies=[
+            host
+            for host in facts.proxies
+            if host not in facts.containers or (facts.of_others.get(host) and host not in facts.missing)
+        ],
+        clears=clears,
+        keys=[host for host, clearing in clears.items() if not IDENTIFIED & set(clearing.keeps)],
+        secrets=request.secrets and not opened,
     )
+
+
+def _clearing(facts: Facts, host: str, hosts: Sequence[str]) -> Clearing:
+    is_repository = host == facts.repository and host in hosts
+    return Clearing(list(facts.parts.get(host, ())), list(facts.also.get(host, ())), is_repository)
+
+
+def _opened(facts: Facts, held: Holdings, hosts: Sequence[str], keeps: bool) -> str:
+    """What is left of this inventory that the secrets open; empty where nothing is."""
+    if not facts.alone:
+        return "the other clusters of the inventory"
+    if keeps:
+        return "the backups that are kept"
+    if held.others:
+        return f"the backups of {' and '.join(held.others)}"
+    return facts.repository if facts.repository and facts.repository not in hosts else ""
+
+
+def _about_secrets(request: Request, facts: Facts, opened: str) -> list[str]:
+    if opened:
+        return []
+    if request.secrets:
+        return [
+            f"The passwords and the authority in {facts.secrets} are deleted, unless other hosts have keys there. Any "
+            "other inventory with that folder must be removed first."
+        ]
+    return [
+        f"The passwords and the authority stay in {facts.secrets}: another inventory may have that folder, too. Where "
+        "none has, -e remove_secrets=true deletes them."
+    ]
 
 
 def _becomes(facts: Facts, held: Holdings, keeps: bool) -> str:
@@ -192,7 +257,7 @@ def _why_it_stays(facts: Facts, held: Holdings, host: str, keeps: bool) -> str:
     return f"since it holds backups of {' and '.join(held.others)}"
 
 
-def _refusals(request: Request, facts: Facts, held: Holdings) -> list[str]:
+def _refusals(request: Request, facts: Facts, held: Holdings, opened: str) -> list[str]:
     found = []
     if request.backups not in ANSWERS:
         found.append(f"remove_backups={request.backups} is neither keep nor delete.")
@@ -201,16 +266,36 @@ def _refusals(request: Request, facts: Facts, held: Holdings) -> list[str]:
             found.append(f"{name} is also needed by {' and '.join(facts.of_others[name])}. Move that elsewhere first.")
         elif request.backups == KEEP and name in (facts.repository, facts.redis):
             found.append(f"{name} also holds the backups or their records, and would be cleared. Move them first.")
-    found += [
-        f"{name} does not answer ({why.rstrip('.')}), so what it has would be left. Start it."
-        for name, why in facts.unreachable.items()
-        if name in (*facts.servers, *facts.proxies)
-    ]
+        elif held.others and name == facts.repository:
+            others = " and ".join(held.others)
+            found.append(f"{name} also holds the backups of {others}, and would be cleared. Move them first.")
+    found += _unreachable(facts)
+    if request.secrets and opened:
+        found.append(f"The secrets also open {opened}, so remove_secrets=true cannot be done. Leave it out.")
     found += _about_backups(request, facts, held)
     if request.confirm != facts.cluster:
         given = f"confirm={request.confirm} is not its name. " if request.confirm else ""
         found.append(f"{given}Confirm it with -e confirm={facts.cluster}.")
     return found
+
+
+def _unreachable(facts: Facts) -> list[str]:
+    found = []
+    for name, given in facts.unreachable.items():
+        why = given.rstrip(".")
+        others = " and ".join(facts.of_others.get(name, ()))
+        if name in facts.proxies and others and name not in facts.missing:
+            found.append(
+                f"{name} does not answer ({why}), and its HAProxy, which {others} also {_has(facts, name)}, must "
+                f"forget {facts.cluster}. Start it."
+            )
+        elif name in (*facts.servers, *facts.proxies):
+            found.append(f"{name} does not answer ({why}), so what it has would be left. Start it.")
+    return found
+
+
+def _has(facts: Facts, name: str) -> str:
+    return "has" if len(facts.of_others[name]) == 1 else "have"
 
 
 def _about_backups(request: Request, facts: Facts, held: Holdings) -> list[str]:

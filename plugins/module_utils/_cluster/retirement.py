@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .._operation_plan import Effect, OperationPlan
+from .inventory import IDENTIFIED
 from .node_facts import NodeFacts
 from .slots import of_others
 from .topology import NodeState, TopologyError
@@ -44,12 +45,14 @@ class Scratch:
 @dataclass(frozen=True)
 class Facts(NodeFacts):
     """``preferred``: whether the node is the preferred primary. ``fence_command``: whether one is there that stops a
-    machine. ``scratch``: what was restored there. ``proxies``: the hosts with HAProxy in front of the cluster."""
+    machine. ``scratch``: what was restored there. ``proxies``: the hosts with HAProxy in front of the cluster.
+    ``also``: the other groups that the inventory has its host in."""
 
     preferred: bool = False
     fence_command: bool = False
     scratch: Sequence[Scratch] = ()
     proxies: Sequence[str] = ()
+    also: Sequence[str] = ()
 
     @property
     def is_container(self) -> bool:
@@ -69,7 +72,8 @@ class Facts(NodeFacts):
 class Retirement:
     """``peers``: the other nodes that answer, whose guards forget it; ``servers``: those whose servers do, too, and
     drop its slots. ``asks_node``: it answers, and stops its server itself. ``fences``: it is stopped from outside, by
-    its engine or by the fence command. ``clears``: its data go. ``left``: what remains to be done, in sentences."""
+    its engine or by the fence command. ``clears``: its data go. ``keeps``: what its host goes on being, by the groups
+    of the inventory; ``keys``: its key and certificate go. ``left``: what remains to be done, in sentences."""
 
     plan: OperationPlan
     peers: list[str]
@@ -77,6 +81,8 @@ class Retirement:
     asks_node: bool
     fences: bool
     clears: bool
+    keeps: list[str]
+    keys: bool
     left: list[str]
 
 
@@ -107,6 +113,8 @@ def retirement(request: Request, facts: Facts) -> Retirement:
         asks_node=facts.answers,
         fences=facts.is_container or (machine_away and facts.fence_command),
         clears=request.data and not machine_away,
+        keeps=list(facts.also),
+        keys=not IDENTIFIED & set(facts.also),
         left=left,
     )
 
@@ -119,7 +127,16 @@ def _becomes(request: Request, facts: Facts, machine_away: bool) -> str:
         return "is stopped for good, and may not start again; its data stay"
     if facts.is_container:
         return "is removed, with its container and volumes"
+    if facts.also:
+        return (
+            f"is stopped for good; its data, configuration, markers and unit are deleted; its packages stay, and what "
+            f"it needs in the group {_and(facts.also)}"
+        )
     return "is stopped for good; its data, configuration, keys, markers and units are deleted, its packages stay"
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(names)
 
 
 def _forgets(facts: Facts, name: str) -> str:
@@ -130,8 +147,13 @@ def _forgets(facts: Facts, name: str) -> str:
 
 
 def _left(request: Request, facts: Facts, machine_away: bool) -> list[str]:
+    entry = (
+        f"Take {facts.node} out of the group postgres of the inventory; it stays in the group {_and(facts.also)}. "
+        if facts.also
+        else f"Take {facts.node} out of the inventory: its entry in the group postgres, with its variables. "
+    )
     found = [
-        f"Take {facts.node} out of the inventory: its entry in the group postgres, with its variables. "
+        entry
         + (
             "Until then site.yml would make it anew."
             if request.data and not machine_away
@@ -208,6 +230,11 @@ def _refusals(request: Request, facts: Facts, machine_away: bool) -> list[str]:
     if request.confirm != facts.node:
         given = f"confirm={request.confirm} is not its name. " if request.confirm else ""
         found.append(f"{given}Confirm it with -e confirm={facts.node}.")
+    if facts.is_container and facts.also:
+        found.append(
+            f"{facts.node} is a container that is also in the group {_and(facts.also)}, and would stop as a whole. "
+            "Give that a host of its own first."
+        )
     if facts.repository in facts.unreachable:
         why = facts.why(facts.repository)
         # Nobody was asked who is primary.

@@ -8,9 +8,10 @@ A container goes with its volumes; a machine stays, with its packages. Each step
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,43 +20,64 @@ from .._errors import RelevoError
 from .adoption_files import UNITS
 
 SYSTEM = Path("/")
-#: By kind of host: the units, and what is below the root of the file system, the data last: they know the tablespaces.
-SERVICES = {"postgres": ("postgresql", "pgbackrest"), "pgbackrest": ("pgbackrest",), "haproxy": ("haproxy",)}
-_SHARED = ("etc/pgbackrest/pgbackrest.conf", "run/relevo")
+#: By part of a host (the groups of the inventory): the units, and what is below the root of the file system, the data
+#: last: they know the tablespaces. What a part that stays has here stays, too.
+SERVICES: Mapping[str, Sequence[str]] = {
+    "postgres": ("postgresql", "pgbackrest"),
+    "pgbackrest": ("pgbackrest",),
+    "redis": (),
+    "haproxy": ("haproxy",),
+}
+_SHARED = ("etc/pgbackrest/pgbackrest.conf", "run/relevo", "etc/postgresql-common/createcluster.d/relevo.conf")
 _DATA = "var/lib/postgresql"
-PATHS = {
-    "postgres": (
-        *_SHARED,
-        "etc/postgresql-common/createcluster.d/relevo.conf",
-        f"{_DATA}/log",
-        f"{_DATA}/restore",
-        f"{_DATA}/relevo",
-    ),
-    "pgbackrest": (*_SHARED, f"{_DATA}/scratch", f"{_DATA}/relevo"),
+PATHS: Mapping[str, Sequence[str]] = {
+    "postgres": (*_SHARED, f"{_DATA}/log", f"{_DATA}/restore", f"{_DATA}/relevo"),
+    "pgbackrest": (*_SHARED, f"{_DATA}/scratch"),
+    "redis": ("run/relevo",),
     "haproxy": ("run/relevo",),
 }
 #: Last of all: as long as it is there, a machine knows that it belongs to a cluster.
 LAST = str(_names.CONFIG_DIR).lstrip("/")
+#: What a part that stays needs of it. A server needs all of it.
+CONFIGURATION: Mapping[str, Sequence[str]] = {
+    "pgbackrest": (_names.CA_FILE.parent.name, _names.PASSFILE.name),
+    "redis": (),
+    "haproxy": (_names.CA_FILE.parent.name, "haproxy.cfg"),
+}
+#: What the server keeps among its WAL; somebody else's file in a directory elsewhere stays.
+_WAL = re.compile(
+    r"[0-9A-F]{24}(\.partial|\.[0-9A-F]{8}\.backup)?|[0-9A-F]{8}\.history|xlogtemp\.\d+|archive_status|summaries"
+)
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine and what it was. ``version``: of PostgreSQL. ``repository``: the repository's directory, which goes."""
+    """A machine, what it was, and what it goes on being (``keeps``), by the groups of the inventory.
 
-    kind: str
+    ``version``: of PostgreSQL. ``repository``: the repository's directory, which goes.
+    """
+
+    kinds: Sequence[str]
     version: str
     repository: Path | None = None
+    keeps: Sequence[str] = ()
     root: Path = SYSTEM
 
     @property
     def data(self) -> Path:
         return self.root / str(_names.data_directory(self.version)).lstrip("/")
 
+    def services(self) -> list[str]:
+        """The names of our services that go."""
+        needed = {service for part in self.keeps for service in SERVICES[part]}
+        wanted = dict.fromkeys(service for kind in self.kinds for service in SERVICES[kind])
+        return [service for service in wanted if service not in needed]
+
     def units(self) -> list[Path]:
         """Our units, and our part of those of others that we have adopted."""
         folder = self.root / str(UNITS).lstrip("/")
-        named = [folder / f"relevo-{service}.service" for service in SERVICES[self.kind]]
-        adopted = folder.glob("*.service.d/relevo.conf") if self.kind == "postgres" else []
+        named = [folder / f"relevo-{service}.service" for service in self.services()]
+        adopted = folder.glob("*.service.d/relevo.conf") if "postgres" in self.kinds else []
         return [path for path in (*named, *sorted(adopted)) if path.exists()]
 
     def tablespaces(self) -> list[Path]:
@@ -63,15 +85,35 @@ class Machine:
         links = sorted((self.data / "pg_tblspc").glob("*"))
         return [path for link in links if link.is_dir() for path in sorted(link.resolve().glob(f"PG_{self.version}_*"))]
 
+    def wal(self) -> list[Path]:
+        """What the server has in a directory of its WAL elsewhere, which may be where a disk is mounted."""
+        link = self.data / "pg_wal"
+        if not (link.is_symlink() and link.is_dir()):
+            return []
+        return [path for path in sorted(link.resolve().iterdir()) if _WAL.fullmatch(path.name)]
+
+    def configuration(self) -> list[Path]:
+        """What goes of our directory of configuration, empty where all of it is needed or gone."""
+        folder = self.root / LAST
+        if not folder.is_dir() or "postgres" in self.keeps:
+            return []
+        needed = {name for part in self.keeps for name in CONFIGURATION[part]}
+        if not needed:
+            return [folder]
+        found = [path for path in sorted(folder.iterdir()) if path.name not in needed]
+        return sorted(found, key=lambda path: path.name == _names.CONFIG_FILE.name)
+
     def paths(self) -> list[Path]:
         """What is there of all that goes, in the order in which it goes."""
-        found = [self.root / path for path in PATHS[self.kind]]
-        if self.kind == "postgres":
-            found += [*self.tablespaces(), self.data.with_name(f"{self.data.name}.new"), self.data]
+        needed = {path for part in self.keeps for path in PATHS[part]}
+        wanted = dict.fromkeys(path for kind in self.kinds for path in PATHS[kind])
+        found = [self.root / path for path in wanted if path not in needed]
+        if "postgres" in self.kinds:
+            found += [*self.tablespaces(), *self.wal(), self.data.with_name(f"{self.data.name}.new"), self.data]
         if self.repository is not None and self.repository.is_dir():
             # The directory itself may be where a disk is mounted.
             found += sorted(self.repository.iterdir())
-        found.append(self.root / LAST)
+        found += self.configuration()
         return [path for path in found if path.exists() or path.is_symlink()]
 
 
