@@ -139,5 +139,5 @@ def info() -> dict[str, object]:
     return {
         "running": state.master is not None,
         "reload_owed": state.owed,
-        "certificate_days": certificate.days_left(),
+        **certificate.validity(),
     }
