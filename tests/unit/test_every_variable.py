@@ -240,6 +240,7 @@ PASSED_ON = {
     "rotate_show_plan": "plan",
     "secrets_adopting": "whether a server is adopted",
     "secrets_renew": "rotate",
+    "secrets_silent": "rotate",
     "seed_files": "postgresql_seed_files",
     "seed_port": "postgresql_port",
     "status_clusters": "cluster",
