@@ -42,12 +42,15 @@ class ActionModule(ControllerAction):
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
         directory, clusters = Path(options["directory"]), options["clusters"]
         store, authorities = SecretStore(directory, options["given"]), Authorities(directory)
-        certified = self._with_certificate()
+        certified = self._in("postgres", "pgbackrest", "haproxy")
+        with_password = self._in("postgres", "pgbackrest", "redis")
+        new = NewPasswords.read(directory)
         folder = Folder(
             str(directory),
             [name for name in options["names"] if name in store.given],
             store.missing(options["names"]),
-            NewPasswords.read(directory) is not None,
+            new is not None,
+            new is not None and not new.differing,
             authorities.owner(options["authority_given"]),
             authorities.state,
         )
@@ -60,6 +63,7 @@ class ActionModule(ControllerAction):
             sharing,
             apart,
             [host for host in options["hosts"] if host not in certified],
+            [host for host in options["hosts"] if host not in with_password],
         )
         rotation = plan(options["kind"], folder, found, options["stop_after"])
         consent = ",".join(clusters)
@@ -70,15 +74,18 @@ class ActionModule(ControllerAction):
         return {
             "changed": False,
             "steps": list(rotation.steps),
+            "silent": list(rotation.silent),
+            "left_out": list(rotation.left_out),
+            "still_to_do": rotation.still_to_do,
             "makes_authority": folder.new_authority == "none",
             "consent": consent,
             "confirmed": options["confirm"] == consent,
             "operation_plan": rotation.plan.as_dict(),
         }
 
-    def _with_certificate(self) -> set[str]:
+    def _in(self, *names: str) -> set[str]:
         groups = self._task_vars["groups"]
-        return {name for group in ("postgres", "pgbackrest") for name in groups.get(group, [])}
+        return {host for name in names for host in groups.get(name, [])}
 
     def _topologies(self, asked: Mapping[str, Mapping[str, Any]]) -> list[Topology]:
         """One of each cluster, though each of its nodes was the one to ask for it."""

@@ -174,10 +174,15 @@ class NewPasswords:
         # Another run was quicker, or an earlier one has not ended: its passwords are those that count.
         return cls.read(directory) or made
 
+    @property
+    def differing(self) -> list[str]:
+        """The names of those that the folder does not have yet."""
+        store = SecretStore(self.directory, {})
+        return [name for name, value in self.new.items() if store.read(name) != value]
+
     def put(self) -> list[str]:
         """Make them the cluster's; returns the names of those that were not yet."""
-        store = SecretStore(self.directory, {})
-        differing = [name for name, value in self.new.items() if store.read(name) != value]
+        differing = self.differing
         for name in differing:
             replace_file(self.directory / name, self.new[name] + "\n", 0o600, None)
         return differing

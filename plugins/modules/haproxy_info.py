@@ -51,6 +51,13 @@ certificate_days:
   description: Days until its certificate expires; null where nobody can tell.
   returned: success
   type: float
+authority:
+  description:
+    - The authority of that certificate, or of those above it the one that ends first, with C(name) (its subject),
+      C(ends) (until when it is valid) and C(days) (until then); null where nobody can tell.
+  returned: success
+  type: dict
+  sample: {name: CN=Relevo authority, ends: "2036-11-24T09:00:00+00:00", days: 3650.0}
 """
 
 from typing import Any

@@ -46,6 +46,7 @@ statements:
 """
 
 import re
+from itertools import takewhile
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -61,7 +62,9 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.session im
 
 def execute(session: Session, needed: list[str], check_mode: bool) -> list[str]:
     if not check_mode:
-        for statement in needed:
+        # All passwords or none: a server that ends in between would know some of the old ones and some of the new.
+        together = list(takewhile(lambda statement: not statement.startswith("CREATE DATABASE"), needed))
+        for statement in [*(["BEGIN", *together, "COMMIT"] if together else []), *needed[len(together) :]]:
             session.query(statement)
     return needed
 

@@ -59,7 +59,8 @@ node:
       a standby), C(running) (a postmaster lives), C(wanted) (the service manager means it to run), C(booted) (when
       the machine or container was started; the guard's word may be older), C(fence), C(rejoin) and C(removed) (the
       markers, or null), C(guard) (the latest verdict of the start guard, or null),
-      C(certificate_days) (until the node's certificate expires, or null where nobody can tell),
+      C(certificate_days) (until the node's certificate expires, or null where nobody can tell), C(authority) (the
+      authority of that, as M(relevo.postgres.haproxy_info) returns it),
       C(kept_for_primary) (the settings of which it has the greater value as a standby),
       C(configuration_written) (when the newest of the files that the server reads was written), C(configuration) (null,
       or C(faults) that the server finds in them, and a digest of each of the C(settings)), C(tls_server_owed)

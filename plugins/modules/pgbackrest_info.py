@@ -43,7 +43,9 @@ options:
     type: bool
     default: false
   tls_server:
-    description: Whether to look if the TLS server of this host has read its files since they were written, too.
+    description:
+      - Whether to look if the TLS server of this host has read its files since they were written, and how long its
+        certificate and the authority of that are valid, too.
     type: bool
     default: false
   timeout:
@@ -94,6 +96,14 @@ tls_server_owed:
   description: Whether the TLS server runs, and has not read its files since they were written.
   returned: when O(tls_server=true)
   type: bool
+certificate_days:
+  description: Days until the certificate of this host expires; null where nobody can tell.
+  returned: when O(tls_server=true)
+  type: float
+authority:
+  description: As M(relevo.postgres.haproxy_info) returns it.
+  returned: when O(tls_server=true)
+  type: dict
 exists:
   description: Whether the stanza exists.
   returned: success
@@ -133,6 +143,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgback
     running_backup,
     status_problem,
 )
+from ansible_collections.relevo.postgres.plugins.module_utils._server import certificate
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
@@ -163,7 +174,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         # archive tells the newest segment only, and a history is archived before the first of them.
         result["newest_timeline"] = newest_archived_timeline(pgbackrest, params["timeout"])
     if params["tls_server"]:
-        result["tls_server_owed"] = tls_server.reload_owed()
+        result |= {"tls_server_owed": tls_server.reload_owed(), **certificate.validity()}
     return result
 
 

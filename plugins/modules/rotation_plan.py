@@ -97,6 +97,20 @@ steps:
   type: list
   elements: str
   sample: [passwords, trust, sign, withdraw]
+silent:
+  description: The servers that do not answer, and without which the others are given the new passwords.
+  returned: success
+  type: list
+  elements: str
+left_out:
+  description: Those of them whose hosts do not answer either.
+  returned: success
+  type: list
+  elements: str
+still_to_do:
+  description: What is left to do about them, in sentences; empty where all take part.
+  returned: success
+  type: str
 makes_authority:
   description: Whether the new authority has still to be made, before V(trust).
   returned: success

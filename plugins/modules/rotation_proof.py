@@ -25,6 +25,11 @@ options:
     type: list
     elements: dict
     required: true
+  silent:
+    description: The servers that do not answer and are not waited for. One of them may be the primary.
+    type: list
+    elements: str
+    default: []
   timeout:
     description: Seconds to wait.
     type: float

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ansible_collections.relevo.postgres.plugins.module_utils._authority import OUR_NAME
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 
 try:
@@ -17,9 +18,6 @@ try:
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 except ImportError:
     pass  # community.crypto, which makes the certificates, says so
-
-#: Whose certificates are made and renewed here. What anybody else has made is renewed by them.
-OUR_AUTHORITY = "Relevo authority"
 
 
 def certificates(pem: str) -> list[x509.Certificate]:
@@ -62,7 +60,7 @@ def days_left(certificate: x509.Certificate, now: datetime | None = None) -> flo
 
 
 def is_ours(authority: x509.Certificate) -> bool:
-    return authority.subject == authority.issuer and authority.subject.rfc4514_string() == f"CN={OUR_AUTHORITY}"
+    return authority.subject == authority.issuer and authority.subject.rfc4514_string() == f"CN={OUR_NAME}"
 
 
 def issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:

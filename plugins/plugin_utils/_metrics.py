@@ -20,6 +20,7 @@ METRICS = {
     "relevo_archive_lag_bytes": "WAL of the primary that is not archived",
     "relevo_archive_lag_seconds": "Age of the newest archived segment, 0 while less than a segment is not archived",
     "relevo_archive_missing_segments": "Segments that are missing in the archive since the oldest backup",
+    "relevo_authority_expiry_seconds": "Time until the authority of the certificate of a node expires",
     "relevo_backup_age_seconds": "Time since the newest backup ended, of any type and of full ones",
     "relevo_backup_duration_seconds": "How long the newest backup took",
     "relevo_backup_size_bytes": "What the newest backup added to the repository",

@@ -47,6 +47,12 @@ def test_certificates_are_renewed_in_time_and_used_at_once() -> None:
     said = play(STATUS).text
     for node in (PRIMARY, STANDBY):
         assert f"The certificate of {node} expires in 20 days. Run site.yml, which renews it." in said
+    assert f"The certificate of {REPOSITORY} expires in 20 days." in said
+    # It was renewed for as long as they, and is named once for all of them.
+    assert said.count("The authority CN=Relevo authority, of which the certificates of ") == 1
+    assert "in 20 days. That ends replication and archiving over TLS" in said
+    checked = play("playbooks/catalog_check.yml", "-e", "catalog_check_min_certificate_days=25", expect=2).text
+    assert "The authority CN=Relevo authority of the certificates is valid for 20 more days" in checked
 
     play("site.yml")
     renewed = all_served()

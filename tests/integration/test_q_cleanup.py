@@ -294,6 +294,7 @@ def test_the_check_says_what_is_past_its_limit(backed_up: None, tmp_path: Path) 
         "backup-age",
         "full-age",
         "certificate",
+        "authority",
         "drill",
     }
 

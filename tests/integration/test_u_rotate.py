@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from clients import Background, Writer, dsn, may_log_in, more, redis_says
+from clients import Background, Writer, dsn, may_log_in, more
 from cluster import (
     FAILBACK,
     FAILOVER,
@@ -33,10 +33,9 @@ from cluster import (
     shell,
     wait_until,
 )
+from rotation import NEW_PASSWORDS, ROTATE, keys, only_the_new_are_taken, passwords, rotate, trusted
 
-ROTATE = "playbooks/rotate.yml"
-ROLES = ("relevo_replication", "relevo_rewind", "relevo_monitor", "relevo_handover")
-NEW_PASSWORDS = SECRETS / "new_passwords.json"
+NODES = (PRIMARY, STANDBY, REPOSITORY)
 
 
 @dataclass
@@ -66,30 +65,8 @@ class Newcomers(Background):
             self._stop.wait(0.1)
 
 
-def rotate(kind: str) -> tuple[str, ...]:
-    return "-e", f"rotate={kind}", "-e", "confirm=main"
-
-
-def passwords() -> dict[str, str]:
-    return {name: (SECRETS / name).read_text().strip() for name in (*ROLES, "redis")}
-
-
 def archiver_failures() -> str:
     return psql(PRIMARY, "SELECT failed_count FROM pg_stat_archiver")
-
-
-def only_the_new_are_taken(old: dict[str, str]) -> None:
-    new = passwords()
-    for role in ROLES:
-        assert new[role] != old[role]
-        for node in (PRIMARY, STANDBY):
-            assert may_log_in(node, role, new[role]), f"{role} at {node}"
-            assert not may_log_in(node, role, old[role]), f"{role} at {node}"
-    assert redis_says(new["redis"]) == "PONG"
-    assert "PONG" not in redis_says(old["redis"])
-    assert not NEW_PASSWORDS.exists()
-    for name in new:
-        assert (SECRETS / name).stat().st_mode & 0o777 == 0o600
 
 
 @pytest.fixture
@@ -100,6 +77,7 @@ def clients() -> Iterator[Writer]:
         more(writer)
         yield writer
         more(writer)
+    print(f"{len(writer.acknowledged)} rows, the longest pause between two was {writer.longest_outage:.2f} s")
     assert writer.last_error == ""
     assert writer.trouble == ""
     assert newcomers.refused == []
@@ -158,27 +136,23 @@ def test_passwords_are_replaced_by_whoever_comes_after_a_kill(clients: Writer) -
     nothing_needs_attention()
 
 
-def give_passwords(node: str, *roles: str) -> None:
-    """By hand, as docs/rotate.md has it."""
-    lines = [f"*:*:*:{role}:{password}\n" for role, password in passwords().items() if role in roles]
-    shell(node, "sh", "-c", "cat > /etc/relevo/pgpass", stdin="".join(lines))
-
-
 @pytest.mark.long
 @pytest.mark.usefixtures("backed_up")
 def test_the_primary_dies_while_the_nodes_have_other_passwords() -> None:
-    """No server can be asked, so nobody is promoted; with the passwords given by hand, everything goes on."""
+    """No server lets a node in, so nobody is promoted, until the rotation goes on without it."""
     killed_play(ROTATE, "Write the node's key pair and passwords", *rotate("passwords"))
     cut_off = "If rotate.yml was cut off, run it again"
     assert cut_off in play(FAILOVER, expect=2).text
     docker("kill", PRIMARY)
     assert cut_off in play(FAILOVER, expect=2).text
-    assert f"{PRIMARY} does not answer" in play(ROTATE, *rotate("passwords"), expect=2).text
-    give_passwords(STANDBY, *ROLES)
-    give_passwords(REPOSITORY, "relevo_monitor")
+    said = play(ROTATE, *rotate("passwords")).text
+    assert f"{PRIMARY} is left out, since it does not answer" in said
+    assert f"{PRIMARY} did not answer. The others let one another in again" in said
+    assert NEW_PASSWORDS.exists()
     assert f"Promote {STANDBY}." in play(FAILOVER).text
     docker("start", PRIMARY)
-    give_passwords(PRIMARY, *ROLES)
+    # Its server is fenced; its host gets the new passwords, with which it may rejoin.
+    assert f"{PRIMARY} did not answer" in play(ROTATE, *rotate("passwords")).text
     play(REJOIN)
     play(ROTATE, *rotate("passwords"))
     assert not NEW_PASSWORDS.exists()
@@ -188,21 +162,35 @@ def test_the_primary_dies_while_the_nodes_have_other_passwords() -> None:
     nothing_needs_attention()
 
 
-def trusted(node: str) -> int:
-    return shell(node, "cat", "/etc/relevo/tls/ca.crt").count("BEGIN CERTIFICATE")
-
-
-def keys() -> set[str]:
-    return {shell(node, "sha256sum", "/etc/relevo/tls/node.key").split()[0] for node in (PRIMARY, STANDBY, REPOSITORY)}
+@pytest.mark.long
+@pytest.mark.usefixtures("backed_up")
+def test_a_standby_dies_for_good_while_the_nodes_have_other_passwords() -> None:
+    """It can be taken out once the others let one another in again."""
+    said_so = ("-e", f"confirm={STANDBY}", "-e", "last_standby=true")
+    out = ("playbooks/remove_node.yml", "-e", f"node={STANDBY}", *said_so)
+    killed_play(ROTATE, "Write the node's key pair and passwords", *rotate("passwords"))
+    docker("kill", STANDBY)
+    assert "If rotate.yml was cut off, run it again" in play(*out, expect=2).text
+    with Writer() as writer:
+        said = play(ROTATE, *rotate("passwords")).text
+        more(writer)
+    assert f"remove_node.yml -e node={STANDBY} -e force=true" in said
+    assert missing(rows_of(PRIMARY), writer.acknowledged) == []
+    play(*out, "-e", "remove_data=true")
+    play("playbooks/add_node.yml", "-e", f"node={STANDBY}")
+    play(ROTATE, *rotate("passwords"))
+    assert not NEW_PASSWORDS.exists()
+    assert play("site.yml").changed == 0
+    nothing_needs_attention()
 
 
 @pytest.mark.long
 def test_certificates_are_replaced_with_their_keys(clients: Writer) -> None:
-    before, authority = keys(), (SECRETS / "tls" / "ca.crt").read_text()
+    before, authority = keys(*NODES), (SECRETS / "tls" / "ca.crt").read_text()
     killed_play(ROTATE, "Let the server read it: certificates", *rotate("certificates"))
     play(ROTATE, *rotate("certificates"))
     more(clients)
-    assert not before & keys()
+    assert not before & keys(*NODES)
     assert (SECRETS / "tls" / "ca.crt").read_text() == authority
     assert play("site.yml").changed == 0
 
@@ -210,8 +198,7 @@ def test_certificates_are_replaced_with_their_keys(clients: Writer) -> None:
 @pytest.mark.long
 @pytest.mark.usefixtures("backed_up")
 def test_the_authority_is_replaced_in_passes_that_may_each_be_cut_off(clients: Writer) -> None:
-    old, before = (SECRETS / "tls" / "ca.crt").read_text(), keys()
-    nodes = (PRIMARY, STANDBY, REPOSITORY)
+    old, before = (SECRETS / "tls" / "ca.crt").read_text(), keys(*NODES)
     killed_play(ROTATE, "Make the authority's certificate", *rotate("authority"))
     key = (SECRETS / "tls" / "next.key").read_text()
     # Clients are given the new authority before anybody signs with it.
@@ -219,23 +206,23 @@ def test_the_authority_is_replaced_in_passes_that_may_each_be_cut_off(clients: W
     assert (SECRETS / "tls" / "ca.crt").read_text().startswith(old)
     # The first pass is done, and backups go on between the passes, also after a site.yml.
     killed_play(ROTATE, "Prove that every cluster archives", *rotate("authority"))
-    assert [trusted(node) for node in nodes] == [2, 2, 2]
+    assert [trusted(node) for node in NODES] == [2, 2, 2]
     assert play("site.yml").changed == 0
     taken = labels()
     play("backup.yml", "-e", "day=2")
     assert len(labels()) > len(taken)
     # The second: the nodes have their files, and no process has read them.
     killed_play(ROTATE, "Let pgBackRest's TLS server read it: sign", *rotate("authority"))
-    assert not before & keys()
+    assert not before & keys(*NODES)
     play("backup.yml", "-e", "day=2")
     killed_play(ROTATE, "Let the server read it: withdraw", *rotate("authority"))
     said = play(ROTATE, *rotate("authority")).text
     assert "A run that has not ended made the new authority" in said
     more(clients)
-    assert [trusted(node) for node in nodes] == [1, 1, 1]
+    assert [trusted(node) for node in NODES] == [1, 1, 1]
     assert (SECRETS / "tls" / "ca.key").read_text() == key
     assert old not in (SECRETS / "tls" / "ca.crt").read_text()
-    assert not before & keys()
+    assert not before & keys(*NODES)
     assert not list((SECRETS / "tls").glob("next.*"))
     assert play("site.yml").changed == 0
     nothing_needs_attention()
@@ -247,6 +234,8 @@ def test_after_all_of_it_the_cluster_does_what_it_did() -> None:
     old, authority = passwords(), (SECRETS / "tls" / "ca.crt").read_text()
     with Writer() as writer:
         play(ROTATE, *rotate("all"))
+        more(writer)
+        print(f"rotate=all: the longest pause between two rows was {writer.longest_outage:.2f} s")
         only_the_new_are_taken(old)
         assert (SECRETS / "tls" / "ca.crt").read_text() != authority
         play(FAILOVER)

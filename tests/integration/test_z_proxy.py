@@ -10,11 +10,12 @@ import csv
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import psycopg
 import pytest
 import yaml
-from clients import Writer, dsn, more
+from clients import Background, Writer, dsn, more
 from cluster import (
     FAILBACK,
     FAILOVER,
@@ -41,6 +42,7 @@ from psycopg.conninfo import make_conninfo
 pytestmark = pytest.mark.long
 
 PROXY = f"{NETWORK}_proxy"
+ROTATE = "playbooks/rotate.yml"
 READ_WRITE, READ_ONLY = FIRST_PORT + 8, FIRST_PORT + 9
 WITH_PROXY = INVENTORY.with_name("proxy_inventory.yml")
 WITH_THIRD = INVENTORY.with_name("proxy_third_inventory.yml")
@@ -275,6 +277,47 @@ def test_a_new_configuration_ends_no_session() -> None:
         assert text in written
     assert session.execute("SELECT pg_backend_pid()").fetchone() == (before,)
     wait_until(lambda: role(READ_WRITE) == "primary", "new sessions", 10)
+
+
+@dataclass
+class Newcomers(Background):
+    """Clients that come and go through the proxy; each is a session that nobody may be refused."""
+
+    connected: int = 0
+    refused: list[str] = field(default_factory=list)
+
+    def __enter__(self) -> Newcomers:
+        self._begin(self._come)
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._end()
+
+    def _come(self) -> None:
+        while not self._stop.is_set():
+            try:
+                psycopg.connect(through()).close()
+                self.connected += 1
+            except psycopg.Error as error:
+                self.refused.append(" ".join(f"{error}".split()))
+            self._stop.wait(0.01)
+
+
+def test_another_authority_refuses_nobody_at_the_proxy() -> None:
+    """Three reloads: each new worker is told which server is up, and does not take the standby for a second primary."""
+    before = shell(PROXY, "cat", "/etc/relevo/tls/node.crt", "/etc/relevo/tls/ca.crt")
+    with Newcomers() as newcomers, ThroughProxy(series=1) as client:
+        more(client)
+        done = play(ROTATE, "-e", "rotate=authority", "-e", "confirm=main", inventory=WITH_PROXY).text
+        acknowledged = more(client)
+    print(f"{newcomers.connected} sessions, the longest pause between two rows was {client.longest_outage:.2f} s")
+    assert (newcomers.trouble, newcomers.refused) == ("", [])
+    assert newcomers.connected > 50
+    assert f"{PROXY} trusts the new authority beside the old one, then gets a new key and certificate" in done
+    assert shell(PROXY, "cat", "/etc/relevo/tls/node.crt", "/etc/relevo/tls/ca.crt") != before
+    assert shell(PROXY, "cat", "/etc/relevo/haproxy.servers") == "1\n"
+    assert not missing(rows_of(PRIMARY), acknowledged)
+    assert play("site.yml", inventory=WITH_PROXY).changed == 0
 
 
 def test_a_new_configuration_that_is_not_at_work_is_named() -> None:

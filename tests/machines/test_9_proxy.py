@@ -75,3 +75,14 @@ def test_its_new_program_is_taken_up_without_a_restart() -> None:
     both_follow()
     assert play(UPGRADE, "-e", "confirm=main", inventory=WITH_PROXY).changed == 0
     assert play("site.yml", inventory=WITH_PROXY).changed == 0
+
+
+def test_a_new_certificate_is_taken_up_without_a_restart() -> None:
+    """Beside the repository: the key is that of both, and HAProxy reads it before it becomes another user."""
+    started, before = shell(REPOSITORY, *SINCE), shell(REPOSITORY, "cat", "/etc/relevo/tls/node.crt")
+    play("playbooks/rotate.yml", "-e", "rotate=authority", "-e", "confirm=main", inventory=WITH_PROXY)
+    assert shell(REPOSITORY, "cat", "/etc/relevo/tls/node.crt") != before
+    assert shell(REPOSITORY, "cat", "/etc/relevo/haproxy.servers") == "1\n"
+    both_follow()
+    assert shell(REPOSITORY, *SINCE) == started
+    assert play("site.yml", inventory=WITH_PROXY).changed == 0

@@ -209,5 +209,5 @@ def may_log_in(node: str, role: str, password: str) -> bool:
     return True
 
 
-def redis_says(password: str) -> str:
-    return shell(REDIS, "env", f"REDISCLI_AUTH={password}", "redis-cli", "ping").strip()
+def redis_says(password: str, host: str = REDIS) -> str:
+    return shell(host, "env", f"REDISCLI_AUTH={password}", "redis-cli", "ping").strip()

@@ -236,10 +236,47 @@ def test_what_the_servers_say(seen: dict[str, Any], code: str, words: str) -> No
     assert words in failures(judged(seen=seen))[code]
 
 
+def of(days: float, name: str = "CN=Relevo authority") -> dict[str, Any]:
+    return {"name": name, "ends": "2026-11-24T09:00:00+00:00", "days": days}
+
+
+@pytest.mark.parametrize(
+    ("days", "name", "words"),
+    [
+        (3, "CN=Relevo authority", "CN=Relevo authority of the certificates is valid for 3 more days: then nothing is"),
+        (
+            3,
+            "CN=Relevo authority",
+            "Run site.yml, which renews it with the same key, or rotate.yml -e rotate=authority",
+        ),
+        (-3, "CN=Root,O=Acme", "It is not one of ours, and no play renews it: have its owner renew it"),
+    ],
+)
+def test_an_authority_that_ends_is_said_with_who_renews_it(days: float, name: str, words: str) -> None:
+    # Of whichever host: that of the repository is looked at, too.
+    found = failures(judged(seen=status(repository={"host": "r", "authority": of(days, name)})))
+    assert words in found["authority"]
+
+
+def test_an_authority_that_lasts_is_no_failure_and_not_to_be_looked_at_is_said() -> None:
+    seen = status(nodes=[{"name": "a", "lsn": "0/9000060", "authority": of(20)}])
+    assert [one.ok for one in judged(seen=seen).checks if one.code == "authority"] == [True]
+    limits = Limits(certificate_days=0)
+    assert [one.code for one in judged(seen=seen, limits=limits).checks if one.code == "authority"] == []
+
+
 def test_the_metrics_have_every_certificate() -> None:
-    found = judged(seen=status(proxies=[{"name": "p", "certificate_days": 2}])).metrics
+    own = {"host": "r", "certificate_days": 7, "authority": of(9)}
+    seen = status(proxies=[{"name": "p", "certificate_days": 2}], repository=own)
+    found = judged(seen=seen).metrics
     days = {one.labels["node"]: one.value for one in found if one.name == "relevo_certificate_expiry_seconds"}
-    assert days == {"a": 300 * 86400.0, "b": 20 * 86400.0, "p": 2 * 86400.0}
+    assert days == {"a": 300 * 86400.0, "b": 20 * 86400.0, "r": 7 * 86400.0, "p": 2 * 86400.0}
+    days = {one.labels["node"]: one.value for one in found if one.name == "relevo_authority_expiry_seconds"}
+    assert days == {"r": 9 * 86400.0}
+    # A repository host that is also a node has one certificate.
+    seen = status(repository={"host": "a", "certificate_days": 300.0})
+    found = judged(seen=seen).metrics
+    assert len([one for one in found if one.name == "relevo_certificate_expiry_seconds"]) == 2
 
 
 def test_a_limit_of_zero_is_not_looked_at() -> None:
@@ -271,7 +308,8 @@ def test_what_is_no_boolean_is_refused() -> None:
 
 
 def test_prometheus_reads_every_metric() -> None:
-    report = judged(facts(FULL, drilled(), holes=[HOLE])).as_dict()
+    seen = status(repository={"host": "r", "authority": of(9)})
+    report = judged(facts(FULL, drilled(), holes=[HOLE]), seen).as_dict()
     families = {
         one.name: one for one in text_string_to_metric_families(text_of([report, {**report, "cluster": 'x"y'}]))
     }

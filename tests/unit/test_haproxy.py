@@ -67,6 +67,50 @@ def test_which_servers_of_a_cluster_are_written(tmp_path: Path) -> None:
     assert haproxy.info("shop", tmp_path / "none.cfg")["servers"] is None
 
 
+# As HAProxy 2.6 printed it; 3.0 has the same columns.
+STATES = """1
+# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight \
+srv_time_since_last_change srv_check_status srv_check_result srv_check_health srv_check_state srv_agent_state \
+bk_f_forced_id srv_f_forced_id srv_fqdn srv_port srvrecord srv_use_ssl srv_check_port srv_check_addr srv_agent_addr \
+srv_agent_port
+3 main_primary 1 a 10.0.0.1 2 0 1 1 5 15 3 3 6 0 0 0 - 5432 - 0 0 - - 0
+3 main_primary 2 b 10.0.0.2 0 0 1 1 5 13 2 0 6 0 0 0 b 5432 - 0 0 - - 0
+5 main_standbys 1 a 10.0.0.1 0 0 1 1 5 15 3 3 6 0 0 0 - 5432 - 0 0 - - 0
+
+"""
+CONFIG = """
+backend main_primary
+  default-server check
+  server a 10.0.0.1:{port} verifyhost a
+  server b b:5432 verifyhost b resolvers relevo
+backend main_standbys
+  server a [fd00::1]:5432 verifyhost a
+"""
+
+
+def names_in(text: str) -> list[tuple[str, str]]:
+    rows = [line.split() for line in text.splitlines()[2:]]
+    return [(row[1], row[3]) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("states", "config", "kept"),
+    [
+        (STATES, CONFIG.format(port=5432), [("main_primary", "a"), ("main_primary", "b"), ("main_standbys", "a")]),
+        # It would stay at the old port.
+        (STATES, CONFIG.format(port=5433), [("main_primary", "b"), ("main_standbys", "a")]),
+        (STATES, "", []),
+        ("", CONFIG.format(port=5432), []),
+        ("Permission denied\n", CONFIG.format(port=5432), []),
+    ],
+)
+def test_what_the_next_worker_is_told_of_its_servers(states: str, config: str, kept: list[tuple[str, str]]) -> None:
+    told = haproxy.carried(states, config)
+    assert told.startswith(haproxy.NOTHING)
+    assert names_in(told) == kept
+    assert len(told.splitlines()) == 1 or told.splitlines()[1].startswith("# be_id be_name")
+
+
 @pytest.fixture
 def stats(tmp_path: Path) -> Iterator[Path]:
     """A socket at which this process answers as a worker does."""
@@ -96,12 +140,16 @@ def test_the_worker_is_asked_when_it_began(stats: Path, tmp_path: Path) -> None:
 def running(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     """A HAProxy whose worker began at ``began``, and after a reload at ``next``."""
     monkeypatch.setattr(_names, "READING_DIR", tmp_path)
-    (tmp_path / "haproxy.cfg").touch()
+    monkeypatch.setattr(haproxy, "SERVERS", tmp_path / "haproxy.servers")
+    monkeypatch.setattr(haproxy, "FILES", [tmp_path / "haproxy.cfg"])
+    monkeypatch.setattr(haproxy, "ask", lambda _path, question: STATES if question == "show servers state" else "")
+    (tmp_path / "haproxy.cfg").write_text(CONFIG.format(port=5432))
     written = (tmp_path / "haproxy.cfg").stat().st_ctime
     found: dict[str, Any] = {"began": written - 100, "next": written + 1e9, "signals": []}
 
     def kill(pid: int, number: int) -> None:
         found["signals"].append((pid, number))
+        found["told"] = haproxy.SERVERS.read_text()
         found["began"] = found["next"]
 
     state = lambda: haproxy.State(7, found["began"], written, reading.when_told(haproxy.READER), written - 200)  # noqa: E731
@@ -118,6 +166,9 @@ def test_a_new_configuration_is_proven_to_be_at_work(running: dict[str, Any]) ->
     assert running["signals"] == [(7, haproxy.READER.reload)]
     assert not haproxy.bring(1)
     assert len(running["signals"]) == 1
+    # Only for the worker that begins: at any other start the file would be old.
+    assert ("main_primary", "b") in names_in(running["told"])
+    assert haproxy.SERVERS.read_text() == haproxy.NOTHING
 
 
 def test_a_worker_that_does_not_come_is_named_and_tried_again(running: dict[str, Any]) -> None:
@@ -129,6 +180,7 @@ def test_a_worker_that_does_not_come_is_named_and_tried_again(running: dict[str,
             haproxy.bring(0.1)
         assert "journalctl -u relevo-haproxy.service" in str(why.value)
         assert len(running["signals"]) == tries
+        assert haproxy.SERVERS.read_text() == haproxy.NOTHING
 
 
 def test_a_master_that_has_just_been_started_gets_no_signal(running: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.internal_r
     missing_roles,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._server.scram import make_verifier
+from ansible_collections.relevo.postgres.plugins.modules.pg_internal_roles import execute
 
 PASSWORDS = {role.name: f"secret of {role.name}" for role in INTERNAL_ROLES}
 
@@ -112,3 +113,31 @@ def test_rights_on_functions_belong_to_the_database_in_which_they_are_called() -
     assert all(statement.endswith(f"TO {_names.REWIND_ROLE}") for statement in in_postgres)
     in_ours = missing_functions(Server(made=False), _names.OWN_DATABASE)  # type: ignore[arg-type]
     assert [statement for statement in in_ours if "pg_promote" in statement]
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def query(self, sql: str) -> None:
+        self.asked.append(sql)
+
+
+@pytest.mark.parametrize(
+    ("needed", "asked"),
+    [
+        ([], []),
+        (["ALTER ROLE a", "ALTER ROLE b"], ["BEGIN", "ALTER ROLE a", "ALTER ROLE b", "COMMIT"]),
+        (["CREATE DATABASE d"], ["CREATE DATABASE d"]),
+        (
+            ["CREATE ROLE a", "CREATE DATABASE d", "REVOKE"],
+            ["BEGIN", "CREATE ROLE a", "COMMIT", "CREATE DATABASE d", "REVOKE"],
+        ),
+    ],
+)
+def test_all_passwords_are_set_or_none(needed: list[str], asked: list[str]) -> None:
+    session = Recorder()
+    assert execute(session, needed, False) == needed  # type: ignore[arg-type]
+    assert session.asked == asked
+    assert execute(session, needed, True) == needed  # type: ignore[arg-type]
+    assert session.asked == asked

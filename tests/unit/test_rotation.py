@@ -45,7 +45,7 @@ def silent(name: str, life: Life = "none") -> NodeState:
 
 PRIMARY, STANDBY = state("a", False), state("b", True, **STREAMS)
 WHOLE = Topology([PRIMARY, STANDBY])
-FOUND = Found(["main"], ["a", "b", "repository", "redis"], topologies=[WHOLE], plain=["redis"])
+FOUND = Found(["main"], ["a", "b", "repository", "redis"], topologies=[WHOLE], plain=["redis"], keyed=["proxy"])
 
 
 @pytest.mark.parametrize(
@@ -130,8 +130,72 @@ def test_clients_can_be_given_the_new_authority_before_it_signs() -> None:
 def test_a_node_that_is_down_is_named_once() -> None:
     found = Found(["main"], ["a", "b"], {"b": "it is stopped"}, [Topology([PRIMARY, silent("b")])])
     assert plan("all", Folder("/s"), found).refusals == [
-        "b does not answer (it is stopped). It would be locked out. Start it, or take it out of the cluster."
+        "b does not answer (it is stopped). It would be locked out. Start it, or take it out of the cluster "
+        "(remove_node.yml -e node=b) and then out of the inventory."
     ]
+
+
+#: Between the two halves of step 3: the servers have the new passwords, or some nodes do.
+GAP = Folder("/s", new_passwords=True, in_place=True)
+REFUSING_US = silent("b", "refused")
+
+
+@pytest.mark.parametrize(
+    ("folder", "states", "unreachable", "away", "left_out", "said"),
+    [
+        # A standby that is gone for good, and a primary.
+        (GAP, [silent("a", "refused"), silent("b")], {"b": "off"}, ["b"], ["b"], ""),
+        (GAP, [PRIMARY, silent("b")], {"b": "off"}, ["b"], ["b"], ""),
+        (GAP, [silent("a"), REFUSING_US], {"a": "off"}, ["a"], ["a"], ""),
+        (GAP, [silent("a"), STANDBY], {"a": "off"}, ["a"], ["a"], ""),
+        # Its host answers, and gets them.
+        (GAP, [silent("a"), REFUSING_US], {}, ["a"], [], ""),
+        (GAP, [silent("a", "refused"), REFUSING_US], {}, [], [], ""),
+        # Nobody is left, or somebody is away without whom it cannot be done.
+        (GAP, [silent("a"), silent("b")], {"a": "off", "b": "off"}, [], [], "a does not answer (off). It would be"),
+        (
+            GAP,
+            [silent("a"), REFUSING_US],
+            {"a": "off", "redis": "off"},
+            [],
+            [],
+            "redis does not answer (off). It would",
+        ),
+        (GAP, [silent("a", "starting"), REFUSING_US], {}, [], [], "a does not answer (password"),
+        (GAP, [silent("a"), state("b", True, replay_paused=True)], {"a": "off"}, ["a"], ["a"], "replay of b is paused"),
+        # Before servers may have them the cluster does without the rotation.
+        (Folder("/s", new_passwords=True), [PRIMARY, silent("b")], {"b": "off"}, [], [], "remove_node.yml -e node=b)"),
+        (Folder("/s"), [PRIMARY, silent("b")], {"b": "off"}, [], [], "(remove_node.yml -e node=b) and then out of"),
+    ],
+)
+def test_who_is_left_out_where_the_others_would_be_locked_out(
+    folder: Folder,
+    states: list[NodeState],
+    unreachable: dict[str, str],
+    away: list[str],
+    left_out: list[str],
+    said: str,
+) -> None:
+    found = Found(**{**vars(FOUND), "topologies": [Topology(states)], "unreachable": unreachable})
+    rotation = plan("all", folder, found)
+    assert (list(rotation.silent), list(rotation.left_out)) == (away, left_out)
+    assert bool(rotation.refusals) == bool(said)
+    assert said in " ".join(rotation.refusals)
+    if away:
+        assert rotation.steps == ("passwords",)
+        assert f"{away[0]} did not answer. The others let one another in again" in rotation.still_to_do
+        assert f"remove_node.yml -e node={away[0]} -e force=true" in rotation.still_to_do
+    else:
+        assert rotation.still_to_do == ""
+    effects = {effect.name: effect.change for effect in rotation.plan.affects}
+    assert all(effects[name] == "is left out, since it does not answer" for name in left_out)
+
+
+def test_a_host_with_haproxy_alone_gets_no_passwords() -> None:
+    found = Found(**{**vars(FOUND), "hosts": [*FOUND.hosts, "proxy"]})
+    effects = {effect.name: effect.change for effect in plan("all", Folder("/s"), found).plan.affects}
+    assert effects["proxy"].startswith("trusts the new authority beside the old one")
+    assert effects["redis"] == "gets the new passwords"
 
 
 @pytest.mark.parametrize(
@@ -191,6 +255,7 @@ def test_new_passwords_are_kept_beside_the_old_ones_until_all_have_them(tmp_path
     made = NewPasswords.make(tmp_path, list(old))
     assert NewPasswords.file(tmp_path).stat().st_mode & 0o777 == 0o600
     assert made.old == old
+    assert made.differing == list(old)
     assert {name: store.read(name) for name in old} == old
     assert not set(made.new.values()) & set(old.values())
     # Whoever comes after a run that was cut off goes on with the same, also after some are in place.
@@ -199,7 +264,7 @@ def test_new_passwords_are_kept_beside_the_old_ones_until_all_have_them(tmp_path
     assert {name: store.read(name) for name in old} == made.new
     again = NewPasswords.make(tmp_path, list(old))
     assert (again.old, again.new) == (old, made.new)
-    assert again.put() == []
+    assert (made.differing, again.put()) == ([], [])
     again.forget()
     assert NewPasswords.read(tmp_path) is None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["redis", "relevo_monitor"]

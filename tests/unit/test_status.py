@@ -526,6 +526,63 @@ def test_a_certificate_that_ends_is_named_in_time(days: float | None, found: lis
     assert codes(status(disks={"a": Disk(True, certificate_days=days), "b": Disk(True)})) == found
 
 
+OURS, THEIRS = "CN=Relevo authority", "CN=Root,O=Acme"
+
+
+def of(days: float, name: str = OURS) -> dict[str, Any]:
+    return {"name": name, "ends": "2026-11-24T09:00:00+00:00", "days": days}
+
+
+@pytest.mark.parametrize(
+    ("days", "name", "found", "healthy", "said"),
+    [
+        (400.0, OURS, [], True, ""),
+        (12.4, OURS, ["authority-expires"], True, "expires on 2026-11-24, in 12 days."),
+        (-1.0, OURS, ["authority-expired"], False, "expired on 2026-11-24."),
+        (
+            12.4,
+            OURS,
+            ["authority-expires"],
+            True,
+            "Run site.yml, which renews it with the same key, or rotate.yml -e r",
+        ),
+        (12.4, THEIRS, ["authority-expires"], True, "It is not one of ours, and no play renews it: have its owner"),
+    ],
+)
+def test_an_authority_that_ends_is_named_once(
+    days: float, name: str, found: list[str], healthy: bool, said: str
+) -> None:
+    disks = {one: Disk.of({"running": True, "authority": of(days, name)}) for one in ("a", "b")}
+    proxies = proxies_of([{"item": "proxy", "running": True, "authority": of(days, name)}], {})
+    observed = status(
+        disks=disks, proxies=proxies, repository_host="r", repository=repository(authority=of(days, name))
+    )
+    assert (codes(observed), observed.healthy) == (found, healthy)
+    assert said in sentences(observed)
+    if found:
+        assert f"The authority {name}, of which the certificates of a and b and r and proxy are," in sentences(observed)
+    told = observed.as_dict()
+    authorities = [*(one["authority"] for one in told["nodes"]), told["repository"]["authority"]]
+    assert [*authorities, told["proxies"][0]["authority"]] == [of(days, name)] * 4
+
+
+def test_each_of_two_authorities_is_named() -> None:
+    disks = {
+        "a": Disk.of({"running": True, "authority": of(3)}),
+        "b": Disk.of({"running": True, "authority": of(4, THEIRS)}),
+    }
+    observed = status(disks=disks)
+    assert codes(observed) == ["authority-expires"] * 2
+    assert "have its owner renew it" in sentences(observed)
+
+
+@pytest.mark.parametrize(("host", "found"), [("r", ["certificate-expires"]), ("a", [])])
+def test_the_certificate_of_the_repository_host_is_named_too(host: str, found: list[str]) -> None:
+    observed = status(repository_host=host, repository=repository(certificate_days=3.0))
+    assert [one.code for one in observed.problems if one.code.startswith("certificate")] == found
+    assert observed.as_dict()["repository"]["certificate_days"] == 3.0
+
+
 DEBIAN = "postgresql@17-main.service"
 
 
@@ -618,6 +675,7 @@ def test_a_proxy_that_does_not_answer_is_named() -> None:
             "reload_owed": None,
             "certificate_days": None,
             "servers": None,
+            "authority": None,
         }
     ]
 

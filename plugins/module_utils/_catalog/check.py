@@ -15,6 +15,7 @@ from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
+from .._authority import Authority
 from .._drill_note import last_drill
 from .._errors import RelevoError
 from .._recovery_window import of_newest_system
@@ -188,6 +189,7 @@ def judge(cluster: str, facts: Mapping[str, Any], status: Mapping[str, Any], lim
         *_catalog(facts, limits),
         *_drills(facts, limits),
         *_certificates(status, limits),
+        *_authority(status, limits),
     ]
     return _report(cluster, float(facts["at"]), checks, _metrics(facts, status))
 
@@ -361,10 +363,30 @@ def _certificates(status: Mapping[str, Any], limits: Limits) -> Iterator[Check]:
         yield Check("certificate", False, f"{said}: then {then}. Run site.yml, which renews it.")
 
 
+def _authority(status: Mapping[str, Any], limits: Limits) -> Iterator[Check]:
+    found = [authority for host in _hosts(status) if (authority := Authority.of(host.get("authority")))]
+    if not found or not limits.certificate_days:
+        return
+    first = min(found, key=lambda authority: authority.days)
+    said = f"The authority {first.name} of the certificates is valid for {first.days:.0f} more days"
+    if first.days >= limits.certificate_days:
+        yield Check("authority", True, f"{said}.")
+    else:
+        yield Check("authority", False, f"{said}: then nothing is archived or replicated over TLS. {first.cure}")
+
+
+def _hosts(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The nodes, the repository host and the hosts with HAProxy, each once."""
+    repository = status.get("repository") or {}
+    own = {**repository, "name": repository.get("host")}
+    every = [*(status.get("nodes") or ()), own, *(status.get("proxies") or ())]
+    # The first to be named says it; whoever is several of them has one certificate.
+    return list({host["name"]: host for host in reversed(every)}.values())[::-1]
+
+
 def _with_certificate(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The nodes, and the hosts with HAProxy, of which it is known how long their certificate is valid."""
-    hosts = [*(status.get("nodes") or ()), *(status.get("proxies") or ())]
-    return [host for host in hosts if host.get("certificate_days") is not None]
+    """Those hosts of which it is known how long their certificate is valid."""
+    return [host for host in _hosts(status) if host.get("certificate_days") is not None]
 
 
 # --- the numbers -------------------------------------------------------------------------------------------------
@@ -400,3 +422,7 @@ def _metrics(facts: Mapping[str, Any], status: Mapping[str, Any]) -> Iterator[Me
     for host in _with_certificate(status):
         expiry = float(host["certificate_days"]) * DAY
         yield Metric("relevo_certificate_expiry_seconds", expiry, {"node": str(host["name"])})
+    for host in _hosts(status):
+        authority = Authority.of(host.get("authority"))
+        if authority:
+            yield Metric("relevo_authority_expiry_seconds", authority.days * DAY, {"node": str(host["name"])})

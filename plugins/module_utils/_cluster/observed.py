@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from .._authority import Authority
 from .._recovery_window import Hole, Loss, Window, losses, of_newest_system, window_of
 from .answer import moment, read
 from .connection import ConnectionStrings, ThroughProxy
@@ -68,6 +69,7 @@ class Disk:
     removed: Note | None = None
     guard: GuardNote | None = None
     certificate_days: float | None = None
+    authority: Authority | None = None
     configuration_written: str | None = None
     kept_for_primary: Sequence[str] = ()
     configuration: Configuration = field(default_factory=Configuration)
@@ -91,6 +93,7 @@ class Disk:
             Note.of(given.get("removed")),
             read(GuardNote, guard) if guard else None,
             given.get("certificate_days"),
+            Authority.of(given.get("authority")),
             given.get("configuration_written"),
             given.get("kept_for_primary") or (),
             read(Configuration, given.get("configuration")),
@@ -147,6 +150,8 @@ class Repository:
     window: Window | None = None
     losses: Sequence[Loss] = ()
     tls_server_owed: bool = False
+    certificate_days: float | None = None
+    authority: Authority | None = None
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Repository:
@@ -161,6 +166,8 @@ class Repository:
             window_of(living, holes),
             losses(living, holes),
             bool(given.get("tls_server_owed")),
+            given.get("certificate_days"),
+            Authority.of(given.get("authority")),
         )
 
 
@@ -176,12 +183,16 @@ class Proxy:
     reload_owed: bool = False
     certificate_days: float | None = None
     servers: Sequence[str] | None = None
+    authority: Authority | None = None
 
 
 def proxies_of(looked: Sequence[Mapping[str, Any]], unreachable: Mapping[str, str]) -> list[Proxy]:
     """From a loop's results of ``haproxy_info``, and from who could not be asked."""
     return [
-        *(read(Proxy, {**result, "name": result["item"]}) for result in looked),
+        *(
+            read(Proxy, {**result, "name": result["item"], "authority": Authority.of(result.get("authority"))})
+            for result in looked
+        ),
         *(Proxy(name, why) for name, why in unreachable.items()),
     ]
 

@@ -9,7 +9,7 @@ what is still to come. So a run that was cut off is continued by the next one, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -49,13 +49,14 @@ WORDS: dict[Step, str] = {
 class Folder:
     """The secrets at hand. ``given``: the passwords that are variables; ``missing``: those that are nowhere.
 
-    ``new_passwords``: a run that has not ended made some.
+    ``new_passwords``: a run that has not ended made some; ``in_place``: the folder has them already, and servers may.
     """
 
     directory: str
     given: Sequence[str] = ()
     missing: Sequence[str] = ()
     new_passwords: bool = False
+    in_place: bool = False
     owner: Owner = "ours"
     new_authority: NewAuthority = "none"
 
@@ -64,7 +65,8 @@ class Folder:
 class Found:
     """The clusters as they are. ``hosts``: all of the play; ``unreachable``: why one of them does not answer, by name.
 
-    ``plain``: those of the hosts that have no certificate, only a password (Redis).
+    ``plain``: those of the hosts that have no certificate, only a password (Redis); ``keyed``: those with a certificate
+    only (HAProxy).
     ``sharing``: the clusters outside the play that have the same secrets. ``apart``: those in it that have others.
     """
 
@@ -75,18 +77,38 @@ class Found:
     sharing: Sequence[str] = ()
     apart: Sequence[str] = ()
     plain: Sequence[str] = ()
+    keyed: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Rotation:
-    """``steps``, in this order, and what people are told of them; it is not begun while the plan has refusals."""
+    """``steps``, in this order, and what people are told of them; it is not begun while the plan has refusals.
+
+    ``silent``: the servers that do not answer and do not keep it from being done; ``left_out``: those of them whose
+    hosts do not either.
+    """
 
     steps: tuple[Step, ...]
     plan: OperationPlan
+    silent: Sequence[str] = ()
+    left_out: Sequence[str] = ()
 
     @property
     def refusals(self) -> list[str]:
         return self.plan.refusals
+
+    @property
+    def still_to_do(self) -> str:
+        """What people are told at the end of one that not all servers took part in; empty otherwise."""
+        if not self.silent:
+            return ""
+        names = " and ".join(self.silent)
+        gone = " ".join(f"remove_node.yml -e node={name} -e force=true" for name in self.silent)
+        return (
+            f"{names} did not answer. The others let one another in again, so that failover.yml can be run now, if it "
+            f"was the primary. Run this again when {names} answers, before rejoin.yml and after it. If it is gone for "
+            f"good: {gone}, take it out of the inventory, and run this again."
+        )
 
 
 def steps_of(kind: str, folder: Folder, stop_after: str = "") -> tuple[Step, ...]:
@@ -104,13 +126,35 @@ def steps_of(kind: str, folder: Folder, stop_after: str = "") -> tuple[Step, ...
     return tuple(found[: found.index(stop_after) + 1] if stop_after in found else found)
 
 
-def server_faults(topology: Topology, passwords: bool = False, resumed: bool = False) -> list[str]:
+def silent_servers(folder: Folder, found: Found) -> list[str]:
+    """The servers without which new passwords are given to the others, since those are locked out until then.
+
+    None before servers may have them, when the cluster can still do without the rotation; nor where another host than
+    a server is away, or nobody of a cluster is left.
+    """
+    servers = {state.name for topology in found.topologies for state in topology.states}
+    if not folder.in_place or set(found.unreachable) - servers:
+        return []
+    away = [
+        [state.name for state in topology.unreachable if state.name in found.unreachable or state.life == "none"]
+        for topology in found.topologies
+    ]
+    if any(len(names) == len(topology.states) for names, topology in zip(away, found.topologies, strict=True)):
+        return []
+    return [name for names in away for name in names]
+
+
+def server_faults(
+    topology: Topology, passwords: bool = False, resumed: bool = False, silent: Collection[str] = ()
+) -> list[str]:
     """What keeps the servers of a cluster from taking new secrets, in sentences.
 
     ``passwords``: a standby has to replay the new ones before it knows them. ``resumed``: nodes may have the new ones
-    and servers the old, or the other way round, so that one that lives and refuses us is no reason to stop.
+    and servers the old, or the other way round, so that one that lives and refuses us is no reason to stop. ``silent``:
+    those that are known to be away; one of them may have been the primary.
     """
     excused = [state for state in topology.living if resumed and state.life == "refused"]
+    excused += [state for state in topology.unreachable if state.name in silent]
     faults = [
         f"{state.name} does not answer ({(state.error or 'no reason given').rstrip('.')})."
         for state in topology.unreachable
@@ -135,8 +179,12 @@ def server_faults(topology: Topology, passwords: bool = False, resumed: bool = F
 
 def plan(kind: str, folder: Folder, found: Found, stop_after: str = "") -> Rotation:
     """The steps, and what they do to whom. ``kind``: what was asked for; what is none of ``KINDS`` is refused."""
-    steps = steps_of(kind, folder, stop_after)
-    refusals = _refusals(kind, steps, folder, found)
+    steps, silent = steps_of(kind, folder, stop_after), silent_servers(folder, found)
+    if silent:
+        # Only what has begun, and locks nodes out until it is done.
+        steps = steps[:1]
+    left_out = [name for name in silent if name in found.unreachable]
+    refusals = _refusals(kind, steps, folder, found, silent)
     if stop_after and stop_after not in steps:
         refusals.append(f"rotate_stop_after={stop_after} is not among what is left to do: {', '.join(steps)}.")
     message = {
@@ -152,23 +200,35 @@ def plan(kind: str, folder: Folder, found: Found, stop_after: str = "") -> Rotat
             ",".join(found.clusters),
             kind if kind in KINDS else "none",
             message,
-            _effects(steps, found),
-            _expected(steps, folder),
+            _effects(steps, found, left_out),
+            _expected(steps, folder, silent),
             _risks(steps, folder),
             refusals,
         ),
+        silent,
+        left_out,
     )
 
 
-def _effects(steps: Sequence[Step], found: Found) -> list[Effect]:
-    of_host = {host: [step for step in steps if step == "passwords" or host not in found.plain] for host in found.hosts}
-    return [Effect(host, ", then ".join(WORDS[step] for step in its)) for host, its in of_host.items() if its]
+def _effects(steps: Sequence[Step], found: Found, left_out: Sequence[str]) -> list[Effect]:
+    away = [Effect(host, "is left out, since it does not answer") for host in left_out]
+    of_host = {
+        host: [step for step in steps if host not in (found.keyed if step == "passwords" else found.plain)]
+        for host in found.hosts
+        if host not in left_out
+    }
+    return away + [Effect(host, ", then ".join(WORDS[step] for step in its)) for host, its in of_host.items() if its]
 
 
-def _expected(steps: Sequence[Step], folder: Folder) -> list[str]:
+def _expected(steps: Sequence[Step], folder: Folder, silent: Sequence[str]) -> list[str]:
     found = ["No server is restarted, writes and replication go on. A run that ends early is run again."]
     if folder.new_passwords:
         found.append("New passwords were made by a run that has not ended. They are set first.")
+    if silent:
+        found.append(
+            f"The server of {' and '.join(silent)} does not answer. The others get the new passwords all the same, so "
+            "that they let one another in; it is run again afterwards, also for what else was asked for."
+        )
     if folder.new_authority != "none" and {"trust", "withdraw"} & set(steps):
         left = LEFT[folder.new_authority]
         found.append(f"A run that has not ended made the new authority. What is left: {', '.join(left)}.")
@@ -195,7 +255,7 @@ def _risks(steps: Sequence[Step], folder: Folder) -> list[str]:
     return found
 
 
-def _refusals(kind: str, steps: Sequence[Step], folder: Folder, found: Found) -> list[str]:
+def _refusals(kind: str, steps: Sequence[Step], folder: Folder, found: Found, silent: Sequence[str]) -> list[str]:
     if kind not in KINDS:
         what = f"rotate={kind} is none of them" if kind else "Nothing was said to be rotated"
         return [f"{what}: give -e rotate=passwords, certificates, authority or all."]
@@ -216,15 +276,23 @@ def _refusals(kind: str, steps: Sequence[Step], folder: Folder, found: Found) ->
     if set(steps) - {"passwords"}:
         faults += _authority_faults(steps, folder)
     faults += [
-        f"{name} does not answer ({why.rstrip('.')}). It would be locked out. Start it, or take it out of the cluster."
+        f"{name} does not answer ({why.rstrip('.')}). It would be locked out. Start it{_or_remove(name, found)}."
         for name, why in found.unreachable.items()
+        if name not in silent
     ]
     for topology in found.topologies:
-        asked = [state for state in topology.states if state.name not in found.unreachable]
         # What is down was named already; of the others nothing can be said without it.
-        if len(asked) == len(topology.states):
-            faults += server_faults(topology, "passwords" in steps, folder.new_passwords)
+        if all(state.name in silent or state.name not in found.unreachable for state in topology.states):
+            faults += server_faults(topology, "passwords" in steps, folder.new_passwords, silent)
     return faults
+
+
+def _or_remove(name: str, found: Found) -> str:
+    """The other way, for a standby that does not come back."""
+    known = any(state.name == name for topology in found.topologies for state in topology.states)
+    if not known:
+        return ""
+    return f", or take it out of the cluster (remove_node.yml -e node={name}) and then out of the inventory"
 
 
 def _password_faults(folder: Folder) -> list[str]:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from .._authority import Authority
 from .._recovery_window import Loss, Window
 from .answer import Archiver, Sender, Slot, SynchronousState
 from .connection import ConnectionStrings, ThroughProxy
@@ -87,6 +88,7 @@ class NodeStatus:
     removed: Note | None = None
     guard: GuardNote | None = None
     certificate_days: float | None = None
+    authority: Authority | None = None
     reload_owed: bool = False
     configuration_faults: Sequence[str] = ()
     tls_reload_owed: bool = False
@@ -122,6 +124,8 @@ class ClusterStatus:
     losses: Sequence[Loss] = ()
     differing_settings: Sequence[str] = ()
     repository_reload_owed: bool = False
+    repository_certificate_days: float | None = None
+    repository_authority: Authority | None = None
     scratch: Sequence[Mapping[str, Any]] | None = None
     schedule: Sequence[Mapping[str, Any]] | None = None
     connection: ConnectionStrings | None = None
@@ -189,6 +193,8 @@ class ClusterStatus:
                 "host": self.repository_host,
                 "answers": self.backups is not None,
                 "tls_reload_owed": self.repository_reload_owed,
+                "certificate_days": self.repository_certificate_days,
+                "authority": asdict(self.repository_authority) if self.repository_authority else None,
             },
             "backups": {
                 "count": None if self.backups is None else len(self.backups),
@@ -265,6 +271,8 @@ def compose(observed: Observed) -> ClusterStatus:
         repository.losses if repository else (),
         differing_settings(observed),
         repository.tls_server_owed if repository else False,
+        repository.certificate_days if repository else None,
+        repository.authority if repository else None,
         observed.scratch,
         observed.schedule,
         observed.connection,
@@ -324,6 +332,7 @@ def _node_status(observed: Observed, state: NodeState) -> NodeStatus:
         removed,
         disk.guard if disk else None,
         disk.certificate_days if disk else None,
+        disk.authority if disk else None,
         state.has_not_read(disk.configuration_written) if disk else False,
         disk.configuration.faults if disk else (),
         disk.tls_server_owed if disk else False,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from .. import _names
+from .._authority import Authority
 from .._server.peer import Life
 from .._tables import format_bytes, format_duration
 from .answer import WAY_OUT, Slot
@@ -67,6 +68,8 @@ CODES: dict[str, Severity] = {
     "proxy-lacks-node": "warning",
     "certificate-expired": "error",
     "certificate-expires": "warning",
+    "authority-expired": "error",
+    "authority-expires": "warning",
     "scheduled-run-failed": "warning",
     "tables-unfinished": "warning",
 }
@@ -444,6 +447,26 @@ def _certificate_of(name: str, days: float | None) -> Found:
             yield problem("certificate-expired", f"The certificate of {name} has expired.", cure, name)
 
 
+def _authorities(status: ClusterStatus) -> Found:
+    """Each once, whoever's certificates are of it: it ends for all of them at the same time."""
+    hosts = [(node.name, node.authority) for node in status.nodes if node.state != "removed"]
+    hosts += [(status.repository_host, status.repository_authority)]
+    hosts += [(proxy.name, proxy.authority) for proxy in status.proxies]
+    ending: dict[tuple[str, str], tuple[Authority, list[str]]] = {}
+    for host, authority in hosts:
+        if authority and authority.days < EXPIRES_DAYS:
+            names = ending.setdefault((authority.name, authority.ends), (authority, []))[1]
+            names += [] if host in names else [host]
+    for authority, names in ending.values():
+        said = f"The authority {authority.name}, of which the certificates of {' and '.join(names)} are,"
+        day, what = authority.ends[:10], "replication and archiving over TLS, and all clients that verify it"
+        if authority.days > 0:
+            then = f"expires on {day}, in {authority.days:.0f} days. That ends {what}."
+            yield problem("authority-expires", f"{said} {then}", authority.cure)
+        else:
+            yield problem("authority-expired", f"{said} expired on {day}. That ends {what}.", authority.cure)
+
+
 def _restore(status: ClusterStatus, node: NodeStatus) -> Found:
     # While one is at work it is among the operations.
     if node.restore_left and not status.operations:
@@ -547,6 +570,13 @@ def _repository_reload(status: ClusterStatus) -> Found:
         yield _tls_server(status.repository_host, None)
 
 
+def _repository_certificate(status: ClusterStatus) -> Found:
+    # That of a host which is also a node, or has HAProxy, has been looked at there.
+    others = {node.name for node in status.nodes} | {proxy.name for proxy in status.proxies}
+    if status.repository_host not in others:
+        yield from _certificate_of(status.repository_host, status.repository_certificate_days)
+
+
 def _holes(status: ClusterStatus) -> Found:
     """WAL that the archive lacks, which neither pgBackRest's ``check`` nor its ``verify`` tells of."""
     for loss in status.losses:
@@ -616,5 +646,7 @@ REPOSITORY_CHECKS: tuple[Callable[[ClusterStatus], Found], ...] = (
     _newer_timeline,
     _repository,
     _repository_reload,
+    _repository_certificate,
+    _authorities,
     _holes,
 )

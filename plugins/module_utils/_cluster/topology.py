@@ -34,8 +34,8 @@ CURES = {
     r"too many clients|too many connections|connection slots|demasiad[oa]s (clientes|conexiones)|zu viele Verbindungen"
     r"|trop de (clients|connexions)": ("End sessions there, or raise max_connections (postgresql_parameters)."),
     r"password authentication failed": (
-        "It has another password than the nodes. If rotate.yml was cut off, run it again: it goes on where it was "
-        "(docs/rotate.md says what to do if the primary has died meanwhile). Otherwise something else than site.yml "
+        "It has another password than the nodes. If rotate.yml was cut off, run it again: it goes on where it was, "
+        "also without a server that has died meanwhile, the primary included. Otherwise something else than site.yml "
         "has changed that role there: undo it, or run site.yml when the server lets us in again."
     ),
     rf"pg_hba|password|role \"|database \"|log in|permission denied|authentication|{'|'.join(_names.OWN_ROLES)}|"

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import _names
+from .._durable import replace_file
 from .._errors import RelevoError
 from .._wait import wait_until
 from . import certificate, reading
@@ -27,11 +28,17 @@ READER = reading.READERS["haproxy"]
 PROGRAM = Path("/usr/sbin/haproxy")
 #: As haproxy.cfg.j2 has it: under systemd, whose unit makes the directory, and in our container.
 SOCKETS = (Path("/run/relevo-haproxy/relevo-haproxy.sock"), Path("/run/relevo-haproxy.sock"))
+#: Where a line of a server has its port: "show servers state" in HAProxy's management guide.
+_PORT = 18
 #: What it reads when it begins. Its program is one of them: told to read its files, the master starts that anew.
 FILES = (
     *(_names.CONFIG_DIR / "haproxy.cfg", _names.CA_FILE, _names.CERTIFICATE, _names.PRIVATE_KEY),
     PROGRAM,
 )
+#: What the worker after a reload is told of its servers by the one before it, and that this is nothing: at any other
+#: start an old file would say what was true once. As haproxy.cfg.j2 has it.
+SERVERS = _names.CONFIG_DIR / "haproxy.servers"
+NOTHING = "1\n"
 #: By how much a process's start (clock ticks, cut off) may seem earlier than it was.
 TICK = 0.02
 
@@ -63,13 +70,41 @@ def pid_in(info: str) -> int | None:
     return int(found["Pid"]) if found.get("Pid", "").isdecimal() else None
 
 
-def ask(path: Path, timeout: float = 2) -> str:
-    """``show info`` of the worker behind a socket; empty where nobody answers."""
+def carried(states: str, config: str) -> str:
+    """What a worker may be told of its servers: of what ``show servers state`` printed, what fits the configuration.
+
+    The address is none of it (``init-addr``), but HAProxy would go on with the port of before.
+    """
+    places, backend = set(), ""
+    for words in (line.split() for line in config.splitlines()):
+        if words[:1] == ["backend"]:
+            backend = words[1]
+        elif words[:1] == ["server"]:
+            places.add((backend, words[1], words[2].rpartition(":")[2]))
+    rows = [line.split() for line in states.splitlines()]
+    kept = [row for row in rows if len(row) > _PORT and (row[0] == "#" or (row[1], row[3], row[_PORT]) in places)]
+    return NOTHING + "".join(f"{' '.join(row)}\n" for row in kept)
+
+
+def _remember(sockets: Sequence[Path] = SOCKETS) -> None:
+    """For the worker that is about to begin."""
+    states = "".join(ask(path, "show servers state") for path in sockets)
+    config = FILES[0]
+    _tell(carried(states, config.read_text() if config.exists() else ""))
+
+
+def _tell(text: str) -> None:
+    if not SERVERS.exists() or SERVERS.read_text() != text:
+        replace_file(SERVERS, text, 0o600, None)
+
+
+def ask(path: Path, question: str = "show info", timeout: float = 2) -> str:
+    """What the worker behind a socket says; empty where nobody answers."""
     try:
         with socket.socket(socket.AF_UNIX) as asked:
             asked.settimeout(timeout)
             asked.connect(str(path))
-            asked.sendall(b"show info\n")
+            asked.sendall(f"{question}\n".encode())
             return b"".join(iter(lambda: asked.recv(65536), b"")).decode(errors="replace")
     except OSError:
         return ""
@@ -114,9 +149,13 @@ def bring(timeout: float, check_mode: bool = False) -> bool:
     if state.master is None:
         reading.note_that_it_is_down(READER)
     elif state.owed:
+        _remember()
         now = time.time()
         os.kill(state.master, READER.reload)
-        _wait(now - TICK, timeout)
+        try:
+            _wait(now - TICK, timeout)
+        finally:
+            _tell(NOTHING)
         reading.note_that_it_knows(READER)
     return state.owed
 
@@ -147,5 +186,5 @@ def info(cluster: str = "", config: Path = FILES[0]) -> dict[str, object]:
         "running": state.master is not None,
         "reload_owed": state.owed,
         "servers": servers_of(cluster, config.read_text()) if cluster and config.exists() else None,
-        "certificate_days": certificate.days_left(),
+        **certificate.validity(),
     }

@@ -56,7 +56,7 @@ def node_info(service: Service, server: Server | None = None, configuration: boo
         "restore": asdict(restore) if restore else None,
         "removed": asdict(removed) if removed else None,
         "kept_for_primary": sorted(standby_minimum.in_place()),
-        "certificate_days": certificate.days_left(),
+        **certificate.validity(),
         "configuration_written": configuration_written(),
         "configuration": configuration_info(server) if configuration else None,
         "recovery": recovery.how_far(server) if configuration else "",
