@@ -136,7 +136,7 @@ def test_the_process_of_a_play_that_is_told_to_end_ends_the_play(
         return [line for line in lines if b"ansible-playbook" in line and bytes(playbook) in line]
 
     started.append(spawn(file, folder))
-    wait_until(lambda: "wait_for" in log_of(folder), "the play to begin", 60)
+    wait_until(lambda: "PLAY [" in log_of(folder), "the play to begin", 60)
     assert playing(), log_of(folder)
     end(started[0])
     assert started[0].wait() == 0
