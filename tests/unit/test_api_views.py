@@ -123,7 +123,8 @@ def test_the_process_of_a_play_that_is_told_to_end_ends_the_play(
 ) -> None:
     playbook = tmp_path / "endless.yml"
     wait = {"ansible.builtin.wait_for": {"timeout": 600}}
-    playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [wait]}]))
+    play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": [wait]}
+    playbook.write_text(json.dumps([play]))
     runner = Runner(ansible_playbook=Path(sys.executable).with_name("ansible-playbook"), inventory=["localhost,"])
     file, folder = tmp_path / "settings.json", tmp_path / "play"
     file.write_text(settings.model_copy(update={"backend": runner, "project_directory": tmp_path}).model_dump_json())
@@ -135,8 +136,8 @@ def test_the_process_of_a_play_that_is_told_to_end_ends_the_play(
         return [line for line in lines if b"ansible-playbook" in line and bytes(playbook) in line]
 
     started.append(spawn(file, folder))
-    wait_until(lambda: "wait_for" in log_of(folder), "the play to begin", 60)
-    assert playing()
+    wait_until(lambda: "PLAY [" in log_of(folder), "the play to begin", 60)
+    assert playing(), log_of(folder)
     end(started[0])
     assert started[0].wait() == 0
     assert read_json(folder / "outcome.json")["succeeded"] is False
