@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from .ending import Ending
 from .settings import Awx, Runner, Settings, template_key
 
 RawEvent = Mapping[str, Any]
@@ -90,6 +91,7 @@ class RunnerBackend:
                 extravars=dict(request.variables),
                 envvars=self._environment(request, self._launcher(Path(folder))),
                 event_handler=take,
+                cancel_callback=Ending(),
                 quiet=True,
             )
         return bool(done.rc == 0)
