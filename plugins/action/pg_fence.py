@@ -226,20 +226,13 @@ class ActionModule(ControllerAction):
     def _take_wal(self, request: FenceRequest, primary: Fenced) -> Result:
         """Copy what only the old primary has of the WAL to the candidate; empty where its disk cannot be read."""
         kinds = {self._kinds[request.primary], self._kinds[request.candidate]}
-        readable = primary.marked and kinds == {_offline_nodes.DOCKER}
+        # One that cannot be marked, since it is full, can be read all the same.
+        readable = primary.proved and request.primary not in request.lost and kinds == {_offline_nodes.DOCKER}
         if not readable or not self._options["salvage_from"]:
             return {}
         started = time.monotonic()
-        wanted = offline_node.WalRange(first=self._options["salvage_from"])
-        source, target = self._node(request.primary), self._node(request.candidate)
-
-        def copy() -> offline_node.WalCopy:
-            return offline_node.copy_wal(source, target, self._run_id, wanted)
-
         try:
-            done = again(copy)
-            # What is not read is lost, so it is tried once more, too.
-            done = copy() if done.interrupted else done
+            done = self._copy_wal(self._node(request.primary), self._node(request.candidate))
         except RelevoError as error:
             if not request.force:
                 raise RelevoError(fence_plan.unread(request.primary, _one_sentence(error))) from error
@@ -253,6 +246,24 @@ class ActionModule(ControllerAction):
             "newer_timeline": done.newer_timeline,
             "interrupted": done.interrupted,
         }
+
+    def _copy_wal(self, source: offline_node.Node, target: offline_node.Node) -> offline_node.WalCopy:
+        """What cannot be read is lost, so it is tried twice: the second time from where the first one ended."""
+
+        def copy(first: str) -> offline_node.WalCopy:
+            return offline_node.copy_wal(source, target, self._run_id, offline_node.WalRange(first=first))
+
+        begin = self._options["salvage_from"]
+        done = again(lambda: copy(begin))
+        if not done.interrupted:
+            return done
+        try:
+            rest = copy(done.following or begin)
+        except RelevoError:
+            return done
+        rest.segments, rest.bytes = done.segments + rest.segments, done.bytes + rest.bytes
+        rest.newer_timeline = done.newer_timeline
+        return rest
 
     # --- the repository host -------------------------------------------------------------------------------------
 

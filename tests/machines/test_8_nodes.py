@@ -112,7 +112,7 @@ def test_a_machine_that_is_cleared_goes_on_with_its_haproxy() -> None:
     since = ("systemctl", "show", "-p", "ActiveEnterTimestampMonotonic", "--value", unit)
     started = shell(STANDBY, *since)
     node(REMOVE, *GO, "remove_data=true", inventory=proxied)
-    assert shell(STANDBY, "ls", "/etc/relevo").split() == ["haproxy.cfg", "tls"]
+    assert shell(STANDBY, "ls", "/etc/relevo").split() == ["haproxy.cfg", "haproxy.servers", "tls"]
     assert STANDBY not in shell(STANDBY, "grep", "-w", "server", "/etc/relevo/haproxy.cfg")
     assert shell(STANDBY, *since) == started
     assert (SECRETS / "tls" / f"{STANDBY}.key").exists()

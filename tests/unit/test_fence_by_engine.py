@@ -39,6 +39,7 @@ class Container:
         self.name, self.fails = name, fails
         self.files = {f"{WAL}/{named(number)}": segment(named(number)) for number in (3, 4)}
         self.marker: str | None = None
+        self.read: list[str] = []
 
     def _try(self, what: str) -> None:
         if self.fails.get(what, 0):
@@ -65,6 +66,7 @@ class Container:
 
     @contextmanager
     def read_file(self, path: str) -> Iterator[FileStream | None]:
+        self.read.append(path.rpartition("/")[2])
         self._try(path.rpartition(".")[2] if path.endswith(".history") else path.rpartition("/")[2][-1])
         data = self.files.get(path)
         yield None if data is None else FileStream(len(data), iter([data]))
@@ -98,7 +100,11 @@ def fence(monkeypatch: pytest.MonkeyPatch) -> Fence:
         action._run_id, action._of_machine = "a-1", {}
         done = action._fence_all(replace(REQUEST, force=force, unreachable=unreachable))
         arrived = [name for name in nodes["b"].files if name.startswith(SALVAGE_DIRECTORY)]
-        return done | {"arrived": [name.rpartition("/")[2] for name in arrived], "records": len(records)}
+        return done | {
+            "arrived": [name.rpartition("/")[2] for name in arrived],
+            "records": len(records),
+            "read": nodes["a"].read,
+        }
 
     return run
 
@@ -147,6 +153,16 @@ def test_without_the_engines_word_there_is_no_proof(fence: Fence, step: str) -> 
 def test_a_disk_that_cannot_be_marked_has_a_record_in_its_place(fence: Fence) -> None:
     done = fence(a={"marker": -1})
     assert (done["proved"], done["marked"], done["recorded"], done["records"]) == (True, False, True, 1)
+    assert done["arrived"] == [named(3), named(4)], "it is full, and can be read"
+    with pytest.raises(RelevoError, match="^a is stopped, and its disk does not say .* Nobody was promoted"):
+        fence(a={"marker": -1, "history": -1})
+
+
+def test_what_a_first_attempt_brought_is_not_brought_again(fence: Fence) -> None:
+    """The second one goes on behind it, so that one which ends sooner leaves no hole."""
+    done = fence(a={"4": 1})
+    assert (done["wal"]["segments"], done["wal"]["bytes"]) == ([named(3), named(4)], 2 * SIZE)
+    assert [name for name in done["read"] if not name.endswith(".history")] == [named(3), named(4), named(4), named(5)]
 
 
 @pytest.mark.parametrize("step", ["fence", "marker", "history"])

@@ -150,6 +150,13 @@ def test_a_shared_file_keeps_the_part_of_a_cluster_that_is_left_out(render: Any,
     assert render(other, parts("", list(before))) == render(other, {}), "what is not there yet comes from the inventory"
 
 
+@pytest.mark.parametrize(("render", "parts"), [(repository_file, stanzas_in), (proxy_file, proxies_in)])
+def test_one_that_the_inventory_has_elsewhere_by_now_stays_until_a_play_is_about_it(render: Any, parts: Any) -> None:
+    there = render({"b": 3001, "a": 1001}, {})
+    assert render({"b": 3001}, parts(there, ["a"])) == there
+    assert "a1" not in render({"b": 3001}, {})
+
+
 def test_a_name_that_another_begins_with_is_another() -> None:
     assert stanzas_in("tls-server-auth=n=main2\n\n[main2]\nx=1\n", ["main"]) == {}
     assert proxies_in(proxy_file({"main2": 5}, {}), ["main"]) == {}

@@ -221,10 +221,13 @@ def test_what_stands_ends_it_and_so_does_what_never_ends(made: Make, standby: St
     assert standby.now == ends
 
 
-def test_what_is_only_for_speed_ends_nothing(made: Make) -> None:
+def test_what_is_only_for_speed_ends_nothing(made: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     standby = Standby(end=0x5000001, unwilling="the server of this node: no answer in time")
     one = made(standby)
+    reloads: list[bool] = []
+    monkeypatch.setattr(Server, "reload", lambda _server: reloads.append(standby.promoted))
     taken_over(one, standby)
+    assert reloads == [False], "it is told of its files all the same, before it is promoted"
     one.finish(cast("Session", standby))
     assert len(one.warnings) == 2
     assert all(said.endswith(" (the server of this node: no answer in time).") for said in one.warnings)

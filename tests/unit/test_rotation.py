@@ -212,6 +212,8 @@ def test_a_host_with_haproxy_alone_gets_no_passwords() -> None:
         ([STANDBY], False, False, "No primary answers"),
         ([PRIMARY, state("b", False)], False, False, "Two primaries: a and b"),
         ([PRIMARY, state("b", True)], False, False, "b does not stream from a. Run rejoin.yml."),
+        # One that was away meanwhile, and does not know the primary's new password for it.
+        ([PRIMARY, state("b", True)], True, True, ""),
         ([PRIMARY, state("b", True, apply_delay_ms=9, **STREAMS)], True, False, "replay of b is delayed on purpose"),
         ([PRIMARY, state("b", True, replay_paused=True, **STREAMS)], True, False, "The replay of b is paused"),
         # A certificate does not have to be replayed.

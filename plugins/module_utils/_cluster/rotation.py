@@ -166,7 +166,8 @@ def server_faults(
         except TopologyError as error:
             faults.append(error.message)
     for standby in topology.standbys:
-        if topology.primary and not (standby.receiver and standby.receiver.streams):
+        # One that was away in the meantime logs in at the primary once this has given it the new passwords.
+        if not resumed and topology.primary and not (standby.receiver and standby.receiver.streams):
             faults.append(f"{standby.name} does not stream from {topology.primary.name}. Run rejoin.yml.")
         if passwords and (standby.delayed or standby.replay_paused):
             what = "is delayed on purpose (recovery_min_apply_delay)" if standby.delayed else "is paused"

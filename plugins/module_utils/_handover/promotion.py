@@ -202,6 +202,8 @@ class Promotion:
         self.server.write_replication_conf("", "")
         # What it required when it was primary itself would keep it from taking writes now.
         synchronous.drop_requirement()
+        # Nothing else may be relied on for it: what follows is only for speed.
+        self.server.reload()
         self._set_pace(
             look_for_wal_often,
             f"{self.request.local.name} could not be told to look for WAL more often, so its promotion may have taken "

@@ -224,7 +224,8 @@ def _carry(source: Node, target: Target, names: list[str], wanted: WalRange, don
             if done.ended or header is None:
                 return
             if stream.size != header.segment_size:
-                done.ended = f"{name} is cut off after {stream.size} bytes"
+                # It may have had more, which nobody knows.
+                done.ended, done.interrupted = f"{name} is cut off after {stream.size} bytes", True
                 return
             target.write_file(f"{done.directory}/{name}", FileStream(stream.size, _chain(first, stream.chunks)))
         done.segments.append(name)

@@ -42,7 +42,7 @@ LAST = str(_names.CONFIG_DIR).lstrip("/")
 CONFIGURATION: Mapping[str, Sequence[str]] = {
     "pgbackrest": (_names.CA_FILE.parent.name, _names.PASSFILE.name),
     "redis": (),
-    "haproxy": (_names.CA_FILE.parent.name, "haproxy.cfg"),
+    "haproxy": (_names.CA_FILE.parent.name, "haproxy.cfg", "haproxy.servers"),
 }
 #: What the server keeps among its WAL; somebody else's file in a directory elsewhere stays.
 _WAL = re.compile(
