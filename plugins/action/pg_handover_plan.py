@@ -179,7 +179,7 @@ class ActionModule(ControllerAction):
         return topology
 
     def _ask_at_home(self, options: dict[str, Any], topology: Topology) -> None:
-        """Note of a server that gives us no session that it is a standby, where its own machine says so.
+        """Note of a server that gives us no session what it is, where its own machine says so.
 
         It may have no connection left but for its superuser. One that is primary stays what it is: nothing is asked of
         it over the network, and so no role is taken from it.
@@ -189,6 +189,8 @@ class ActionModule(ControllerAction):
                 asked = self._on_node(state.name, "_cluster.ask_here", {"timeout": options["timeout"]})
                 if asked and asked["data"] and asked["data"]["in_recovery"]:
                     state.data, state.error = asked["data"], None
+                elif asked and asked["data"]:
+                    state.says_primary = True
 
     def _witness(self, last: NodeState, standbys: list[str]) -> Witness | None:
         """Who else gets an answer of this server: the standbys, and the controller."""

@@ -195,6 +195,17 @@ def test_a_living_standby_that_does_not_let_us_in_saves_no_dead_primary() -> Non
     assert (plan.action, plan.primary, plan.unreachable) == ("promote", "a", ["c"])
 
 
+def test_one_that_says_itself_that_it_is_primary_is_one_whomever_the_standbys_followed() -> None:
+    """A hand-over to it was cut off before the third was told."""
+    seen = topology(unreachable("a"), standby("b", follows="a"), unreachable("c", life="refused"))
+    promoted = seen.find("c")
+    assert promoted is not None
+    promoted.says_primary = True
+    with pytest.raises(LivingPrimary, match="^c lives and answers, but not to us"):
+        plan_failover(seen, "a")
+    assert plan_failover(seen, "a", fence_living=True).action == "promote"
+
+
 def test_the_only_server_left_is_not_called_a_primary_that_could_be_replaced() -> None:
     """It may be the only standby, with all of its connections in use."""
     seen = topology(unreachable("a"), unreachable("b", FULL, life="refused"))

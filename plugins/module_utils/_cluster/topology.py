@@ -79,6 +79,7 @@ class NodeState:
     """What one server answered.
 
     ``data`` is the probe's object; ``error`` says why there is none, and ``life`` whether the server lives.
+    ``says_primary``: one that gives us no session said so on its own machine.
     """
 
     node: Peer
@@ -86,6 +87,7 @@ class NodeState:
     error: str | None = None
     seconds: float = 0.0
     life: Life = "none"
+    says_primary: bool = False
 
     @property
     def name(self) -> str:

@@ -205,11 +205,15 @@ def _unsent(topology: Topology, chosen: NodeState, lost: str) -> str:
 def _refuse_beside_the_living(topology: Topology, candidate: str, force: bool) -> None:
     """Raise for a server that may be primary, lives, and gives us no session.
 
-    Where the standbys say whom they followed, no other can be meant. One that is to return from the archive must be
-    down, too.
+    Where the standbys say whom they followed, no other can be meant, unless it says itself that it is primary: then a
+    hand-over to it was cut off. One that is to return from the archive must be down, too.
     """
     followed = _followed(topology, topology.unreachable)
-    suspects = [state for state in topology.unreachable if not followed or state.name in (followed, candidate)]
+    suspects = [
+        state
+        for state in topology.unreachable
+        if not followed or state.says_primary or state.name in (followed, candidate)
+    ]
     for state in suspects:
         if state.lives:
             raise LivingPrimary(state, successor=bool(topology.standbys or (candidate and force)))
