@@ -11,6 +11,7 @@ import pytest
 
 from ansible_collections.relevo.postgres.plugins.callback.failures import Failure, unsaid
 from ansible_collections.relevo.postgres.plugins.filter.kept_parts import kept_parts
+from ansible_collections.relevo.postgres.plugins.filter.proxy_ports_taken import proxy_ports_taken
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.left_out import (
     TOGETHER,
     all_fenced,
@@ -155,6 +156,19 @@ def test_one_that_the_inventory_has_elsewhere_by_now_stays_until_a_play_is_about
     there = render({"b": 3001, "a": 1001}, {})
     assert render({"b": 3001}, parts(there, ["a"])) == there
     assert "a1" not in render({"b": 3001}, {})
+
+
+@pytest.mark.parametrize(
+    ("ports", "taken"), [({"a": 1005, "b": 1001}, 2), ({"a": 1005, "b": 1000}, 1), ({"a": 1001, "b": 3001}, 0)]
+)
+def test_a_port_that_a_kept_cluster_has_is_no_other_cluster_s(ports: dict[str, int], taken: int) -> None:
+    """HAProxy would take both, and lead a client of one to the other."""
+    kept = proxies_in(proxy_file({"a": 1001, "b": 3001}, {}), ["a"])
+    clusters = [{"cluster": name, "port": port, "read_only_port": port + 1} for name, port in ports.items()]
+    found = proxy_ports_taken(kept, clusters)
+    assert len(found) == taken
+    assert all("a, which this run is not about" in one and "-e cluster=b,a." in one for one in found)
+    assert proxy_ports_taken({}, clusters) == []
 
 
 def test_a_name_that_another_begins_with_is_another() -> None:

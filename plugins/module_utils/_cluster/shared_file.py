@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 #: A section of pgBackRest or of HAProxy begins on a line that is neither indented nor a comment.
 PGBACKREST_HEADER = re.compile(r"\[[^\]]+\]\s*$")
 HAPROXY_HEADER = re.compile(r"[a-z]")
 AUTHORIZED = "tls-server-auth="
+#: A line of ours: the address may be one of IPv6, in brackets.
+BIND = re.compile(r"^\s+bind \S*:(\d+)", re.MULTILINE)
 
 
 class Stanza(TypedDict):
@@ -53,3 +55,15 @@ def proxies_in(text: str, clusters: Sequence[str]) -> dict[str, str]:
         if all(sections):
             found[cluster] = "\n\n".join(sections)
     return found
+
+
+def ports_taken(kept: Mapping[str, str], wanted: Mapping[str, Sequence[int]]) -> list[str]:
+    """A sentence for each port that a part of haproxy.cfg which is ``kept`` has, and another cluster is to get."""
+    return [
+        f"Port {number} is to be that of {cluster}, and {other}, which this run is not about, still has it there. Run "
+        f"site.yml for both: -e cluster={cluster},{other}."
+        for other, text in kept.items()
+        for number in BIND.findall(text)
+        for cluster, ports in wanted.items()
+        if int(number) in map(int, ports)
+    ]
