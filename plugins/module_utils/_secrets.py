@@ -240,7 +240,7 @@ def leaving(
 
 def _owner(name: str) -> str:
     """Whose key or certificate a file of the folder is; empty for another file."""
-    folder, _, file = name.rpartition("/")
+    folder, _slash, file = name.rpartition("/")
     stem = next((file.removesuffix(end) for end in _PAIR if file.endswith(end)), "")
     return stem if folder == "tls" else ""
 
