@@ -28,7 +28,13 @@ SERVICES: Mapping[str, Sequence[str]] = {
     "redis": (),
     "haproxy": ("haproxy",),
 }
-_SHARED = ("etc/pgbackrest/pgbackrest.conf", "run/relevo", "etc/postgresql-common/createcluster.d/relevo.conf")
+#: With two repositories the configuration has others beside it (see ``_repository/alone``).
+_PGBACKREST = ("pgbackrest.conf", "repo1.conf", "repo2.conf", "repo2-ca.crt")
+_SHARED = (
+    *(f"etc/pgbackrest/{name}" for name in _PGBACKREST),
+    "run/relevo",
+    "etc/postgresql-common/createcluster.d/relevo.conf",
+)
 _DATA = "var/lib/postgresql"
 PATHS: Mapping[str, Sequence[str]] = {
     "postgres": (*_SHARED, f"{_DATA}/log", f"{_DATA}/restore", f"{_DATA}/relevo"),
@@ -54,7 +60,8 @@ _WAL = re.compile(
 class Machine:
     """A machine, what it was, and what it goes on being (``keeps``), by the groups of the inventory.
 
-    ``version``: of PostgreSQL. ``repository``: the repository's directory, which goes.
+    ``version``: of PostgreSQL. ``repository``: the repository's directory, which goes. ``second``: that of a second
+    one, which may be on a share, so that only what pgBackRest leaves of a repository without a stanza goes.
     """
 
     kinds: Sequence[str]
@@ -62,6 +69,7 @@ class Machine:
     repository: Path | None = None
     keeps: Sequence[str] = ()
     root: Path = SYSTEM
+    second: Path | None = None
 
     @property
     def data(self) -> Path:
@@ -113,6 +121,9 @@ class Machine:
         if self.repository is not None and self.repository.is_dir():
             # The directory itself may be where a disk is mounted.
             found += sorted(self.repository.iterdir())
+        if self.second is not None:
+            folders = [self.second / name for name in ("archive", "backup")]
+            found += [path for path in folders if path.is_dir() and not any(path.iterdir())]
         found += self.configuration()
         return [path for path in found if path.exists() or path.is_symlink()]
 
