@@ -14,6 +14,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory
     clusters_of,
     faults_of,
 )
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.left_out import only_theirs
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.proxy import (
     proxy_faults,
     shared_container_faults,
@@ -50,14 +51,15 @@ class ActionModule(ControllerAction):
             raise RelevoError(f"{' '.join(faults)} Nothing was touched.", faults=faults)
         chosen = choose(list(known), options["cluster"], options["choice"])
         needed = list(dict.fromkeys(host for name in chosen for host in known[name].hosts))
-        others = {host for name, cluster in known.items() if name not in chosen for host in cluster.hosts}
+        others = [name for name in known if name not in chosen]
         return {
             "changed": False,
             "clusters": chosen,
             "hosts": needed,
             "needed": {name: known[name].hosts for name in chosen},
-            "only_theirs": [host for host in needed if host not in others],
+            "only_theirs": only_theirs({name: known[name].hosts for name in (*chosen, *others)}, chosen),
             "all_clusters": list(known),
+            "other_clusters": others,
             "servers": {name: [node.name for node in cluster.nodes] for name, cluster in known.items()},
             "repositories": {
                 host: [name for name in chosen if known[name].repository == host]

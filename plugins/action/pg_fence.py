@@ -164,8 +164,7 @@ class ActionModule(ControllerAction):
         if answer.get("lives"):
             raise RelevoError(fence_plan.beside_the_living(name))
         if unread:
-            newer = answer.get("newer_timeline", 0)
-            answer["wal"] = {"segments": [], "bytes": 0, "ended": unread, "newer_timeline": newer, "interrupted": True}
+            answer["wal"] = nothing_taken(unread, answer.get("newer_timeline", 0))
             answer["files"] = {}
         if "wal" in answer:
             self._of_machine = answer
@@ -236,7 +235,7 @@ class ActionModule(ControllerAction):
         except RelevoError as error:
             if not request.force:
                 raise RelevoError(fence_plan.unread(request.primary, _one_sentence(error))) from error
-            return {"segments": [], "bytes": 0, "ended": _one_sentence(error), "newer_timeline": 0, "interrupted": True}
+            return nothing_taken(_one_sentence(error))
         return {
             "directory": done.directory,
             "segments": done.segments,
@@ -285,6 +284,11 @@ def again(ask: Callable[[], T]) -> T:
         return ask()
     except RelevoError:
         return ask()
+
+
+def nothing_taken(why: str, newer_timeline: int = 0) -> Result:
+    """What is returned of WAL that could not be read."""
+    return {"segments": [], "bytes": 0, "ended": why, "newer_timeline": newer_timeline, "interrupted": True}
 
 
 def _one_sentence(error: RelevoError) -> str:

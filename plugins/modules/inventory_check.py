@@ -91,6 +91,11 @@ all_clusters:
   returned: success
   type: list
   elements: str
+other_clusters:
+  description: Those of them that the play is not about.
+  returned: success
+  type: list
+  elements: str
 faults:
   description: What is wrong with the inventory, one sentence or two each.
   returned: failure

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import psycopg
 import pytest
-from clients import Background, Writer, dsn, may_log_in, more
+from clients import Newcomers, Writer, may_log_in, more
 from cluster import (
     FAILBACK,
     FAILOVER,
-    PORTS,
     PRIMARY,
     REDIS,
     REJOIN,
@@ -36,33 +33,6 @@ from cluster import (
 from rotation import NEW_PASSWORDS, ROTATE, keys, only_the_new_are_taken, passwords, rotate, trusted
 
 NODES = (PRIMARY, STANDBY, REPOSITORY)
-
-
-@dataclass
-class Newcomers(Background):
-    """Clients that come and go: each knows the server by the authority in the folder, and by its name."""
-
-    connected: int = 0
-    refused: list[str] = field(default_factory=list)
-
-    def __enter__(self) -> Newcomers:
-        self._begin(self._come)
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self._end()
-
-    def _come(self) -> None:
-        while not self._stop.is_set():
-            for port in PORTS.values():
-                ports = ",".join(str(one) for one in PORTS.values())
-                alone = dsn().replace("127.0.0.1,127.0.0.1", "127.0.0.1").replace(ports, str(port))
-                try:
-                    psycopg.connect(alone.replace("target_session_attrs=read-write", "")).close()
-                    self.connected += 1
-                except psycopg.Error as error:
-                    self.refused.append(" ".join(f"{error}".split()))
-            self._stop.wait(0.1)
 
 
 def archiver_failures() -> str:

@@ -10,12 +10,11 @@ import csv
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import psycopg
 import pytest
 import yaml
-from clients import Background, Writer, dsn, more
+from clients import Newcomers, Writer, dsn, more
 from cluster import (
     FAILBACK,
     FAILOVER,
@@ -279,34 +278,17 @@ def test_a_new_configuration_ends_no_session() -> None:
     wait_until(lambda: role(READ_WRITE) == "primary", "new sessions", 10)
 
 
-@dataclass
-class Newcomers(Background):
-    """Clients that come and go through the proxy; each is a session that nobody may be refused."""
+class NewcomersThroughProxy(Newcomers):
+    """Each is a session that nobody may be refused."""
 
-    connected: int = 0
-    refused: list[str] = field(default_factory=list)
-
-    def __enter__(self) -> Newcomers:
-        self._begin(self._come)
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self._end()
-
-    def _come(self) -> None:
-        while not self._stop.is_set():
-            try:
-                psycopg.connect(through()).close()
-                self.connected += 1
-            except psycopg.Error as error:
-                self.refused.append(" ".join(f"{error}".split()))
-            self._stop.wait(0.01)
+    def where(self) -> list[str]:
+        return [through()]
 
 
 def test_another_authority_refuses_nobody_at_the_proxy() -> None:
     """Three reloads: each new worker is told which server is up, and does not take the standby for a second primary."""
     before = shell(PROXY, "cat", "/etc/relevo/tls/node.crt", "/etc/relevo/tls/ca.crt")
-    with Newcomers() as newcomers, ThroughProxy(series=1) as client:
+    with NewcomersThroughProxy(pause=0.01) as newcomers, ThroughProxy(series=1) as client:
         more(client)
         done = play(ROTATE, "-e", "rotate=authority", "-e", "confirm=main", inventory=WITH_PROXY).text
         acknowledged = more(client)

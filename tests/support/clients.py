@@ -29,6 +29,13 @@ def dsn() -> str:
     )
 
 
+def dsn_of(port: int) -> str:
+    """How a client outside reaches the server at this port, whatever it is."""
+    ports = ",".join(str(one) for one in PORTS.values())
+    alone = dsn().replace("127.0.0.1,127.0.0.1", "127.0.0.1").replace(ports, str(port))
+    return alone.replace("target_session_attrs=read-write", "")
+
+
 @dataclass
 class Background:
     """Works in a thread of its own until it is told to stop."""
@@ -115,6 +122,36 @@ class Writer(Background):
 
 
 @dataclass
+class Newcomers(Background):
+    """Clients that come and go: each knows the server by the authority in the folder, and by its name."""
+
+    pause: float = 0.1
+    connected: int = 0
+    refused: list[str] = field(default_factory=list)
+
+    def where(self) -> list[str]:
+        """Whom they connect to, one after the other."""
+        return [dsn_of(port) for port in PORTS.values()]
+
+    def __enter__(self) -> Self:
+        self._begin(self._come)
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._end()
+
+    def _come(self) -> None:
+        while not self._stop.is_set():
+            for server in self.where():
+                try:
+                    psycopg.connect(server).close()
+                    self.connected += 1
+                except psycopg.Error as error:
+                    self.refused.append(" ".join(f"{error}".split()))
+            self._stop.wait(self.pause)
+
+
+@dataclass
 class NeverTwo(Background):
     """Asks both servers from outside, again and again; fails the test if ever both took writes at one time."""
 
@@ -158,10 +195,8 @@ def takes_writes_inside(node: str) -> bool:
 
 def takes_writes(node: str) -> bool:
     """Whether a client outside would find a primary at this node's port."""
-    ports = ",".join(str(port) for port in PORTS.values())
-    alone = dsn().replace("127.0.0.1,127.0.0.1", "127.0.0.1").replace(ports, str(PORTS[node]))
     try:
-        with psycopg.connect(alone.replace("target_session_attrs=read-write", ""), autocommit=True) as connection:
+        with psycopg.connect(dsn_of(PORTS[node]), autocommit=True) as connection:
             return connection.execute(ROLE).fetchone() == (False,)
     except psycopg.Error:
         return False

@@ -213,6 +213,11 @@ class MinorUpgrade:
     def idle(self) -> bool:
         return not (self.first or self.finish or self.pgbackrest or self.standbys or self.candidate or self.others)
 
+    @property
+    def touched(self) -> list[str]:
+        """The hosts that get something else than pgBackRest alone."""
+        return [*self.standbys, *self.others, *([self.primary] if self.candidate else [])]
+
 
 def minor_upgrade(facts: Facts) -> MinorUpgrade:
     """The decision; its plan holds the refusals."""
@@ -257,9 +262,6 @@ def minor_upgrade(facts: Facts) -> MinorUpgrade:
     if last is not None and last.behind and not last.server_behind:
         others.insert(0, last.name)
     left += pgbackrest.left
-    touched = [*standbys, *others, *([primary.name] if candidate else [])]
-    for host in facts.hosts:
-        refusals += _about_scratch(facts, host, touched, pgbackrest.machines)
     found = MinorUpgrade(
         OperationPlan(OPERATION, facts.cluster, "none", "Every node has what there is."),
         primary.name,
@@ -271,6 +273,8 @@ def minor_upgrade(facts: Facts) -> MinorUpgrade:
         others,
         left,
     )
+    for host in facts.hosts:
+        refusals += _about_scratch(facts, host, found)
     plan = OperationPlan(
         OPERATION,
         facts.cluster,
@@ -442,19 +446,19 @@ def _is_left_over(facts: Facts, one: Scratch) -> bool:
     return one.cluster == facts.cluster and one.name.endswith(DRILL)
 
 
-def _about_scratch(facts: Facts, host: Host, touched: Sequence[str], pgbackrest: Sequence[str]) -> list[str]:
+def _about_scratch(facts: Facts, host: Host, upgrade: MinorUpgrade) -> list[str]:
     """Which scratch instances would be lost or broken, of any cluster: nobody who made one is asked.
 
     On a repository host's container an instance is in its own layer, and its server ends with the container anyway. A
     machine's goes on, but while it is being restored it asks a repository that may have another pgBackRest by then.
     """
-    replaced = host.name in touched and host.container is not None and host.container.action == "recreate"
+    replaced = host.name in upgrade.touched and host.container is not None and host.container.action == "recreate"
     found = []
     for one in host.scratch:
         removal = f"restore.yml -e cluster={one.cluster} -e remove={one.name} -e restore_host={host.name}"
         if _is_left_over(facts, one):
             continue
-        if one.state == "unfinished" and (replaced or host.name in pgbackrest):
+        if one.state == "unfinished" and (replaced or host.name in upgrade.pgbackrest):
             meanwhile = "its container is replaced" if replaced else "it gets another pgBackRest"
             found.append(
                 f"On {host.name} the scratch instance {one.name} of {one.cluster} is being restored, or that was cut "
@@ -585,9 +589,7 @@ def _effects(facts: Facts, found: MinorUpgrade, primary: NodeState) -> list[Effe
         *([found.primary] if found.finish and _is_weakened(primary) else []),
         *found.first,
         *found.pgbackrest,
-        *found.standbys,
-        *found.others,
-        *([found.primary] if found.candidate else []),
+        *found.touched,
     }
     effects = []
     for host in facts.hosts:
@@ -663,10 +665,9 @@ def _expected(facts: Facts, found: MinorUpgrade) -> list[str]:
 
 def _stays_as_it_is(facts: Facts, found: MinorUpgrade) -> list[str]:
     """What becomes of the scratch instances that are in nobody's way, on the hosts that get something."""
-    touched = (*found.pgbackrest, *found.standbys, *found.others, *([found.primary] if found.candidate else []))
     said = []
     for host in facts.hosts:
-        for one in host.scratch if host.name in touched else ():
+        for one in host.scratch if host.name in (*found.pgbackrest, *found.touched) else ():
             name = f"the scratch instance {one.name} of {one.cluster}"
             if host.container is None and one.state != "stopped":
                 said.append(f"{host.name}: {name} goes on with the program that it was started with.")

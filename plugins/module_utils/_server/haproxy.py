@@ -11,10 +11,9 @@ at its stats socket, which process it is: what it has read is what was there whe
 from __future__ import annotations
 
 import os
-import re
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,17 +69,22 @@ def pid_in(info: str) -> int | None:
     return int(found["Pid"]) if found.get("Pid", "").isdecimal() else None
 
 
+def _servers(config: str) -> Iterator[tuple[str, str, str]]:
+    """The backend, the name and the port of each server of a configuration of ours, as haproxy.cfg.j2 writes them."""
+    backend = ""
+    for words in (line.split() for line in config.splitlines()):
+        if words[:1] == ["backend"]:
+            backend = words[1]
+        elif words[:1] == ["server"]:
+            yield backend, words[1], words[2].rpartition(":")[2]
+
+
 def carried(states: str, config: str) -> str:
     """What a worker may be told of its servers: of what ``show servers state`` printed, what fits the configuration.
 
     The address is none of it (``init-addr``), but HAProxy would go on with the port of before.
     """
-    places, backend = set(), ""
-    for words in (line.split() for line in config.splitlines()):
-        if words[:1] == ["backend"]:
-            backend = words[1]
-        elif words[:1] == ["server"]:
-            places.add((backend, words[1], words[2].rpartition(":")[2]))
+    places = set(_servers(config))
     rows = [line.split() for line in states.splitlines()]
     kept = [row for row in rows if len(row) > _PORT and (row[0] == "#" or (row[1], row[3], row[_PORT]) in places)]
     return NOTHING + "".join(f"{' '.join(row)}\n" for row in kept)
@@ -174,9 +178,8 @@ def _wait(since: float, timeout: float) -> None:
 
 
 def servers_of(cluster: str, config: str) -> list[str]:
-    """The servers that a configuration of ours knows of a cluster, as haproxy.cfg.j2 writes them."""
-    begun = re.search(rf"^backend {re.escape(cluster)}_primary$(.*?)(?=^\S|\Z)", config, re.MULTILINE | re.DOTALL)
-    return re.findall(r"^ +server (\S+) ", begun[1], re.MULTILINE) if begun else []
+    """The servers that a configuration knows of a cluster."""
+    return [name for backend, name, _port in _servers(config) if backend == f"{cluster}_primary"]
 
 
 def info(cluster: str = "", config: Path = FILES[0]) -> dict[str, object]:
