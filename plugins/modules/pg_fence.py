@@ -132,7 +132,8 @@ marked:
   returned: success
 stopped:
   description:
-    - The nodes that are proved to be stopped, the old primary and others, each with who says so. In check mode nobody is.
+    - The nodes that are proved to be stopped, the old primary and others, each with who says so. In check mode nobody
+      is.
   type: dict
   returned: success
 recorded:
@@ -159,8 +160,8 @@ newer_timeline:
   sample: 0
 archived_from:
   description:
-    - The first segment that the candidate has to fetch from the archive, since it may have neither received it nor got it
-      from the old primary's disk. Empty where it need fetch none.
+    - The first segment that the candidate has to fetch from the archive, since it may have neither received it nor got
+      it from the old primary's disk. Empty where it need fetch none.
   type: str
   returned: success
   sample: "000000010000000000000009"

@@ -127,7 +127,8 @@ def test_in_check_mode_nothing_is_done_and_the_promotion_has_all_it_is_decided_w
     monkeypatch.setattr(_offline_nodes, "offline_node_of", lambda name, *_given: nodes[name])
     action: Any = object.__new__(pg_fence.ActionModule)
     action._task = SimpleNamespace(check_mode=True)
-    given = {name: getattr(REQUEST, name) for name in ("primary", "candidate", "timeline", "requested_by", "repository")}
+    named_in_request = ("primary", "candidate", "timeline", "requested_by", "repository")
+    given = {name: getattr(REQUEST, name) for name in named_in_request}
     done = action.work(
         given
         | {"salvage_from": named(3), "kinds": dict.fromkeys("abc", "docker"), "unreachable": [], "answering": ["b"]}

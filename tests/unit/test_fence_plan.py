@@ -183,7 +183,7 @@ def test_forced_it_holds_for_each_timeline() -> None:
     assert replace(CONTAINERS, force=True).marker("a").in_force(9)
 
 
-# --- what the candidate has to fetch from the archive ------------------------------------------------------------------
+# --- what the candidate has to fetch from the archive ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
