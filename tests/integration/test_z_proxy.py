@@ -31,6 +31,7 @@ from cluster import (
     killed_play,
     missing,
     play,
+    psql,
     rows_of,
     running,
     shell,
@@ -256,6 +257,38 @@ def test_a_node_whose_addition_was_cut_off_is_made_known_and_takes_over(third: N
     assert not missing(rows_of(PRIMARY), client.acknowledged)
     play(REMOVE, *named, "-e", f"confirm={THIRD}", "-e", "remove_data=true", inventory=WITH_THIRD)
     assert THIRD not in shell(PROXY, "cat", "/etc/relevo/haproxy.cfg")
+
+
+def test_a_node_that_is_removed_leaves_it_too(third: None) -> None:
+    """Killed when its server is down for good, and again when only HAProxy has it still; no session but its own ends."""
+    named = ("-e", f"node={THIRD}")
+    answers = (*named, "-e", f"confirm={THIRD}")
+    server, config = f"server {THIRD} ", ("cat", "/etc/relevo/haproxy.cfg")
+    play(ADD, *named, inventory=WITH_THIRD)
+    assert server in shell(PROXY, *config)
+    with ThroughProxy(series=1) as client:
+        more(client)
+        killed_play(REMOVE, "Drop its slots", *answers, inventory=WITH_THIRD)
+        assert not running(THIRD)
+        assert server in shell(PROXY, *config)
+        # A node that is down is in nobody's way there.
+        assert (role(READ_WRITE), role(READ_ONLY)) == ("primary", "standby")
+        more(client)
+        killed_play(REMOVE, "Run HAProxy in front of its clusters", *answers, inventory=WITH_THIRD)
+        assert psql(PRIMARY, "SELECT count(*) FROM pg_replication_slots") == "1"
+        assert server in shell(PROXY, *config)
+        said = play(REMOVE, *answers, inventory=WITH_THIRD)
+        assert said.changed > 0
+        assert f"{THIRD} is removed from main." in said.text
+        assert THIRD not in shell(PROXY, *config)
+        assert play(REMOVE, *answers, inventory=WITH_THIRD).changed == 0
+        more(client)
+        # Whoever comes now.
+        assert (role(READ_WRITE), role(READ_ONLY)) == ("primary", "standby")
+    assert client.trouble == client.last_error == ""
+    assert not missing(rows_of(PRIMARY), client.acknowledged)
+    # The pair is what the inventory without it says.
+    assert play("site.yml", inventory=WITH_PROXY).changed == 0
 
 
 def test_it_is_killed_and_loses_nothing() -> None:
