@@ -38,11 +38,11 @@ from cluster import (
     wait_until,
 )
 from psycopg.conninfo import make_conninfo
+from rotation import ROTATE, keys, only_the_new_are_taken, passwords, rotate
 
 pytestmark = pytest.mark.long
 
 PROXY = f"{NETWORK}_proxy"
-ROTATE = "playbooks/rotate.yml"
 READ_WRITE, READ_ONLY = FIRST_PORT + 8, FIRST_PORT + 9
 WITH_PROXY = INVENTORY.with_name("proxy_inventory.yml")
 WITH_THIRD = INVENTORY.with_name("proxy_third_inventory.yml")
@@ -99,6 +99,10 @@ def proxied(unharmed: bool, inventory_with_proxy: None) -> None:
 
 @pytest.fixture(autouse=True)
 def usable(proxied: None) -> None:
+    both_answer()
+
+
+def both_answer() -> None:
     wait_until(lambda: role(READ_WRITE) == "primary" and role(READ_ONLY) == "standby", "both ports to answer", 30)
 
 
@@ -272,7 +276,7 @@ def test_a_node_that_is_removed_leaves_it_too(third: None) -> None:
         assert not running(THIRD)
         assert server in shell(PROXY, *config)
         # A node that is down is in nobody's way there.
-        assert (role(READ_WRITE), role(READ_ONLY)) == ("primary", "standby")
+        both_answer()
         more(client)
         killed_play(REMOVE, "Run HAProxy in front of its clusters", *answers, inventory=WITH_THIRD)
         assert psql(PRIMARY, "SELECT count(*) FROM pg_replication_slots") == "1"
@@ -283,8 +287,7 @@ def test_a_node_that_is_removed_leaves_it_too(third: None) -> None:
         assert THIRD not in shell(PROXY, *config)
         assert play(REMOVE, *answers, inventory=WITH_THIRD).changed == 0
         more(client)
-        # Whoever comes now.
-        assert (role(READ_WRITE), role(READ_ONLY)) == ("primary", "standby")
+        both_answer()
     assert client.trouble == client.last_error == ""
     assert not missing(rows_of(PRIMARY), client.acknowledged)
     # The pair is what the inventory without it says.
@@ -324,6 +327,35 @@ class NewcomersThroughProxy(Newcomers):
 
     def where(self) -> list[str]:
         return [through()]
+
+
+def test_passwords_and_certificates_are_replaced_behind_it() -> None:
+    """The session of before goes on through HAProxy's worker of before, also past a rotation that was cut off."""
+    before, old = keys(PROXY, PRIMARY, STANDBY), passwords()
+    with NewcomersThroughProxy(pause=0.05) as newcomers, ThroughProxy(series=1) as client:
+        more(client)
+        killed_play(ROTATE, "Write the node's key pair and passwords", *rotate("passwords"), inventory=WITH_PROXY)
+        more(client)
+        play(ROTATE, *rotate("passwords"), inventory=WITH_PROXY)
+        more(client)
+        # The proxy's new certificate is there, and its worker has the old one.
+        killed_play(ROTATE, "Let HAProxy read it: certificates", *rotate("certificates"), inventory=WITH_PROXY)
+        more(client)
+        play(ROTATE, *rotate("certificates"), inventory=WITH_PROXY)
+        acknowledged = more(client)
+    print(f"{newcomers.connected} sessions, the longest pause between two rows was {client.longest_outage:.2f} s")
+    assert (newcomers.trouble, newcomers.refused) == ("", [])
+    assert newcomers.connected > 50
+    assert client.trouble == client.last_error == ""
+    assert client.longest_outage < 5
+    assert not missing(rows_of(PRIMARY), acknowledged)
+    only_the_new_are_taken(old)
+    assert not before & keys(PROXY, PRIMARY, STANDBY)
+    # Its checks log in with the new one.
+    found = states("main_primary")
+    assert found[PRIMARY] == "UP"
+    assert found[STANDBY] != "UP"
+    assert play("site.yml", inventory=WITH_PROXY).changed == 0
 
 
 def test_another_authority_refuses_nobody_at_the_proxy() -> None:
