@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 import yaml
-from clients import Newcomers, Writer, dsn, more
+from clients import Newcomers, Writer, dsn, more, wait_until_streaming
 from cluster import (
     FAILBACK,
     FAILOVER,
@@ -207,6 +207,26 @@ def test_it_ends_the_sessions_of_a_primary_that_hangs() -> None:
     print(f"the session of a paused primary ended after {seconds:.1f} s")
     assert seconds < 10
     wait_until(lambda: role(READ_WRITE) == "primary", "the primary to be used again", 30)
+
+
+def test_a_session_of_before_a_reload_ends_when_its_server_is_gone() -> None:
+    """The worker that has it makes no checks any more, and nobody sends it the end of the connection."""
+    session = psycopg.connect(through(), autocommit=True)
+    [before] = session.execute("SELECT pg_backend_pid()").fetchone() or [0]
+    play("site.yml", "-e", "haproxy_max_connections=300", inventory=WITH_PROXY)
+    assert session.execute("SELECT pg_backend_pid()").fetchone() == (before,)
+    docker("network", "disconnect", NETWORK, PRIMARY)
+    try:
+        started = time.monotonic()
+        assert has_ended(session)
+        seconds = time.monotonic() - started
+    finally:
+        docker("network", "connect", NETWORK, PRIMARY)
+    print(f"the session of a server that is gone ended after {seconds:.1f} s")
+    assert seconds < 60
+    both_answer()
+    wait_until_streaming(PRIMARY)
+    assert play("site.yml", inventory=WITH_PROXY).changed > 0
 
 
 def test_two_that_say_they_are_primary_get_no_session() -> None:
