@@ -1,5 +1,5 @@
-"""The removal of a cluster: beside another on the same repository host and behind the same HAProxy, and of the last one;
-killed, and run again."""
+"""The removal of a cluster: beside another on the same repository host and behind the same HAProxy, and of the last
+one; killed, and run again."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def leads() -> dict[str, list[str]]:
 @pytest.fixture
 def of_south() -> Iterator[Writer]:
     """One session from the beginning to the end."""
-    wait_until(lambda: leads() == dict.fromkeys(CLUSTERS, ["primary", "standby"]), "HAProxy to lead to both", 30)
+    wait_until(lambda: leads() == {name: ["primary", "standby"] for name in CLUSTERS}, "HAProxy to lead to both", 30)
     with ThroughProxy() as client:
         more(client)
         yield client

@@ -284,7 +284,7 @@ def test_a_node_whose_addition_was_cut_off_is_made_known_and_takes_over(third: N
 
 
 def test_a_node_that_is_removed_leaves_it_too(third: None) -> None:
-    """Killed when its server is down for good, and again when only HAProxy has it still; no session but its own ends."""
+    """Killed when its server is down for good, and again when only HAProxy has it still: the session goes on."""
     named = ("-e", f"node={THIRD}")
     answers = (*named, "-e", f"confirm={THIRD}")
     server, config = f"server {THIRD} ", ("cat", "/etc/relevo/haproxy.cfg")

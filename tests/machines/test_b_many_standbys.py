@@ -1,10 +1,9 @@
-"""Three standbys on machines: blank ones are added, the others follow each new primary without a copy, and two leave."""
+"""Three standbys on machines: blank ones are added, the others follow each primary without a copy, two leave again."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 import yaml

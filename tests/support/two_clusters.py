@@ -41,7 +41,7 @@ class TwoClusters:
 
     @property
     def proxy_ports(self) -> Mapping[str, tuple[int, int]]:
-        """Where HAProxy leads to a cluster's primary, and to its standby. A container in front of two publishes none."""
+        """Where HAProxy leads to a cluster's primary, and to its standby. In front of two, nothing is published."""
         return {"north": (5000, 5001), "south": (5002, 5003)}
 
     @property
