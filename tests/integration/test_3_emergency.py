@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from threading import Thread
 
@@ -146,6 +147,29 @@ def test_a_killed_controller_is_finished_by_the_next_run() -> None:
         more(writer)
     assert missing(rows_of(PRIMARY), writer.acknowledged) == []
     assert running(STANDBY)
+    nothing_needs_attention()
+
+
+@pytest.mark.long
+def test_a_refusal_after_the_promotion_says_what_has_been_done() -> None:
+    """A restore in place that somebody has left unfinished is looked for by the lock, after the role has moved."""
+    folder = "/var/lib/pgbackrest/relevo/restore"
+    texts = {"cluster": "main", "node": PRIMARY, "by": "alice", "at": "2026-01-01T00:00:00Z", "command": "restore.yml"}
+    record = json.dumps({**texts, "asked": {}, "plan": {}, "undo": {}})
+    shell(REPOSITORY, "install", "-d", "-o", "postgres", folder)
+    shell(REPOSITORY, "sh", "-c", f"printf %s '{record}' > {folder}/main.json")
+    try:
+        docker("kill", PRIMARY)
+        refused = play("playbooks/failover.yml", expect=2).text
+        assert "What this play has done until now stands, and is not finished. Finish it: restore.yml" in refused
+        assert "Nothing was changed" not in refused
+        assert takes_writes(STANDBY)
+    finally:
+        shell(REPOSITORY, "rm", f"{folder}/main.json")
+    play("playbooks/failover.yml")
+    docker("start", PRIMARY)
+    play("playbooks/failback.yml")
+    assert takes_writes(PRIMARY)
     nothing_needs_attention()
 
 

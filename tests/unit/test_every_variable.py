@@ -231,6 +231,7 @@ PASSED_ON = {
     "operation_lock_repositories": "the clusters of the inventory",
     "operation_lock_required": "the playbook",
     "operation_lock_apart": "the playbook",
+    "operation_lock_begun": "the role handover",
     "operation_lock_leave_out": "the playbook",
     "operation_lock_unreachable": "the playbook",
     "pgbackrest_kept": "the clusters of the inventory",
