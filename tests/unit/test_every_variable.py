@@ -81,6 +81,7 @@ ELSEWHERE = {
     "cleanup_timeout": ("integration/test_q_cleanup.py", "cleanup_timeout=0.001"),
     "cleanup_until": ("integration/test_q_cleanup.py", "pin_until="),
     "cluster_removal_timeout": ("integration/test_w_remove.py", "cluster_removal_timeout=0.001"),
+    "docker_nodes_lose_scratch": ("integration/test_p_restore.py", "docker_nodes_lose_scratch=true"),
     "docker_nodes_packages_as_of": ("integration/test_z_upgrade.py", "docker_nodes_packages_as_of="),
     "docker_nodes_remove_data": ("integration/conftest.py", "down_data=true"),
     "drill_backup": ("integration/test_p_restore.py", '"backup": "random"'),
