@@ -340,6 +340,8 @@ def test_a_new_configuration_ends_no_session() -> None:
         assert text in written
     assert session.execute("SELECT pg_backend_pid()").fetchone() == (before,)
     wait_until(lambda: role(READ_WRITE) == "primary", "new sessions", 10)
+    play("site.yml", inventory=WITH_PROXY)
+    assert session.execute("SELECT pg_backend_pid()").fetchone() == (before,)
 
 
 class NewcomersThroughProxy(Newcomers):
@@ -393,6 +395,21 @@ def test_another_authority_refuses_nobody_at_the_proxy() -> None:
     assert shell(PROXY, "cat", "/etc/relevo/haproxy.servers") == "1\n"
     assert not missing(rows_of(PRIMARY), acknowledged)
     assert play("site.yml", inventory=WITH_PROXY).changed == 0
+
+
+LEFT = "/etc/relevo/haproxy.servers"
+STALE = "1\n# be_id be_name srv_id srv_name\n"
+
+
+def test_what_a_killed_reload_has_left_is_told_to_nobody() -> None:
+    """Which servers were up once. A restart of the service, and the next run, forget it."""
+    shell(PROXY, "sh", "-c", f"cat > {LEFT}", stdin=STALE)
+    assert play("site.yml", inventory=WITH_PROXY).changed == 0
+    assert shell(PROXY, "cat", LEFT) == "1\n"
+    shell(PROXY, "sh", "-c", f"cat > {LEFT}", stdin=STALE)
+    shell(PROXY, "sv", "restart", "/etc/service/haproxy")
+    wait_until(lambda: shell(PROXY, "cat", LEFT) == "1\n", "the file to be reset", 10)
+    assert shell(PROXY, "stat", "-c", "%a %U", LEFT) == "600 root\n"
 
 
 def test_a_new_configuration_that_is_not_at_work_is_named() -> None:

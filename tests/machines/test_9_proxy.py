@@ -70,8 +70,12 @@ def test_it_follows_and_is_there_after_a_restart() -> None:
     for playbook in (FAILOVER, FAILBACK):
         play(playbook, inventory=WITH_PROXY)
         both_follow()
+    # What a reload that was killed has left is not told to the one that is started.
+    left = "/etc/relevo/haproxy.servers"
+    shell(REPOSITORY, "sh", "-c", f"cat > {left}", stdin="1\n# be_id be_name srv_id srv_name\n")
     shell(REPOSITORY, "systemctl", "kill", "--signal=KILL", UNIT)
     both_follow()
+    assert shell(REPOSITORY, "cat", left) == "1\n"
     assert shell(REPOSITORY, "systemctl", "is-active", UNIT).strip() == "active"
     assert shell(REPOSITORY, "systemctl", "is-enabled", UNIT).strip() == "enabled"
     play("site.yml", "-e", "haproxy_max_connections=300", inventory=WITH_PROXY)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jinja2 import Template
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
@@ -181,6 +182,37 @@ def test_a_worker_that_does_not_come_is_named_and_tried_again(running: dict[str,
         assert "journalctl -u relevo-haproxy.service" in str(why.value)
         assert len(running["signals"]) == tries
         assert haproxy.SERVERS.read_text() == haproxy.NOTHING
+
+
+def test_what_a_killed_reload_has_left_is_forgotten_by_the_next_run(running: dict[str, Any]) -> None:
+    running["began"] = running["next"]
+    assert not haproxy.bring(1)
+    assert not haproxy.SERVERS.exists(), "a host without HAProxy has none"
+    haproxy.SERVERS.write_text(STATES)
+    assert not haproxy.bring(1, check_mode=True)
+    assert haproxy.SERVERS.read_text() == STATES
+    assert not haproxy.bring(1)
+    assert haproxy.SERVERS.read_text() == haproxy.NOTHING
+    assert running["signals"] == []
+
+
+FORGET = f"umask 077; echo {haproxy.NOTHING.strip()} > {haproxy.SERVERS}"
+
+
+def test_what_a_killed_reload_has_left_is_not_told_at_the_next_start() -> None:
+    """Under systemd, and in our container; and no reload of somebody else's tells it."""
+    template = (ROOT / "roles" / "haproxy" / "templates" / "relevo-haproxy.service.j2").read_text()
+    unit = Template(template).render(__haproxy_config="/etc/relevo/haproxy.cfg", __haproxy_servers=haproxy.SERVERS)
+    commands = [line for line in unit.splitlines() if line.startswith("Exec")]
+    assert commands == [
+        f"ExecStartPre=/bin/sh -c '{FORGET}'",
+        "ExecStart=/usr/sbin/haproxy -Ws -f /etc/relevo/haproxy.cfg",
+        "ExecReload=/usr/sbin/haproxy -c -q -f /etc/relevo/haproxy.cfg",
+        f"ExecReload=/bin/sh -c '{FORGET}'",
+        "ExecReload=/bin/kill -USR2 $MAINPID",
+    ]
+    service = ROOT / "roles" / "docker_nodes" / "files" / "image" / "service" / "haproxy" / "run"
+    assert service.read_text().splitlines()[-2:] == [f"({FORGET})", "exec haproxy -W -f /etc/relevo/haproxy.cfg"]
 
 
 def test_a_master_that_has_just_been_started_gets_no_signal(running: dict[str, Any]) -> None:
