@@ -19,7 +19,12 @@ from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.connection import secrets_directory
 from ansible_collections.relevo.postgres.plugins.module_utils._durable import create_file, replace_file
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.module_utils._held_secrets import AUTHORITY, Held, decide
+from ansible_collections.relevo.postgres.plugins.module_utils._held_secrets import (
+    AUTHORITY,
+    Held,
+    also_trusted,
+    decide,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._secrets import NewPasswords, refuse_misspelt
 from ansible_collections.relevo.postgres.plugins.plugin_utils import _certificates, _machines, _offline_nodes
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
@@ -159,16 +164,19 @@ class ActionModule(ControllerAction):
         replaced = changed and authority.replaces(directory)
         if changed and not self._task.check_mode:
             authority.write(directory)
-        old = {_certificates.public_key(one): one for found in trusted.values() for one in found}
+        known = {_certificates.public_key(one): one for found in trusted.values() for one in found}
+        # Whoever is asked because something is missing is not in the play.
+        in_play = {name: nodes[name] for name in asked}
         return {
             "changed": replaced,
             "missing": missing,
             "make_authority": authority.is_made_here(options["renew_days"]),
             "replaces_passwords": verdict.replaces_passwords,
             # So that nobody is locked out between the first node that gets the new one and the last.
-            "also_trusted": _certificates.to_pem(one for key, one in old.items() if key not in authority.keys)
-            if verdict.trusts_both
-            else "",
+            "also_trusted": {
+                name: _certificates.to_pem(one for key, one in known.items() if key in keys)
+                for name, keys in also_trusted(in_play, authority.keys, verdict.trusts_both).items()
+            },
             "chain": authority.chain,
             "warnings": authority.warnings(options["renew_days"]),
         }

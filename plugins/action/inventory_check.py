@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.relevo.postgres.plugins.filter.postgresql_paths import default_version
@@ -19,7 +20,13 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.proxy imp
     proxy_faults,
     shared_container_faults,
 )
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.variables import (
+    misspelt_faults,
+    unknown_line,
+    unknown_variables,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.plugin_utils import _known_variables
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
 
@@ -32,6 +39,8 @@ class ActionModule(ControllerAction):
             "cluster": {"type": "str", "default": ""},
             "proxies": {"type": "bool", "default": False},
             "choice": {"type": "str", "choices": ["all", "named", "one"], "default": "all"},
+            "names": {"type": "str", "choices": ["ignore", "warn", "refuse"], "default": "ignore"},
+            "others": {"type": "list", "elements": "str", "default": []},
         }
     }
 
@@ -47,6 +56,8 @@ class ActionModule(ControllerAction):
         if known and options["proxies"]:
             faults = shared_container_faults(groups, hosts)
             faults += proxy_faults(list(known.values()), hosts, default_version())
+        unseen, warnings = self._names(hosts, options["names"], options["others"])
+        faults += unseen
         if faults:
             raise RelevoError(f"{' '.join(faults)} Nothing was touched.", faults=faults)
         chosen = choose(list(known), options["cluster"], options["choice"])
@@ -54,6 +65,7 @@ class ActionModule(ControllerAction):
         others = [name for name in known if name not in chosen]
         return {
             "changed": False,
+            **({"warnings": warnings} if warnings else {}),
             "clusters": chosen,
             "hosts": needed,
             "needed": {name: known[name].hosts for name in chosen},
@@ -67,3 +79,17 @@ class ActionModule(ControllerAction):
                 if host
             },
         }
+
+    def _names(self, hosts: Mapping[str, Any], names: str, others: list[str]) -> tuple[list[str], list[str]]:
+        """What is wrong with the names of the variables, and what is said about them."""
+        if names == "ignore":
+            return [], []
+        # What -e gives is among the variables of each host.
+        given = {name: list(host) for name, host in hosts.items()}
+        known = _known_variables.known_variables()
+        unknown = unknown_variables(given, known, _known_variables.roots(), others)
+        faults = misspelt_faults(unknown)
+        if names == "warn":
+            return [], faults
+        line = unknown_line(unknown)
+        return faults, [line] if line else []

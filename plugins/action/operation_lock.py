@@ -52,6 +52,7 @@ class ActionModule(ControllerAction):
             "unreachable": {"type": "str", "choices": ["fail", "proceed"], "default": "fail"},
             "leave_out": {"type": "bool", "default": False},
             "apart": {"type": "bool", "default": False},
+            "begun": {"type": "bool", "default": False},
         }
     }
 
@@ -107,7 +108,8 @@ class ActionModule(ControllerAction):
                 "have worked on the cluster at the same time. See status.yml, then run this again.",
                 **details,
             )
-        raise RelevoError(answer["msg"], **details)
+        sentence = str(answer["msg"])
+        raise RelevoError(operation_lock.after_changes(sentence) if options["begun"] else sentence, **details)
 
     def _record(self, options: dict[str, Any], clusters: Sequence[str]) -> operation_lock.Record:
         controller = platform.node()

@@ -26,7 +26,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._handover.plan imp
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments import nodes_spec
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
-from ansible_collections.relevo.postgres.plugins.plugin_utils import _machines, _witnesses
+from ansible_collections.relevo.postgres.plugins.plugin_utils import _machines, _membership, _witnesses
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 from ansible_collections.relevo.postgres.plugins.plugin_utils._witnesses import Witness
 
@@ -69,7 +69,7 @@ class ActionModule(ControllerAction):
         if options["describe"]:
             question = self._question(options) | {"require": "nothing"}
             found = Topology.from_result(self.module("relevo.postgres.pg_primary_facts", question))
-            return self._describe(options, self._heard(options, found))
+            return self._describe(options, *self._heard(options, found))
         try:
             plan = self._wait_and_plan(options)
         except RelevoError:
@@ -83,7 +83,7 @@ class ActionModule(ControllerAction):
     def _refusal(self, plan: Plan) -> str:
         """Why the candidate's own disk forbids that a living primary hands over to it; empty where nothing does.
 
-        The promotion looks again. In an emergency that is soon enough, and a question to one more machine is not free.
+        In an emergency all standbys have been asked by now. The promotion looks again.
         """
         if plan.action != "switchover":
             return ""
@@ -108,7 +108,7 @@ class ActionModule(ControllerAction):
         deadline = time.monotonic() + options["starting_timeout"]
         while True:
             try:
-                return self._plan(options, self._heard(options, self._topology(options)))
+                return self._plan(options, *self._heard(options, self._topology(options)))
             except NobodyAnswers:
                 if options["timeout"] >= PATIENCE:
                     raise
@@ -145,38 +145,52 @@ class ActionModule(ControllerAction):
             answer = self.module("relevo.postgres.pg_primary_facts", question | {"require": "any"})
         return Topology.from_result(answer)
 
-    def _plan(self, options: dict[str, Any], topology: Topology) -> Plan:
+    def _plan(self, options: dict[str, Any], topology: Topology, removed: dict[str, str]) -> Plan:
         if options["operation"] == "failback":
             plan = plan_failback(topology, options["preferred"])
         else:
-            plan = plan_failover(topology, *self._failover(options))
+            plan = plan_failover(topology, *self._failover(options), removed)
         refuse_without_connection(plan, options["no_connection"])
         return plan
 
     def _failover(self, options: dict[str, Any]) -> tuple[str, str, bool, bool]:
         return options["preferred"], options["candidate"], options["force"], options["fence_living"]
 
-    def _heard(self, options: dict[str, Any], topology: Topology) -> Topology:
-        """The topology, in which a dead primary lives that somebody else gets an answer of.
+    def _heard(self, options: dict[str, Any], topology: Topology) -> tuple[Topology, dict[str, str]]:
+        """The topology, in which a dead primary lives that somebody else gets an answer of; and, in an emergency, which
+        standbys take over nothing, by their own disks.
 
-        Nobody is promoted because of one observer's network.
+        Nobody is promoted because of one observer's network, nor fenced for one that cannot take over.
         """
         if options["operation"] == "failback":
-            return topology
+            return topology, {}
         if not topology.primaries:
             self._ask_at_home(options, topology)
         try:
             plan = plan_failover(topology, *self._failover(options))
+        except LivingPrimary:
+            return topology, {}
         except RelevoError:
-            # It is refused, whoever lives.
-            return topology
+            # It is refused, whoever lives. Who is ahead of the one that was named may be one that takes over nothing.
+            return topology, self._asked_for_membership(topology).answers()
+        if plan.action != "promote":
+            return topology, {}
+        asked = self._asked_for_membership(topology)
         last = topology.find(plan.primary)
-        if plan.action == "promote" and last and not last.lives and last.name not in options["unreachable"]:
+        if last and not last.lives and last.name not in options["unreachable"]:
             witness = self._witness(last, [state.name for state in topology.standbys])
             if witness:
                 last.life = witness.answer
                 last.error = f"{witness.name} reaches it; {self._task.delegate_to} does not: {last.error}"
-        return topology
+        return topology, asked.answers()
+
+    def _asked_for_membership(self, topology: Topology) -> _membership.Question:
+        """Where a primary takes writes nobody is asked: a planned hand-over asks the candidate alone."""
+        names = [] if topology.primaries else [state.name for state in topology.standbys]
+        hostvars = self._task_vars["hostvars"]
+        return _membership.Question(
+            {name: _membership.asker(name, hostvars[name], self._play_context) for name in names}
+        )
 
     def _ask_at_home(self, options: dict[str, Any], topology: Topology) -> None:
         """Note of a server that gives us no session what it is, where its own machine says so.
@@ -199,18 +213,18 @@ class ActionModule(ControllerAction):
         seen_from_here = Peer(last.name, hostvars[last.name].get("ansible_host") or last.node.host, last.node.port)
         return _witnesses.first(asks | {"the controller": _witnesses.on_controller(seen_from_here)})
 
-    def _describe(self, options: dict[str, Any], topology: Topology) -> dict[str, Any]:
+    def _describe(self, options: dict[str, Any], topology: Topology, removed: dict[str, str]) -> dict[str, Any]:
         preferred, cluster = options["preferred"], options["cluster"]
         if options["operation"] == "failback":
             shown = describe_failback(topology, cluster, preferred)
         else:
-            shown = describe_failover(topology, cluster, *self._failover(options), options["no_connection"])
+            shown = describe_failover(topology, cluster, *self._failover(options), options["no_connection"], removed)
         result: dict[str, Any] = {"changed": False, "operation_plan": shown.as_dict()}
         target = topology.find(preferred)
         comes_back_first = options["operation"] == "failback" and not (target and target.reachable)
         if shown.action in ("switchover", "promote") and not comes_back_first:
             # What a switchover is checked for is asked for next, and whoever has the catalog what it would lose.
-            plan = self._plan(options, topology)
+            plan = self._plan(options, topology, removed)
             asked = plan.primary if plan.action == "switchover" else plan.candidate
             result |= {"asked": asked, "candidate": plan.candidate}
             if plan.action == "switchover":

@@ -90,6 +90,23 @@ def decide(
     return Verdict(trusts_both=trusts_both)
 
 
+def also_trusted(
+    nodes: Mapping[str, Held | None], keys: Collection[str], trusts_both: bool
+) -> dict[str, frozenset[str]]:
+    """By node, the public keys of the authorities that it trusts besides ours.
+
+    Where several are trusted, a node keeps those that it has. It gets no other but those that have signed the certificate
+    of a node that was asked: another may be an old one, which a rotation has taken away from it. A node that trusts
+    nobody yet gets all, since one that was left out may come to it with a certificate of any of them.
+    """
+    asked = {name: held for name, held in nodes.items() if held}
+    if not trusts_both:
+        return dict.fromkeys(asked, frozenset())
+    signing = frozenset(key for held in asked.values() for key in held.signed_by)
+    anybodys = frozenset(key for held in asked.values() for key in held.keys)
+    return {name: ((held.keys or anybodys) | signing) - frozenset(keys) for name, held in asked.items()}
+
+
 def _way_out(directory: str) -> str:
     return (
         f"Nothing was changed. Copy the folder {directory} from the controller that made the cluster, or give "

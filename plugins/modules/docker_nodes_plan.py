@@ -91,6 +91,12 @@ options:
     description: Whether to replace containers that were made with other settings.
     type: bool
     default: false
+  lose_scratch:
+    description:
+      - Whether to replace a container that has a scratch instance (M(relevo.postgres.pg_scratch)) which is on none of its
+        volumes, and so goes with it. Otherwise that is refused.
+    type: bool
+    default: false
   readmitted:
     description: Nodes that are added to their cluster again, after they were removed from it.
     type: list
@@ -175,6 +181,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.left_out 
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._nodes import container, container_plan
 from ansible_collections.relevo.postgres.plugins.module_utils._nodes.offline_node import removed_text
+from ansible_collections.relevo.postgres.plugins.module_utils._repository import scratch_roots
 from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker, removed_words
 
 
@@ -186,6 +193,12 @@ def look(client: Any) -> container_plan.Engine:
             client.api.volumes()["Volumes"] or [],
             client.api.networks(),
         )
+
+
+def text_of(node: container.ContainerNode, path: Path) -> str | None:
+    """A file of a container, running or not; None where there is none."""
+    with node.read_file(str(path)) as stream:
+        return None if stream is None else b"".join(stream.chunks).decode(errors="replace")
 
 
 def missing_images(client: Any, nodes: list[container_plan.Wanted], images: dict[str, str]) -> list[dict[str, Any]]:
@@ -237,6 +250,17 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     def version(name: str) -> str:
         return container.ContainerNode(client, name).version()
 
+    @cache
+    def scratch_in(node: container_plan.Wanted) -> container_plan.ScratchInstance | None:
+        there = container.ContainerNode(client, node.name)
+        text = text_of(there, scratch_roots.registry()) or ""
+        for root in (scratch_roots.SCRATCH, *scratch_roots.listed(text)):
+            name = "" if node.keeps(root) else there.first_with(str(root), scratch_roots.NOTE)
+            if name:
+                note = text_of(there, root / name / scratch_roots.NOTE) or ""
+                return container_plan.ScratchInstance(name, scratch_roots.cluster_in(note) or node.cluster)
+        return None
+
     def is_bound(address: str, port: int) -> bool:
         return container.is_local(client) and container.is_bound(address, port)
 
@@ -245,6 +269,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         container_plan.refuse_removed(judged, engine, removed, given["readmitted"])
         decided = container_plan.plan(judged, images, engine, settings, is_fenced)
         container_plan.refuse_taken_ports(judged, decided, engine, settings, is_bound)
+        if not given["lose_scratch"]:
+            container_plan.refuse_lost_scratch(judged, decided, scratch_in)
         return decided
 
     left_out = container_plan.refused_apart(nodes, given["clusters"], judge)
@@ -290,6 +316,7 @@ def main() -> None:
             "published_address": {"type": "str", "default": "127.0.0.1"},
             "adopt": {"type": "bool", "default": False},
             "recreate": {"type": "bool", "default": False},
+            "lose_scratch": {"type": "bool", "default": False},
             "readmitted": {"type": "list", "elements": "str", "default": []},
             "clusters": {"type": "dict", "default": {}},
             "container_options": {"type": "dict", "default": {}},

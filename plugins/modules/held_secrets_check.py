@@ -65,7 +65,7 @@ options:
   all_asked:
     description:
       - Whether O(held) has the nodes of all clusters that share hosts. Otherwise the authorities that they trust stay
-        trusted, as if one of the others had a certificate of each.
+        trusted, each where it is, as if one of the others had a certificate of each.
     type: bool
     default: true
   replace:
@@ -101,7 +101,9 @@ chain:
   returned: success
   type: str
 also_trusted:
-  description: The certificates of the authorities that are replaced, which the nodes trust until the next run.
+  description:
+    - By node, the certificates of other authorities that it trusts beside ours. While one is replaced these are what it
+      trusts already, and what the certificates of the others are signed by; with O(all_asked=false) what it trusts already.
   returned: success
-  type: str
+  type: dict
 """

@@ -13,6 +13,8 @@ version_added: 0.1.0
 description:
   - Looks for empty groups, for clusters without exactly one preferred primary or without a repository host, for nodes
     without a service manager, and for the former variable C(cluster_name).
+  - Looks for variables that nobody reads. The names of those that are read come from the C(argument_specs.yml) of the
+    collection's roles.
   - A play whose groups are empty would otherwise succeed over "no hosts matched".
   - Runs on the controller, asks no host and changes nothing.
 author: The Relevo authors (@relevo)
@@ -44,6 +46,21 @@ options:
     type: str
     choices: [all, named, one]
     default: all
+  names:
+    description:
+      - What becomes of a variable of a host, or of C(-e), whose name is almost that of one of this collection, such as
+        C(pgbackrest_retention_ful). V(refuse) fails, with the name that is meant; V(warn) warns, and V(ignore), which
+        is what an emergency wants, does not look.
+      - V(refuse) also says, in one warning, which others begin like ours, such as C(postgresql_settings). They may be
+        variables of another collection.
+    type: str
+    choices: [ignore, warn, refuse]
+    default: ignore
+  others:
+    description: Variables that belong to something else, for O(names). Names, or patterns such as C(redis_*).
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""

@@ -86,6 +86,12 @@ options:
         play has one lock on a host.
     type: bool
     default: false
+  begun:
+    description:
+      - Whether this play has changed something by now, as an emergency has, which promotes before it takes the lock. A refusal
+        says so then, and not that nothing was changed.
+    type: bool
+    default: false
 attributes:
   check_mode:
     support: full

@@ -32,7 +32,9 @@ options:
     type: str
     required: true
   timeout:
-    description: Seconds for the server's start, and, in the recovery from the archive, without any replay.
+    description:
+      - Seconds in which nothing goes on, neither its recovery from a crash nor the replay of the archive. As long as it goes
+        on it is waited for, up to an hour each.
     type: float
     default: 300
 seealso:

@@ -111,7 +111,8 @@ plan:
     - C(action) is V(switchover) (C(primary) lives and hands over), V(promote) (C(primary) is dead), V(recover)
       (C(primary) is lost for good and C(candidate), which was primary before, returns from the archive) or V(finish)
       (C(candidate) is primary already). C(message) says it in words, C(timeline) is the one that ends, and
-      C(unreachable) names the other nodes that do not answer.
+      C(unreachable) names the other nodes that do not answer, and C(removed) standbys that are not counted, since they
+      were removed from the cluster.
   returned: success; with O(describe=true) for a switchover only
   type: dict
   sample: {action: switchover, primary: postgres_master, candidate: postgres_slave, message: Hand over.}

@@ -28,14 +28,16 @@ def provisioned() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def unharmed(provisioned: None, request: pytest.FixtureRequest) -> None:
-    """The cluster as the test before it was meant to leave it, or a new one."""
-    if failed_since(request.session):
+def unharmed(provisioned: None, request: pytest.FixtureRequest) -> bool:
+    """The cluster as the test before it was meant to leave it, or a new one; whether it is a new one."""
+    failed = failed_since(request.session)
+    if failed:
         provision()
+    return failed
 
 
 @pytest.fixture
-def backed_up(unharmed: None) -> None:
+def backed_up(unharmed: bool) -> None:
     """There is a backup, without which ``status.yml`` complains: for a module of tests that is run alone."""
     if not labels():
         play("backup.yml")

@@ -101,10 +101,23 @@ def test_an_inventory_that_does_not_exist(tmp_path: Path) -> None:
         ("There is no node nobody in this cluster.", "playbooks/failover.yml", "candidate=nobody"),
         ("There is no cluster nowhere. The inventory has main. Nothing was touched.", "backup.yml", "cluster=nowhere"),
         ("cluster_name is set", "site.yml", "cluster_name=nowhere"),
+        ("did you mean pgbackrest_retention_full?", "site.yml", "pgbackrest_retention_ful=3"),
+        ("did you mean haproxy_port?", "site.yml", "haproxy_prot=6000"),
     ],
 )
 def test_a_word_that_we_do_not_know(message: str, name: str, argument: str) -> None:
     refused(message, name, "-e", argument)
+
+
+def test_a_name_of_another_collection_is_no_reason_to_refuse() -> None:
+    """A plan touches nothing."""
+    ours = '{"inventory_check_others": ["haproxy_prot"]}'
+    names = ("-e", "haproxy_prot=6000", "-e", "redis_appendfsync=always")
+    said = play("site.yml", "-e", "plan=json", *names, "-e", ours).text
+    assert "No variable of this collection has the name of these, which begin like ours: redis_appendfsync" in said
+    assert "haproxy_prot" not in said
+    # The others only warn: no backup is missed for a name.
+    assert "did you mean haproxy_port?" in play("playbooks/status.yml", "-e", "haproxy_prot=6000").text
 
 
 def test_a_candidate_that_is_no_standby() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from threading import Thread
 
 import pytest
 from clients import NeverTwo, Writer, more, takes_writes, wait_until_streaming
@@ -149,6 +151,44 @@ def test_a_killed_controller_is_finished_by_the_next_run() -> None:
 
 
 @pytest.mark.long
+def test_a_refusal_after_the_promotion_says_what_has_been_done() -> None:
+    """A restore in place that somebody has left unfinished is looked for by the lock, after the role has moved."""
+    folder = "/var/lib/pgbackrest/relevo/restore"
+    texts = {"cluster": "main", "node": PRIMARY, "by": "alice", "at": "2026-01-01T00:00:00Z", "command": "restore.yml"}
+    record = json.dumps({**texts, "asked": {}, "plan": {}, "undo": {}})
+    shell(REPOSITORY, "install", "-d", "-o", "postgres", folder)
+    shell(REPOSITORY, "sh", "-c", f"printf %s '{record}' > {folder}/main.json")
+    try:
+        docker("kill", PRIMARY)
+        refused = play("playbooks/failover.yml", expect=2).text
+        assert "What this play has done until now stands, and is not finished. Finish it: restore.yml" in refused
+        assert "Nothing was changed" not in refused
+        assert takes_writes(STANDBY)
+    finally:
+        shell(REPOSITORY, "rm", f"{folder}/main.json")
+    play("playbooks/failover.yml")
+    docker("start", PRIMARY)
+    play("playbooks/failback.yml")
+    assert takes_writes(PRIMARY)
+    nothing_needs_attention()
+
+
+#: Longer than a server is waited for that cannot follow its successor's history.
+HELD = 45
+HOLD = f"""
+until pkill -STOP -u postgres -f '^postgres: .*startup'; do :; done
+sleep {HELD}
+pkill -CONT -u postgres -f '^postgres: .*startup'
+"""
+
+
+def hold_its_recovery(node: str) -> None:
+    """Stop the recovery of a server from its crash as soon as it has begun, and let it go on after ``HELD`` seconds."""
+    wait_until(lambda: running(node), f"{node} to be started", 120)
+    docker("exec", "-d", node, "sh", "-c", HOLD)
+
+
+@pytest.mark.long
 def test_an_old_primary_returns_from_the_archive_when_its_successor_is_lost_for_good() -> None:
     with Writer() as writer, NeverTwo():
         more(writer)
@@ -165,8 +205,13 @@ def test_an_old_primary_returns_from_the_archive_when_its_successor_is_lost_for_
         docker("volume", "rm", f"{STANDBY}_data", f"{STANDBY}_etc")
 
         assert "No node of the cluster answers" in play("playbooks/failover.yml", expect=2).text
-        said = play("playbooks/failover.yml", "-e", f"candidate={PRIMARY}", "-e", "force=true").text
-        assert "is lost; how much is unknown" in said
+        # A slow disk: its recovery from the crash is no sign that it cannot follow the history of its successor.
+        holder = Thread(target=hold_its_recovery, args=(PRIMARY,))
+        holder.start()
+        done = play("playbooks/failover.yml", "-e", f"candidate={PRIMARY}", "-e", "force=true")
+        holder.join()
+        assert done.seconds > HELD
+        assert "is lost; how much is unknown" in done.text
         assert takes_writes(PRIMARY)
         assert missing(rows_of(PRIMARY), archived) == [], "what the successor had archived must be there"
 

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from clients import role_inside, takes_writes_inside
-from cluster import FAILOVER, FIRST_PORT, NETWORK, REJOIN, STATUS, docker, inventory, play, wait_until
+from cluster import (
+    FAILBACK,
+    FAILOVER,
+    FIRST_PORT,
+    NETWORK,
+    REJOIN,
+    STATUS,
+    docker,
+    inventory,
+    play,
+    shell,
+    wait_until,
+)
 
 THREE = f"{NETWORK}3"
 FIRST, SECOND, THIRD, REPOSITORY = (f"{THREE}_{name}" for name in ("primary", "standby", "third", "pgbackrest"))
@@ -46,4 +59,34 @@ def test_a_silent_node_that_was_promoted_unseen_is_not_promoted_beside(three: Pa
     said = play(REJOIN, inventory=three).text
     assert f"{SECOND} is primary." in said
     assert f"{THIRD} follows it" in said
+    assert "2 streaming" in play(STATUS, inventory=three).text
+
+
+@pytest.mark.long
+def test_a_node_whose_removal_was_cut_off_is_passed_by_before_anybody_is_fenced(three: Path) -> None:
+    """Between its marker and its stop: it still follows the primary."""
+    play(FAILBACK, inventory=three)
+    removed = "/var/lib/postgresql/relevo/removed.json"
+    marker = json.dumps({"node": THIRD, "by": "alice", "at": "2026-01-01T00:00:00+00:00"})
+    shell(THIRD, "sh", "-c", f"cat > {removed}", user="postgres", stdin=marker)
+    docker("kill", FIRST)
+    refused = play(FAILOVER, "-e", f"candidate={THIRD}", inventory=three, expect=2)
+    assert f"{THIRD} was removed from its cluster by alice" in refused.text
+    assert refused.changed == 0
+    docker("pause", SECOND)
+    try:
+        refused = play(FAILOVER, inventory=three, expect=2)
+    finally:
+        docker("unpause", SECOND)
+    assert f"No other node answers that could take over. {THIRD} was removed from its cluster by alice" in refused.text
+    assert refused.changed == 0
+
+    done = play(FAILOVER, inventory=three).text
+    assert takes_writes_inside(SECOND)
+    assert role_inside(THIRD) != "primary"
+    assert f"{THIRD} was removed from its cluster by alice" in done
+
+    shell(THIRD, "rm", removed)
+    docker("start", FIRST)
+    play(REJOIN, inventory=three)
     assert "2 streaming" in play(STATUS, inventory=three).text

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 import yaml
+from certificates import make
 from cluster import (
     FAILOVER,
     FIRST_PORT,
@@ -233,6 +234,20 @@ def test_one_that_cannot_be_worked_on_is_left_out_and_the_other_gets_its_change(
 
     play("site.yml", inventory=INVENTORY)
     assert answer(NORTH[0], "SHOW work_mem") == "4MB"
+
+
+def test_an_authority_comes_back_to_no_node_that_has_dropped_it() -> None:
+    """As after a rotation that was cut off while it took the old one away."""
+    file = "/etc/relevo/tls/ca.crt"
+    before = {node: shell(node, "cat", file) for node in (*NORTH, REPOSITORY)}
+    old = make("the old authority").certificate
+    shell(REPOSITORY, "sh", "-c", f"cat >> {file}", stdin=old)
+    # The other cluster's nodes are not asked, and one of them may have a certificate of it.
+    assert play("site.yml", "-e", "cluster=north", inventory=INVENTORY).changed == 0
+    assert {node: shell(node, "cat", file) for node in NORTH} == {node: before[node] for node in NORTH}
+    assert old in shell(REPOSITORY, "cat", file)
+    play("site.yml", inventory=INVENTORY)
+    assert shell(REPOSITORY, "cat", file) == before[REPOSITORY]
 
 
 @pytest.mark.long

@@ -321,3 +321,13 @@ def test_a_dump_with_too_many_tables_is_told_the_servers_hint() -> None:
     assert "max_locks_per_transaction" in said
     assert psql(PRIMARY, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'", dbname="many") == "0"
     psql(PRIMARY, "DROP DATABASE many")
+
+
+def test_a_slot_of_a_node_that_is_left_on_a_standby_is_named_until_a_rejoin_drops_it() -> None:
+    """As when it was in use at the moment in which the others were dropped."""
+    psql(STANDBY, f"SELECT pg_create_physical_replication_slot('{PRIMARY}', true)")
+    said = play(STATUS).text
+    assert f"The slot {PRIMARY} on {STANDBY}, a standby, keeps WAL there for nobody" in said
+    assert "Run rejoin.yml, which drops it." in said
+    assert f"dropped the slots {PRIMARY}" in play(REJOIN).text
+    nothing_needs_attention()

@@ -249,6 +249,22 @@ def test_its_settings_are_those_that_were_asked_for(ledger: None) -> None:
 
 
 @pytest.mark.long
+def test_a_container_is_not_replaced_with_a_scratch_instance_in_it(ledger: None) -> None:
+    add(1)
+    archive_all()
+    port = port_of(play(RESTORE, "-e", "target_type=latest"))
+    other = ("-e", "docker_nodes_recreate=true", "-e", "docker_nodes_log_max_files=4")
+    refused = play("site.yml", *other, expect=2)
+    assert f"The scratch instance main_latest of main is in the container of {REPOSITORY}" in refused.text
+    assert refused.changed == 0
+    assert rows(port) == {1}
+    play("site.yml", *other, "-e", "docker_nodes_lose_scratch=true")
+    assert scratch_instances() == []
+    play("site.yml", "-e", "docker_nodes_recreate=true")
+    assert play("site.yml").changed == 0
+
+
+@pytest.mark.long
 def test_a_restore_that_was_killed_is_run_again(ledger: None) -> None:
     add(1)
     archive_all()

@@ -1,4 +1,5 @@
-"""The removal of a cluster: beside another on the same repository host, and of the last one; killed, and run again."""
+"""The removal of a cluster: beside another on the same repository host and behind the same HAProxy, and of the last
+one; killed, and run again."""
 
 from __future__ import annotations
 
@@ -6,14 +7,30 @@ import json
 import subprocess
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 import yaml
-from cluster import FIRST_PORT, NETWORK, STATUS, docker, killed_play, play, psql, shell
+from clients import ROLE, Writer, more
+from cluster import (
+    FIRST_PORT,
+    NETWORK,
+    STATUS,
+    docker,
+    killed_play,
+    missing,
+    play,
+    psql,
+    rows_of,
+    running,
+    shell,
+    wait_until,
+)
+from psycopg.conninfo import make_conninfo
 from two_clusters import TwoClusters
 
 REMOVE, RESTORE = "playbooks/remove.yml", "playbooks/restore.yml"
-PAIRS = TwoClusters(f"{NETWORK}_rm", FIRST_PORT + 40)
-NAME, CLUSTERS, REPOSITORY, REDIS = PAIRS.name, PAIRS.clusters, PAIRS.repository, PAIRS.redis
+PAIRS = TwoClusters(f"{NETWORK}_rm", FIRST_PORT + 40, proxied=True)
+NAME, CLUSTERS, REPOSITORY, REDIS, PROXY = PAIRS.name, PAIRS.clusters, PAIRS.repository, PAIRS.redis, PAIRS.proxy
 NORTH, SOUTH = CLUSTERS.values()
 FOLDER = PAIRS.folder
 INVENTORY = PAIRS.write_inventory()
@@ -56,8 +73,57 @@ def lives(node: str) -> str:
     return psql(node, "SELECT pg_postmaster_start_time()", "postgres")
 
 
+def through(port: int) -> str:
+    """A client through HAProxy, at the address that the engine gave it."""
+    secrets = FOLDER / ".secrets"
+    return make_conninfo(
+        host=PROXY,
+        hostaddr=docker("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", PROXY).strip(),
+        port=str(port),
+        user="imdb",
+        password=(secrets / "user_imdb").read_text().strip(),
+        dbname="imdb",
+        connect_timeout="5",
+        sslmode="verify-full",
+        sslrootcert=str(secrets / "tls" / "ca.crt"),
+    )
+
+
+def led_to(port: int) -> str:
+    """Whom HAProxy leads to at a port: ``primary``, ``standby``, or why to nobody."""
+    try:
+        with psycopg.connect(through(port), autocommit=True) as connection:
+            return "standby" if connection.execute(ROLE).fetchone() == (True,) else "primary"
+    except psycopg.OperationalError as error:
+        return f"{error}"
+
+
+class ThroughProxy(Writer):
+    """The client that inserts numbers into south, through HAProxy."""
+
+    def where(self) -> str:
+        return through(PAIRS.proxy_ports["south"][0])
+
+
+def leads() -> dict[str, list[str]]:
+    return {cluster: [led_to(port) for port in ports] for cluster, ports in PAIRS.proxy_ports.items()}
+
+
+@pytest.fixture
+def of_south() -> Iterator[Writer]:
+    """One session from the beginning to the end."""
+    wait_until(lambda: leads() == {name: ["primary", "standby"] for name in CLUSTERS}, "HAProxy to lead to both", 30)
+    with ThroughProxy() as client:
+        more(client)
+        yield client
+        more(client)
+    print(f"{len(client.acknowledged)} rows, the longest pause between two was {client.longest_outage:.2f} s")
+    assert client.trouble == client.last_error == ""
+    assert not missing(rows_of(SOUTH[0]), client.acknowledged)
+
+
 @pytest.mark.long
-def test_a_cluster_goes_and_the_other_notices_nothing() -> None:
+def test_a_cluster_goes_and_the_other_notices_nothing(of_south: Writer) -> None:
     assert stanzas() == {"north": 1, "south": 1}
     before = {node: lives(node) for node in (*NORTH, *SOUTH)}
     refused = play(REMOVE, inventory=INVENTORY, expect=2).text
@@ -81,6 +147,8 @@ def test_a_cluster_goes_and_the_other_notices_nothing() -> None:
 
     # Killed at the moments between which something has gone for good.
     arguments = ("-e", "cluster=north", "-e", "confirm=north", "-e", "remove_backups=delete")
+    killed_play(REMOVE, "Let HAProxy read what was written", *arguments, inventory=INVENTORY)
+    more(of_south)
     killed_play(REMOVE, "Remove the volumes", *arguments, inventory=INVENTORY)
     late = remove("north", "confirm=north", "remove_backups=delete", "cluster_removal_timeout=0.001", expect=2)
     assert "pgbackrest stanza-delete of stanza north did not end within 0.001 s" in late
@@ -91,6 +159,11 @@ def test_a_cluster_goes_and_the_other_notices_nothing() -> None:
     assert "The secrets are kept" in said
 
     assert of("container", *NORTH) == of("volume", *NORTH) == []
+    # Its ports at HAProxy are gone, and those of the other are not.
+    assert "north" not in shell(PROXY, "cat", "/etc/relevo/haproxy.cfg")
+    wait_until(lambda: all("refused" in said for said in leads()["north"]), "HAProxy to leave the ports of north", 10)
+    assert leads()["south"] == ["primary", "standby"]
+    more(of_south)
     assert stanzas() == {"south": 1}
     assert keys("*north*") == []
     assert len(keys("*south*")) > 0
@@ -116,6 +189,9 @@ def test_backups_that_are_kept_stay_and_can_be_read() -> None:
     """The inventory still has north, which is gone; south keeps its backups, and so its repository host."""
     assert "Its backups are kept." in remove("south", "confirm=south", "remove_backups=keep")
     assert of("container", *SOUTH) == of("volume", *SOUTH) == []
+    # In front of north, which the inventory has, it stays.
+    assert running(PROXY)
+    assert "south" not in shell(PROXY, "cat", "/etc/relevo/haproxy.cfg")
     assert stanzas()["south"] == 2
     assert len(keys("*south*")) > 0
     kept = json.loads(shell(REPOSITORY, "pgbackrest", "--stanza=south", "--output=json", "info", user="postgres"))

@@ -28,7 +28,7 @@ def checkout() -> Iterator[Path]:
 
 
 @pytest.fixture
-def job(checkout: Path, unharmed: None) -> Jobs:
+def job(checkout: Path, unharmed: bool) -> Jobs:
     """A test that failed is followed by a new cluster, with other secrets."""
     return Jobs(checkout, synchronised(), typed())
 

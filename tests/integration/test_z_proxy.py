@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 import yaml
-from clients import Newcomers, Writer, dsn, more
+from clients import Newcomers, Writer, dsn, more, wait_until_streaming
 from cluster import (
     FAILBACK,
     FAILOVER,
@@ -31,17 +31,18 @@ from cluster import (
     killed_play,
     missing,
     play,
+    psql,
     rows_of,
     running,
     shell,
     wait_until,
 )
 from psycopg.conninfo import make_conninfo
+from rotation import ROTATE, keys, only_the_new_are_taken, passwords, rotate
 
 pytestmark = pytest.mark.long
 
 PROXY = f"{NETWORK}_proxy"
-ROTATE = "playbooks/rotate.yml"
 READ_WRITE, READ_ONLY = FIRST_PORT + 8, FIRST_PORT + 9
 WITH_PROXY = INVENTORY.with_name("proxy_inventory.yml")
 WITH_THIRD = INVENTORY.with_name("proxy_third_inventory.yml")
@@ -76,20 +77,32 @@ class ThroughProxy(Writer):
 
 
 @pytest.fixture(scope="module")
-def proxied(provisioned: None) -> Iterator[None]:
+def inventory_with_proxy(provisioned: None) -> Iterator[None]:
     hosts = yaml.safe_load(INVENTORY.read_text())
     hosts["all"]["children"]["haproxy"] = {"hosts": {PROXY: PROXY_VARIABLES}}
     WITH_PROXY.write_text(yaml.safe_dump(hosts))
-    play("site.yml", inventory=WITH_PROXY)
+    gone(PROXY)
     yield
-    docker("rm", "--force", PROXY)
-    docker("volume", "rm", f"{PROXY}_etc")
+    gone(PROXY)
     WITH_PROXY.unlink()
     play("site.yml")
 
 
+@pytest.fixture
+def proxied(unharmed: bool, inventory_with_proxy: None) -> None:
+    """After a test that failed both are new: a HAProxy of before knows another authority, and gets nowhere."""
+    if unharmed:
+        gone(PROXY)
+    if not docker("ps", "--quiet", "--filter", f"name=^{PROXY}$").strip():
+        play("site.yml", inventory=WITH_PROXY)
+
+
 @pytest.fixture(autouse=True)
 def usable(proxied: None) -> None:
+    both_answer()
+
+
+def both_answer() -> None:
     wait_until(lambda: role(READ_WRITE) == "primary" and role(READ_ONLY) == "standby", "both ports to answer", 30)
 
 
@@ -196,6 +209,26 @@ def test_it_ends_the_sessions_of_a_primary_that_hangs() -> None:
     wait_until(lambda: role(READ_WRITE) == "primary", "the primary to be used again", 30)
 
 
+def test_a_session_of_before_a_reload_ends_when_its_server_is_gone() -> None:
+    """The worker that has it makes no checks any more, and nobody sends it the end of the connection."""
+    session = psycopg.connect(through(), autocommit=True)
+    [before] = session.execute("SELECT pg_backend_pid()").fetchone() or [0]
+    play("site.yml", "-e", "haproxy_max_connections=300", inventory=WITH_PROXY)
+    assert session.execute("SELECT pg_backend_pid()").fetchone() == (before,)
+    docker("network", "disconnect", NETWORK, PRIMARY)
+    try:
+        started = time.monotonic()
+        assert has_ended(session)
+        seconds = time.monotonic() - started
+    finally:
+        docker("network", "connect", NETWORK, PRIMARY)
+    print(f"the session of a server that is gone ended after {seconds:.1f} s")
+    assert seconds < 60
+    both_answer()
+    wait_until_streaming(PRIMARY)
+    assert play("site.yml", inventory=WITH_PROXY).changed > 0
+
+
 def test_two_that_say_they_are_primary_get_no_session() -> None:
     """Two servers of HAProxy's that are both the primary: nothing tells it which one is right."""
     twice = shell(PROXY, "cat", "/etc/relevo/haproxy.cfg").replace(
@@ -250,6 +283,37 @@ def test_a_node_whose_addition_was_cut_off_is_made_known_and_takes_over(third: N
     assert THIRD not in shell(PROXY, "cat", "/etc/relevo/haproxy.cfg")
 
 
+def test_a_node_that_is_removed_leaves_it_too(third: None) -> None:
+    """Killed when its server is down for good, and again when only HAProxy has it still: the session goes on."""
+    named = ("-e", f"node={THIRD}")
+    answers = (*named, "-e", f"confirm={THIRD}")
+    server, config = f"server {THIRD} ", ("cat", "/etc/relevo/haproxy.cfg")
+    play(ADD, *named, inventory=WITH_THIRD)
+    assert server in shell(PROXY, *config)
+    with ThroughProxy(series=1) as client:
+        more(client)
+        killed_play(REMOVE, "Drop its slots", *answers, inventory=WITH_THIRD)
+        assert not running(THIRD)
+        assert server in shell(PROXY, *config)
+        # A node that is down is in nobody's way there.
+        both_answer()
+        more(client)
+        killed_play(REMOVE, "Run HAProxy in front of its clusters", *answers, inventory=WITH_THIRD)
+        assert psql(PRIMARY, "SELECT count(*) FROM pg_replication_slots") == "1"
+        assert server in shell(PROXY, *config)
+        said = play(REMOVE, *answers, inventory=WITH_THIRD)
+        assert said.changed > 0
+        assert f"{THIRD} is removed from main." in said.text
+        assert THIRD not in shell(PROXY, *config)
+        assert play(REMOVE, *answers, inventory=WITH_THIRD).changed == 0
+        more(client)
+        both_answer()
+    assert client.trouble == client.last_error == ""
+    assert not missing(rows_of(PRIMARY), client.acknowledged)
+    # The pair is what the inventory without it says.
+    assert play("site.yml", inventory=WITH_PROXY).changed == 0
+
+
 def test_it_is_killed_and_loses_nothing() -> None:
     with ThroughProxy(series=1) as client:
         more(client)
@@ -276,6 +340,8 @@ def test_a_new_configuration_ends_no_session() -> None:
         assert text in written
     assert session.execute("SELECT pg_backend_pid()").fetchone() == (before,)
     wait_until(lambda: role(READ_WRITE) == "primary", "new sessions", 10)
+    play("site.yml", inventory=WITH_PROXY)
+    assert session.execute("SELECT pg_backend_pid()").fetchone() == (before,)
 
 
 class NewcomersThroughProxy(Newcomers):
@@ -283,6 +349,35 @@ class NewcomersThroughProxy(Newcomers):
 
     def where(self) -> list[str]:
         return [through()]
+
+
+def test_passwords_and_certificates_are_replaced_behind_it() -> None:
+    """The session of before goes on through HAProxy's worker of before, also past a rotation that was cut off."""
+    before, old = keys(PROXY, PRIMARY, STANDBY), passwords()
+    with NewcomersThroughProxy(pause=0.05) as newcomers, ThroughProxy(series=1) as client:
+        more(client)
+        killed_play(ROTATE, "Write the node's key pair and passwords", *rotate("passwords"), inventory=WITH_PROXY)
+        more(client)
+        play(ROTATE, *rotate("passwords"), inventory=WITH_PROXY)
+        more(client)
+        # The proxy's new certificate is there, and its worker has the old one.
+        killed_play(ROTATE, "Let HAProxy read it: certificates", *rotate("certificates"), inventory=WITH_PROXY)
+        more(client)
+        play(ROTATE, *rotate("certificates"), inventory=WITH_PROXY)
+        acknowledged = more(client)
+    print(f"{newcomers.connected} sessions, the longest pause between two rows was {client.longest_outage:.2f} s")
+    assert (newcomers.trouble, newcomers.refused) == ("", [])
+    assert newcomers.connected > 50
+    assert client.trouble == client.last_error == ""
+    assert client.longest_outage < 5
+    assert not missing(rows_of(PRIMARY), acknowledged)
+    only_the_new_are_taken(old)
+    assert not before & keys(PROXY, PRIMARY, STANDBY)
+    # Its checks log in with the new one.
+    found = states("main_primary")
+    assert found[PRIMARY] == "UP"
+    assert found[STANDBY] != "UP"
+    assert play("site.yml", inventory=WITH_PROXY).changed == 0
 
 
 def test_another_authority_refuses_nobody_at_the_proxy() -> None:
@@ -300,6 +395,21 @@ def test_another_authority_refuses_nobody_at_the_proxy() -> None:
     assert shell(PROXY, "cat", "/etc/relevo/haproxy.servers") == "1\n"
     assert not missing(rows_of(PRIMARY), acknowledged)
     assert play("site.yml", inventory=WITH_PROXY).changed == 0
+
+
+LEFT = "/etc/relevo/haproxy.servers"
+STALE = "1\n# be_id be_name srv_id srv_name\n"
+
+
+def test_what_a_killed_reload_has_left_is_told_to_nobody() -> None:
+    """Which servers were up once. A restart of the service, and the next run, forget it."""
+    shell(PROXY, "sh", "-c", f"cat > {LEFT}", stdin=STALE)
+    assert play("site.yml", inventory=WITH_PROXY).changed == 0
+    assert shell(PROXY, "cat", LEFT) == "1\n"
+    shell(PROXY, "sh", "-c", f"cat > {LEFT}", stdin=STALE)
+    shell(PROXY, "sv", "restart", "/etc/service/haproxy")
+    wait_until(lambda: shell(PROXY, "cat", LEFT) == "1\n", "the file to be reset", 10)
+    assert shell(PROXY, "stat", "-c", "%a %U", LEFT) == "600 root\n"
 
 
 def test_a_new_configuration_that_is_not_at_work_is_named() -> None:

@@ -1,4 +1,5 @@
-"""A standby that is a machine leaves its cluster and comes back: answering, paused, cleared."""
+"""A standby that is a machine leaves its cluster and comes back: answering, paused, cleared, and with its controller
+killed."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from clients import role_inside, wait_until_streaming
+from clients import Writer, more, role_inside, wait_until_streaming
 from cluster import (
     INVENTORY,
     PRIMARY,
@@ -17,8 +18,11 @@ from cluster import (
     Play,
     docker,
     guard_says,
+    killed_play,
+    missing,
     play,
     psql,
+    rows_of,
     shell,
     wait_until,
 )
@@ -28,14 +32,18 @@ pytestmark = pytest.mark.long
 
 ADD, REMOVE = "playbooks/add_node.yml", "playbooks/remove_node.yml"
 DATA = f"/var/lib/postgresql/{VERSION}/main"
+REPOSITORY_CONF = "/etc/pgbackrest/pgbackrest.conf"
 STARTED = "SELECT pg_postmaster_start_time()"
 # It is the only one of these machines.
 GO = ("confirm=" + STANDBY, "last_standby=true")
 
 
+def named(*arguments: str) -> list[str]:
+    return [part for one in (f"node={STANDBY}", *arguments) for part in ("-e", one)]
+
+
 def node(playbook: str, *arguments: str, expect: int = 0, inventory: Path = INVENTORY) -> Play:
-    named = [f"node={STANDBY}", *arguments]
-    return play(playbook, *(part for one in named for part in ("-e", one)), expect=expect, inventory=inventory)
+    return play(playbook, *named(*arguments), expect=expect, inventory=inventory)
 
 
 def slots() -> str:
@@ -60,7 +68,7 @@ def test_a_machine_that_was_removed_stays_down_and_is_added_again() -> None:
     )
     node(REMOVE, *GO)
     assert slots() == "0"
-    assert STANDBY not in shell(REPOSITORY, "cat", "/etc/pgbackrest/pgbackrest.conf")
+    assert STANDBY not in shell(REPOSITORY, "cat", REPOSITORY_CONF)
     assert unit_state(STANDBY) == "inactive"
     assert node(REMOVE, *GO).changed == 0
     assert f"{STANDBY} was removed from its cluster by " in play("site.yml", expect=2).text
@@ -73,6 +81,39 @@ def test_a_machine_that_was_removed_stays_down_and_is_added_again() -> None:
     assert f"{STANDBY} was removed from its cluster by " in play("playbooks/rejoin.yml").text
     back_again(before)
     shell(STANDBY, "test", "-f", f"{DATA}/not_copied")
+
+
+def knows() -> dict[str, bool]:
+    """Whether the primary's guard, the repository host and the primary's slots know the standby."""
+    guard = STANDBY in shell(PRIMARY, "cat", "/etc/relevo/guard.json")
+    return {"guard": guard, "repository": STANDBY in shell(REPOSITORY, "cat", REPOSITORY_CONF), "slot": slots() == "1"}
+
+
+def test_a_controller_that_is_killed_is_finished_by_the_same_command() -> None:
+    """Each time the node is in the middle: down, and known to some of the others."""
+    before = psql(PRIMARY, STARTED)
+    with Writer() as writer:
+        more(writer)
+        killed_play(REMOVE, "Write pgBackRest's configuration", *named(*GO))
+        assert unit_state(STANDBY) == "inactive"
+        assert knows() == {"guard": False, "repository": True, "slot": True}
+        # Nobody brings it back meanwhile.
+        assert f"{STANDBY} was removed from its cluster by " in play("site.yml", expect=2).text
+        assert f"{STANDBY} is removed from main." in node(REMOVE, *GO).text
+        assert knows() == dict.fromkeys(("guard", "repository", "slot"), False)
+        assert node(REMOVE, *GO).changed == 0
+
+        killed_play(ADD, "Follow the primary", *named())
+        # All others know it, and it may not start yet.
+        assert knows()["guard"]
+        assert knows()["repository"]
+        back_again(before)
+        more(writer)
+    assert knows() == dict.fromkeys(("guard", "repository", "slot"), True)
+    assert writer.trouble == writer.last_error == ""
+    assert missing(rows_of(PRIMARY), writer.acknowledged) == []
+    seen = f"SELECT max(id) >= {writer.acknowledged[-1]} FROM trial"
+    wait_until(lambda: psql(STANDBY, seen) == "t", "the standby to have the last row", 30)
 
 
 def test_a_machine_that_does_not_answer_needs_somebody_s_word_and_a_second_run() -> None:

@@ -6,8 +6,25 @@ from collections.abc import Iterator
 
 import pytest
 import yaml
-from cluster import FAILBACK, FAILOVER, INVENTORY, REPOSITORY, SECRETS, play, shell, wait_until
+from clients import NeverTwo, Writer, dsn, more, takes_writes, wait_until_streaming
+from cluster import (
+    FAILBACK,
+    FAILOVER,
+    INVENTORY,
+    PRIMARY,
+    REJOIN,
+    REPOSITORY,
+    SECRETS,
+    STANDBY,
+    missing,
+    play,
+    rows_of,
+    shell,
+    wait_until,
+)
+from machines import BINARY, PROXY_PORT, kill_server
 from packages import offer, version
+from psycopg.conninfo import make_conninfo
 
 pytestmark = pytest.mark.long
 
@@ -53,13 +70,53 @@ def test_it_follows_and_is_there_after_a_restart() -> None:
     for playbook in (FAILOVER, FAILBACK):
         play(playbook, inventory=WITH_PROXY)
         both_follow()
+    # What a reload that was killed has left is not told to the one that is started.
+    left = "/etc/relevo/haproxy.servers"
+    shell(REPOSITORY, "sh", "-c", f"cat > {left}", stdin="1\n# be_id be_name srv_id srv_name\n")
     shell(REPOSITORY, "systemctl", "kill", "--signal=KILL", UNIT)
     both_follow()
+    assert shell(REPOSITORY, "cat", left) == "1\n"
     assert shell(REPOSITORY, "systemctl", "is-active", UNIT).strip() == "active"
     assert shell(REPOSITORY, "systemctl", "is-enabled", UNIT).strip() == "enabled"
     play("site.yml", "-e", "haproxy_max_connections=300", inventory=WITH_PROXY)
     both_follow()
     assert "maxconn 300" in shell(REPOSITORY, "cat", "/etc/relevo/haproxy.cfg")
+
+
+class ThroughProxy(Writer):
+    """The client outside that inserts numbers, through HAProxy."""
+
+    def where(self) -> str:
+        return make_conninfo(dsn(), host="127.0.0.1", port=str(PROXY_PORT), target_session_attrs="any")
+
+
+def test_it_follows_an_emergency_of_a_server_that_cannot_come_back() -> None:
+    """Killed, and its program is gone: systemd tries again and again on a machine that lives."""
+    both_follow()
+    with ThroughProxy() as client, NeverTwo():
+        more(client)
+        shell(PRIMARY, "mv", BINARY, f"{BINARY}.away")
+        kill_server()
+        said = play(FAILOVER, inventory=WITH_PROXY).text
+        assert f"{PRIMARY} is fenced" in said
+        assert takes_writes(STANDBY)
+        acknowledged = more(client)
+        print(f"{client.longest_outage:.3f} s through HAProxy, from the kill to the first write")
+        assert role(READ_WRITE) == "f"
+        # Readers need not wait for a standby.
+        assert role(READ_ONLY) == "f"
+        assert missing(rows_of(STANDBY), acknowledged) == []
+
+        shell(PRIMARY, "mv", f"{BINARY}.away", BINARY)
+        play(REJOIN, inventory=WITH_PROXY)
+        both_follow()
+        play(FAILBACK, inventory=WITH_PROXY)
+        more(client)
+    wait_until_streaming(PRIMARY)
+    both_follow()
+    assert client.trouble == ""
+    assert missing(rows_of(PRIMARY), client.acknowledged) == []
+    assert play("site.yml", inventory=WITH_PROXY).changed == 0
 
 
 def test_its_new_program_is_taken_up_without_a_restart() -> None:

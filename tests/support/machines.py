@@ -14,7 +14,9 @@ import secrets
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 from clients import wait_until_streaming
@@ -46,6 +48,12 @@ SUITE = os.environ.get("RELEVO_MACHINES_SUITE", "")
 IMAGE = "relevo/test-machine" + (f"-{SUITE}" if SUITE else "")
 BINARY = f"/usr/lib/postgresql/{VERSION}/bin/postgres"
 SSH_PORTS = {name: FIRST_PORT + 10 + offset for offset, name in enumerate(MACHINES)}
+#: Where a client outside reaches HAProxy, in the tests that put it on the repository host.
+PROXY_PORT = FIRST_PORT + 8
+#: What is published of a machine, beside its sshd.
+PUBLISHED = {**{name: {port: 5432} for name, port in PORTS.items()}, REPOSITORY: {PROXY_PORT: 5000}}
+#: Those of the machines that one test has beside these (``further``): of sshd, and of PostgreSQL.
+FURTHER_SSH_PORT, FURTHER_PORT = FIRST_PORT + 20, FIRST_PORT + 25
 #: The primary's row of the status's table; the heading of the connection strings speaks of a primary too.
 PRIMARY_S_ROW = re.compile(r"│ primary +│")
 #: What systemd needs as the first process of a container that is not privileged.
@@ -106,10 +114,9 @@ def write_inventory() -> None:
         file.write(secrets.token_hex(12))
 
 
-def start(name: str) -> None:
-    ports = [f"--publish=127.0.0.1:{SSH_PORTS[name]}:22"]
-    if name in PORTS:
-        ports.append(f"--publish=127.0.0.1:{PORTS[name]}:5432")
+def start(name: str, published: Mapping[int, int]) -> None:
+    """``published``: the ports of the machine, by those of the controller."""
+    ports = [f"--publish=127.0.0.1:{outside}:{inside}" for outside, inside in published.items()]
     docker("run", "--detach", "--name", name, "--hostname", name, "--network", NETWORK, *SYSTEMD, *ports, IMAGE)
 
 
@@ -131,10 +138,14 @@ def let_in(name: str) -> None:
     shell(name, "bash", "-ec", script, stdin=(INVENTORY.parent / "login.pub").read_text())
 
 
-def remove() -> None:
-    """Remove the machines and all that they hold; it is nothing when they are not there."""
-    for name in MACHINES:
+def away(*names: str) -> None:
+    for name in names:
         subprocess.run(["docker", "rm", "--force", "--volumes", name], capture_output=True, timeout=120)
+
+
+def remove() -> None:
+    """Remove the machines and all that they hold, also those of ``further``; it is nothing when they are not there."""
+    away(*MACHINES, *docker("ps", "-a", "--filter", f"network={NETWORK}", "--format", "{{.Names}}").split())
     subprocess.run(["docker", "network", "rm", NETWORK], capture_output=True, timeout=60)
     for folder in (".secrets", "group_vars"):
         shutil.rmtree(INVENTORY.parent / folder, ignore_errors=True)
@@ -152,10 +163,26 @@ def make() -> None:
     write_inventory()
     docker("network", "create", NETWORK)
     for name in MACHINES:
-        start(name)
+        start(name, {SSH_PORTS[name]: 22, **PUBLISHED[name]})
     for name in MACHINES:
         wait_until_up(name)
         let_in(name)
+
+
+def further(*names: str) -> dict[str, dict[str, Any]]:
+    """More machines, on which nothing is installed yet; returns what an inventory has to say of each of them."""
+    known_hosts = INVENTORY.parent / "known_hosts"
+    hosts = {name: {"ansible_port": FURTHER_SSH_PORT + number} for number, name in enumerate(names)}
+    for number, (name, host) in enumerate(hosts.items()):
+        away(name)
+        # One of before had another key.
+        forgotten = ["ssh-keygen", "-q", "-R", f"[127.0.0.1]:{host['ansible_port']}", "-f", str(known_hosts)]
+        subprocess.run(forgotten, check=True, capture_output=True, timeout=60)
+        start(name, {host["ansible_port"]: 22, FURTHER_PORT + number: 5432})
+    for name in names:
+        wait_until_up(name)
+        let_in(name)
+    return hosts
 
 
 def systemctl(node: str, *arguments: str) -> str:
@@ -167,9 +194,9 @@ def unit_state(node: str) -> str:
     return shell(node, "systemctl", "show", "-p", "ActiveState", "--value", UNIT).strip()
 
 
-def kill_server() -> None:
-    """End each process of the primary's server at once, as the kernel does when memory runs out."""
-    systemctl(PRIMARY, "kill", "--signal=KILL", UNIT)
+def kill_server(node: str = PRIMARY) -> None:
+    """End each process of a node's server at once, as the kernel does when memory runs out."""
+    systemctl(node, "kill", "--signal=KILL", UNIT)
 
 
 def back_to_the_start() -> None:

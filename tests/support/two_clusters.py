@@ -1,4 +1,4 @@
-"""Two clusters in one inventory, with one repository host and one Redis for both."""
+"""Two clusters in one inventory, with one repository host and one Redis for both, and HAProxy where that is wanted."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ SHARED_VARIABLES = yaml.safe_load((ROOT / "molecule" / "inventory.yml").read_tex
 
 @dataclass(frozen=True)
 class TwoClusters:
-    """north and south. ``name``: of their network, with which all names begin; ``port``: where Redis is published."""
+    """north and south. ``name``: of their network, with which all names begin; ``port``: where Redis is published;
+    ``proxied``: whether one HAProxy is in front of both."""
 
     name: str
     port: int
+    proxied: bool = False
 
     @property
     def clusters(self) -> Mapping[str, tuple[str, str]]:
@@ -34,6 +36,15 @@ class TwoClusters:
         return f"{self.name}_redis"
 
     @property
+    def proxy(self) -> str:
+        return f"{self.name}_proxy"
+
+    @property
+    def proxy_ports(self) -> Mapping[str, tuple[int, int]]:
+        """Where HAProxy leads to a cluster's primary, and to its standby. In front of two, nothing is published."""
+        return {"north": (5000, 5001), "south": (5002, 5003)}
+
+    @property
     def folder(self) -> Path:
         """What holds the inventory, and beside it the secrets."""
         return ROOT / ".cache" / "clusters" / self.name
@@ -47,6 +58,10 @@ class TwoClusters:
         }
         redis = {self.redis: {"node_published_port": self.port}}
         groups = {"postgres": servers, "pgbackrest": {self.repository: {}}, "redis": redis}
+        if self.proxied:
+            for node in servers.values():
+                node["haproxy_port"], node["haproxy_read_only_port"] = self.proxy_ports[node["node_cluster"]]
+            groups["haproxy"] = {self.proxy: {}}
         variables = SHARED_VARIABLES | {"docker_nodes_network": self.name, "postgresql_seed_files": []}
         inventory = {"all": {"children": {name: {"hosts": hosts} for name, hosts in groups.items()}, "vars": variables}}
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -70,7 +70,7 @@ def recovery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_account: None)
     monkeypatch.setattr(_names, "MARKER_DIR", tmp_path / "relevo")
     monkeypatch.setattr(archive_recovery, "Session", LocalSession)
     monkeypatch.setattr(Archive, "newest", lambda _pgbackrest: None)
-    monkeypatch.setattr(Server, "wait_ready", lambda *_arguments, **_named: None)
+    monkeypatch.setattr(Server, "answers", lambda _server, **_named: True)
     (tmp_path / "data").mkdir()
     return ArchiveRecovery("a", "main", Recorder(), 0.3, Server(tmp_path / "data", tmp_path / "90-replication.conf"))
 
@@ -98,19 +98,106 @@ def test_a_rejoin_restores_by_the_same_command(recovery: ArchiveRecovery) -> Non
     assert settings(recovery.server)["restore_command"] == wanted[2]
 
 
-def test_a_server_that_left_the_successors_history_follows_its_own(
-    recovery: ArchiveRecovery, monkeypatch: pytest.MonkeyPatch
+class Start:
+    """A start of the server: what its process is, and the title of its startup process, at each look; then it answers.
+
+    Each look takes ``step`` seconds.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *looks: tuple[int | None, str], step: float = 10) -> None:
+        self.looks, self.at, self.now, self.step = looks, -1, 0.0, step
+        monkeypatch.setattr(archive_recovery, "time", SimpleNamespace(monotonic=lambda: self.now, sleep=self.sleep))
+        monkeypatch.setattr(Server, "answers", self.answers)
+        monkeypatch.setattr(Server, "postmaster_pid", lambda _server: self.looks[self.at][0])
+        monkeypatch.setattr(archive_recovery.recovery, "startup_title", lambda _server: self.looks[self.at][1])
+        monkeypatch.setattr(archive_recovery.recovery, "how_far", lambda _server: "It is replaying.")
+        monkeypatch.setattr(archive_recovery.server_log, "last_complaint", lambda: "FATAL: no")
+
+    def sleep(self, _seconds: float) -> None:
+        self.now += self.step
+
+    def answers(self, _server: object, standby: bool) -> bool:
+        assert standby
+        self.at += 1
+        return self.at >= len(self.looks)
+
+
+def replaying(number: int) -> str:
+    return f"postgres: startup recovering 0000000100000000000000{number:02X}"
+
+
+NOWHERE = "postgres: startup waiting for 000000020000000000000005"
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [
+        # All files are made durable, which has no name, and takes longer than a server is waited for that does nothing.
+        [(7, "postgres: startup")] * 25,
+        # One segment takes its time, and then another.
+        [(7, title) for number in range(1, 9) for title in [replaying(number)] * 4],
+        # The start guard asks first.
+        [(None, ""), (None, ""), (7, replaying(1))],
+        # It was started again for another reason.
+        [(7, "postgres: startup"), (None, ""), (8, replaying(1)), (8, replaying(2))],
+    ],
+)
+def test_a_recovery_that_takes_long_is_no_sign_of_another_history(
+    recovery: ArchiveRecovery, monkeypatch: pytest.MonkeyPatch, looks: list[tuple[int | None, str]]
 ) -> None:
-    answers: list[object] = [RelevoError("it ended"), None]
+    """Taken for one, the rows that its successor had archived would be lost."""
+    recovery.timeout = 300
+    start = Start(monkeypatch, *looks)
+    assert recovery.run()["recovery_target_timeline"] == "latest"
+    assert start.at == len(looks)
+    assert recovery.service.calls == ["stop", "start"]  # type: ignore[attr-defined]
 
-    def wait_ready(*_arguments: object, **_named: object) -> None:
-        if error := answers.pop(0):
-            raise error  # type: ignore[misc]
 
-    monkeypatch.setattr(Server, "wait_ready", wait_ready)
+@pytest.mark.parametrize(
+    ("looks", "seconds"),
+    [
+        # It ends at once, each time that it is started.
+        ([(number, "postgres: startup") for number in range(1, 99)], 30),
+        ([(number // 2, replaying(1 + number % 2)) for number in range(2, 99)], 40),
+        ([(7, replaying(1))] + [(None, "")] * 99, 40),
+        # The segment never comes.
+        ([(7, NOWHERE)] * 99, 30),
+        ([(None, "")] * 99, 30),
+        # It hangs.
+        ([(7, replaying(1))] * 99, 300),
+    ],
+)
+def test_a_server_that_left_the_successors_history_follows_its_own(
+    recovery: ArchiveRecovery, monkeypatch: pytest.MonkeyPatch, looks: list[tuple[int | None, str]], seconds: float
+) -> None:
+    recovery.timeout = 300
+    start = Start(monkeypatch, *looks)
+    stops: list[float] = []
+
+    def stop(_timeout: float) -> None:
+        stops.append(start.now)
+        if len(stops) == 2:
+            start.at = len(looks)
+
+    monkeypatch.setattr(recovery.service, "stop", stop)
     assert recovery.run()["recovery_target_timeline"] == "current"
     assert settings(recovery.server)["recovery_target_timeline"] == "current"
-    assert recovery.service.calls == ["stop", "start", "stop", "start"]  # type: ignore[attr-defined]
+    assert stops == [0, seconds]
+
+
+def test_a_server_that_cannot_start_at_all_says_why(recovery: ArchiveRecovery, monkeypatch: pytest.MonkeyPatch) -> None:
+    Start(monkeypatch, *[(None, "")] * 99)
+    with pytest.raises(RelevoError, match=r"waiting for the server of a to answer as a standby \(FATAL: no\)"):
+        recovery.run()
+
+
+def test_a_recovery_without_end_is_left_at_that(recovery: ArchiveRecovery, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its time is bounded, and it is not begun again with another history."""
+    Start(monkeypatch, *[(7, replaying(number)) for number in range(99)], step=100)
+    with pytest.raises(RelevoError, match=r"has been recovering for 3600 s, and goes on\. It is replaying\."):
+        recovery.run()
+    assert recovery.service.calls == ["stop", "start"]  # type: ignore[attr-defined]
+    assert "recovery_target_timeline" not in settings(recovery.server)
 
 
 def test_it_waits_for_the_last_segment_of_the_archive(

@@ -298,3 +298,12 @@ def test_neither_the_machine_nor_its_paths_are_named(tmp_path: Path, monkeypatch
         written = (docs / file).read_text()
         assert "./run failed on the controller, unquietly." in written
         assert str(tmp_path) not in written
+
+
+def test_a_part_that_was_not_measured_here_stays_on_the_page() -> None:
+    """A fresh checkout has no results of its own: with one part measured, the page once lost all others."""
+    published = {"planned": {"run": {"at": "2026-11-25 14:57 UTC"}}, "scale": {"run": {"at": "2026-11-25 15:14 UTC"}}}
+    here = {"scale": {"run": {"at": "2026-11-28 01:11 UTC"}}}
+    assert report.latest([published, here]) == published | here
+    assert report.latest([here, published]) == published | here
+    assert report.latest([]) == {}

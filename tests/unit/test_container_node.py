@@ -25,6 +25,7 @@ class Engine:
     def __init__(self, *states: str | Exception, kill: Exception | None = None, wait: Exception | None = None) -> None:
         self.states, self.failures, self.calls = list(states), {"kill": kill, "wait": wait}, [""]
         self.archive = b""
+        self.files: dict[str, bytes] | None = None
 
     @property
     def api(self) -> Engine:
@@ -48,9 +49,11 @@ class Engine:
         assert timeout == 30
         self._do("wait")
 
-    def get_archive(self, _name: str, _path: str, chunk_size: int) -> tuple[Iterator[bytes], None]:
+    def get_archive(self, _name: str, path: str, chunk_size: int) -> tuple[Iterator[bytes], None]:
         assert chunk_size
-        return (chunk for chunk in [self.archive]), None
+        if self.files is not None and path not in self.files:
+            raise docker.errors.NotFound("no such file")
+        return (chunk for chunk in [self.archive if self.files is None else self.files[path]]), None
 
 
 @pytest.mark.parametrize("late", [{"kill": LATE}, {"wait": LATE}, {"kill": REFUSED}, {"kill": LOST}, {}])
@@ -98,3 +101,34 @@ def _read(node: ContainerNode) -> int:
     with node.read_file("/f") as stream:
         assert stream is not None
         return len(b"".join(stream.chunks))
+
+
+def tar(*entries: str) -> bytes:
+    """Directories, with a slash at the end, and files with a byte."""
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w") as archive:
+        for name in entries:
+            entry = tarfile.TarInfo(name.rstrip("/"))
+            entry.type = tarfile.DIRTYPE if name.endswith("/") else tarfile.REGTYPE
+            entry.size = 0 if name.endswith("/") else 1
+            archive.addfile(entry, None if name.endswith("/") else io.BytesIO(b"x"))
+    return whole.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("there", "notes", "found"),
+    [
+        (["scratch/", "scratch/.elsewhere/", "scratch/.roots", "scratch/a/", "scratch/a/data/"], ["a"], "a"),
+        # What was left of one that was removed has no note.
+        (["scratch/", "scratch/a/", "scratch/a/x", "scratch/b/", "scratch/b/instance.json"], ["b"], "b"),
+        (["scratch/", "scratch/a/", "scratch/a/b/"], ["a/b"], ""),
+        (["scratch/", "scratch/.roots"], [], ""),
+        (["scratch/"], [], ""),
+        ([], [], ""),
+    ],
+)
+def test_the_first_directory_with_a_file(there: list[str], notes: list[str], found: str) -> None:
+    engine = Engine("exited")
+    engine.files = {"/srv/scratch": tar(*there)} if there else {}
+    engine.files |= {f"/srv/scratch/{name}/instance.json": tar("instance.json") for name in notes}
+    assert ContainerNode(engine, "a").first_with("/srv/scratch", "instance.json") == found

@@ -17,11 +17,13 @@ from ansible_collections.relevo.postgres.plugins.module_utils._nodes.container_p
     Engine,
     Plan,
     Publication,
+    ScratchInstance,
     Settings,
     Wanted,
     fingerprint,
     image_tag,
     plan,
+    refuse_lost_scratch,
     refuse_taken_ports,
     refused_apart,
     removal,
@@ -285,3 +287,51 @@ def test_each_cluster_is_judged_by_itself() -> None:
     assert list(found) == ["a", "b", "of machines"]
     assert "The container r is paused" in found["a"]
     assert refused_apart([*nodes, shared], {}, judge) == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "recreate", "refused"),
+    [
+        ("pgbackrest", "old", True, True),
+        # It stays as it is, or was made with these settings.
+        ("pgbackrest", "old", False, False),
+        ("pgbackrest", None, True, False),
+        ("postgres", "old", True, True),
+        # Their images have no server.
+        ("redis", "old", True, False),
+    ],
+)
+def test_a_container_with_a_scratch_instance_is_not_replaced(
+    kind: str, config: str | None, recreate: bool, refused: bool
+) -> None:
+    node = Wanted("pg1", kind, "main", version="17" if kind != "redis" else "")
+    own = fingerprint(node, IMAGES["pg1"], settings()) if config is None else config
+    decided = plan([node], IMAGES, engine(config=own), settings(recreate=recreate), lambda _name: False)
+    asked: list[str] = []
+
+    def instance_in(where: Wanted) -> ScratchInstance:
+        asked.append(where.name)
+        return ScratchInstance("mine", "shop")
+
+    if refused:
+        with pytest.raises(RelevoError, match="restore.yml -e cluster=shop -e remove=mine -e restore_host=pg1") as found:
+            refuse_lost_scratch([node], decided, instance_in)
+        assert found.value.details == {"scratch": "mine"}
+    else:
+        refuse_lost_scratch([node], decided, instance_in)
+    # Reading a container costs time, and one that stays need not be read.
+    assert asked == (["pg1"] if refused else [])
+    refuse_lost_scratch([node], decided, lambda _node: None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "kept"),
+    [
+        ("postgres", "/var/lib/postgresql/scratch", True),
+        ("postgres", "/srv/scratch", False),
+        ("pgbackrest", "/var/lib/postgresql/scratch", False),
+        ("pgbackrest", "/var/lib/pgbackrest/scratch", True),
+    ],
+)
+def test_what_is_on_a_volume_outlives_its_container(kind: str, path: str, kept: bool) -> None:
+    assert Wanted("n", kind, "main", version="17").keeps(Path(path)) is kept

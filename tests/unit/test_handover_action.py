@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from threading import Event
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,7 +14,7 @@ from ansible_collections.relevo.postgres.plugins.action.pg_handover_plan import 
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState, Topology
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
-from ansible_collections.relevo.postgres.plugins.plugin_utils import _machines, _node_program, _witnesses
+from ansible_collections.relevo.postgres.plugins.plugin_utils import _machines, _membership, _node_program, _witnesses
 
 #: As it is, where a test has another in its place.
 HEARD = ActionModule._heard
@@ -58,7 +60,7 @@ def action(monkeypatch: pytest.MonkeyPatch, topology: Topology) -> ActionModule:
     made._task = SimpleNamespace(delegate_to="a")
     monkeypatch.setattr(ActionModule, "_topology", lambda _self, _options: topology)
     monkeypatch.setattr(ActionModule, "module", lambda _self, _name, _given: topology.as_dict())
-    monkeypatch.setattr(ActionModule, "_heard", lambda _self, _options, found: found)
+    monkeypatch.setattr(ActionModule, "_heard", lambda _self, _options, found: (found, {}))
     return cast("ActionModule", made)
 
 
@@ -80,11 +82,76 @@ def test_it_is_shown_as_refused(monkeypatch: pytest.MonkeyPatch, asked: list[Any
     assert not {"asked", "plan"} & set(result)
 
 
-def test_an_emergency_asks_nobody_for_it(monkeypatch: pytest.MonkeyPatch, asked: list[Any]) -> None:
+def emergency(monkeypatch: pytest.MonkeyPatch, *standbys: str, witness: Any = None) -> ActionModule:
+    """One in which a does not answer, and these do; all of them are machines."""
     lost = NodeState(Peer("a", "a"), error="a: no answer")
-    plan = action(monkeypatch, Topology([lost, node("b", in_recovery=True)])).work(OPTIONS)["plan"]
-    assert (plan["action"], plan["candidate"]) == ("promote", "b")
-    assert asked == []
+    made: Any = action(monkeypatch, Topology([lost, *(node(name, in_recovery=True) for name in standbys)]))
+    made._task_vars["hostvars"]["c"] = {}
+    monkeypatch.setattr(ActionModule, "_heard", HEARD)
+    monkeypatch.setattr(ActionModule, "_witness", lambda *_given: witness)
+    return cast("ActionModule", made)
+
+
+def test_an_emergency_passes_by_a_node_whose_removal_was_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its server still runs. That it takes over nothing is known before anybody is fenced."""
+    monkeypatch.setattr(
+        _machines, "run_program", lambda name, *_given: {"refusal": REMOVED if name == "b" else ""}
+    )
+    plan = emergency(monkeypatch, "b", "c").work(OPTIONS)["plan"]
+    assert (plan["action"], plan["candidate"], plan["removed"]) == ("promote", "c", ["b"])
+    shown = emergency(monkeypatch, "b", "c").work(OPTIONS | {"describe": True})["operation_plan"]
+    assert {"name": "b", "change": "was removed from the cluster and is left alone"} in shown["affects"]
+
+
+@pytest.mark.parametrize(
+    ("standbys", "candidate", "words"),
+    [
+        (["b"], "", "No other node answers that could take over. b was removed from its cluster"),
+        (["b"], "b", "^b was removed from its cluster"),
+        (["b", "c"], "b", "^b was removed from its cluster"),
+    ],
+)
+@pytest.mark.parametrize("force", [False, True])
+def test_an_emergency_fences_nobody_for_it(
+    monkeypatch: pytest.MonkeyPatch, standbys: list[str], candidate: str, words: str, force: bool
+) -> None:
+    monkeypatch.setattr(
+        _machines, "run_program", lambda name, *_given: {"refusal": REMOVED if name == "b" else ""}
+    )
+    with pytest.raises(RelevoError, match=words):
+        emergency(monkeypatch, *standbys).work(OPTIONS | {"candidate": candidate, "force": force})
+
+
+def test_a_standby_that_cannot_be_asked_is_judged_at_its_promotion(monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(*_given: object) -> dict[str, Any]:
+        raise AnsibleError("b did not answer")
+
+    monkeypatch.setattr(_machines, "run_program", silent)
+    plan = emergency(monkeypatch, "b").work(OPTIONS)["plan"]
+    assert (plan["candidate"], plan["removed"]) == ("b", [])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [(None, ""), ('{"node": "b", "by": "alice", "at": "noon"}', REMOVED), ("?", "b was removed from")]
+)
+def test_the_disk_of_a_container_is_read_through_its_engine(
+    monkeypatch: pytest.MonkeyPatch, text: str | None, said: str
+) -> None:
+    def file(_path: str) -> Any:
+        return nullcontext(None if text is None else SimpleNamespace(chunks=[text.encode()]))
+
+    monkeypatch.setattr(_membership._offline_nodes, "containers", lambda _n: {"b": SimpleNamespace(read_file=file)})
+    why = _membership.asker("b", {"node_kind": "docker"}, cast("Any", None))()
+    assert why.startswith(said.partition(" Nothing")[0].partition("Take")[0])
+    assert bool(why) == (text is not None)
+
+
+def test_who_takes_too_long_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_membership, "DEADLINE", 0.05)
+    held = Event()
+    question = _membership.Question({"b": lambda: str(held.wait(10)), "c": lambda: REMOVED, "d": lambda: ""})
+    assert question.answers() == {"c": REMOVED}
+    held.set()
 
 
 def test_a_candidate_whose_disk_cannot_be_read_is_judged_at_its_promotion(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,8 +204,11 @@ def test_a_standby_whose_connections_are_all_in_use_is_one_by_the_word_of_its_ma
 
     def run(name: str, _hostvars: object, _context: object, entry: str, question: Any, _deadline: float) -> Any:
         questions.append((name, entry, question))
-        if len(questions) < answers:
+        if len(questions) < answers and entry != "_server.marker":
             raise AnsibleError("a program on b ended with status 0 and without an answer")
+        if entry == "_server.marker":
+            questions.pop()
+            return {"refusal": ""}
         return {"data": None if in_recovery is None else node("b", in_recovery).data}
 
     monkeypatch.setattr(_machines, "run_program", run)

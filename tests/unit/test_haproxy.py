@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jinja2 import Template
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
@@ -183,6 +184,37 @@ def test_a_worker_that_does_not_come_is_named_and_tried_again(running: dict[str,
         assert haproxy.SERVERS.read_text() == haproxy.NOTHING
 
 
+def test_what_a_killed_reload_has_left_is_forgotten_by_the_next_run(running: dict[str, Any]) -> None:
+    running["began"] = running["next"]
+    assert not haproxy.bring(1)
+    assert not haproxy.SERVERS.exists(), "a host without HAProxy has none"
+    haproxy.SERVERS.write_text(STATES)
+    assert not haproxy.bring(1, check_mode=True)
+    assert haproxy.SERVERS.read_text() == STATES
+    assert not haproxy.bring(1)
+    assert haproxy.SERVERS.read_text() == haproxy.NOTHING
+    assert running["signals"] == []
+
+
+FORGET = f"umask 077; echo {haproxy.NOTHING.strip()} > {haproxy.SERVERS}"
+
+
+def test_what_a_killed_reload_has_left_is_not_told_at_the_next_start() -> None:
+    """Under systemd, and in our container; and no reload of somebody else's tells it."""
+    template = (ROOT / "roles" / "haproxy" / "templates" / "relevo-haproxy.service.j2").read_text()
+    unit = Template(template).render(__haproxy_config="/etc/relevo/haproxy.cfg", __haproxy_servers=haproxy.SERVERS)
+    commands = [line for line in unit.splitlines() if line.startswith("Exec")]
+    assert commands == [
+        f"ExecStartPre=/bin/sh -c '{FORGET}'",
+        "ExecStart=/usr/sbin/haproxy -Ws -f /etc/relevo/haproxy.cfg",
+        "ExecReload=/usr/sbin/haproxy -c -q -f /etc/relevo/haproxy.cfg",
+        f"ExecReload=/bin/sh -c '{FORGET}'",
+        "ExecReload=/bin/kill -USR2 $MAINPID",
+    ]
+    service = ROOT / "roles" / "docker_nodes" / "files" / "image" / "service" / "haproxy" / "run"
+    assert service.read_text().splitlines()[-2:] == [f"({FORGET})", "exec haproxy -W -f /etc/relevo/haproxy.cfg"]
+
+
 def test_a_master_that_has_just_been_started_gets_no_signal(running: dict[str, Any]) -> None:
     """It would end by it. Its worker answers a moment later, with what was there."""
     answers: Iterator[float | None] = iter([None, None, running["next"]])
@@ -218,3 +250,16 @@ def test_the_sockets_and_files_are_those_of_the_role() -> None:
     assert f"/{haproxy.SOCKETS[0].name} mode" in template
     variables = (ROOT / "roles" / "haproxy" / "vars" / "main.yml").read_text()
     assert str(haproxy.FILES[0]) in variables
+
+
+def test_a_session_of_before_a_reload_outlives_its_machine_by_half_a_minute() -> None:
+    """Its worker makes no checks any more: only the kernel finds out, idle or with something on its way."""
+    lines = (ROOT / "roles" / "haproxy" / "templates" / "haproxy.cfg.j2").read_text().splitlines()
+    defaults = lines[lines.index("defaults") :]
+    given = [line.split() for line in defaults if "tcpka-" in line]
+    seconds = {name: int(value.rstrip("s")) for name, value in given}
+    assert "  option srvtcpka" in defaults
+    silent = seconds["srvtcpka-idle"] + seconds["srvtcpka-intvl"] * seconds["srvtcpka-cnt"]
+    assert silent <= 30
+    # Where it is set, it counts for keepalive, too: an earlier end would take probes away.
+    assert f"  default-server tcp-ut {silent}s" in defaults

@@ -9,7 +9,12 @@ import pytest
 from jinja2 import Template
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.module_utils._held_secrets import Held, Verdict, decide
+from ansible_collections.relevo.postgres.plugins.module_utils._held_secrets import (
+    Held,
+    Verdict,
+    also_trusted,
+    decide,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._secrets import other_passwords, passwords_of
 from ansible_collections.relevo.postgres.plugins.module_utils._server.scram import make_verifier, matches
 
@@ -121,3 +126,31 @@ def test_while_some_are_left_out_every_authority_stays_trusted() -> None:
     nodes = {"a": MEMBER}
     assert not decide(nodes, [], OURS, "/secrets").trusts_both
     assert decide(nodes, [], OURS, "/secrets", all_asked=False).trusts_both
+
+
+#: A rotation has taken the old authority away from this one.
+DONE = Held(True, OURS, OURS)
+THIRD = Held(True, OURS | {"third"}, OURS)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "both", "expected"),
+    [
+        # A run over one of several clusters, in the middle of a rotation that was cut off.
+        ({"a": DONE, "b": ON_THE_WAY}, True, {"a": set(), "b": {"other"}}),
+        ({"a": THIRD, "b": ON_THE_WAY}, True, {"a": {"third"}, "b": {"other"}}),
+        # What a certificate is signed by is trusted by all, or the two would lock one another out.
+        ({"a": DONE, "b": BACK_AGAIN}, True, {"a": {"other"}, "b": {"other"}}),
+        ({"a": THIRD, "b": STRANGER}, True, {"a": {"other", "third"}, "b": {"other"}}),
+        # Another node may come to a new one with a certificate of the old authority.
+        ({"a": NEW, "b": ON_THE_WAY}, True, {"a": {"other"}, "b": {"other"}}),
+        ({"a": NEW, "b": DONE}, True, {"a": set(), "b": set()}),
+        # All have been asked, and none has a certificate of another: the rotation is at its end.
+        ({"a": DONE, "b": ON_THE_WAY}, False, {"a": set(), "b": set()}),
+        ({"a": DONE, "b": None}, True, {"a": set()}),
+    ],
+)
+def test_no_authority_comes_back_to_a_node_that_has_dropped_it(
+    nodes: dict[str, Held | None], both: bool, expected: dict[str, set[str]]
+) -> None:
+    assert also_trusted(nodes, OURS, both) == expected

@@ -246,3 +246,22 @@ def test_a_host_has_the_part_that_it_has_in_this_cluster() -> None:
     mine = Cluster("a", peers, ["a1"], "repo_a", "cache", ["repo_b", "b1"])
     hosts = ("a2", "repo_a", "cache", "repo_b", "b1")
     assert [mine.part_of(host) for host in hosts] == ["postgres", "pgbackrest", "redis", "haproxy", "haproxy"]
+
+
+@pytest.mark.parametrize(
+    ("repository", "redis", "proxies", "host", "parts"),
+    [
+        ("r", "r", [], "r", ["pgbackrest", "redis"]),
+        ("r", "r", ["r"], "r", ["pgbackrest", "redis", "haproxy"]),
+        ("r", "c", ["r"], "r", ["pgbackrest", "haproxy"]),
+        ("r", "c", ["c"], "c", ["redis", "haproxy"]),
+        ("r", "a1", ["a1"], "a1", ["postgres", "redis", "haproxy"]),
+    ],
+)
+def test_a_host_of_several_parts_is_what_the_first_says(
+    repository: str, redis: str, proxies: list[str], host: str, parts: list[str]
+) -> None:
+    """Taken for Redis alone, a repository host would be upgraded without the other hosts' pgBackRest."""
+    cluster = Cluster("a", [Peer("a1", "a1")], ["a1"], repository, redis, proxies)
+    assert cluster.parts_of(host) == parts
+    assert cluster.part_of(host) == parts[0]

@@ -26,6 +26,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster import op
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.operation_lock import Record
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.operation_lock_holder import Holders
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.restore_record import Unfinished
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 11, 25, 4, 0, 0, tzinfo=UTC)
@@ -136,6 +137,33 @@ def test_a_holder_in_words(change: dict[str, object], sentence: str) -> None:
 )
 def test_which_of_several_clusters_a_refusal_is_about(answer: dict[str, Any], expected: dict[str, str]) -> None:
     assert operation_lock.blocked(["a", "b", "c"], answer) == expected
+
+
+@pytest.mark.parametrize(
+    ("sentence", "said"),
+    [
+        ("It is held. Nothing was changed. Wait.", f"It is held. {operation_lock.BEGUN} Wait."),
+        (operation_lock.refusal(["x has it"]), None),
+        ("The module failed", f"The module failed. {operation_lock.BEGUN}"),
+        ("The module failed.", f"The module failed. {operation_lock.BEGUN}"),
+    ],
+)
+def test_a_refusal_after_the_fence_does_not_say_that_nothing_was_changed(sentence: str, said: str | None) -> None:
+    found = operation_lock.after_changes(sentence)
+    assert said is None or found == said
+    assert "Nothing was changed" not in found
+    assert operation_lock.BEGUN in found
+
+
+@pytest.mark.parametrize(("begun", "said"), [(True, operation_lock.BEGUN), (False, "Nothing was changed.")])
+def test_an_unfinished_restore_after_the_fence(begun: bool, said: str) -> None:
+    """An emergency passes by those that hold the lock, not by this."""
+    found = Unfinished("main", "a", "alice", "2026-11-25T03:12:04Z", "ansible-playbook restore.yml")
+    answer = {"msg": found.sentence, "unfinished_restore": found.as_dict()}
+    options = {"required": False, "unreachable": "proceed", "begun": begun}
+    with pytest.raises(RelevoError, match=f"{said} Finish it: ansible-playbook restore.yml") as raised:
+        ActionModule._result(ActionModule.__new__(ActionModule), options, answer, "")
+    assert raised.value.details == {"unfinished_restore": found.as_dict()}
 
 
 def test_a_refusal_says_what_to_do() -> None:

@@ -11,6 +11,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.plan import (
     LivingPrimary,
+    NobodyAnswers,
     plan_failback,
     plan_failover,
     refuse_without_connection,
@@ -32,6 +33,21 @@ def test_run_again_it_moves_nothing() -> None:
     plan = plan_failover(topology(standby("a"), primary("b")), "a")
     assert (plan.action, plan.candidate) == ("finish", "b")
     assert "has been done" in plan.message
+
+
+def test_a_standby_that_was_removed_is_neither_promoted_nor_ahead_of_anybody() -> None:
+    """Its removal was cut off, so that it still runs."""
+    seen = topology(unreachable("a"), standby("b", "0/1"), standby("c", "0/2"))
+    gone = {"c": "c was removed from its cluster. Nothing was changed."}
+    plan = plan_failover(seen, "a", removed=gone)
+    assert (plan.action, plan.primary, plan.candidate, plan.removed) == ("promote", "a", "b", ["c"])
+    assert plan_failover(seen, "a", "b", removed=gone).candidate == "b"
+    for force in (False, True):
+        with pytest.raises(RelevoError, match="^c was removed from its cluster"):
+            plan_failover(seen, "a", "c", force, removed=gone)
+    with pytest.raises(NobodyAnswers, match=r"^No other node answers that could take over\. c was removed"):
+        plan_failover(topology(unreachable("a"), unreachable("b"), standby("c")), "a", removed=gone)
+    assert plan_failover(seen, "a").removed == []
 
 
 def test_a_candidate_that_is_primary_is_left_alone() -> None:

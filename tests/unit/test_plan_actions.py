@@ -78,12 +78,13 @@ def test_a_refusal_is_an_answer_where_that_is_wanted(kind: Any) -> None:
     assert "is not finished" in found["operation_plan"]["refusals"][0]
 
 
-def upgrade_of(packages_install: Any, **said: Any) -> dict[str, Any]:
-    """The decision of upgrade_minor.yml about two machines, of which b said that."""
+def upgrade_of(packages_install: Any, repository: Any = None, **said: Any) -> dict[str, Any]:
+    """The decision of upgrade_minor.yml about two machines, of which b said that, and ``repository`` the repository
+    host, which is also Redis."""
     made: Any = upgrade_minor_plan.ActionModule.__new__(upgrade_minor_plan.ActionModule)
     variables = {"packages_install": packages_install}
     hosts = {name: HOSTS[name] | variables for name in ("a", "b")} | {"repo": variables}
-    made._task_vars = {"groups": {"postgres": ["a", "b"], "pgbackrest": ["repo"]}, "hostvars": hosts}
+    made._task_vars = {"groups": {"postgres": ["a", "b"], "pgbackrest": ["repo"], "redis": ["repo"]}, "hostvars": hosts}
     now = {"version": "17", "packages": {"postgresql-17": "17.6-1"}}
     streaming = standby("b", receiver={"status": "streaming"})
     result: dict[str, Any] = made.work(
@@ -92,7 +93,7 @@ def upgrade_of(packages_install: Any, **said: Any) -> dict[str, Any]:
             "hosts": ["a", "b", "repo"],
             "only_theirs": ["a", "b", "repo"],
             "reached": REACHED,
-            "looked": {"a": now, "b": now | said, "repo": now},
+            "looked": {"a": now, "b": now | said, "repo": now | (repository or {})},
             "containers": {},
             "scratch": {"repo": {"skipped": True}},
             "topology": Topology([primary("a"), streaming]).as_dict(),
@@ -118,6 +119,13 @@ def test_where_somebody_else_installs_packages_servers_are_restarted_alone(chose
     # Otherwise that is done here.
     assert upgrade_of(True, newer=newer["newer"])["standbys"] == ["b"]
     assert "is held as it is" in upgrade_of(True, **newer)["text"]
+
+
+def test_the_pgbackrest_of_a_repository_host_that_is_also_redis_is_not_upgraded_alone() -> None:
+    """No two versions of it talk to each other: all hosts get the new one at once."""
+    newer = {"newer": {"pgbackrest": "2.56.0-1"}}
+    found = upgrade_of(True, repository=newer, **newer)
+    assert (found["pgbackrest"], found["others"]) == (["b", "repo"], [])
 
 
 def test_what_each_adds_to_it() -> None:

@@ -158,6 +158,7 @@ def test_proxies_are_judged_where_that_is_asked_for(choice: str, proxies: bool, 
         "hostvars": hosts,
     }
     options = {"groups": ["postgres"], "cluster": "", "choice": choice, "proxies": proxies}
+    options |= {"names": "ignore", "others": []}
     if refused:
         with pytest.raises(
             RelevoError, match=r"p is a container and in the groups haproxy and redis.*Nothing was touched"

@@ -882,14 +882,26 @@ def test_a_slot_of_a_consumer_is_not_a_standby() -> None:
 def test_what_is_left_on_an_old_primary_is_named() -> None:
     left = [slot("barman"), slot("plain", type="logical")]
     others = [
-        slot("a"),
+        slot("a", active=True),
         slot("read", active=True),
+        slot("short", temporary=True),
         slot("gone", invalidated="x"),
         slot("kept", type="logical", failover=True, synced=True),
     ]
     found = status(a(), b(slots=[*left, *others])).problems
     assert [(problem.code, problem.node) for problem in found] == [("slot-left-behind", "b")] * 2
     assert "The slot barman on b, a standby, keeps WAL there for nobody (1.0 MiB now)." in found[0].message
+
+
+def test_a_slot_of_a_standby_that_a_rejoin_has_left_is_named() -> None:
+    """It was in use when the others were dropped: somebody looked for its primary there."""
+    seen = status(a(slots=[slot("b", active=True)]), b(slots=[slot("a")]))
+    (problem,) = seen.problems
+    assert (problem.code, problem.node) == ("slot-left-behind", "b")
+    assert problem.sentence == (
+        "The slot a on b, a standby, keeps WAL there for nobody (1.0 MiB now). Run rejoin.yml, which drops it."
+    )
+    assert status(a(), b(slots=[slot("a", restart_lsn=None)])).problems == []
 
 
 def test_a_failover_slot_that_a_standby_lacks_is_named() -> None:

@@ -70,10 +70,9 @@ class Cluster:
         return [group for group in GROUPS if is_part[group]]
 
     def part_of(self, host: str) -> str:
-        """The group of GROUPS that a host of this cluster is in for it; what else it is to others does not count."""
-        if any(node.name == host for node in self.nodes):
-            return "postgres"
-        return {self.repository: "pgbackrest", self.redis: "redis"}.get(host, "haproxy")
+        """The group of GROUPS that a host of this cluster is in for it, the first of several; what else it is to others
+        does not count."""
+        return next(iter(self.parts_of(host)), "haproxy")
 
 
 def cluster_of(host: Mapping[str, Any]) -> str:

@@ -134,9 +134,20 @@ def blocked(clusters: Iterable[str], answer: dict[str, Any]) -> dict[str, str]:
     return found
 
 
+#: What a refusal says of itself, wherever it comes from.
+UNTOUCHED = "Nothing was changed."
+BEGUN = "What this play has done until now stands, and is not finished."
+
+
+def after_changes(sentence: str) -> str:
+    """A refusal in a play that has changed something by now, as an emergency has, which promotes before it asks."""
+    said = sentence.replace(UNTOUCHED, BEGUN)
+    return said if BEGUN in said else f"{said.rstrip('.')}. {BEGUN}"
+
+
 def refusal(sentences: list[str]) -> str:
     """Why an operation was not begun, and what to do."""
     return (
-        f"{'. '.join(sentences)}. Nothing was changed. Wait until it has ended, then run this again; "
+        f"{'. '.join(sentences)}. {UNTOUCHED} Wait until it has ended, then run this again; "
         "-e wait_for_lock=SECONDS waits for it."
     )

@@ -359,16 +359,22 @@ def _slots(status: ClusterStatus, node: NodeStatus) -> Found:
 
 
 def _left_slots(status: ClusterStatus, node: NodeStatus) -> Found:
-    """What others had on this node when it was the primary, and does not go with the role."""
+    """What is on this node from its time as the primary, or from before a hand-over to it that did not come about.
+
+    A rejoin drops those of the standbys, but for one that was in use at that moment.
+    """
     if node.role != "standby":
         return
-    for slot in of_others(node.slots, [known.name for known in status.nodes]):
-        if not slot.active and not slot.synced and not slot.invalidated and slot.restart_lsn:
+    others = of_others(node.slots, [known.name for known in status.nodes])
+    for slot in node.slots:
+        if not slot.active and not slot.synced and not slot.invalidated and not slot.temporary and slot.restart_lsn:
             kept = f" ({format_bytes(slot.kept_bytes)} now)" if slot.kept_bytes and slot.kept_bytes > 0 else ""
             yield problem(
                 "slot-left-behind",
                 f"The slot {slot.name} on {node.name}, a standby, keeps WAL there for nobody{kept}.",
-                f"Give its consumer one on the primary; then {_drop(slot)} on {node.name}.",
+                f"Give its consumer one on the primary; then {_drop(slot)} on {node.name}."
+                if slot in others
+                else "Run rejoin.yml, which drops it.",
                 node.name,
             )
 

@@ -10,7 +10,7 @@ on dictionaries.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -304,6 +304,10 @@ class Topology:
 
     def find(self, name: str) -> NodeState | None:
         return next((state for state in self.states if state.name == name), None)
+
+    def without(self, names: Collection[str]) -> Topology:
+        """The same without these nodes."""
+        return Topology([state for state in self.states if state.name not in names])
 
     def require_primary(self) -> NodeState:
         """The one primary, or the error that says why there is not exactly one."""

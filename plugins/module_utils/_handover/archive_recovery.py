@@ -9,6 +9,7 @@ Started as a standby with ``restore_command`` and then promoted, the server gets
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,22 +17,29 @@ from .._errors import RelevoError
 from .._repository.archive import Archive
 from .._repository.command import restore_command
 from .._repository.pgbackrest import PgBackRest
-from .._server import marker
+from .._server import marker, recovery, server_log
 from .._server.lsn import SEGMENT_SIZE, format_lsn, parse_lsn, segment_start
 from .._server.server import Server
 from .._server.service import Service
 from .._server.session import Session
-from .._wait import wait_while_it_goes_on
+from .._wait import TimedOutError, wait_while_it_goes_on
 
-#: Seconds for the replay of the archive, however well it goes on.
+#: Seconds for the recovery from a crash, and for the replay of the archive, however well they go on.
 LONGEST = 3600.0
+#: Seconds for a server that can follow its successor's history and has nothing to recover from.
+PATIENCE = 30.0
+INTERVAL = 0.1
+
+
+class StillRecoveringError(RelevoError):
+    """It is neither up nor stuck, so nothing is known about whom it can follow."""
 
 
 @dataclass
 class ArchiveRecovery:
     """Makes the stopped server of this node a standby that follows the archive; it is promoted afterwards.
 
-    ``timeout``: seconds for its start, and without any replay from then on.
+    ``timeout``: seconds in which neither its recovery from a crash nor its replay goes on.
     """
 
     node: str
@@ -54,18 +62,55 @@ class ArchiveRecovery:
         marker.remove("fence")
         try:
             # Its successor's history has every row that was archived since.
-            return self._follow("latest", patience=30)
+            return self._follow("latest", PATIENCE)
+        except StillRecoveringError:
+            # The other way would have it begin again, and costs rows.
+            raise
         except RelevoError:
             # It went on writing beyond the fork, so it can follow no history but its own.
             self.service.stop(60)
-            return self._follow("current", patience=self.timeout)
+            return self._follow("current", self.timeout)
 
     def _follow(self, target: str, patience: float) -> dict[str, Any]:
         # "latest" is the default, and unsetting it after the promotion would want a restart.
         self.server.write_replication_conf("", "", restore_command(self.stanza), "" if target == "latest" else target)
         self.service.start()
-        self.server.wait_ready(patience, standby=True)
+        self._wait_for_start(patience)
         return {"recovery_target_timeline": target, "replayed": self._wait_for_archive(target)}
+
+    def _wait_for_start(self, patience: float) -> None:
+        """Wait until it answers as a standby.
+
+        First it recovers from its crash, with whatever WAL is on its disk, for as long as that takes; before, it makes
+        all files durable, and shows nothing of it. One that cannot follow the history ends, and is started again and
+        again, or waits for a segment that never comes: ``patience`` is for that.
+        """
+        began = moved = time.monotonic()
+        first: int | None = None
+        seen: set[str] = set()
+        while not self.server.answers(standby=True):
+            pid, now = self.server.postmaster_pid(), time.monotonic()
+            first = first or pid
+            title = recovery.startup_title(self.server)
+            # Of what one that is started again recovers anew, nothing is news.
+            if title not in seen:
+                seen.add(title)
+                moved = now
+            works = pid is not None and pid == first and "waiting for" not in title
+            limit = max(patience, self.timeout) if works else patience
+            if now - moved >= limit:
+                said = server_log.last_complaint()
+                raise TimedOutError(
+                    f"Timed out after {limit:g} s in which nothing went on, waiting for the server of {self.node} to "
+                    f"answer as a standby{f' ({said})' if said else ''}."
+                )
+            if now - began >= LONGEST:
+                raise StillRecoveringError(
+                    f"The server of {self.node} has been recovering for {LONGEST:.0f} s, and goes on. "
+                    f"{recovery.how_far(self.server)} It was left at that: wait until it answers as a standby "
+                    "(status.yml), then run this again."
+                )
+            time.sleep(INTERVAL)
 
     def _wait_for_archive(self, target: str) -> str:
         """The last complete segment of the history that is followed must have been replayed."""

@@ -23,11 +23,12 @@ def describe_failover(
     force: bool = False,
     fence_living: bool = False,
     no_connection: Mapping[str, str] | None = None,
+    removed: Mapping[str, str] | None = None,
 ) -> OperationPlan:
     try:
         if len(topology.primaries) > 1:
             topology.require_primary()
-        plan = plan_failover(topology, preferred, candidate, force, fence_living)
+        plan = plan_failover(topology, preferred, candidate, force, fence_living, removed)
         refuse_without_connection(plan, no_connection or {})
         return describe(plan, "failover", cluster, topology)
     except RelevoError as error:
@@ -76,10 +77,12 @@ def _others(plan: Plan, topology: Topology) -> list[NodeState]:
 
 
 def _follow(plan: Plan, topology: Topology) -> list[Effect]:
-    return [
-        Effect(state.name, f"follows {plan.candidate}" if state.reachable else "does not answer and is left alone")
-        for state in _others(plan, topology)
-    ]
+    def change(state: NodeState) -> str:
+        if state.name in plan.removed:
+            return "was removed from the cluster and is left alone"
+        return f"follows {plan.candidate}" if state.reachable else "does not answer and is left alone"
+
+    return [Effect(state.name, change(state)) for state in _others(plan, topology)]
 
 
 def _switchover(plan: Plan, topology: Topology) -> Words:

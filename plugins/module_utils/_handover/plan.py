@@ -27,7 +27,8 @@ class Plan:
     last, as far as is known) is dead, ``candidate`` takes over. ``recover``: ``candidate`` is down, and whoever
     had the role after it is lost; it returns from the archive first. ``finish``: ``candidate`` has the role already.
     ``timeline``: the newest that a ``switchover`` or a ``promote`` ends. ``unreachable``: who else does not answer.
-    ``unread``: what a ``promote`` costs if the WAL of the dead primary cannot be read to its end."""
+    ``unread``: what a ``promote`` costs if the WAL of the dead primary cannot be read to its end. ``removed``: standbys
+    that answer and are not counted in a ``promote``, since they were removed from the cluster."""
 
     action: Action
     candidate: str
@@ -37,6 +38,7 @@ class Plan:
     salvage_from: str = ""
     unread: str = ""
     unreachable: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -66,18 +68,26 @@ class LivingPrimary(RelevoError):
 
 
 def plan_failover(
-    topology: Topology, preferred: str, candidate: str = "", force: bool = False, fence_living: bool = False
+    topology: Topology,
+    preferred: str,
+    candidate: str = "",
+    force: bool = False,
+    fence_living: bool = False,
+    removed: Mapping[str, str] | None = None,
 ) -> Plan:
     """Move the role away from the preferred primary, or to ``candidate``.
 
-    ``fence_living``: also from a primary that lives and gives us no session. ``force`` does not do that.
+    ``fence_living``: also from a primary that lives and gives us no session. ``force`` does not do that. ``removed``: why
+    a standby is not promoted, by name, as its own disk has it; known in an emergency only.
     """
     if candidate and topology.find(candidate) is None:
         names = ", ".join(state.name for state in topology.states)
         raise RelevoError(f"There is no node {candidate} in this cluster. Nothing was touched; its nodes are {names}.")
     current = topology.primary
     if current is None:
-        return _plan_emergency(topology, preferred, candidate, force, fence_living)
+        if not fence_living:
+            _refuse_beside_the_living(topology, candidate, force)
+        return _plan_emergency(topology, preferred, candidate, force, removed or {})
     if candidate:
         return _plan_move(topology, current, candidate)
     if current.name != preferred:
@@ -125,9 +135,13 @@ def _unreachable(topology: Topology, besides: str = "") -> list[str]:
     return [state.name for state in topology.unreachable if state.name != besides]
 
 
-def _plan_emergency(topology: Topology, preferred: str, candidate: str, force: bool, fence_living: bool) -> Plan:
-    if not fence_living:
-        _refuse_beside_the_living(topology, candidate, force)
+def _plan_emergency(
+    everybody: Topology, preferred: str, candidate: str, force: bool, removed: Mapping[str, str]
+) -> Plan:
+    if candidate in removed:
+        raise RelevoError(removed[candidate])
+    # Had its removal come to its end, it would not be there to be ahead of anybody.
+    topology = everybody.without(removed)
     best = topology.best_candidate
     chosen = topology.find(candidate) if candidate else best
     if candidate and force and chosen and not chosen.is_standby:
@@ -137,6 +151,8 @@ def _plan_emergency(topology: Topology, preferred: str, candidate: str, force: b
             _lost_primary(topology, preferred, besides=candidate),
             f"Let {candidate} return from the archive, and promote it.",
         )
+    if best is None and removed and not candidate:
+        raise NobodyAnswers(f"No other node answers that could take over. {' '.join(removed.values())}")
     if best is None or chosen is None:
         raise NobodyAnswers(
             "No node of the cluster answers, neither as a primary nor as a standby. Nothing was touched; "
@@ -164,6 +180,7 @@ def _plan_emergency(topology: Topology, preferred: str, candidate: str, force: b
         segment_name(chosen.timeline, max(0, parse_lsn(chosen.replay_lsn or "0/0") - 1)),
         _unread(topology, chosen, lost),
         _unreachable(topology, besides=lost),
+        [state.name for state in everybody.standbys if state.name in removed],
     )
 
 

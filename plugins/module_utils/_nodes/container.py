@@ -254,6 +254,23 @@ class ContainerNode:
                 raise RelevoError(f"{path} of {self.name} is not a regular file.")
             yield FileStream(found.first.size, iter(lambda: content.read(CHUNK), b""))
 
+    def first_with(self, path: str, name: str) -> str:
+        """The first directory in ``path`` that has a file ``name``; empty for none.
+
+        The engine sends what is below in the order of names. What this one holds is not waited for: it may be large.
+        """
+        with self._archive(path) as found:
+            if found is None:
+                return ""
+            top = found.first.name.rstrip("/")
+            for entry in found.archive:
+                below = entry.name.removeprefix(f"{top}/").strip("/")
+                if entry.isdir() and below and "/" not in below:
+                    with self.read_file(f"{path}/{below}/{name}") as there:
+                        if there is not None:
+                            return below
+        return ""
+
     def list_directory(self, path: str) -> list[str]:
         with self._archive(path) as found:
             if found is None:

@@ -86,6 +86,10 @@ class Wanted:
         data = _names.VOLUMES.get(self.kind)
         return ({f"{self.name}_data": str(data)} if data else {}) | {f"{self.name}_etc": CONFIG_PATH}
 
+    def keeps(self, path: Path) -> bool:
+        """Whether a directory is on one of its volumes, which outlive its container."""
+        return any(path.is_relative_to(mounted) for mounted in self.volumes().values())
+
     def mounts(self) -> list[str]:
         """Its volumes as Docker takes them."""
         return [f"{volume}:{path}" for volume, path in self.volumes().items()]
@@ -331,6 +335,32 @@ def refuse_removed(
         down = container is not None and container.owned_by(node.cluster) and container.status in ("exited", "created")
         if node.kind == "postgres" and down and node.name not in readmitted and (why := removed(node.name)):
             raise RelevoError(f"{why} Nothing was touched.", removed=node.name)
+
+
+@dataclass(frozen=True)
+class ScratchInstance:
+    """What was restored beside a cluster, in a container: what ends, and loses, it takes nobody's word for it."""
+
+    name: str
+    cluster: str
+
+
+def refuse_lost_scratch(
+    nodes: Sequence[Wanted], plans: Sequence[Plan], instance_in: Callable[[Wanted], ScratchInstance | None]
+) -> None:
+    """Fail when a container would be replaced that has a scratch instance in its own layer, which goes with it.
+
+    ``instance_in`` looks for one that is on none of the node's volumes.
+    """
+    for node, decided in zip(nodes, plans, strict=True):
+        if decided.action == "recreate" and node.kind in WITH_PROGRAMS and (one := instance_in(node)):
+            raise RelevoError(
+                f"The scratch instance {one.name} of {one.cluster} is in the container of {node.name}, and would be lost "
+                "with it. Nothing was touched. Take out of it what you need, then remove it: restore.yml -e "
+                f"cluster={one.cluster} -e remove={one.name} -e restore_host={node.name}. Or lose it, and any other "
+                "there: -e docker_nodes_lose_scratch=true.",
+                scratch=one.name,
+            )
 
 
 def refuse_taken_ports(

@@ -15,7 +15,7 @@ from .. import _names, _process
 from .._cluster.probe import ask, probe
 from .._cluster.topology import NodeState
 from .._errors import RelevoError
-from .._server import marker, server_log
+from .._server import marker, recovery, server_log
 from .._server.credentials import Credentials
 from .._server.lsn import history_name, parse_history, parse_lsn
 from .._server.server import Server
@@ -176,16 +176,7 @@ class Observer:
 
     def recovering(self) -> str:
         """The title of the startup process, which names the segment that it replays."""
-        pid = self.server.postmaster_pid()
-        children = _read_text(Path(f"/proc/{pid}/task/{pid}/children")) if pid else None
-        for child in (children or "").split():
-            try:
-                title = Path(f"/proc/{child}/cmdline").read_bytes().decode(errors="replace")
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if "startup" in title:
-                return title.strip("\0 ")
-        return ""
+        return recovery.startup_title(self.server)
 
     def last_words(self) -> str:
         """The last complaint in the server's log."""

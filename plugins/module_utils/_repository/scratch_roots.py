@@ -20,6 +20,7 @@ from .._names import SCRATCH_DIR
 #: A directory for each scratch instance of ``restore.yml``. Its ``instance.json`` says which cluster's data it gets
 #: (``cluster``) and, where known, from which backup (``backup``); ``outcome.json`` is there once it has all of it.
 SCRATCH = SCRATCH_DIR
+NOTE = "instance.json"
 
 
 def roots() -> list[Path]:
@@ -37,15 +38,29 @@ def add(root: Path) -> None:
     """Note a directory; the caller holds the lock. One that is gone is forgotten."""
     known = _noted()
     if root not in (SCRATCH, *known):
-        write_file(_registry(), "".join(f"{path}\n" for path in [*known, root] if path.is_dir()))
+        write_file(registry(), "".join(f"{path}\n" for path in [*known, root] if path.is_dir()))
 
 
-def _registry() -> Path:
+def registry() -> Path:
+    """The file with the directories, but for the default one."""
     return SCRATCH / ".roots"
 
 
+def listed(text: str) -> list[Path]:
+    """What it says."""
+    return [Path(line) for line in text.splitlines()]
+
+
+def cluster_in(note: str) -> str:
+    """Which cluster's data an instance gets, by its note; empty where that cannot be read."""
+    try:
+        return str(json.loads(note)["cluster"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
 def _noted() -> list[Path]:
-    return [Path(line) for line in _registry().read_text().splitlines()] if _registry().exists() else []
+    return listed(registry().read_text()) if registry().exists() else []
 
 
 @dataclass(frozen=True)

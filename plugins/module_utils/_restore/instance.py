@@ -100,7 +100,7 @@ def found(root: Path = scratch.DIRECTORY) -> list[Instance]:
     if not root.is_dir():
         return []
     names = sorted(path.name for path in root.iterdir() if path.is_dir())
-    return [look(Files(root, name)) for name in names if (root / name / "instance.json").exists()]
+    return [look(Files(root, name)) for name in names if (root / name / scratch_roots.NOTE).exists()]
 
 
 def planned(files: Files) -> RestorePlan | None:

@@ -18,6 +18,7 @@ from typing import Any
 from .. import _names
 from .._errors import RelevoError
 from .._repository.pgbackrest import parse_config
+from .._repository.scratch_roots import NOTE
 from .target import Target
 
 #: The default; ``restore_directory`` may be another one.
@@ -83,7 +84,7 @@ class Files:
     @property
     def note(self) -> Path:
         """What was asked for, written before anything is restored."""
-        return self.home / "instance.json"
+        return self.home / NOTE
 
     @property
     def outcome(self) -> Path:

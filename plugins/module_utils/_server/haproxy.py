@@ -161,6 +161,9 @@ def bring(timeout: float, check_mode: bool = False) -> bool:
         finally:
             _tell(NOTHING)
         reading.note_that_it_knows(READER)
+    if not state.owed and SERVERS.exists():
+        # A run that was killed has left what it was about to tell.
+        _tell(NOTHING)
     return state.owed
 
 

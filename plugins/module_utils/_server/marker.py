@@ -108,6 +108,11 @@ def removed_words(node: str, found: Marker) -> str:
     )
 
 
+def removed_refusal(node: str, found: Marker) -> str:
+    """Why such a node takes over nothing."""
+    return f"{removed_words(node, found)} Nothing was changed."
+
+
 def require_membership(node: str, directory: Path | None = None) -> None:
     """Raise ``RelevoError`` for a node that was removed from its cluster: it takes over nothing any more.
 
@@ -115,7 +120,7 @@ def require_membership(node: str, directory: Path | None = None) -> None:
     """
     found = read("removed", directory)
     if found:
-        raise RelevoError(f"{removed_words(node, found)} Nothing was changed.")
+        raise RelevoError(removed_refusal(node, found))
 
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:

@@ -57,6 +57,17 @@ def of_server(server: Server) -> Progress | None:
     return progress(_titles(server.processes()), [(path.stat().st_mtime, path.name) for path in segments], archive)
 
 
+def startup_title(server: Server) -> str:
+    """The title of the startup process, which names the segment that it replays or waits for; empty without one."""
+    pid = server.postmaster_pid()
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    for child in children.read_text().split() if pid and children.exists() else []:
+        found = next((title for title in _titles([int(child)]) if "startup" in title), "")
+        if found:
+            return found.replace("\0", " ").strip()
+    return ""
+
+
 def _titles(pids: Sequence[int]) -> list[str]:
     titles = []
     for pid in pids:

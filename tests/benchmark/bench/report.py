@@ -6,6 +6,7 @@ import json
 import platform
 import re
 import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,16 @@ KINDS = {"quiet": "quiet", "load": "200 tps"}
 CALLED = {"planned": "Planned", "emergency": "Emergency", "proxy": "HAProxy", "returns": "Returns", "api": "API"}
 
 Results = dict[str, Any]
+
+
+def latest(several: Iterable[Results]) -> Results:
+    """Of each part the results that were measured last; of two from the same minute those that come last."""
+    found: Results = {}
+    for results in several:
+        for part, one in results.items():
+            if part not in found or one["run"]["at"] >= found[part]["run"]["at"]:
+                found[part] = one
+    return found
 
 
 def publish(results: Results, docs: Path, root: Path) -> None:
