@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -76,7 +76,8 @@ class ActionModule(ControllerAction):
         )
         refuse(fence_plan.obstacle(request))
         if self._task.check_mode:
-            return {"changed": True, "proved": False, "evidence": "check mode: nothing was done", "marked": False}
+            nobody = Fenced(request.primary, proved=False, evidence="check mode: nothing was done")
+            return {"changed": True, **self._known(nobody, (), {})}
         return self._fence_all(request)
 
     def _fence_all(self, request: FenceRequest) -> Result:
@@ -93,13 +94,22 @@ class ActionModule(ControllerAction):
         refuse(fence_plan.refusal(request, primary, others, no_record))
         return {
             "changed": changed or any(other_changed for dummy, other_changed in answers),
+            **self._known(primary, others, wal),
+            "recorded": fence_plan.needs_record(primary) and not no_record,
+            "seconds": seconds,
+        }
+
+    def _known(self, primary: Fenced, others: Sequence[Fenced], wal: Result) -> Result:
+        """What the promotion is decided with; complete in check mode, too, so that no reader has a default for it."""
+        taken, interrupted = wal.get("segments", []), wal.get("interrupted", False)
+        return {
             "proved": primary.proved,
             "evidence": primary.evidence,
             "marked": primary.marked,
-            "recorded": fence_plan.needs_record(primary) and not no_record,
             "stopped": {node.node: node.evidence for node in [primary, *others] if node.proved},
-            "seconds": seconds,
             "wal": wal,
+            "newer_timeline": wal.get("newer_timeline", 0),
+            "archived_from": fence_plan.archived_from(self._options["salvage_from"], taken, interrupted),
         }
 
     # --- one node ------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ class ActionModule(ControllerAction):
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
         nodes = {name: Holding.of(given) if given else None for name, given in options["nodes"].items()}
         repository = None
-        # Where a node holds data, or is silent, the repository need not be asked.
+        # Where a node holds data, or does not answer, the repository need not be asked.
         if all(holding is not None and not holding.holds for holding in nodes.values()):
             repository = self._repository(options["cluster"])
         verdict = decide(options["cluster"], options["preferred"], nodes, repository, options["new_cluster"])

@@ -74,7 +74,7 @@ class ActionModule(ControllerAction):
         return {
             "changed": False,
             "steps": list(rotation.steps),
-            "silent": list(rotation.silent),
+            "not_answering": list(rotation.not_answering),
             "left_out": list(rotation.left_out),
             "still_to_do": rotation.still_to_do,
             "makes_authority": folder.new_authority == "none",

@@ -22,7 +22,7 @@ class ActionModule(ControllerAction):
     SPEC = {  # noqa: RUF012
         "argument_spec": {
             "nodes": {"type": "list", "elements": "dict", "required": True},
-            "silent": {"type": "list", "elements": "str", "default": []},
+            "not_answering": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "float", "default": 60},
         }
     }
@@ -33,7 +33,7 @@ class ActionModule(ControllerAction):
 
         def whole() -> bool:
             asked = self.module("relevo.postgres.pg_primary_facts", {"nodes": options["nodes"], "require": "nothing"})
-            faults[:] = server_faults(Topology.from_result(asked), silent=options["silent"])
+            faults[:] = server_faults(Topology.from_result(asked), not_answering=options["not_answering"])
             return not faults
 
         def what() -> str:

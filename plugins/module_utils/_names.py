@@ -14,13 +14,16 @@ OLDEST_VERSION = 15
 
 #: The home of postgres, the data volume of a container; below it a directory for each major version, as Debian has it.
 DATA_ROOT = Path("/var/lib/postgresql")
+#: pgBackRest's own default of ``repo1-path``.
+REPOSITORY_DIR = Path("/var/lib/pgbackrest")
 #: Where a container's data volume is mounted, by the kind of node.
-VOLUMES = {"postgres": DATA_ROOT, "pgbackrest": Path("/var/lib/pgbackrest"), "redis": Path("/var/lib/redis")}
+VOLUMES = {"postgres": DATA_ROOT, "pgbackrest": REPOSITORY_DIR, "redis": Path("/var/lib/redis")}
 SOCKET_DIR = Path("/var/run/postgresql")
 CONFIG_DIR = Path("/etc/relevo")
 CONFIG_FILE = CONFIG_DIR / "postgresql.conf"
 HBA_FILE = CONFIG_DIR / "pg_hba.conf"
 IDENT_FILE = CONFIG_DIR / "pg_ident.conf"
+PGBACKREST_CONF = Path("/etc/pgbackrest/pgbackrest.conf")
 REPLICATION_CONF = CONFIG_DIR / "conf.d" / "90-replication.conf"
 PASSFILE = CONFIG_DIR / "pgpass"
 CA_FILE = CONFIG_DIR / "tls" / "ca.crt"
@@ -29,6 +32,8 @@ PRIVATE_KEY = CONFIG_DIR / "tls" / "node.key"
 MARKER_DIR = DATA_ROOT / "relevo"
 #: The start guard's latest verdict, for status.yml and for who waits for a start.
 GUARD_STATUS = MARKER_DIR / "guard-status.json"
+#: Restored servers beside the cluster. In a container it is in its own layer: they go with it, the repository does not.
+SCRATCH_DIR = DATA_ROOT / "scratch"
 #: Where tables that are restored wait for their load. It is gone when that has ended.
 RESTORE_DIR = DATA_ROOT / "restore"
 #: The comment of a database until all of it is loaded.
@@ -40,8 +45,12 @@ OPERATION_LOCK_DIR = Path("/run/relevo/operation-lock")
 READING_DIR = Path("/run/relevo/reading")
 
 OWN_DATABASE = "relevo"
-#: PostgreSQL's own, where the inventory gives no ``postgresql_port``.
+#: PostgreSQL's own, where the inventory gives no ``postgresql_port``; Redis's and pgBackRest's likewise.
 PORT = 5432
+REDIS_PORT = 6379
+PGBACKREST_PORT = 8432
+#: Where HAProxy leads to the primary, and to the standbys.
+PROXY_PORT, PROXY_READ_ONLY_PORT = 5000, 5001
 REPLICATION_ROLE = "relevo_replication"
 REWIND_ROLE = "relevo_rewind"
 MONITOR_ROLE = "relevo_monitor"

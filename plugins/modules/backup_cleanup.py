@@ -125,6 +125,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.records import desired_records
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store import (
     IMPORT_ERROR,
@@ -235,13 +236,13 @@ def main() -> None:
         argument_spec={
             **connection_spec(),
             "stanza": {"type": "str", "default": "main"},
-            "config": {"type": "path", "default": "/etc/pgbackrest/pgbackrest.conf"},
+            "config": {"type": "path", "default": str(_names.PGBACKREST_CONF)},
             "operation": {"type": "str", "choices": list(OPERATIONS), "default": "show"},
             "keep": {"type": "int", "default": 0},
             "confirm": {"type": "str", "default": ""},
             "pin": {"type": "str", "default": ""},
             "until": {"type": "str", "default": ""},
-            "repo_path": {"type": "path", "default": "/var/lib/pgbackrest"},
+            "repo_path": {"type": "path", "default": str(_names.REPOSITORY_DIR)},
             "remove_timeout": {"type": "float", "default": 3600},
         },
         supports_check_mode=True,

@@ -52,7 +52,7 @@ options:
   primary:
     description: Inventory name of the primary, for the annotation C(relevo-primary).
     type: str
-  by:
+  requested_by:
     description: Who asked, for the annotation C(relevo-by).
     type: str
   cluster:
@@ -141,7 +141,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.cycle 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
-    notes = {PRIMARY: params["primary"], BY: params["by"]}
+    notes = {PRIMARY: params["primary"], BY: params["requested_by"]}
     request = CycleRequest(
         params["day"],
         parse_days(params["days"]),
@@ -167,7 +167,7 @@ def main() -> None:
             "only_first": {"type": "bool", "default": False},
             "rest_hours": {"type": "float", "default": 6},
             "primary": {"type": "str"},
-            "by": {"type": "str"},
+            "requested_by": {"type": "str"},
             "cluster": {"type": "str", "default": "main"},
             "running": {"type": "str"},
         },

@@ -88,6 +88,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.check import measure
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.page import counts
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store import (
@@ -138,7 +139,7 @@ def main() -> None:
         argument_spec={
             **connection_spec(),
             "stanza": {"type": "str", "default": "main"},
-            "config": {"type": "path", "default": "/etc/pgbackrest/pgbackrest.conf"},
+            "config": {"type": "path", "default": str(_names.PGBACKREST_CONF)},
             "read_timeout": {"type": "float", "default": 30},
         },
         supports_check_mode=True,

@@ -118,6 +118,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.filters import Filters
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.model import catalog_of
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.page import page_of
@@ -175,7 +176,7 @@ def main() -> None:
         argument_spec={
             **connection_spec(),
             "stanza": {"type": "str", "default": "main"},
-            "config": {"type": "path", "default": "/etc/pgbackrest/pgbackrest.conf"},
+            "config": {"type": "path", "default": str(_names.PGBACKREST_CONF)},
             "view": {"type": "str", "choices": [*VIEWS, "html"], "default": "table"},
             "language": {"type": "str", "choices": ["es", "en"], "default": "es"},
             "limit": {"type": "int", "default": 0},
@@ -185,7 +186,7 @@ def main() -> None:
             "since": {"type": "str", "default": ""},
             "before": {"type": "str", "default": ""},
             "search": {"type": "bool", "default": False},
-            "repo_path": {"type": "path", "default": "/var/lib/pgbackrest"},
+            "repo_path": {"type": "path", "default": str(_names.REPOSITORY_DIR)},
             "usage": {"type": "dict"},
             "read_timeout": {"type": "float", "default": 30},
         },

@@ -66,6 +66,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.fence_record import FenceRecord
@@ -107,7 +108,7 @@ def main() -> None:
             "nodes": {"type": "list", "elements": "str", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "content": {"type": "str"},
-            "config": {"type": "path", "default": "/etc/pgbackrest/pgbackrest.conf"},
+            "config": {"type": "path", "default": str(_names.PGBACKREST_CONF)},
         },
         required_if=[("state", "present", ["content"])],
         supports_check_mode=True,

@@ -159,6 +159,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
@@ -264,7 +265,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "stanza": {"type": "str", "default": "main"},
-            "config": {"type": "path", "default": "/etc/pgbackrest/pgbackrest.conf"},
+            "config": {"type": "path", "default": str(_names.PGBACKREST_CONF)},
             "label": {"type": "str", "default": "newest"},
             "last": {"type": "int", "default": 10},
             "checks": {"type": "list", "elements": "dict", "default": []},
@@ -275,7 +276,7 @@ def main() -> None:
             "database": {"type": "str", "default": ""},
             "counts": {"type": "dict", "default": {}},
             "uncounted": {"type": "str", "default": ""},
-            "directory": {"type": "path", "default": "/var/lib/postgresql/scratch"},
+            "directory": {"type": "path", "default": str(_names.SCRATCH_DIR)},
             "host": {"type": "str", "default": "the repository host"},
             "container": {"type": "bool", "default": False},
             "process_max": {"type": "int", "default": 1},

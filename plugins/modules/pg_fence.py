@@ -131,9 +131,11 @@ marked:
   type: bool
   returned: success
 stopped:
-  description: The nodes that are proved to be stopped, the old primary and others, each with who says so.
+  description:
+    - The nodes that are proved to be stopped, the old primary and others, each with who says so. In check mode nobody
+      is.
   type: dict
-  returned: success, not in check mode
+  returned: success
 recorded:
   description: Whether the marker is in the repository instead.
   type: bool
@@ -148,7 +150,19 @@ wal:
       nothing more was copied) and C(newer_timeline) (the newest timeline that the old primary's disk knows, or 0).
       C(interrupted) is true where something was in the way, such as a disk, a connection or an engine that did not
       answer, so that there may be more; without C(directory) nothing came.
-      Empty where the disk cannot be read.
+      Empty where the disk cannot be read, and in check mode.
   type: dict
-  returned: success, not in check mode
+  returned: success
+newer_timeline:
+  description: The newest timeline that the old primary's disk knows and the candidate may not, or 0.
+  type: int
+  returned: success
+  sample: 0
+archived_from:
+  description:
+    - The first segment that the candidate has to fetch from the archive, since it may have neither received it nor got
+      it from the old primary's disk. Empty where it need fetch none.
+  type: str
+  returned: success
+  sample: "000000010000000000000009"
 """

@@ -160,6 +160,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
@@ -323,7 +324,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "stanza": {"type": "str", "default": "main"},
-            "config": {"type": "path", "default": "/etc/pgbackrest/pgbackrest.conf"},
+            "config": {"type": "path", "default": str(_names.PGBACKREST_CONF)},
             "target_type": {"type": "str", "default": ""},
             "target": {"type": "str", "default": ""},
             "label": {"type": "str", "default": ""},

@@ -112,6 +112,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
@@ -197,14 +198,14 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "stanza": {"type": "str", "default": "main"},
-            "config": {"type": "path", "default": "/etc/pgbackrest/pgbackrest.conf"},
+            "config": {"type": "path", "default": str(_names.PGBACKREST_CONF)},
             "target_type": {"type": "str", "default": ""},
             "target": {"type": "str", "default": ""},
             "label": {"type": "str", "default": ""},
             "timeline": {"type": "int", "default": 0},
             "name": {"type": "str", "default": ""},
             "purpose": {"type": "str", "default": ""},
-            "directory": {"type": "path", "default": "/var/lib/postgresql/scratch"},
+            "directory": {"type": "path", "default": str(_names.SCRATCH_DIR)},
             "host": {"type": "str", "default": "the repository host"},
             "container": {"type": "bool", "default": False},
             "system_identifier": {"type": "str", "default": ""},

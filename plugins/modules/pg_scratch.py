@@ -120,6 +120,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._repository import scratch_roots
@@ -208,14 +209,14 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "stanza": {"type": "str", "default": "main"},
-            "config": {"type": "path", "default": "/etc/pgbackrest/pgbackrest.conf"},
+            "config": {"type": "path", "default": str(_names.PGBACKREST_CONF)},
             "name": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "cluster": {"type": "str", "default": ""},
             "elsewhere": {"type": "list", "elements": "dict", "default": []},
             "plan": {"type": "dict"},
             "asked": {"type": "dict", "default": {}},
-            "directory": {"type": "path", "default": "/var/lib/postgresql/scratch"},
+            "directory": {"type": "path", "default": str(_names.SCRATCH_DIR)},
             "read_only": {"type": "bool", "default": False},
             "preload": {"type": "str", "default": ""},
             "host": {"type": "str", "default": "this host"},

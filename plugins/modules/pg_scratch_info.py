@@ -59,6 +59,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._repository import scratch_roots
 from ansible_collections.relevo.postgres.plugins.module_utils._restore import instance
@@ -80,7 +81,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "cluster": {"type": "str", "default": ""},
-            "directory": {"type": "path", "default": "/var/lib/postgresql/scratch"},
+            "directory": {"type": "path", "default": str(_names.SCRATCH_DIR)},
         },
         supports_check_mode=True,
     )

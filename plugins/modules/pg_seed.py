@@ -194,7 +194,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _seed
+from ansible_collections.relevo.postgres.plugins.module_utils import _names, _seed
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._names import bin_directory
@@ -216,8 +216,8 @@ ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["loaded", "facts", "digest"], "default": "loaded"},
     "copies_directory": {"type": "path"},
     "bin_dir": {"type": "path"},
-    "login_unix_socket": {"type": "path", "default": "/var/run/postgresql"},
-    "port": {"type": "int", "default": 5432},
+    "login_unix_socket": {"type": "path", "default": str(_names.SOCKET_DIR)},
+    "port": {"type": "int", "default": _names.PORT},
     "login_user": {"type": "str", "default": "postgres"},
     "os_user": {"type": "str", "default": "postgres"},
     "timeout": {"type": "int", "default": 14400},

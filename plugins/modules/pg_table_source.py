@@ -116,6 +116,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._restore import instance, tables, tables_check
@@ -180,7 +181,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
-            "directory": {"type": "path", "default": "/var/lib/postgresql/scratch"},
+            "directory": {"type": "path", "default": str(_names.SCRATCH_DIR)},
             "state": {"type": "str", "choices": ["looked", "taken"], "default": "looked"},
             "database": {"type": "str", "required": True},
             "tables": {"type": "list", "elements": "str", "default": []},

@@ -129,6 +129,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._recovery_window import of_newest_system
 from ansible_collections.relevo.postgres.plugins.module_utils._repository import tls_server
@@ -182,7 +183,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "stanza": {"type": "str", "default": "main"},
-            "config": {"type": "path", "default": "/etc/pgbackrest/pgbackrest.conf"},
+            "config": {"type": "path", "default": str(_names.PGBACKREST_CONF)},
             "require": {"type": "str", "choices": ["stanza", "nothing"], "default": "stanza"},
             "wait": {"type": "float"},
             "timelines": {"type": "bool", "default": False},

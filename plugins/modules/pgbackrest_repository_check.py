@@ -63,6 +63,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._durable import write_file
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
@@ -111,7 +112,7 @@ def main() -> None:
         argument_spec={
             "content": {"type": "str", "required": True, "no_log": True},
             "stanzas": {"type": "list", "elements": "str", "required": True},
-            "config": {"type": "path", "default": "/etc/pgbackrest/pgbackrest.conf"},
+            "config": {"type": "path", "default": str(_names.PGBACKREST_CONF)},
             "left_path": {"type": "str", "default": ""},
             "timeout": {"type": "float", "default": 30},
         },

@@ -73,6 +73,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import (
     STATUS_NO_BACKUP,
@@ -103,7 +104,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "stanza": {"type": "str", "default": "main"},
-            "config": {"type": "path", "default": "/etc/pgbackrest/pgbackrest.conf"},
+            "config": {"type": "path", "default": str(_names.PGBACKREST_CONF)},
             "state": {"type": "str", "choices": ["present", "checked"], "default": "present"},
             "timeout": {"type": "float", "default": 60},
             "connect_timeout": {"type": "float", "default": 5},

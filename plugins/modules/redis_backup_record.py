@@ -154,6 +154,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.records import (
     Plan,
     desired_records,
@@ -223,7 +224,7 @@ def main() -> None:
             **connection_spec(),
             "state": {"type": "str", "choices": ["synced", "present", "absent"], "default": "synced"},
             "stanza": {"type": "str", "default": "main"},
-            "repo_path": {"type": "path", "default": "/var/lib/pgbackrest"},
+            "repo_path": {"type": "path", "default": str(_names.REPOSITORY_DIR)},
             "backups": {"type": "list", "elements": "dict"},
             "databases": {"type": "list", "elements": "dict", "default": []},
             "keys": {"type": "list", "elements": "str", "no_log": False},

@@ -77,6 +77,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store import (
     IMPORT_ERROR,
     RedisError,
@@ -150,7 +151,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "port": {"type": "int", "default": 6379},
+            "port": {"type": "int", "default": _names.REDIS_PORT},
             "password": {"type": "str", "required": True, "no_log": True},
             "known": {"type": "list", "elements": "str", "default": [], "no_log": True},
             "keep": {"type": "bool", "default": False},

@@ -70,6 +70,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 
@@ -115,7 +116,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "path": {"type": "path", "default": "/var/lib/pgbackrest"},
+            "path": {"type": "path", "default": str(_names.REPOSITORY_DIR)},
             "depth": {"type": "int", "default": 3},
         },
         supports_check_mode=True,

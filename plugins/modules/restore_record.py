@@ -63,6 +63,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import repository_directory
@@ -105,7 +106,7 @@ def main() -> None:
             "cluster": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["read", "present", "absent"], "default": "read"},
             "record": {"type": "dict"},
-            "config": {"type": "path", "default": "/etc/pgbackrest/pgbackrest.conf"},
+            "config": {"type": "path", "default": str(_names.PGBACKREST_CONF)},
         },
         required_if=[("state", "present", ["record"])],
         supports_check_mode=True,

@@ -97,7 +97,7 @@ steps:
   type: list
   elements: str
   sample: [passwords, trust, sign, withdraw]
-silent:
+not_answering:
   description: The servers that do not answer, and without which the others are given the new passwords.
   returned: success
   type: list

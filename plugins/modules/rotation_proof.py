@@ -25,7 +25,7 @@ options:
     type: list
     elements: dict
     required: true
-  silent:
+  not_answering:
     description: The servers that do not answer and are not waited for. One of them may be the primary.
     type: list
     elements: str

@@ -111,6 +111,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store import (
     IMPORT_ERROR,
     connected,
@@ -150,7 +151,7 @@ def main() -> None:
         argument_spec={
             **connection_spec(),
             "stanza": {"type": "str", "default": "main"},
-            "config": {"type": "path", "default": "/etc/pgbackrest/pgbackrest.conf"},
+            "config": {"type": "path", "default": str(_names.PGBACKREST_CONF)},
             "nodes": {"type": "list", "elements": "str", "required": True},
             "backups": {"type": "str", "choices": ["keep", "delete"], "default": "keep"},
             "catalog": {"type": "bool", "default": True},

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who else gets an answer of a server that the observer does not reach: its peers, and the controller.
 
-A primary is fenced when it is silent for everybody. That one observer's network is broken is no reason.
+A primary is fenced when nobody gets an answer of it. That one observer's network is broken is no reason.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ansible.playbook.play_context import PlayContext
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Life, Peer
 from ansible_collections.relevo.postgres.plugins.plugin_utils import _machines, _node_program
 
-#: A server that is silent is asked for 2 s; the rest is for the connection to the witness.
+#: A server that does not answer is asked for 2 s; the rest is for the connection to the witness.
 DEADLINE = 6.0
 
 Ask = Callable[[], Life]

@@ -6,9 +6,25 @@ Some of it as AWX runs it: from a fresh checkout each time, with all secrets fro
 from __future__ import annotations
 
 import awx_job
+import pytest
 from awx_cluster import Jobs, changes_nothing, synchronised, typed
 from clients import Writer
-from cluster import PRIMARY, STANDBY, missing, play, psql, records, restore_rows, rows_of
+from cluster import (
+    FAILBACK,
+    FAILOVER,
+    PRIMARY,
+    REJOIN,
+    STANDBY,
+    json_document,
+    labels,
+    missing,
+    play,
+    psql,
+    records,
+    restore_rows,
+    rows_of,
+    timeline_of,
+)
 
 
 def test_the_full_trial() -> None:
@@ -50,3 +66,19 @@ def test_the_full_trial() -> None:
 
 def test_check_mode_changes_nothing_on_a_finished_cluster() -> None:
     assert play("site.yml", "--check").changed == 0
+
+
+PLANS = {"site.yml": "site", "backup.yml": "backup", FAILOVER: "failover", FAILBACK: "failback", REJOIN: "rejoin"}
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_a_plan_is_one_document_and_changes_nothing(name: str) -> None:
+    before = (labels(), timeline_of(PRIMARY))
+    found = json_document(play(name, "-e", "plan=json").output)
+    assert (found["version"], found["operation"], found["cluster"]) == (1, PLANS[name], "main")
+    assert {"action", "message", "affects", "expected", "risks", "refusals"} <= set(found)
+    # The text that its question shows. What site.yml would write --diff tells, line by line.
+    if name != "site.yml":
+        checked = play(name, "--check")
+        assert f"Plan of {PLANS[name]} for main: {found['message']}" in checked.text
+    assert (labels(), timeline_of(PRIMARY)) == before

@@ -10,12 +10,23 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import yaml
 from certificates import make
-from cluster import FAILOVER, FIRST_PORT, NETWORK, RECAP, STATUS, docker, play, psql, shell, wait_until
+from cluster import (
+    FAILOVER,
+    FIRST_PORT,
+    NETWORK,
+    RECAP,
+    STATUS,
+    docker,
+    json_document,
+    play,
+    psql,
+    shell,
+    wait_until,
+)
 from holding import Controller, frozen
 from two_clusters import TwoClusters
 
@@ -54,11 +65,6 @@ def lives(*nodes: str) -> dict[str, str]:
 def backups(stanza: str) -> list[str]:
     output = shell(REPOSITORY, "pgbackrest", f"--stanza={stanza}", "--output=json", "info", user="postgres")
     return [backup["label"] for backup in json.loads(output)[0].get("backup", [])]
-
-
-def json_document(output: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(output[output.index("\n{\n") : output.rindex("\n}\n") + 2])
-    return found
 
 
 def two_separate_clusters() -> None:

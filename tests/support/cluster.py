@@ -106,6 +106,12 @@ class Play:
         return " ".join(self.output.split())
 
 
+def json_document(output: str) -> dict[str, Any]:
+    """What a play has printed as JSON for programs."""
+    found: dict[str, Any] = json.loads(output[output.index("\n{\n") : output.rindex("\n}\n") + 2])
+    return found
+
+
 def controller_environment(root: Path = ROOT) -> dict[str, str]:
     return os.environ | {"ANSIBLE_CONFIG": str(root / "ansible.cfg"), "LC_ALL": "C.UTF-8", "COLUMNS": "200"}
 

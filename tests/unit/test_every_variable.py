@@ -254,7 +254,7 @@ PASSED_ON = {
     "secrets_all_asked": "the clusters of the inventory",
     "secrets_adopting": "whether a server is adopted",
     "secrets_renew": "rotate",
-    "secrets_silent": "rotate",
+    "secrets_not_answering": "rotate",
     "seed_files": "postgresql_seed_files",
     "seed_port": "postgresql_port",
     "status_clusters": "cluster",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -45,6 +46,9 @@ class Container:
         if self.fails.get(what, 0):
             self.fails[what] -= 1
             raise RelevoError(f"The engine failed at the {what} of {self.name}.")
+
+    def state(self) -> str:
+        return "running"
 
     def fence(self) -> bool:
         self._try("fence")
@@ -113,6 +117,34 @@ def test_nothing_is_in_the_way(fence: Fence) -> None:
     done = fence(unreachable=("c",))
     assert (done["arrived"], done["wal"]["bytes"]) == ([named(3), named(4)], 2 * SIZE)
     assert (done["wal"]["interrupted"], done["records"], sorted(done["stopped"])) == (False, 0, ["a", "c"])
+    assert (done["archived_from"], done["newer_timeline"]) == ("", 0)
+
+
+def test_in_check_mode_nothing_is_done_and_the_promotion_has_all_it_is_decided_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nodes = {name: Container(name, fence=-1) for name in "ab"}
+    monkeypatch.setattr(_offline_nodes, "offline_node_of", lambda name, *_given: nodes[name])
+    action: Any = object.__new__(pg_fence.ActionModule)
+    action._task = SimpleNamespace(check_mode=True)
+    named_in_request = ("primary", "candidate", "timeline", "requested_by", "repository")
+    given = {name: getattr(REQUEST, name) for name in named_in_request}
+    done = action.work(
+        given
+        | {"salvage_from": named(3), "kinds": dict.fromkeys("abc", "docker"), "unreachable": [], "answering": ["b"]}
+        | {"repository_answers": True, "fence_command": [], "fence_timeout": 60, "fence_living": False, "force": False}
+    )
+    assert nodes["a"].marker is None
+    assert done == {
+        "changed": True,
+        "proved": False,
+        "evidence": "check mode: nothing was done",
+        "marked": False,
+        "stopped": {},
+        "wal": {},
+        "newer_timeline": 0,
+        "archived_from": named(3),
+    }
 
 
 @pytest.mark.parametrize("step", ["fence", "proof", "marker", "history", "3", "4"])
@@ -131,6 +163,7 @@ def test_wal_that_cannot_be_taken_is_told_and_ends_nothing(
     assert (done["proved"], done["wal"]["interrupted"]) == (True, True)
     assert done["wal"]["segments"] == done["arrived"] == ([named(3)] if "a" in where else [])
     assert done["wal"]["ended"].startswith("The engine failed at the ")
+    assert done["archived_from"] == named(3)
 
 
 def test_a_disk_that_does_not_say_how_far_its_history_goes_is_risked_by_force_alone(fence: Fence) -> None:
@@ -148,6 +181,7 @@ def test_without_the_engines_word_there_is_no_proof(fence: Fence, step: str) -> 
         fence(a={step: -1})
     done = fence(force=True, a={step: -1})
     assert (done["proved"], done["stopped"], done["wal"]) == (False, {}, {})
+    assert (done["archived_from"], done["newer_timeline"]) == (named(3), 0)
 
 
 def test_a_disk_that_cannot_be_marked_has_a_record_in_its_place(fence: Fence) -> None:

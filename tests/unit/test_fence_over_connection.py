@@ -64,7 +64,7 @@ def test_a_line_that_is_too_slow_for_the_wal_does_not_undo_the_proof(monkeypatch
     assert (done["proved"], done["marked"], done["stopped"]) == (True, True, {"a": "systemd says so"})
     assert (done["wal"]["ended"], done["wal"]["interrupted"]) == ("a did not answer within 60 s", True)
     # The archive is asked instead, and the timeline that only this disk knows is not lost sight of.
-    assert (done["wal"]["segments"], done["wal"]["newer_timeline"]) == ([], 3)
+    assert (done["wal"]["segments"], done["archived_from"], done["newer_timeline"]) == ([], FIRST, 3)
     assert "directory" not in done["wal"]
 
 

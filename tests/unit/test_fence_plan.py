@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._handover.fence_pl
     Fenced,
     FenceRequest,
     Means,
+    archived_from,
     beside_the_living,
     means_of,
     means_without_service,
@@ -179,3 +181,30 @@ def test_the_marker_holds_up_to_the_timeline_that_ends() -> None:
 def test_forced_it_holds_for_each_timeline() -> None:
     """The fenced node may be on a newer timeline than the candidate."""
     assert replace(CONTAINERS, force=True).marker("a").in_force(9)
+
+
+# --- what the candidate has to fetch from the archive ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("segments", "interrupted", "first"),
+    [
+        # All that the archive has of it is on the disk as well, and came from there.
+        (["09", "0A"], False, ""),
+        # Nobody knows what the rest of the disk had.
+        (["09"], True, "09"),
+        ([], True, "09"),
+        # The disk could not be read, or had already recycled it.
+        ([], False, "09"),
+    ],
+)
+def test_what_the_disk_did_not_give_is_fetched_from_the_archive(
+    segments: list[str], interrupted: bool, first: str
+) -> None:
+    assert archived_from("09", segments, interrupted) == first
+
+
+def test_the_role_has_no_default_of_its_own_for_what_a_promotion_is_decided_with() -> None:
+    """One that is forgotten would be taken for "nothing newer is known", and somebody promoted."""
+    tasks = (Path(__file__).resolve().parents[2] / "roles/handover/tasks/promote.yml").read_text(encoding="utf-8")
+    assert "default(" not in tasks.replace("default(omit)", "")

@@ -178,7 +178,7 @@ def test_who_is_left_out_where_the_others_would_be_locked_out(
 ) -> None:
     found = Found(**{**vars(FOUND), "topologies": [Topology(states)], "unreachable": unreachable})
     rotation = plan("all", folder, found)
-    assert (list(rotation.silent), list(rotation.left_out)) == (away, left_out)
+    assert (list(rotation.not_answering), list(rotation.left_out)) == (away, left_out)
     assert bool(rotation.refusals) == bool(said)
     assert said in " ".join(rotation.refusals)
     if away:

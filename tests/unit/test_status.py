@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from answers import primary, standby, unreachable
@@ -21,7 +22,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.observed 
     proxies_of,
     scratch_of,
 )
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status import ClusterStatus, compose
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status import ClusterStatus, State, compose
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status_problems import CODES, with_problems
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.status_text import status_text
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState, Topology
@@ -801,6 +802,30 @@ def test_the_page_lists_exactly_the_codes_with_their_severity() -> None:
     rows = re.findall(r"^\| `([a-z-]+)` \| (error|warning) \| (\S[^|]*) \| (\S[^|]*) \|$", page, re.MULTILINE)
     assert {code: severity for code, severity, _cause, _cure in rows} == CODES
     assert len(rows) == len(CODES)
+
+
+def rows_of(page: str, heading: str) -> dict[str, str]:
+    """The table below a heading line: what is said of each name that its first column has."""
+    lines = page[page.index(heading) :].splitlines()[2:]
+    table = [line.strip("|").split(" | ", 1) for line in takewhile(lambda line: line.startswith("|"), lines)]
+    return {name: said for names, said in table for name in re.findall(r"`([a-z_-]+)(?:\[\])?`", names)}
+
+
+def test_the_page_of_the_json_names_exactly_its_fields() -> None:
+    page = (ROOT / "docs" / "reference" / "status.md").read_text(encoding="utf-8")
+    whole, of_node = (rows_of(page[at:], "| field | |") for at in (0, page.index("A node, of `nodes[]`, has:")))
+    found = status(next_day=3, preferred="a", proxies=proxies_of([], {"p": "it is off"})).as_dict()
+    assert set(whole) == set(found)
+    assert set(of_node) == set(found["nodes"][0])
+    for name, value in found.items():
+        for one in [value] if isinstance(value, dict) else value if name in ("proxies", "problems") else []:
+            assert set(one) <= set(re.findall(r"`(\w+)`", whole[name])), name
+    assert set(found["nodes"][1]["lag"]) == set(re.findall(r"`(\w+)`", of_node["lag"]))
+
+
+def test_the_page_of_the_json_names_every_state() -> None:
+    page = (ROOT / "docs" / "reference" / "status.md").read_text(encoding="utf-8")
+    assert set(rows_of(page, "| `state` | |")) == set(get_args(State))
 
 
 def test_a_hole_in_the_archive_is_told_and_nothing_is_promised_beyond_it() -> None:

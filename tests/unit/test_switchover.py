@@ -17,6 +17,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._handover.switchov
     Limits,
     Situation,
     Switchover,
+    aborted,
     obstacles,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.switchover_check import (
@@ -58,6 +59,12 @@ def test_a_candidate_that_streams_can_take_over(situation: Situation) -> None:
 def test_each_obstacle_is_named(situation: Situation, words: str) -> None:
     (found,) = obstacles(situation, "b", "a", 60)
     assert words in found
+
+
+@pytest.mark.parametrize("why", ["b: no answer in time", "Timed out after 3 s waiting for b."])
+def test_one_that_was_aborted_is_told_in_two_sentences(why: str) -> None:
+    said = aborted("a", "b", why)
+    assert said == f"The hand-over to b was aborted: {why.rstrip('.')}. a takes writes again; nothing has changed."
 
 
 def test_all_obstacles_are_named_at_once() -> None:

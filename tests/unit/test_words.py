@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +66,27 @@ PHRASES = {
 }
 
 
+# Names of before, which meant nothing to a DBA or meant two things, and what each is now.
+FORMER_NAMES = {
+    "backup_cycle_by": "backup_cycle_requested_by",
+    "silent": "unreachable, not_answering",
+    "given_up": "abandoned_timelines",
+    "skip_timelines": "reserve_timelines",
+    "FrozenError": "ContainerPausedError",
+    "handover_reach": "handover_reachability",
+    "handover_decision": "handover_plan",
+    "archive_return": "archive_recovery",
+    "ArchiveReturn": "ArchiveRecovery",
+    "node_control": "node_fence, node_info",
+    "pg_node_facts": "pg_node_info",
+    "pg_own_roles": "pg_internal_roles",
+    "pg_initialise": "pg_initdb",
+    "Teller": "VerdictLog",
+}
+# Of the code; a sentence may say "never a silent loss".
+NAMED_IN = ("playbooks", "plugins", "roles")
+
+
 def texts(root: str) -> Iterator[Path]:
     for path in sorted(ROOT.glob(root)):
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
@@ -105,6 +127,39 @@ def test_every_root_has_texts(root: str) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_forbidden_phrase(path: Path) -> None:
     assert found(without_quotations(path)) == []
+
+
+def names_in(path: Path) -> set[str]:
+    """The names of a source; of YAML and templates all words, since they are hardly anything else."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        return set(re.findall(r"\w+", text)) if path.suffix in {".yml", ".j2"} else set()
+    tree = ast.parse(text)
+    found = {path.stem}
+    for node in ast.walk(tree):
+        for field in ("id", "arg", "attr", "name"):
+            value = getattr(node, field, None)
+            found |= {value} if isinstance(value, str) else set()
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier():
+            found.add(node.value)
+    return found
+
+
+@pytest.mark.parametrize("folder", NAMED_IN)
+def test_no_former_name(folder: str) -> None:
+    found = {
+        str(path.relative_to(ROOT)): {name: FORMER_NAMES[name] for name in names_in(path) & set(FORMER_NAMES)}
+        for path in texts(folder)
+    }
+    assert {path: names for path, names in found.items() if names} == {}
+
+
+def test_a_former_name_is_found(tmp_path: Path) -> None:
+    source, tasks = tmp_path / "module.py", tmp_path / "main.yml"
+    source.write_text('"""Never a silent loss."""\nSPEC = {"silent": {"type": "list"}}\n')
+    tasks.write_text("- relevo.postgres.node_control:\n    by: me\n")
+    assert names_in(source) & set(FORMER_NAMES) == {"silent"}
+    assert names_in(tasks) & set(FORMER_NAMES) == {"node_control"}
 
 
 @pytest.mark.parametrize(

@@ -50,10 +50,11 @@ def test_the_cycle_is_data() -> None:
     assert newest("type") == "diff"
 
 
-@pytest.mark.variables("backup_cycle_day", "backup_cycle_by", "backup_cycle_process_max", "backup_cycle_retention_full")
+@pytest.mark.variables("backup_cycle_day", "backup_cycle_requested_by")
+@pytest.mark.variables("backup_cycle_process_max", "backup_cycle_retention_full")
 def test_a_backup_of_ones_own() -> None:
     by = "night shift: Ñandú"
-    variables = {"backup_cycle_day": "2", "backup_cycle_by": by}
+    variables = {"backup_cycle_day": "2", "backup_cycle_requested_by": by}
     ran("backup.yml", *given(backup_cycle_process_max=3, backup_cycle_retention_full=2, **variables))
     said = log_of("backup")
     assert "--process-max=3" in said

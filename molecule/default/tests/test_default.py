@@ -8,10 +8,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import yaml
 from psycopg.conninfo import make_conninfo
 from testinfra.host import Host
 
 Node = Callable[[str], Host]
+ROOT = Path(__file__).resolve().parents[3]
+DEFAULTS = yaml.safe_load((ROOT / "roles/postgresql/defaults/main.yml").read_text(encoding="utf-8"))
 SECRETS = Path(__file__).resolve().parents[2] / ".secrets"
 INTERNAL_ROLES = ("relevo_replication", "relevo_rewind", "relevo_monitor", "relevo_handover")
 
@@ -68,7 +71,7 @@ def test_the_servers_are_set_up_alike(node: Node, setting: str, value: str | Non
     found = {name: sql(node(name), f"SELECT current_setting('{setting}')") for name in ("primary", "standby")}
     assert found["primary"] == found["standby"]
     if value is None:
-        assert found["primary"].startswith("17")
+        assert found["primary"].startswith(DEFAULTS["postgresql_version"])
     else:
         assert found["primary"] == value
 

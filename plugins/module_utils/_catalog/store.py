@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from .._errors import RelevoError
-from .._names import PUBLIC_WORD, with_port
+from .._names import PUBLIC_WORD, REDIS_PORT, with_port
 from .facets import facet_index, facets_for, queue_facets
 from .filters import Facet
 from .records import (
@@ -66,7 +66,7 @@ def connection_spec() -> dict[str, dict[str, Any]]:
     """Return the argument spec that belongs to the documentation fragment ``relevo.postgres.redis``."""
     return {
         "host": {"type": "str", "required": True},
-        "port": {"type": "int", "default": 6379},
+        "port": {"type": "int", "default": REDIS_PORT},
         "username": {"type": "str"},
         "password": {"type": "str", "no_log": True},
         "db": {"type": "int", "default": 0},

@@ -99,20 +99,18 @@ def decide(
     ``nodes``: None for one that does not answer; ``repository`` likewise. ``new_cluster``: its owner gives up what the
     repository holds. What is on a node's disk nobody can give up in this way.
     """
-    silent = [name for name, holding in nodes.items() if holding is None]
+    unreachable = [name for name, holding in nodes.items() if holding is None]
     holders = {name: holding for name, holding in nodes.items() if holding and holding.holds}
     if not holders:
-        if silent:
-            answer = (
-                "does not answer and may hold its data" if len(silent) == 1 else "do not answer and may hold its data"
-            )
-            raise _refusal(f"{_and(silent)} {answer}", f"Start {_and(silent)}", nodes)
+        if unreachable:
+            answer = f"{'does' if len(unreachable) == 1 else 'do'} not answer and may hold its data"
+            raise _refusal(f"{_and(unreachable)} {answer}", f"Start {_and(unreachable)}", nodes)
         return _found(cluster, repository, new_cluster)
     own = holders.get(preferred)
     rivals = [name for name, holding in holders.items() if name != preferred and not holding.standby]
-    if own and not own.standby and not own.fenced and not rivals and not silent:
+    if own and not own.standby and not own.fenced and not rivals and not unreachable:
         return "start"
-    raise _refusal("No server of it takes writes", _way_out(preferred, nodes, holders, silent), nodes)
+    raise _refusal("No server of it takes writes", _way_out(preferred, nodes, holders, unreachable), nodes)
 
 
 def _found(cluster: str, repository: RepositoryHolding | None, new_cluster: bool) -> Verdict:
@@ -138,10 +136,10 @@ def _found(cluster: str, repository: RepositoryHolding | None, new_cluster: bool
 
 
 def _way_out(
-    preferred: str, nodes: Mapping[str, Holding | None], holders: Mapping[str, Holding], silent: list[str]
+    preferred: str, nodes: Mapping[str, Holding | None], holders: Mapping[str, Holding], unreachable: list[str]
 ) -> str:
-    if silent:
-        return f"Start {_and(silent)}"
+    if unreachable:
+        return f"Start {_and(unreachable)}"
     stopped = [name for name, holding in holders.items() if not holding.standby and not holding.fenced]
     if len(stopped) > 1:
         return (

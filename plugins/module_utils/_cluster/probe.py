@@ -16,7 +16,7 @@ from typing import Any
 
 from .. import _names
 from .._server.credentials import Credentials
-from .._server.lsn import CURRENT_TIMELINE
+from .._server.lsn import CURRENT_TIMELINE, SEGMENT
 from .._server.peer import Peer
 from .._server.session import NotConnected, Session, SessionError, answer_of
 from .lock import holder_of
@@ -32,7 +32,7 @@ segment AS (SELECT trunc((pg_last_wal_replay_lsn() - '0/1'::pg_lsn) / bytes)::bi
                    4294967296 / bytes AS per_id
             FROM size WHERE pg_is_in_recovery()),
 replaying AS (SELECT max(('x' || substr(name, 1, 8))::bit(32)::int) FROM pg_ls_waldir(), segment
-              WHERE name ~ '^[0-9A-F]{24}$' AND substr(name, 9) =
+              WHERE name ~ '^{segment}$' AND substr(name, 9) =
                     upper(lpad(to_hex(number / per_id), 8, '0') || lpad(to_hex(number % per_id), 8, '0')))
 SELECT json_build_object(
   'in_recovery', pg_is_in_recovery(),
@@ -84,7 +84,7 @@ SELECT json_build_object(
   'pending_restart', (SELECT coalesce(json_agg(name ORDER BY name), '[]'::json) FROM pg_settings WHERE pending_restart),
   'handover_lock', ({lock_holder})
 )""".replace("{timeline}", CURRENT_TIMELINE).replace("{slots}", SLOTS)
-PROBE = PROBE.replace("{lock_holder}", holder_of("l.mode = 'ExclusiveLock'"))
+PROBE = PROBE.replace("{lock_holder}", holder_of("l.mode = 'ExclusiveLock'")).replace("{segment}", SEGMENT.pattern)
 
 
 def ask(session: Session, timeout: float | None = None) -> dict[str, Any]:

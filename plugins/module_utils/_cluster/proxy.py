@@ -16,11 +16,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .._names import CHECK_ROLE, with_port
+from .._names import CHECK_ROLE, PROXY_PORT, PROXY_READ_ONLY_PORT, with_port
 from .inventory import EVERYWHERE, GROUPS, SERVICE_MANAGERS, Cluster, Groups, HostVars, address_of, clusters_of
 
 #: Where primaries and standbys are reached, when the inventory does not say otherwise. As the role ``haproxy`` has it.
-PORT, READ_ONLY_PORT = 5000, 5001
+PORT, READ_ONLY_PORT = PROXY_PORT, PROXY_READ_ONLY_PORT
 #: The first major version that takes TLS from the first byte (its release notes: ``sslnegotiation=direct``).
 SINCE = 17
 #: The protocol's version 3.0, and the message that ends a session.

@@ -84,13 +84,13 @@ class Found:
 class Rotation:
     """``steps``, in this order, and what people are told of them; it is not begun while the plan has refusals.
 
-    ``silent``: the servers that do not answer and do not keep it from being done; ``left_out``: those of them whose
-    hosts do not either.
+    ``not_answering``: the servers that do not answer and do not keep it from being done; ``left_out``: those of them
+    whose hosts do not either.
     """
 
     steps: tuple[Step, ...]
     plan: OperationPlan
-    silent: Sequence[str] = ()
+    not_answering: Sequence[str] = ()
     left_out: Sequence[str] = ()
 
     @property
@@ -100,10 +100,10 @@ class Rotation:
     @property
     def still_to_do(self) -> str:
         """What people are told at the end of one that not all servers took part in; empty otherwise."""
-        if not self.silent:
+        if not self.not_answering:
             return ""
-        names = " and ".join(self.silent)
-        gone = " ".join(f"remove_node.yml -e node={name} -e force=true" for name in self.silent)
+        names = " and ".join(self.not_answering)
+        gone = " ".join(f"remove_node.yml -e node={name} -e force=true" for name in self.not_answering)
         return (
             f"{names} did not answer. The others let one another in again, so that failover.yml can be run now, if it "
             f"was the primary. Run this again when {names} answers, before rejoin.yml and after it. If it is gone for "
@@ -126,7 +126,7 @@ def steps_of(kind: str, folder: Folder, stop_after: str = "") -> tuple[Step, ...
     return tuple(found[: found.index(stop_after) + 1] if stop_after in found else found)
 
 
-def silent_servers(folder: Folder, found: Found) -> list[str]:
+def servers_not_answering(folder: Folder, found: Found) -> list[str]:
     """The servers without which new passwords are given to the others, since those are locked out until then.
 
     None before servers may have them, when the cluster can still do without the rotation; nor where another host than
@@ -145,16 +145,16 @@ def silent_servers(folder: Folder, found: Found) -> list[str]:
 
 
 def server_faults(
-    topology: Topology, passwords: bool = False, resumed: bool = False, silent: Collection[str] = ()
+    topology: Topology, passwords: bool = False, resumed: bool = False, not_answering: Collection[str] = ()
 ) -> list[str]:
     """What keeps the servers of a cluster from taking new secrets, in sentences.
 
     ``passwords``: a standby has to replay the new ones before it knows them. ``resumed``: nodes may have the new ones
-    and servers the old, or the other way round, so that one that lives and refuses us is no reason to stop. ``silent``:
-    those that are known to be away; one of them may have been the primary.
+    and servers the old, or the other way round, so that one that lives and refuses us is no reason to stop.
+    ``not_answering``: those that are known to be away; one of them may have been the primary.
     """
     excused = [state for state in topology.living if resumed and state.life == "refused"]
-    excused += [state for state in topology.unreachable if state.name in silent]
+    excused += [state for state in topology.unreachable if state.name in not_answering]
     faults = [
         f"{state.name} does not answer ({(state.error or 'no reason given').rstrip('.')})."
         for state in topology.unreachable
@@ -180,12 +180,12 @@ def server_faults(
 
 def plan(kind: str, folder: Folder, found: Found, stop_after: str = "") -> Rotation:
     """The steps, and what they do to whom. ``kind``: what was asked for; what is none of ``KINDS`` is refused."""
-    steps, silent = steps_of(kind, folder, stop_after), silent_servers(folder, found)
-    if silent:
+    steps, not_answering = steps_of(kind, folder, stop_after), servers_not_answering(folder, found)
+    if not_answering:
         # Only what has begun, and locks nodes out until it is done.
         steps = steps[:1]
-    left_out = [name for name in silent if name in found.unreachable]
-    refusals = _refusals(kind, steps, folder, found, silent)
+    left_out = [name for name in not_answering if name in found.unreachable]
+    refusals = _refusals(kind, steps, folder, found, not_answering)
     if stop_after and stop_after not in steps:
         refusals.append(f"rotate_stop_after={stop_after} is not among what is left to do: {', '.join(steps)}.")
     message = {
@@ -202,11 +202,11 @@ def plan(kind: str, folder: Folder, found: Found, stop_after: str = "") -> Rotat
             kind if kind in KINDS else "none",
             message,
             _effects(steps, found, left_out),
-            _expected(steps, folder, silent),
+            _expected(steps, folder, not_answering),
             _risks(steps, folder),
             refusals,
         ),
-        silent,
+        not_answering,
         left_out,
     )
 
@@ -221,14 +221,14 @@ def _effects(steps: Sequence[Step], found: Found, left_out: Sequence[str]) -> li
     return away + [Effect(host, ", then ".join(WORDS[step] for step in its)) for host, its in of_host.items() if its]
 
 
-def _expected(steps: Sequence[Step], folder: Folder, silent: Sequence[str]) -> list[str]:
+def _expected(steps: Sequence[Step], folder: Folder, not_answering: Sequence[str]) -> list[str]:
     found = ["No server is restarted, writes and replication go on. A run that ends early is run again."]
     if folder.new_passwords:
         found.append("New passwords were made by a run that has not ended. They are set first.")
-    if silent:
+    if not_answering:
         found.append(
-            f"The server of {' and '.join(silent)} does not answer. The others get the new passwords all the same, so "
-            "that they let one another in; it is run again afterwards, also for what else was asked for."
+            f"The server of {' and '.join(not_answering)} does not answer. The others get the new passwords all the "
+            "same, so that they let one another in; it is run again afterwards, also for what else was asked for."
         )
     if folder.new_authority != "none" and {"trust", "withdraw"} & set(steps):
         left = LEFT[folder.new_authority]
@@ -256,7 +256,9 @@ def _risks(steps: Sequence[Step], folder: Folder) -> list[str]:
     return found
 
 
-def _refusals(kind: str, steps: Sequence[Step], folder: Folder, found: Found, silent: Sequence[str]) -> list[str]:
+def _refusals(
+    kind: str, steps: Sequence[Step], folder: Folder, found: Found, not_answering: Sequence[str]
+) -> list[str]:
     if kind not in KINDS:
         what = f"rotate={kind} is none of them" if kind else "Nothing was said to be rotated"
         return [f"{what}: give -e rotate=passwords, certificates, authority or all."]
@@ -279,12 +281,12 @@ def _refusals(kind: str, steps: Sequence[Step], folder: Folder, found: Found, si
     faults += [
         f"{name} does not answer ({why.rstrip('.')}). It would be locked out. Start it{_or_remove(name, found)}."
         for name, why in found.unreachable.items()
-        if name not in silent
+        if name not in not_answering
     ]
     for topology in found.topologies:
         # What is down was named already; of the others nothing can be said without it.
-        if all(state.name in silent or state.name not in found.unreachable for state in topology.states):
-            faults += server_faults(topology, "passwords" in steps, folder.new_passwords, silent)
+        if all(state.name in not_answering or state.name not in found.unreachable for state in topology.states):
+            faults += server_faults(topology, "passwords" in steps, folder.new_passwords, not_answering)
     return faults
 
 

@@ -134,6 +134,16 @@ def needs_record(primary: Fenced) -> bool:
     return not primary.marked
 
 
+def archived_from(salvage_from: str, segments: Sequence[str], interrupted: bool) -> str:
+    """The first segment that the candidate has to fetch from the archive; empty where it need fetch none.
+
+    ``segments``: what was taken from the old primary's disk, beginning with ``salvage_from``; ``interrupted``: whether
+    there may be more. A standby that was cut off may lack what the dead primary had archived. The disk, where it could
+    be read to its end, has that too.
+    """
+    return "" if segments and not interrupted else salvage_from
+
+
 def refusal(request: FenceRequest, primary: Fenced, others: Sequence[Fenced], no_record: str = "") -> str:
     """Why nobody may be promoted after all; empty when somebody may.
 

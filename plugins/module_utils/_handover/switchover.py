@@ -120,6 +120,12 @@ def obstacles(situation: Situation, candidate: str, primary: str, long_query: in
     return [text for holds, text in found if holds]
 
 
+def aborted(primary: str, candidate: str, why: str) -> str:
+    """What is said of a hand-over that ended before the promotion. What libpq says ends with no full stop."""
+    what = why.rstrip(".")
+    return f"The hand-over to {candidate} was aborted: {what}. {primary} takes writes again; nothing has changed."
+
+
 def slots_of(session: Session) -> list[Slot]:
     """The slots of a server."""
     return [read(Slot, given) for given in json.loads(session.value(SLOTS))]
@@ -300,10 +306,7 @@ class Switchover:
         except RelevoError as error:
             self.abort()
             self._relax(candidate)
-            raise RelevoError(
-                f"The hand-over to {self.candidate.name} was aborted: {error.message} "
-                f"{self.local.name} takes writes again; nothing has changed."
-            ) from error
+            raise RelevoError(aborted(self.local.name, self.candidate.name, error.message)) from error
         self._promote(candidate)
         ended = time.monotonic()
         seconds = {"stop": stopped - started, "replay": replayed - stopped, "promotion": ended - replayed}

@@ -22,9 +22,14 @@ LABEL_CONFIG = "relevo.config"
 Action = Literal["none", "start", "create", "recreate"]
 
 #: The port that can be published, by kind of node.
-PORTS = {"postgres": _names.PORT, "pgbackrest": 8432, "redis": 6379, "haproxy": 5000}
+PORTS = {
+    "postgres": _names.PORT,
+    "pgbackrest": _names.PGBACKREST_PORT,
+    "redis": _names.REDIS_PORT,
+    "haproxy": _names.PROXY_PORT,
+}
 #: HAProxy's second one, for the standbys.
-READ_ONLY_PORT = 5001
+READ_ONLY_PORT = _names.PROXY_READ_ONLY_PORT
 CONFIG_PATH = str(_names.CONFIG_DIR)
 #: The kinds of node whose image has the server's programs: on the repository host backups are restored beside the
 #: cluster.

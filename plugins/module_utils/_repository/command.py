@@ -15,9 +15,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
-from .. import _process
+from .. import _names, _process
 
-CONFIG = Path("/etc/pgbackrest/pgbackrest.conf")
+CONFIG = _names.PGBACKREST_CONF
 #: ``repo-get --ignore-missing`` ends with it, and without a message, when the file is not there; and so does
 #: ``archive-get`` for a segment.
 EXIT_MISSING = 1

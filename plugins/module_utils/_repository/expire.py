@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from .._server.lsn import SEGMENT
 from .cleanup import ALL, RETENTION, Holdings, Removal
 from .command import answer_in
 from .in_use import in_use
@@ -31,7 +32,7 @@ EVERY = 9999999
 CHECK_TIMEOUT = 60.0
 _EXPIRES = re.compile(r"repo\d+: expire .*backup")
 _LABEL = re.compile(r"\d{8}-\d{6}F(?:_\d{8}-\d{6}[DI])?")
-_SEGMENT = re.compile(r"(?:^|/)([0-9A-F]{24})-[0-9a-f]{40}")
+_SEGMENT = re.compile(rf"(?:^|/)({SEGMENT.pattern})-[0-9a-f]{{40}}")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from .. import _process
+from .. import _names, _process
 from .._errors import RelevoError
 from .._server.lsn import SEGMENT_SIZE
 from .._wait import wait_until
@@ -26,7 +26,7 @@ from .errors import ARCHIVE_TIMEOUT, LOCK_HELD, NOTHING_CHANGED, explain
 STATUS_OK, STATUS_NO_STANZA, STATUS_NO_BACKUP, STATUS_NO_DATA = 0, 1, 2, 3
 
 #: pgBackRest's own default (documentation, "Repository Path Option").
-DEFAULT_PATH = "/var/lib/pgbackrest"
+DEFAULT_PATH = str(_names.REPOSITORY_DIR)
 #: Kinds of repositories that are directories of the repository host.
 ON_DISK = ("posix", "cifs")
 
@@ -206,7 +206,7 @@ class PgBackRest(RepositoryFiles):
     def repository_is_full(self) -> bool:
         """Whether the repository is on this host and its disk has no room for two segments of WAL."""
         parser = parse_config(self.config.read_text())
-        path = Path(parser.get("global", "repo1-path", fallback="/var/lib/pgbackrest"))
+        path = Path(parser.get("global", "repo1-path", fallback=DEFAULT_PATH))
         if parser.has_option("global", "repo1-host") or not path.is_dir():
             return False
         return shutil.disk_usage(path).free < 2 * SEGMENT_SIZE

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from .._durable import sync_directory, write_file
 from .._errors import RelevoError
-from .._names import DATA_ROOT
+from .._names import SCRATCH_DIR
 
 #: A directory for each scratch instance of ``restore.yml``. Its ``instance.json`` says which cluster's data it gets
 #: (``cluster``) and, where known, from which backup (``backup``); ``outcome.json`` is there once it has all of it.
-SCRATCH = DATA_ROOT / "scratch"
+SCRATCH = SCRATCH_DIR
 NOTE = "instance.json"
 
 

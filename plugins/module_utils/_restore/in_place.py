@@ -125,8 +125,8 @@ def refusals(cluster: Cluster, confirm: str, place: Place, plan: RestorePlan | N
             f"{' and '.join(cluster.primaries)} both take writes. Stop the one whose writes you can lose, then run "
             "this again."
         )
-    silent = {name: why for name, why in cluster.down.items() if name in (*cluster.nodes, cluster.repository)}
-    for name, why in silent.items():
+    unreachable = {name: why for name, why in cluster.down.items() if name in (*cluster.nodes, cluster.repository)}
+    for name, why in unreachable.items():
         found.append(
             f"{name} does not answer ({why}). It could come back with the data as they were, so it has to be stopped "
             "and marked like the others. Start it, or take it out of the inventory."

@@ -21,8 +21,8 @@ from .._repository.pgbackrest import parse_config
 from .._repository.scratch_roots import NOTE
 from .target import Target
 
-#: In a container it is in its own layer: a scratch instance goes with the container, the repository does not.
-DIRECTORY = _names.DATA_ROOT / "scratch"
+#: The default; ``restore_directory`` may be another one.
+DIRECTORY = _names.SCRATCH_DIR
 #: The port of the first instance; the next one has the next that is free.
 FIRST_PORT = 5600
 #: How the names of the instances of drills end.

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .. import _names
 from .._errors import RelevoError
 from .credentials import Credentials
 from .peer import Peer
@@ -16,7 +17,7 @@ from .peer import Peer
 NODE_OPTIONS: dict[str, Any] = {
     "name": {"type": "str", "required": True},
     "host": {"type": "str"},
-    "port": {"type": "int", "default": 5432},
+    "port": {"type": "int", "default": _names.PORT},
 }
 
 
@@ -25,8 +26,8 @@ def nodes_spec() -> dict[str, Any]:
     return {
         "nodes": {"type": "list", "elements": "dict", "required": True, "options": NODE_OPTIONS},
         "timeout": {"type": "float", "default": 4},
-        "passfile": {"type": "path", "default": "/etc/relevo/pgpass"},
-        "ca_file": {"type": "path", "default": "/etc/relevo/tls/ca.crt"},
+        "passfile": {"type": "path", "default": str(_names.PASSFILE)},
+        "ca_file": {"type": "path", "default": str(_names.CA_FILE)},
     }
 
 

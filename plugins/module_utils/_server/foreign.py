@@ -19,7 +19,7 @@ from .adoption import RIVALS, Found
 from .server import Server
 from .service import unit_of
 
-_PGBACKREST = Path("/etc/pgbackrest/pgbackrest.conf")
+_PGBACKREST = _names.PGBACKREST_CONF
 #: Where ``ALTER SYSTEM`` writes, which is read last.
 _AUTO_CONF = "/postgresql.auto.conf"
 #: One row, so that psql prints one document. The files' settings are in the order in which they are read.

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from .._names import PORT
+
 #: What a server says that gives us no session: nothing; that it is starting, stopping or recovering; anything else.
 Life = Literal["none", "starting", "refused"]
 
@@ -19,8 +21,8 @@ class Peer:
 
     name: str
     host: str
-    port: int = 5432
+    port: int = PORT
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Peer:
-        return cls(name=given["name"], host=given.get("host") or given["name"], port=int(given.get("port") or 5432))
+        return cls(name=given["name"], host=given.get("host") or given["name"], port=int(given.get("port") or PORT))

@@ -19,7 +19,7 @@ from .._tables import format_bytes
 from .lsn import SEGMENT, segment_start
 from .server import Server
 
-TITLE = re.compile(r"startup recovering ([0-9A-F]{24})")
+TITLE = re.compile(rf"startup recovering ({SEGMENT.pattern})")
 
 
 @dataclass(frozen=True)

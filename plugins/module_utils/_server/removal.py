@@ -18,6 +18,7 @@ from pathlib import Path
 from .. import _names
 from .._errors import RelevoError
 from .adoption_files import UNITS
+from .lsn import SEGMENT
 
 SYSTEM = Path("/")
 #: By part of a host (the groups of the inventory): the units, and what is below the root of the file system, the data
@@ -28,11 +29,11 @@ SERVICES: Mapping[str, Sequence[str]] = {
     "redis": (),
     "haproxy": ("haproxy",),
 }
-_SHARED = ("etc/pgbackrest/pgbackrest.conf", "run/relevo", "etc/postgresql-common/createcluster.d/relevo.conf")
-_DATA = "var/lib/postgresql"
+_SHARED = (str(_names.PGBACKREST_CONF).lstrip("/"), "run/relevo", "etc/postgresql-common/createcluster.d/relevo.conf")
+_DATA = tuple(str(path).lstrip("/") for path in (_names.LOG_DIR, _names.RESTORE_DIR, _names.MARKER_DIR))
 PATHS: Mapping[str, Sequence[str]] = {
-    "postgres": (*_SHARED, f"{_DATA}/log", f"{_DATA}/restore", f"{_DATA}/relevo"),
-    "pgbackrest": (*_SHARED, f"{_DATA}/scratch"),
+    "postgres": (*_SHARED, *_DATA),
+    "pgbackrest": (*_SHARED, str(_names.SCRATCH_DIR).lstrip("/")),
     "redis": ("run/relevo",),
     "haproxy": ("run/relevo",),
 }
@@ -46,7 +47,8 @@ CONFIGURATION: Mapping[str, Sequence[str]] = {
 }
 #: What the server keeps among its WAL; somebody else's file in a directory elsewhere stays.
 _WAL = re.compile(
-    r"[0-9A-F]{24}(\.partial|\.[0-9A-F]{8}\.backup)?|[0-9A-F]{8}\.history|xlogtemp\.\d+|archive_status|summaries"
+    rf"{SEGMENT.pattern}(\.partial|\.[0-9A-F]{{8}}\.backup)?|[0-9A-F]{{8}}\.history"
+    r"|xlogtemp\.\d+|archive_status|summaries"
 )
 
 
