@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible.utils.display import Display
+
 from ansible_collections.relevo.postgres.plugins.filter.postgresql_paths import default_version
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.inventory import (
     GROUPS,
@@ -28,6 +30,8 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.variables
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.plugin_utils import _known_variables
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
+
+display = Display()
 
 
 class ActionModule(ControllerAction):
@@ -56,8 +60,7 @@ class ActionModule(ControllerAction):
         if known and options["proxies"]:
             faults = shared_container_faults(groups, hosts)
             faults += proxy_faults(list(known.values()), hosts, default_version())
-        unseen, warnings = self._names(hosts, options["names"], options["others"])
-        faults += unseen
+        faults += self._unseen(hosts, options["names"], options["others"])
         if faults:
             raise RelevoError(f"{' '.join(faults)} Nothing was touched.", faults=faults)
         chosen = choose(list(known), options["cluster"], options["choice"])
@@ -65,7 +68,6 @@ class ActionModule(ControllerAction):
         others = [name for name in known if name not in chosen]
         return {
             "changed": False,
-            **({"warnings": warnings} if warnings else {}),
             "clusters": chosen,
             "hosts": needed,
             "needed": {name: known[name].hosts for name in chosen},
@@ -80,16 +82,21 @@ class ActionModule(ControllerAction):
             },
         }
 
-    def _names(self, hosts: Mapping[str, Any], names: str, others: list[str]) -> tuple[list[str], list[str]]:
-        """What is wrong with the names of the variables, and what is said about them."""
+    @staticmethod
+    def _unseen(hosts: Mapping[str, Any], names: str, others: list[str]) -> list[str]:
+        """What is wrong with the names of the variables; what is no fault is said at once.
+
+        The warnings of a task are shown with its result, and our ansible.cfg hides the results of what went well.
+        """
         if names == "ignore":
-            return [], []
+            return []
         # What -e gives is among the variables of each host.
-        given = {name: list(host) for name, host in hosts.items()}
+        given = {name: list(hosts[name]) for name in sorted(hosts)}
         known = _known_variables.known_variables()
         unknown = unknown_variables(given, known, _known_variables.roots(), others)
         faults = misspelt_faults(unknown)
-        if names == "warn":
-            return [], faults
-        line = unknown_line(unknown)
-        return faults, [line] if line else []
+        said = faults if names == "warn" else list(filter(None, [unknown_line(unknown)]))
+        for line in said:
+            # Beside what a program may read from the play's output.
+            display.display(f"[WARNING]: {line}", stderr=True)
+        return [] if names == "warn" else faults

@@ -172,24 +172,30 @@ class ActionModule(ControllerAction):
             return topology, {}
         except RelevoError:
             # It is refused, whoever lives. Who is ahead of the one that was named may be one that takes over nothing.
-            return topology, self._asked_for_membership(topology).answers()
+            return topology, self._membership(self._standbys(topology)).answers()
         if plan.action != "promote":
             return topology, {}
-        asked = self._asked_for_membership(topology)
+        standbys = self._standbys(topology)
+        asked = self._membership(standbys)
         last = topology.find(plan.primary)
         if last and not last.lives and last.name not in options["unreachable"]:
-            witness = self._witness(last, [state.name for state in topology.standbys])
+            witness = self._witness(last, standbys)
             if witness:
                 last.life = witness.answer
                 last.error = f"{witness.name} reaches it; {self._task.delegate_to} does not: {last.error}"
         return topology, asked.answers()
 
-    def _asked_for_membership(self, topology: Topology) -> _membership.Question:
-        """Where a primary takes writes nobody is asked: a planned hand-over asks the candidate alone."""
-        names = [] if topology.primaries else [state.name for state in topology.standbys]
+    def _standbys(self, topology: Topology) -> dict[str, Any]:
+        """The variables of the standbys, which cost 20 ms each time that Ansible is asked for them.
+
+        Of none where a primary takes writes: a planned hand-over asks the candidate alone.
+        """
         hostvars = self._task_vars["hostvars"]
+        return {} if topology.primaries else {state.name: hostvars[state.name] for state in topology.standbys}
+
+    def _membership(self, standbys: dict[str, Any]) -> _membership.Question:
         return _membership.Question(
-            {name: _membership.asker(name, hostvars[name], self._play_context) for name in names}
+            {name: _membership.asker(name, variables, self._play_context) for name, variables in standbys.items()}
         )
 
     def _ask_at_home(self, options: dict[str, Any], topology: Topology) -> None:
@@ -206,11 +212,14 @@ class ActionModule(ControllerAction):
                 elif asked and asked["data"]:
                     state.says_primary = True
 
-    def _witness(self, last: NodeState, standbys: list[str]) -> Witness | None:
+    def _witness(self, last: NodeState, standbys: dict[str, Any]) -> Witness | None:
         """Who else gets an answer of this server: the standbys, and the controller."""
-        hostvars = self._task_vars["hostvars"]
-        asks = {name: _witnesses.on_node(name, hostvars[name], self._play_context, last.node) for name in standbys}
-        seen_from_here = Peer(last.name, hostvars[last.name].get("ansible_host") or last.node.host, last.node.port)
+        asks = {
+            name: _witnesses.on_node(name, variables, self._play_context, last.node)
+            for name, variables in standbys.items()
+        }
+        address = self._task_vars["hostvars"][last.name].get("ansible_host")
+        seen_from_here = Peer(last.name, address or last.node.host, last.node.port)
         return _witnesses.first(asks | {"the controller": _witnesses.on_controller(seen_from_here)})
 
     def _describe(self, options: dict[str, Any], topology: Topology, removed: dict[str, str]) -> dict[str, Any]:

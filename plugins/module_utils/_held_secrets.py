@@ -95,9 +95,9 @@ def also_trusted(
 ) -> dict[str, frozenset[str]]:
     """By node, the public keys of the authorities that it trusts besides ours.
 
-    Where several are trusted, a node keeps those that it has. It gets no other but those that have signed the certificate
-    of a node that was asked: another may be an old one, which a rotation has taken away from it. A node that trusts
-    nobody yet gets all, since one that was left out may come to it with a certificate of any of them.
+    Where several are trusted, a node keeps those that it has. It gets no other but those that have signed the
+    certificate of a node that was asked: another may be an old one, which a rotation has taken away from it. A node
+    that trusts nobody yet gets all, since one that was left out may come to it with a certificate of any of them.
     """
     asked = {name: held for name, held in nodes.items() if held}
     if not trusts_both:

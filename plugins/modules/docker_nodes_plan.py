@@ -93,8 +93,8 @@ options:
     default: false
   lose_scratch:
     description:
-      - Whether to replace a container that has a scratch instance (M(relevo.postgres.pg_scratch)) which is on none of its
-        volumes, and so goes with it. Otherwise that is refused.
+      - Whether to replace a container that has a scratch instance (M(relevo.postgres.pg_scratch)) which is on none of
+        its volumes, and so goes with it. Otherwise that is refused.
     type: bool
     default: false
   readmitted:

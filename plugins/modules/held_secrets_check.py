@@ -102,8 +102,8 @@ chain:
   type: str
 also_trusted:
   description:
-    - By node, the certificates of other authorities that it trusts beside ours. While one is replaced these are what it
-      trusts already, and what the certificates of the others are signed by; with O(all_asked=false) what it trusts already.
+    - By node, the certificates of other authorities that it trusts beside ours. While one is replaced, or with
+      O(all_asked=false), these are what it trusts already, and what the certificates of the others are signed by.
   returned: success
   type: dict
 """

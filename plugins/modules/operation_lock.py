@@ -88,8 +88,8 @@ options:
     default: false
   begun:
     description:
-      - Whether this play has changed something by now, as an emergency has, which promotes before it takes the lock. A refusal
-        says so then, and not that nothing was changed.
+      - Whether this play has changed something by now, as an emergency has, which promotes before it takes the lock.
+        A refusal says so then, and not that nothing was changed.
     type: bool
     default: false
 attributes:

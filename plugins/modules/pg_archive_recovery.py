@@ -33,8 +33,8 @@ options:
     required: true
   timeout:
     description:
-      - Seconds in which nothing goes on, neither its recovery from a crash nor the replay of the archive. As long as it goes
-        on it is waited for, up to an hour each.
+      - Seconds in which nothing goes on, neither its recovery from a crash nor the replay of the archive. As long as
+        it goes on it is waited for, up to an hour each.
     type: float
     default: 300
 seealso:

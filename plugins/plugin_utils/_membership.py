@@ -1,10 +1,10 @@
 # Copyright (c) The Relevo authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which standbys were removed from their cluster, as their disks have it: a removal that was cut off leaves them running.
+"""Which standbys were removed from their cluster, as their disks have it: one may still run, where that was cut off.
 
-None of them is promoted, and an emergency has to know before it fences anybody. All are asked at once, while the witnesses
-are: in an emergency each question costs time in which nobody takes writes.
+None of them is promoted, and an emergency has to know before it fences anybody. All are asked at once, while the
+witnesses are: in an emergency each question costs time in which nobody takes writes.
 """
 
 from __future__ import annotations

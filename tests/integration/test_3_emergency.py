@@ -153,10 +153,11 @@ def test_a_killed_controller_is_finished_by_the_next_run() -> None:
 @pytest.mark.long
 def test_a_refusal_after_the_promotion_says_what_has_been_done() -> None:
     """A restore in place that somebody has left unfinished is looked for by the lock, after the role has moved."""
-    folder = "/var/lib/pgbackrest/relevo/restore"
+    ours = "/var/lib/pgbackrest/relevo"
+    folder = f"{ours}/restore"
     texts = {"cluster": "main", "node": PRIMARY, "by": "alice", "at": "2026-01-01T00:00:00Z", "command": "restore.yml"}
     record = json.dumps({**texts, "asked": {}, "plan": {}, "undo": {}})
-    shell(REPOSITORY, "install", "-d", "-o", "postgres", folder)
+    shell(REPOSITORY, "install", "-d", "-o", "postgres", "-g", "postgres", ours, folder)
     shell(REPOSITORY, "sh", "-c", f"printf %s '{record}' > {folder}/main.json")
     try:
         docker("kill", PRIMARY)

@@ -15,7 +15,8 @@ from ansible_collections.relevo.postgres.plugins.module_utils._handover.archive_
 from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.methods import standby_settings
 from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.plan import Request
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import Archive
-from ansible_collections.relevo.postgres.plugins.module_utils._server import marker
+from ansible_collections.relevo.postgres.plugins.module_utils._server import marker, server_log
+from ansible_collections.relevo.postgres.plugins.module_utils._server import recovery as server_recovery
 from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import format_lsn
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
@@ -109,14 +110,14 @@ class Start:
         monkeypatch.setattr(archive_recovery, "time", SimpleNamespace(monotonic=lambda: self.now, sleep=self.sleep))
         monkeypatch.setattr(Server, "answers", self.answers)
         monkeypatch.setattr(Server, "postmaster_pid", lambda _server: self.looks[self.at][0])
-        monkeypatch.setattr(archive_recovery.recovery, "startup_title", lambda _server: self.looks[self.at][1])
-        monkeypatch.setattr(archive_recovery.recovery, "how_far", lambda _server: "It is replaying.")
-        monkeypatch.setattr(archive_recovery.server_log, "last_complaint", lambda: "FATAL: no")
+        monkeypatch.setattr(server_recovery, "startup_title", lambda _server: self.looks[self.at][1])
+        monkeypatch.setattr(server_recovery, "how_far", lambda _server: "It is replaying.")
+        monkeypatch.setattr(server_log, "last_complaint", lambda: "FATAL: no")
 
     def sleep(self, _seconds: float) -> None:
         self.now += self.step
 
-    def answers(self, _server: object, standby: bool) -> bool:
+    def answers(self, standby: bool) -> bool:
         assert standby
         self.at += 1
         return self.at >= len(self.looks)

@@ -314,7 +314,7 @@ def test_a_container_with_a_scratch_instance_is_not_replaced(
         return ScratchInstance("mine", "shop")
 
     if refused:
-        with pytest.raises(RelevoError, match="restore.yml -e cluster=shop -e remove=mine -e restore_host=pg1") as found:
+        with pytest.raises(RelevoError, match="-e cluster=shop -e remove=mine -e restore_host=pg1") as found:
             refuse_lost_scratch([node], decided, instance_in)
         assert found.value.details == {"scratch": "mine"}
     else:

@@ -14,7 +14,13 @@ from ansible_collections.relevo.postgres.plugins.action.pg_handover_plan import 
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState, Topology
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
-from ansible_collections.relevo.postgres.plugins.plugin_utils import _machines, _membership, _node_program, _witnesses
+from ansible_collections.relevo.postgres.plugins.plugin_utils import (
+    _machines,
+    _membership,
+    _node_program,
+    _offline_nodes,
+    _witnesses,
+)
 
 #: As it is, where a test has another in its place.
 HEARD = ActionModule._heard
@@ -94,9 +100,7 @@ def emergency(monkeypatch: pytest.MonkeyPatch, *standbys: str, witness: Any = No
 
 def test_an_emergency_passes_by_a_node_whose_removal_was_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its server still runs. That it takes over nothing is known before anybody is fenced."""
-    monkeypatch.setattr(
-        _machines, "run_program", lambda name, *_given: {"refusal": REMOVED if name == "b" else ""}
-    )
+    monkeypatch.setattr(_machines, "run_program", lambda name, *_given: {"refusal": REMOVED if name == "b" else ""})
     plan = emergency(monkeypatch, "b", "c").work(OPTIONS)["plan"]
     assert (plan["action"], plan["candidate"], plan["removed"]) == ("promote", "c", ["b"])
     shown = emergency(monkeypatch, "b", "c").work(OPTIONS | {"describe": True})["operation_plan"]
@@ -115,9 +119,7 @@ def test_an_emergency_passes_by_a_node_whose_removal_was_cut_off(monkeypatch: py
 def test_an_emergency_fences_nobody_for_it(
     monkeypatch: pytest.MonkeyPatch, standbys: list[str], candidate: str, words: str, force: bool
 ) -> None:
-    monkeypatch.setattr(
-        _machines, "run_program", lambda name, *_given: {"refusal": REMOVED if name == "b" else ""}
-    )
+    monkeypatch.setattr(_machines, "run_program", lambda name, *_given: {"refusal": REMOVED if name == "b" else ""})
     with pytest.raises(RelevoError, match=words):
         emergency(monkeypatch, *standbys).work(OPTIONS | {"candidate": candidate, "force": force})
 
@@ -140,7 +142,7 @@ def test_the_disk_of_a_container_is_read_through_its_engine(
     def file(_path: str) -> Any:
         return nullcontext(None if text is None else SimpleNamespace(chunks=[text.encode()]))
 
-    monkeypatch.setattr(_membership._offline_nodes, "containers", lambda _n: {"b": SimpleNamespace(read_file=file)})
+    monkeypatch.setattr(_offline_nodes, "containers", lambda _n: {"b": SimpleNamespace(read_file=file)})
     why = _membership.asker("b", {"node_kind": "docker"}, cast("Any", None))()
     assert why.startswith(said.partition(" Nothing")[0].partition("Take")[0])
     assert bool(why) == (text is not None)

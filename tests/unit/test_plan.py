@@ -41,6 +41,7 @@ def test_a_standby_that_was_removed_is_neither_promoted_nor_ahead_of_anybody() -
     gone = {"c": "c was removed from its cluster. Nothing was changed."}
     plan = plan_failover(seen, "a", removed=gone)
     assert (plan.action, plan.primary, plan.candidate, plan.removed) == ("promote", "a", "b", ["c"])
+    assert "c, which was removed from the cluster, has 1 B more than b." in plan.unread
     assert plan_failover(seen, "a", "b", removed=gone).candidate == "b"
     for force in (False, True):
         with pytest.raises(RelevoError, match="^c was removed from its cluster"):

@@ -168,8 +168,8 @@ def _most_like(name: str, candidates: Sequence[str], root: str) -> tuple[str, fl
 def misspelt_faults(unknown: Iterable[Unknown]) -> list[str]:
     """A sentence or two for each name that is almost one of ours."""
     return [
-        f"The variable {one.name} is set ({_named(one.hosts)}), and nobody reads it: did you mean {one.nearest}? Correct "
-        f"the name; or, if it belongs to something else, name it in inventory_check_others."
+        f"The variable {one.name} is set ({_named(one.hosts)}), and nobody reads it: did you mean {one.nearest}? "
+        "Correct the name; or, if it belongs to something else, name it in inventory_check_others."
         for one in unknown
         if one.misspelt
     ]
@@ -177,9 +177,7 @@ def misspelt_faults(unknown: Iterable[Unknown]) -> list[str]:
 
 def unknown_line(unknown: Iterable[Unknown]) -> str:
     """One line about the others; empty for none."""
-    names = [
-        f"{one.name} (nearest: {one.nearest})" if one.nearest else one.name for one in unknown if not one.misspelt
-    ]
+    names = [f"{one.name} (nearest: {one.nearest})" if one.nearest else one.name for one in unknown if not one.misspelt]
     if not names:
         return ""
     return (
@@ -190,5 +188,6 @@ def unknown_line(unknown: Iterable[Unknown]) -> str:
 
 def _named(hosts: Sequence[str], most: int = 3) -> str:
     """The hosts, not a thousand of them."""
-    more = [f"and {len(hosts) - most} more hosts"] if len(hosts) > most else []
-    return ", ".join([*hosts[:most], *more])
+    if len(hosts) <= most + 1:
+        return ", ".join(hosts)
+    return f"{', '.join(hosts[:most])} and {len(hosts) - most} more"

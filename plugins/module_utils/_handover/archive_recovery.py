@@ -82,7 +82,7 @@ class ArchiveRecovery:
         """Wait until it answers as a standby.
 
         First it recovers from its crash, with whatever WAL is on its disk, for as long as that takes; before, it makes
-        all files durable, and shows nothing of it. One that cannot follow the history ends, and is started again and
+        all files durable, which shows nowhere. One that cannot follow the history ends, and is started again and
         again, or waits for a segment that never comes: ``patience`` is for that.
         """
         began = moved = time.monotonic()

@@ -77,8 +77,8 @@ def plan_failover(
 ) -> Plan:
     """Move the role away from the preferred primary, or to ``candidate``.
 
-    ``fence_living``: also from a primary that lives and gives us no session. ``force`` does not do that. ``removed``: why
-    a standby is not promoted, by name, as its own disk has it; known in an emergency only.
+    ``fence_living``: also from a primary that lives and gives us no session. ``force`` does not do that.
+    ``removed``: why a standby is not promoted, by name, as its own disk has it; known in an emergency only.
     """
     if candidate and topology.find(candidate) is None:
         names = ", ".join(state.name for state in topology.states)
@@ -169,6 +169,7 @@ def _plan_emergency(
             f"{best.name}, or lose what only it has with force=true."
         )
     lost = _lost_primary(topology, preferred)
+    passed_by = [state for state in everybody.standbys if state.name in removed]
     return Plan(
         "promote",
         chosen.name,
@@ -178,9 +179,9 @@ def _plan_emergency(
         # The segment of the last byte that the candidate has replayed: from there on the dead primary may be ahead.
         # The byte after it may be the first of a segment that nobody has begun.
         segment_name(chosen.timeline, max(0, parse_lsn(chosen.replay_lsn or "0/0") - 1)),
-        _unread(topology, chosen, lost),
+        _unread(topology, chosen, lost, passed_by),
         _unreachable(topology, besides=lost),
-        [state.name for state in everybody.standbys if state.name in removed],
+        [state.name for state in passed_by],
     )
 
 
@@ -191,9 +192,18 @@ def _where(state: NodeState) -> str:
     return f"timeline {state.timeline}, {format_lsn(state.position)}"
 
 
-def _unread(topology: Topology, chosen: NodeState, lost: str) -> str:
+def _unread(topology: Topology, chosen: NodeState, lost: str, removed: list[NodeState]) -> str:
     """What is lost with WAL of the dead primary that nobody can read."""
-    return " ".join([_unsent(topology, chosen, lost), *_ahead(topology, chosen)])
+    return " ".join([_unsent(topology, chosen, lost), *_ahead(topology, chosen), *_of_removed(removed, chosen)])
+
+
+def _of_removed(removed: list[NodeState], chosen: NodeState) -> list[str]:
+    return [
+        f"{state.name}, which was removed from the cluster, has {format_bytes(state.position - chosen.position)} more "
+        f"than {chosen.name}."
+        for state in removed
+        if state.timeline == chosen.timeline and state.position > chosen.position
+    ]
 
 
 def _ahead(topology: Topology, chosen: NodeState) -> list[str]:

@@ -339,7 +339,7 @@ def refuse_removed(
 
 @dataclass(frozen=True)
 class ScratchInstance:
-    """What was restored beside a cluster, in a container: what ends, and loses, it takes nobody's word for it."""
+    """What was restored beside a cluster, in a container; ``cluster``: whose data it has."""
 
     name: str
     cluster: str
@@ -355,8 +355,8 @@ def refuse_lost_scratch(
     for node, decided in zip(nodes, plans, strict=True):
         if decided.action == "recreate" and node.kind in WITH_PROGRAMS and (one := instance_in(node)):
             raise RelevoError(
-                f"The scratch instance {one.name} of {one.cluster} is in the container of {node.name}, and would be lost "
-                "with it. Nothing was touched. Take out of it what you need, then remove it: restore.yml -e "
+                f"The scratch instance {one.name} of {one.cluster} is in the container of {node.name}, and would be "
+                "lost with it. Nothing was touched. Take out of it what you need, then remove it: restore.yml -e "
                 f"cluster={one.cluster} -e remove={one.name} -e restore_host={node.name}. Or lose it, and any other "
                 "there: -e docker_nodes_lose_scratch=true.",
                 scratch=one.name,
