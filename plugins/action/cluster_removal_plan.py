@@ -74,6 +74,7 @@ class ActionModule(ClusterPlanAction):
             also={host: also_in(host, variables["groups"], mine) for host, mine in parts.items()},
             alone=len(known) == 1,
             secrets=secrets_directory(variables["hostvars"][cluster.nodes[0].name]),
+            bucket=self._bucket(cluster.repository),
         )
         found = removal(Request(options["backups"], options["confirm"], options["secrets"]), facts)
         return {
@@ -87,3 +88,8 @@ class ActionModule(ClusterPlanAction):
             "keys": found.keys,
             "secrets": found.secrets,
         }
+
+    def _bucket(self, repository: str) -> str:
+        """That of a second repository, as the inventory has it; empty where it has none."""
+        host = (self._task_vars or {})["hostvars"][repository] if repository else {}
+        return str(host.get("pgbackrest_repo2_s3_bucket") or "") if host.get("pgbackrest_repo2_type") == "s3" else ""

@@ -192,6 +192,23 @@ def test_a_stopped_haproxy_of_others_is_refused_and_one_of_its_own_is_not(
     assert found["keys"] == (["n"] if shared else ["n", "repo", "p"])
 
 
+@pytest.mark.parametrize(
+    ("second", "bucket"),
+    [
+        ({"pgbackrest_repo2_type": "s3", "pgbackrest_repo2_s3_bucket": "backups"}, "backups"),
+        ({"pgbackrest_repo2_type": "posix", "pgbackrest_repo2_s3_bucket": "left"}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_bucket_that_nobody_can_empty_any_more_is_named(second: dict[str, Any], bucket: str) -> None:
+    hosts = {"n": {"node_cluster": "north", "node_preferred_primary": True}, "repo": second}
+    variables = {"groups": {"postgres": ["n"], "pgbackrest": ["repo"]}, "hostvars": hosts}
+    asked = REMOVAL | {"states": {"n": "missing", "repo": "missing"}, "unreachable": {}, "holdings": {}}
+    risks = " ".join(run(cluster_removal_plan.ActionModule, variables, asked)["operation_plan"]["risks"])
+    assert (f"the bucket {bucket} has of north stays" in risks) is bool(bucket)
+    assert ("bucket" in risks) is bool(bucket)
+
+
 def test_what_else_a_node_is_by_its_groups_it_goes_on_being() -> None:
     groups = {"postgres": list(HOSTS), "pgbackrest": ["repo"], "haproxy": ["c", "b"], "redis": ["c"]}
     found = run(node_retirement_plan.ActionModule, VARIABLES | {"groups": groups}, GIVEN)

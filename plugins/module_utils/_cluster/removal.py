@@ -27,7 +27,8 @@ class Holdings:
     """What the repository host says, as ``stanza_removal`` returns it.
 
     ``needed``: why a backup must stay, by label; ``pieces``: files of a deletion that was cut off are left; ``others``:
-    the other stanzas of the repository; ``running``: how far a backup is that runs now.
+    the other stanzas of the repository; ``running``: how far a backup is that runs now. With two repositories
+    ``second``: the labels of those in the second one; ``away``: those that do not answer (``repository``, ``reason``).
     """
 
     backups: Sequence[str] = ()
@@ -36,6 +37,8 @@ class Holdings:
     needed: Mapping[str, str] = field(default_factory=dict)
     others: Sequence[str] = ()
     running: str = ""
+    second: Sequence[str] = ()
+    away: Sequence[Mapping[str, Any]] = ()
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Holdings:
@@ -62,6 +65,7 @@ class Facts:
     ``scratch``: the names of what was restored beside the cluster on the repository host; ``elsewhere``: on others.
     ``proxies``: the hosts with HAProxy in front of it. ``parts``: the groups that a host is in for it, and ``also``
     those that it is in besides, by its name. ``alone``: the inventory has no other cluster. ``secrets``: their folder.
+    ``bucket``: that of a second repository, which goes with no host.
     """
 
     cluster: str
@@ -80,6 +84,7 @@ class Facts:
     also: Mapping[str, Sequence[str]] = field(default_factory=dict)
     alone: bool = True
     secrets: str = ""
+    bucket: str = ""
 
 
 @dataclass(frozen=True)
@@ -148,7 +153,7 @@ def removal(request: Request, facts: Facts) -> Removal:
             f"Take {facts.cluster} out of the inventory afterwards: site.yml would make it anew.",
             *_about_secrets(request, facts, opened),
         ],
-        [_risk(held, keeps)],
+        [_risk(held, keeps), *_left_in_bucket(facts, keeps)],
     )
     for why in _refusals(request, facts, held, opened):
         plan = plan.refused(why)
@@ -215,6 +220,16 @@ def _risk(held: Holdings, keeps: bool) -> str:
     if keeps and held.backups:
         return "Its databases come back from a backup only."
     return "Nothing brings its databases back."
+
+
+def _left_in_bucket(facts: Facts, keeps: bool) -> list[str]:
+    """What only the repository host could delete, where that is gone."""
+    if keeps or not facts.bucket or facts.holdings is not None:
+        return []
+    return [
+        f"What the bucket {facts.bucket} has of {facts.cluster} stays: without {facts.repository} nobody deletes it "
+        "there."
+    ]
 
 
 def _effects(facts: Facts, held: Holdings, hosts: Sequence[str], keeps: bool) -> list[Effect]:
@@ -318,6 +333,7 @@ def _about_backups(request: Request, facts: Facts, held: Holdings) -> list[str]:
     if (held.backups or held.pieces) and not request.backups:
         newest = f", the newest {max(held.backups)}" if held.backups else ", of which a deletion was cut off"
         found.append(f"{facts.cluster} has {plural(len(held.backups), 'backup')}{newest}. {choice}")
+    found += _about_away(request, facts, held)
     if held.running:
         found.append(f"A backup is running ({held.running}). Run this again when it has ended.")
     if facts.scratch:
@@ -334,8 +350,19 @@ def _about_backups(request: Request, facts: Facts, held: Holdings) -> list[str]:
     if request.backups == DELETE:
         found += [
             f"{label} {why}. Wait for the end of that; a pin is taken off with cleanup.yml -e cluster={facts.cluster} "
-            f"-e pin={label} -e pin_until=now."
+            f"-e pin={label} -e pin_until=now{' -e repository_number=2' if label in held.second else ''}."
             for label, why in held.needed.items()
             if label in held.backups
         ]
     return found
+
+
+def _about_away(request: Request, facts: Facts, held: Holdings) -> list[str]:
+    """Of two repositories one that does not answer: nobody knows what it holds, nor could it be deleted."""
+    if not held.away or request.backups == KEEP:
+        return []
+    one = held.away[0]
+    said = f"Repository {one['repository']} of {facts.cluster} does not answer: {str(one['reason']).rstrip('.')}."
+    if request.backups == DELETE:
+        return [f"{said} What it holds could not be deleted. Bring it back first, or keep the backups."]
+    return [f"{said} It may hold backups. Say what becomes of them: -e remove_backups=keep; or bring it back first."]
