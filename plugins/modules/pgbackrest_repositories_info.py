@@ -26,6 +26,10 @@ options:
     description: The number of one repository; of this one only. With V(0) of all.
     type: int
     default: 0
+  mount:
+    description: Where a file system must be mounted, for RV(unmounted).
+    type: str
+    default: ''
 seealso:
   - module: relevo.postgres.pgbackrest_info
 """
@@ -53,8 +57,13 @@ repositories:
     directory:
       description: Its path where it is a directory of the repository host; otherwise empty.
       type: str
+unmounted:
+  description: O(mount) where nothing is mounted there; otherwise empty.
+  returned: success
+  type: str
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +83,7 @@ def described(number: int, config: Path) -> dict[str, Any]:
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
-    config, only = Path(module.params["config"]), module.params["only"]
+    config, only, mount = Path(module.params["config"]), module.params["only"], module.params["mount"]
     numbers = repositories(config)
     if only and only not in numbers:
         raise RelevoError(
@@ -84,6 +93,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     return {
         "changed": False,
         "repositories": [described(number, config) for number in numbers if only in (0, number)],
+        "unmounted": mount if mount and not os.path.ismount(mount) else "",
     }
 
 
@@ -92,6 +102,7 @@ def main() -> None:
         argument_spec={
             "config": {"type": "path", "default": "/etc/pgbackrest/pgbackrest.conf"},
             "only": {"type": "int", "default": 0},
+            "mount": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )

@@ -21,7 +21,7 @@ from relevo_api.app import make_app
 from relevo_api.files import read_json, try_lock, write_json
 from relevo_api.jobs import spawn
 from relevo_api.nodes import Watcher
-from relevo_api.operations import OPERATIONS, STATUS
+from relevo_api.operations import BACKUPS, OPERATIONS, STATUS
 from relevo_api.plays import Request
 from relevo_api.problems import ProblemError
 from relevo_api.service import Service
@@ -165,6 +165,34 @@ def test_every_plan_is_made_in_check_mode(
     assert asyncio.run(views.plan(operation, "main", {})) == {"version": 1}
     asyncio.run(views.get(STATUS, "main", 0))
     assert [one["check"] for one in seen] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("task", "document", "shown"),
+    [(BACKUPS.last, [{"clave": "one"}], True), (BACKUPS.last, None, False), ("Look at the backups", [], False)],
+)
+def test_the_backups_are_shown_while_a_second_repository_is_away(
+    task: str, document: Any, shown: bool, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The status names it; the list of the other one is no worse for that."""
+    failure = {"sentence": "Repository 2: No route.", "task": task, "holders": [], "unreachable": False}
+
+    def spawned(_settings: Path, folder: Path) -> Ended:
+        write_json(folder / "outcome.json", {"failure": failure, "document": document, "text": ""})
+        return Ended()
+
+    monkeypatch.setattr("relevo_api.views.spawn", spawned)
+    views = Views(settings, tmp_path / "settings.json")
+    if shown:
+        assert asyncio.run(views.get(BACKUPS, "main", 0)).document == document
+        return
+    with pytest.raises(ProblemError, match="Repository 2: No route"):
+        asyncio.run(views.get(BACKUPS, "main", 0))
+
+
+def test_the_task_whose_failure_shows_the_rest_is_the_role_s_own() -> None:
+    tasks = Path(__file__).resolve().parents[2] / "roles" / "catalog" / "tasks" / "each_repository.yml"
+    assert f"- name: {BACKUPS.last}\n" in tasks.read_text()
 
 
 def test_the_folder_of_another_process_stays_and_what_a_dead_one_left_goes(tmp_path: Path) -> None:

@@ -314,6 +314,16 @@ def test_a_machine_knows_what_is_ours(machine: Machine) -> None:
     ]
 
 
+@pytest.mark.parametrize("keeps", [[], ["pgbackrest"]])
+def test_what_was_archived_is_believed_by_no_later_server(machine: Machine, keeps: list[str]) -> None:
+    """With two repositories WAL is archived through the spool; its first segments have the same names again."""
+    spool = machine.root / "var" / "spool" / "pgbackrest"
+    (spool / "archive" / "shop" / "out").mkdir(parents=True)
+    (spool / "archive" / "shop" / "out" / "000000010000000000000001.ok").touch()
+    remove_paths(replace(machine, keeps=keeps).paths())
+    assert list(spool.iterdir()) == []
+
+
 def test_what_belongs_to_others_stays(machine: Machine) -> None:
     remove_paths(machine.paths())
     left = {str(path.relative_to(machine.root)) for path in machine.root.rglob("*")}

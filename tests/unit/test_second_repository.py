@@ -32,11 +32,15 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.alone 
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away, each, first_of
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import config_of, repositories
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.second import require_mounted
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.second import in_the_way, require_mounted
+from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 from ansible_collections.relevo.postgres.plugins.modules import (
     catalog_info,
+    pg_restore_hold,
+    pg_restore_in_place_plan,
     pg_restore_plan,
     pgbackrest_info,
+    pgbackrest_repositories_info,
     pgbackrest_repository_check,
     pgbackrest_stanza,
     stanza_removal,
@@ -194,7 +198,7 @@ def test_what_holds_a_secret_is_not_shown(
         "__pgbackrest_second": second_repository(second, FIRST_PATH),
         "__pgbackrest_is_repository": repository,
     }
-    found: Any = environment.from_string(ROLE["__pgbackrest_secret"]).render(given)
+    found: Any = environment.from_string(ROLE["__pgbackrest_has_secret"]).render(given)
     assert found is secret
 
 
@@ -709,7 +713,100 @@ def test_a_segment_is_in_the_one_that_is_meant(tmp_path: Path, monkeypatch: pyte
     assert not archive.in_repository(segment, 2, config=config)
 
 
+@pytest.mark.parametrize(("numbers", "away"), [([1], False), ([1, 2], False), ([1, 2], True)])
+def test_what_a_stopped_server_had_left_is_archived_in_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numbers: list[int], away: bool
+) -> None:
+    """The way back from a restore in place begins in the first one; a second one that hangs is asked once."""
+    pushed: list[tuple[int, str]] = []
+
+    class To:
+        def __init__(self, _stanza: str, repository: int = 1) -> None:
+            self.repository = repository
+
+    def push(to: To, path: Path, _timeout: float) -> bool:
+        pushed.append((to.repository, path.name))
+        if to.repository == 2 and away:
+            raise RelevoError("no route.")
+        return True
+
+    monkeypatch.setattr(pg_restore_hold, "PgBackRest", To)
+    monkeypatch.setattr(pg_restore_hold, "repositories", lambda: numbers)
+    monkeypatch.setattr(pg_restore_hold, "push", push)
+    status = tmp_path / "pg_wal" / "archive_status"
+    status.mkdir(parents=True)
+    for name in ("one", "two"):
+        (status.parent / name).touch()
+        (status / f"{name}.ready").touch()
+    assert pg_restore_hold.archive_rest(Server(tmp_path), "main") == ["one", "two"]
+    assert [name for number, name in pushed if number == 1] == ["one", "two"]
+    assert [name for number, name in pushed if number == 2] == ([] if numbers == [1] else ["one", "two"][: 2 - away])
+    assert sorted(path.name for path in status.iterdir()) == ["one.done", "two.done"]
+
+
+@pytest.mark.parametrize(("two", "answers", "known"), [(False, True, 0), (True, True, 7), (True, False, 0)])
+def test_a_timeline_that_only_the_second_one_knows_is_given_to_no_other_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, two: bool, answers: bool, known: int
+) -> None:
+    for name in ("pgbackrest.conf", "repo1.conf", "repo2.conf") if two else ("pgbackrest.conf",):
+        (tmp_path / name).write_text("[global]\n")
+
+    def newest(pgbackrest: PgBackRest) -> int:
+        assert pgbackrest.repository == 2
+        if not answers:
+            raise RelevoError("no route.")
+        return 7
+
+    monkeypatch.setattr(pg_restore_in_place_plan, "newest_archived_timeline", newest)
+    given = {"stanza": "main", "config": str(tmp_path / "pgbackrest.conf")}
+    assert pg_restore_in_place_plan.known_to_a_second(given) == known
+
+
 # --- which there are ---
+
+
+@pytest.mark.parametrize(
+    ("kind", "known", "unmounted", "said"),
+    [
+        ("none", 1, "", ""),
+        ("", 1, "", ""),
+        ("s3", 2, "", ""),
+        ("posix", 2, "", ""),
+        ("s3", 1, "", "The inventory has a second repository (pgbackrest_repo2_type), of which repo does not know yet."),
+        ("none", 2, "", "repo has a second repository, which the servers archive to, and the inventory has none any"),
+        ("posix", 2, "/mnt/two", "Nothing is mounted at pgbackrest_repo2_mount=/mnt/two, where the second repository"),
+        # What is left of one that was given up.
+        ("none", 1, "/mnt/two", ""),
+    ],
+)
+def test_what_does_not_tell_all_hosts_begins_none_and_gives_none_up(
+    kind: str, known: int, unmounted: str, said: str
+) -> None:
+    """add_node.yml, remove_node.yml and remove.yml write the repository host's configuration, not that of its peers."""
+    found = in_the_way(kind, known, "repo", unmounted)
+    assert found.startswith(said)
+    assert bool(found) is bool(said)
+
+
+def test_the_empty_place_of_a_disk_is_told(tmp_path: Path) -> None:
+    def unmounted(mount: str) -> str:
+        module: Any = SimpleNamespace(params={"config": str(tmp_path / "pgbackrest.conf"), "only": 0, "mount": mount})
+        return str(pgbackrest_repositories_info.work(module)["unmounted"])
+
+    assert (unmounted(""), unmounted("/proc"), unmounted(str(tmp_path))) == ("", "", str(tmp_path))
+
+
+def test_a_rotation_begins_no_second_repository() -> None:
+    roles = Path(__file__).resolve().parents[2] / "roles"
+    rotated = yaml.safe_load((roles / "rotate" / "tasks" / "certificates.yml").read_text())
+    [proof] = [task for task in rotated if task.get("ansible.builtin.include_role", {}).get("tasks_from") == "stanza"]
+    assert proof["vars"]["__pgbackrest_begins_second"] is False
+    [brings] = [
+        task["relevo.postgres.pgbackrest_stanza"]
+        for task in yaml.safe_load((roles / "pgbackrest" / "tasks" / "stanza.yml").read_text())
+        if "relevo.postgres.pgbackrest_stanza" in task
+    ]
+    assert brings["second_mount"].endswith("if __pgbackrest_begins_second | default(true) else omit }}")
 
 
 def test_a_host_without_a_configuration_has_what_pgbackrest_takes_by_itself(tmp_path: Path) -> None:

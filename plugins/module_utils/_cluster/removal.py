@@ -65,7 +65,8 @@ class Facts:
     ``scratch``: the names of what was restored beside the cluster on the repository host; ``elsewhere``: on others.
     ``proxies``: the hosts with HAProxy in front of it. ``parts``: the groups that a host is in for it, and ``also``
     those that it is in besides, by its name. ``alone``: the inventory has no other cluster. ``secrets``: their folder.
-    ``bucket``: that of a second repository, which goes with no host.
+    ``bucket``: that of a second repository, which goes with no host. ``second``: the sentence about a second repository
+    that is in the way of a new configuration of the repository host. ``unmounted``: the one about its missing disk.
     """
 
     cluster: str
@@ -85,6 +86,8 @@ class Facts:
     alone: bool = True
     secrets: str = ""
     bucket: str = ""
+    second: str = ""
+    unmounted: str = ""
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,8 @@ def removal(request: Request, facts: Facts) -> Removal:
         ],
         [_risk(held, keeps), *_left_in_bucket(facts, keeps)],
     )
-    for why in _refusals(request, facts, held, opened):
+    rewrites = bool(facts.repository) and stays and bool(facts.of_others.get(facts.repository))
+    for why in [*_about_second(facts, keeps, rewrites), *_refusals(request, facts, held, opened)]:
         plan = plan.refused(why)
     clears = {host: _clearing(facts, host, hosts) for host in (*facts.servers, *hosts, *proxies)}
     return Removal(
@@ -163,7 +167,7 @@ def removal(request: Request, facts: Facts) -> Removal:
         list(facts.servers),
         hosts + proxies,
         stanza=not keeps and bool(facts.repository),
-        rewrites=bool(facts.repository) and stays and bool(facts.of_others.get(facts.repository)),
+        rewrites=rewrites,
         # A container of its own goes as a whole.
         proxies=[
             host
@@ -355,6 +359,13 @@ def _about_backups(request: Request, facts: Facts, held: Holdings) -> list[str]:
             if label in held.backups
         ]
     return found
+
+
+def _about_second(facts: Facts, keeps: bool, rewrites: bool) -> list[str]:
+    """What of a second repository would end the play halfway, or hide what is to be deleted."""
+    if rewrites and facts.second:
+        return [facts.second]
+    return [facts.unmounted] if facts.unmounted and not keeps else []
 
 
 def _about_away(request: Request, facts: Facts, held: Holdings) -> list[str]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from .._errors import RelevoError
-from .command import CONFIG
+from .command import CONFIG, SECOND
 
 NONE, POSIX, S3 = TYPES = ("none", "posix", "s3")
 #: Where the certificate of who signed the S3 server's is, on the repository host.
@@ -55,10 +55,33 @@ def options(given: Mapping[str, str], first_path: str) -> dict[str, str]:
 def require_mounted(mount: str) -> None:
     """Refuse the empty directory that is left where a file system should be: a repository would be begun in it."""
     if mount and not os.path.ismount(mount):
-        raise RelevoError(
-            f"Nothing is mounted at pgbackrest_repo2_mount={mount}, where the second repository is to be. Nothing was "
-            "changed. Mount it, then run this again."
+        raise RelevoError(f"{not_mounted(mount)} Nothing was changed. Mount it, then run this again.")
+
+
+def not_mounted(mount: str) -> str:
+    """What is said of it."""
+    return f"Nothing is mounted at pgbackrest_repo2_mount={mount}, where the second repository is to be."
+
+
+def in_the_way(kind: str, known: int, host: str, unmounted: str = "") -> str:
+    """Why a play that writes the repository host's configuration, and not that of all servers, is not begun; or nothing.
+
+    ``kind``: pgbackrest_repo2_type. ``known``: how many repositories the host is configured for. ``unmounted``: where a
+    file system is missing. A server that knows more repositories than the host keeps WAL for them, and one that knows
+    fewer archives nothing to the new one.
+    """
+    wanted = (kind or NONE) != NONE
+    if wanted and known < SECOND:
+        return (
+            f"The inventory has a second repository (pgbackrest_repo2_type), of which {host} does not know yet. Run "
+            "site.yml first, which tells all hosts of it, or take that back until then."
         )
+    if not wanted and known >= SECOND:
+        return (
+            f"{host} has a second repository, which the servers archive to, and the inventory has none any more. Run "
+            "site.yml first, which tells all hosts so, or give pgbackrest_repo2_type again until then."
+        )
+    return f"{not_mounted(unmounted)} Mount it." if wanted and unmounted else ""
 
 
 def _path(kind: str, path: str, first: str, mount: str) -> str:

@@ -38,7 +38,8 @@ _SHARED = (
 )
 _DATA = tuple(str(path).lstrip("/") for path in (_names.LOG_DIR, _names.RESTORE_DIR, _names.MARKER_DIR))
 PATHS: Mapping[str, Sequence[str]] = {
-    "postgres": (*_SHARED, *_DATA),
+    # In the spool it says of segments that they are archived, which a server that is set up there later would believe.
+    "postgres": (*_SHARED, "var/spool/pgbackrest/archive", *_DATA),
     "pgbackrest": (*_SHARED, str(_names.SCRATCH_DIR).lstrip("/")),
     "redis": ("run/relevo",),
     "haproxy": ("run/relevo",),

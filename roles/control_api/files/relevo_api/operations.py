@@ -161,15 +161,17 @@ OPERATIONS = (
 
 @dataclass(frozen=True)
 class View:
-    """What only looks: its play prints one JSON document."""
+    """What only looks: its play prints one JSON document. ``last``: the task that may fail after that."""
 
     name: str
     playbook: str
     fixed: dict[str, Any]
+    last: str = ""
 
 
 STATUS = View("status", "status.yml", {"format": "json"})
-BACKUPS = View("backups", "catalog.yml", {"view": "json"})
+# Of two repositories the backups of one that answers are shown; which one does not, the status says.
+BACKUPS = View("backups", "catalog.yml", {"view": "json"}, last="Every repository answered")
 CHECK = View("check", "catalog_check.yml", {"format": "prometheus"})
 DRILL = "drill.yml"
 
