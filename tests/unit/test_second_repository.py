@@ -772,7 +772,7 @@ def test_a_timeline_that_only_the_second_one_knows_is_given_to_no_other_history(
         ("", 1, "", ""),
         ("s3", 2, "", ""),
         ("posix", 2, "", ""),
-        ("s3", 1, "", "The inventory has a second repository (pgbackrest_repo2_type), of which repo does not know yet."),
+        ("s3", 1, "", "The inventory has a second repository (pgbackrest_repo2_type), of which repo does not know"),
         ("none", 2, "", "repo has a second repository, which the servers archive to, and the inventory has none any"),
         ("posix", 2, "/mnt/two", "Nothing is mounted at pgbackrest_repo2_mount=/mnt/two, where the second repository"),
         # What is left of one that was given up.

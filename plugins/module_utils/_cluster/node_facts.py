@@ -29,8 +29,8 @@ class NodeFacts:
     """``topology``: of all nodes of the inventory, that of the node included. ``repository``: the repository host.
 
     ``containers``: what the engine says of each host that is a container, by name. ``unreachable``: why a host does not
-    answer, by name. ``unfinished``: the sentence about a restore in place that is not finished. ``second``: the one about
-    a second repository that is in the way of a new configuration of the repository host.
+    answer, by name. ``unfinished``: the sentence about a restore in place that is not finished. ``second``: the one
+    about a second repository that is in the way of a new configuration of the repository host.
     """
 
     cluster: str

@@ -64,7 +64,7 @@ def not_mounted(mount: str) -> str:
 
 
 def in_the_way(kind: str, known: int, host: str, unmounted: str = "") -> str:
-    """Why a play that writes the repository host's configuration, and not that of all servers, is not begun; or nothing.
+    """Why a play that writes the repository host's configuration and not that of all servers is not begun; or nothing.
 
     ``kind``: pgbackrest_repo2_type. ``known``: how many repositories the host is configured for. ``unmounted``: where a
     file system is missing. A server that knows more repositories than the host keeps WAL for them, and one that knows
