@@ -253,7 +253,7 @@ def test_an_answer_is_asked_for_anew_when_it_is_too_old(
 ) -> None:
     now, seen = [100.0], []
 
-    async def run(_self: Views, _playbook: str, _variables: dict[str, Any], _cluster: str) -> int:
+    async def run(_self: Views, _playbook: str, _variables: dict[str, Any], _cluster: str, **_more: Any) -> int:
         seen.append(now[0])
         return len(seen)
 
@@ -308,7 +308,7 @@ CATALOG = [
 def test_the_catalog_is_filtered_and_paged(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, asked: str, total: int, labels: str
 ) -> None:
-    async def run(_self: Views, playbook: str, variables: dict[str, Any], _cluster: str) -> Any:
+    async def run(_self: Views, playbook: str, variables: dict[str, Any], _cluster: str, **_more: Any) -> Any:
         assert (playbook, variables) == ("catalog.yml", {"view": "json", "cluster": "main"})
         return CATALOG
 
@@ -320,7 +320,7 @@ def test_the_catalog_is_filtered_and_paged(
 def test_the_last_drill_of_each_backup_the_newest_first(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     drilled = {"1": "2026-11-04T03:00:00Z", "3": "2026-11-06T03:00:00Z", "4": "2026-11-05T03:00:00Z"}
 
-    async def run(*_arguments: Any) -> Any:
+    async def run(*_arguments: Any, **_more: Any) -> Any:
         return [{**one, "verificado": drilled.get(one["etiqueta"], "")} for one in CATALOG]
 
     monkeypatch.setattr(Views, "run", run)
@@ -336,7 +336,7 @@ def test_the_window_comes_with_its_holes(settings: Settings, monkeypatch: pytest
     window = {"from": "2026-11-01T03:00:00+00:00", "until": "2026-11-26T09:30:00+00:00"}
     problems = [{"code": code} for code in ("archive-hole", "node-down", "archive-hole-past", "archive-failing")]
 
-    async def run(*_arguments: Any) -> Any:
+    async def run(*_arguments: Any, **_more: Any) -> Any:
         return {"problems": problems, "backups": {"recovery_window": window}}
 
     monkeypatch.setattr(Views, "run", run)

@@ -67,8 +67,8 @@ def in_the_way(kind: str, known: int, host: str, unmounted: str = "") -> str:
     """Why a play that writes the repository host's configuration and not that of all servers is not begun; or nothing.
 
     ``kind``: pgbackrest_repo2_type. ``known``: how many repositories the host is configured for. ``unmounted``: where a
-    file system is missing. A server that knows more repositories than the host keeps WAL for them, and one that knows
-    fewer archives nothing to the new one.
+    file system is missing. A server that is not told of a new one archives nothing to it, and one that is not told
+    that there is none any more keeps all WAL for it.
     """
     wanted = (kind or NONE) != NONE
     if wanted and known < SECOND:
