@@ -69,6 +69,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import config_of, repositories
@@ -100,7 +101,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "config": {"type": "path", "default": "/etc/pgbackrest/pgbackrest.conf"},
+            "config": {"type": "path", "default": str(_names.PGBACKREST_CONF)},
             "only": {"type": "int", "default": 0},
             "mount": {"type": "str", "default": ""},
         },
