@@ -18,6 +18,8 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.removal i
     removal,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._repository import scratch_roots
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import SECOND
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.second import not_mounted
 from ansible_collections.relevo.postgres.plugins.plugin_utils._plan_action import OF_A_CLUSTER, ClusterPlanAction
 
 
@@ -35,6 +37,7 @@ class ActionModule(ClusterPlanAction):
             "holdings": {"type": "dict", "default": {}},
             "scratch": {"type": "list", "elements": "dict", "default": []},
             "elsewhere": {"type": "list", "elements": "dict", "default": []},
+            "repositories": {"type": "dict", "default": {}},
         }
     }
 
@@ -74,6 +77,9 @@ class ActionModule(ClusterPlanAction):
             also={host: also_in(host, variables["groups"], mine) for host, mine in parts.items()},
             alone=len(known) == 1,
             secrets=secrets_directory(variables["hostvars"][cluster.nodes[0].name]),
+            bucket=self._bucket(cluster.repository),
+            second=self.second(options["repositories"], cluster.repository),
+            unmounted=self._unmounted(options["repositories"]),
         )
         found = removal(Request(options["backups"], options["confirm"], options["secrets"]), facts)
         return {
@@ -87,3 +93,14 @@ class ActionModule(ClusterPlanAction):
             "keys": found.keys,
             "secrets": found.secrets,
         }
+
+    @staticmethod
+    def _unmounted(found: dict[str, Any]) -> str:
+        """About the disk of a second repository that its host is configured for, and that is missing."""
+        place, several = found.get("unmounted", ""), len(found.get("repositories", ())) >= SECOND
+        return f"{not_mounted(place)} What it holds is not known. Mount it." if place and several else ""
+
+    def _bucket(self, repository: str) -> str:
+        """That of a second repository, as the inventory has it; empty where it has none."""
+        host = (self._task_vars or {})["hostvars"][repository] if repository else {}
+        return str(host.get("pgbackrest_repo2_s3_bucket") or "") if host.get("pgbackrest_repo2_type") == "s3" else ""

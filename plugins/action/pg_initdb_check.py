@@ -44,7 +44,11 @@ class ActionModule(ControllerAction):
     def _repository(self, stanza: str) -> RepositoryHolding | None:
         asked = {"stanza": stanza, "require": "nothing"}
         try:
-            return RepositoryHolding.of(self.module("relevo.postgres.pgbackrest_info", asked))
+            there = self.module("relevo.postgres.pgbackrest_repositories_info", {})["repositories"]
+            said = [
+                self.module("relevo.postgres.pgbackrest_info", asked | {"repository": one["number"]}) for one in there
+            ]
+            return RepositoryHolding.together([RepositoryHolding.of(one) for one in said])
         except AnsibleConnectionFailure:
             return None
         except AnsibleActionFail as error:

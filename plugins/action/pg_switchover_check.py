@@ -42,7 +42,7 @@ class ActionModule(ControllerAction):
         request = SwitchoverRequest(**{name: options[name] for name in names})
         state = None
         if options["repository_answers"] and not request.force:
-            asked = {"stanza": options["stanza"], "timelines": True}
+            asked = {"stanza": options["stanza"], "timelines": True, "every": True}
             found = self.module("relevo.postgres.pgbackrest_info", asked)
             state = RepositoryState(found["running"], found["newest_timeline"])
         why_not = refusal(request, state)

@@ -38,4 +38,8 @@ options:
     description: The result of M(relevo.postgres.restore_record).
     type: dict
     default: {}
+  repositories:
+    description: The result of M(relevo.postgres.pgbackrest_repositories_info).
+    type: dict
+    default: {}
 """

@@ -12,7 +12,7 @@ version_added: 0.1.0
 description:
   - Returns the text that C(backup.yml) ends with.
 author: The Relevo authors (@relevo)
-positional: made, stanza
+positional: made, stanza, repository
 options:
   _input:
     description: The result of M(relevo.postgres.backup_cycle_plan).
@@ -27,6 +27,10 @@ options:
     description: The stanza.
     type: str
     default: main
+  repository:
+    description: What the repository is called, where there are two.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -43,12 +47,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 
-def backup_report(plan: Mapping[str, Any], made: Sequence[Mapping[str, Any]], stanza: str = "main") -> str:
+def backup_report(
+    plan: Mapping[str, Any], made: Sequence[Mapping[str, Any]], stanza: str = "main", repository: str = ""
+) -> str:
     """See DOCUMENTATION."""
     # Here, since Ansible loads all filters in each worker that uses one: at the top it costs every task 0.15 s.
     from ansible_collections.relevo.postgres.plugins.module_utils._repository.cycle import report_text
 
-    return report_text(plan, made, stanza)
+    return report_text(plan, made, stanza, repository)
 
 
 class FilterModule:

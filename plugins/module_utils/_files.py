@@ -19,17 +19,25 @@ from ._errors import RelevoError
 
 @dataclass(frozen=True)
 class Entry:
-    """A file with its content, or (``content`` None) a directory."""
+    """A file with its content, or (``content`` None) a directory; ``absent``: there must be no such file."""
 
     path: Path
     content: str | None
     owner: str
     group: str
     mode: int
+    absent: bool = False
 
     @classmethod
     def from_dict(cls, given: dict[str, Any]) -> Entry:
-        return cls(Path(given["path"]), given["content"], given["owner"], given["group"], int(given["mode"], 8))
+        return cls(
+            Path(given["path"]),
+            given["content"],
+            given["owner"],
+            given["group"],
+            int(given["mode"], 8),
+            given.get("absent", False),
+        )
 
     def ids(self) -> tuple[int, int]:
         try:
@@ -39,11 +47,13 @@ class Entry:
 
     def current(self) -> str | None:
         """The content that is there; None when there is none."""
-        if self.content is None or not self.path.is_file():
+        if (self.content is None and not self.absent) or not self.path.is_file():
             return None
         return self.path.read_text()
 
     def differs(self) -> bool:
+        if self.absent:
+            return self.path.is_file()
         if not (self.path.is_dir() if self.content is None else self.path.is_file()):
             return True
         found = self.path.stat()
@@ -64,11 +74,16 @@ class Entry:
 
 def write_all(entries: Sequence[Entry]) -> None:
     """Directories first, then all files at one moment, as far as there is such a thing."""
-    files = [(entry.path, entry.content, entry.mode, entry.ids()) for entry in entries if entry.content is not None]
-    for entry in entries:
+    there = [entry for entry in entries if not entry.absent]
+    files = [(entry.path, entry.content, entry.mode, entry.ids()) for entry in there if entry.content is not None]
+    for entry in there:
         if entry.content is None:
             entry.make_directory()
     replace_files(files)
+    for entry in entries:
+        if entry.absent:
+            entry.path.unlink(missing_ok=True)
+            sync_directory(entry.path.parent)
 
 
 def bring(wanted: Sequence[Entry], check_mode: bool = False) -> tuple[list[str], list[dict[str, str]]]:
@@ -82,7 +97,7 @@ def bring(wanted: Sequence[Entry], check_mode: bool = False) -> tuple[list[str],
                 "before_header": path,
                 "after_header": path,
                 "before": entry.current() or "",
-                "after": entry.content or "",
+                "after": "" if entry.absent else entry.content or "",
             }
         )
     if not check_mode:

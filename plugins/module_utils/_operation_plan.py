@@ -74,6 +74,22 @@ class OperationPlan:
         return "\n".join(lines)
 
 
+def together(plans: Sequence[OperationPlan]) -> OperationPlan:
+    """One plan of several of the same operation on the same cluster, in their order."""
+    first = plans[0]
+    return OperationPlan(
+        first.operation,
+        first.cluster,
+        next((plan.action for plan in plans if plan.action != "none"), "none"),
+        " ".join(plan.message for plan in plans),
+        [effect for plan in plans for effect in plan.affects],
+        # What is said of both is said once.
+        list(dict.fromkeys(one for plan in plans for one in plan.expected)),
+        list(dict.fromkeys(one for plan in plans for one in plan.risks)),
+        list(dict.fromkeys(one for plan in plans for one in plan.refusals)),
+    )
+
+
 def refusal(operation: str, cluster: str, why: str) -> OperationPlan:
     """The plan of an operation that would not be begun."""
     return OperationPlan(operation, cluster, "none", "It would not be begun.", refusals=[why])

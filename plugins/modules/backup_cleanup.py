@@ -20,6 +20,7 @@ author:
 extends_documentation_fragment:
   - relevo.postgres.attributes
   - relevo.postgres.pgbackrest
+  - relevo.postgres.repository
   - relevo.postgres.redis
 attributes:
   action_group:
@@ -121,12 +122,13 @@ bytes:
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
-from ansible_collections.relevo.postgres.plugins.module_utils._catalog.records import desired_records
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.records import catalog_name, desired_records
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store import (
     IMPORT_ERROR,
     RedisError,
@@ -153,12 +155,21 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.cleanu
     overview,
     removal,
 )
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import (
+    FIRST,
+    config_of,
+    repositories,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.expire import (
     holdings,
     remove_everything,
     thin_out,
 )
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest, find_backup
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import (
+    PgBackRest,
+    find_backup,
+    place_of,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pins import PINNED, pin_value
 
 
@@ -167,19 +178,25 @@ def with_catalog(params: dict[str, Any], found: Holdings) -> Holdings:
     labels = {str(backup["label"]) for backup in found.backups}
     try:
         with connected(params) as client:
-            orphans, unrecorded = drift(client, params["stanza"], labels)
+            orphans, unrecorded = drift(client, catalog_name(params["stanza"], params["repository"]), labels)
     except RedisError as error:
         return replace(found, orphans=None, unrecorded=None, reason=error.message)
     return replace(found, orphans=orphans, unrecorded=unrecorded)
 
 
 def correct_catalog(params: dict[str, Any], found: Holdings, planned: Removal, entry: dict[str, Any]) -> None:
+    name = catalog_name(params["stanza"], params["repository"])
+    # Of the first one, what its owner says.
+    first = params["repository"] == FIRST
+    place = (
+        params["repo_path"] if first else place_of(config_of(params["repository"], Path(params["config"])).read_text())
+    )
     with connected(params) as client:
         if planned.records:
-            remove_records(client, params["stanza"], planned.records, write=True)
+            remove_records(client, name, planned.records, write=True)
         if planned.operation == ORPHANS:
-            desired = desired_records(found.backups, params["stanza"], params["repo_path"], entry.get("db") or [])
-            synchronise(client, params["stanza"], desired, write=True)
+            desired = desired_records(found.backups, name, place, entry.get("db") or [])
+            synchronise(client, name, desired, write=True)
 
 
 def pin(pgbackrest: PgBackRest, label: str, until: str, check_mode: bool) -> dict[str, Any]:
@@ -196,8 +213,10 @@ def pin(pgbackrest: PgBackRest, label: str, until: str, check_mode: bool) -> dic
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
-    request = CleanupRequest(params["operation"], params["stanza"], params["keep"], params["confirm"])
-    pgbackrest = PgBackRest(params["stanza"], params["config"])
+    several = len(repositories(Path(params["config"]))) > 1
+    which = params["repository"] if several else 0
+    request = CleanupRequest(params["operation"], params["stanza"], params["keep"], params["confirm"], which)
+    pgbackrest = PgBackRest(params["stanza"], params["config"], params["repository"])
     if params["pin"]:
         return pin(pgbackrest, params["pin"], params["until"], module.check_mode)
     found = with_catalog(params, holdings(pgbackrest, operation=request.operation))
@@ -237,6 +256,7 @@ def main() -> None:
             **connection_spec(),
             "stanza": {"type": "str", "default": "main"},
             "config": {"type": "path", "default": str(_names.PGBACKREST_CONF)},
+            "repository": {"type": "int", "default": 1},
             "operation": {"type": "str", "choices": list(OPERATIONS), "default": "show"},
             "keep": {"type": "int", "default": 0},
             "confirm": {"type": "str", "default": ""},

@@ -62,6 +62,10 @@ options:
   running:
     description: How far a backup is that runs now, as M(relevo.postgres.pgbackrest_info) says, for RV(operation_plan).
     type: str
+  repository:
+    description: What the repository is called in RV(operation_plan), where there are two.
+    type: str
+    default: ""
 seealso:
   - module: relevo.postgres.pgbackrest_backup
   - module: relevo.postgres.pgbackrest_info
@@ -151,7 +155,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         rest=datetime.timedelta(hours=params["rest_hours"]),
     )
     decided = plan(params["backups"], request, datetime.datetime.now().astimezone())
-    shown = describe(decided, params["backups"], params["cluster"], params["primary"] or "")
+    shown = describe(decided, params["backups"], params["cluster"], params["primary"] or "", params["repository"])
     if params["running"] and not decided.nothing_to_do:
         shown = shown.refused(f"A backup is running ({params['running']}). Run this again when it has ended.")
     return {"changed": False, **decided.as_dict(), "operation_plan": shown.as_dict()}
@@ -170,6 +174,7 @@ def main() -> None:
             "requested_by": {"type": "str"},
             "cluster": {"type": "str", "default": "main"},
             "running": {"type": "str"},
+            "repository": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )

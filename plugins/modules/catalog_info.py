@@ -19,6 +19,7 @@ extends_documentation_fragment:
   - relevo.postgres.attributes
   - relevo.postgres.attributes.info_module
   - relevo.postgres.pgbackrest
+  - relevo.postgres.repository
   - relevo.postgres.redis
 attributes:
   action_group:
@@ -28,6 +29,10 @@ attributes:
       - relevo.postgres.redis
       - relevo.postgres.pgbackrest
 options:
+  every:
+    description: Whether to take the first repository that answers, of all that there are, in place of O(repository).
+    type: bool
+    default: false
   read_timeout:
     description: Seconds for each question to the repository.
     type: float
@@ -81,9 +86,20 @@ facts:
     drill:
       description: What the last drill found, also of a backup that has expired since; null before the first one.
       type: dict
+repository:
+  description: The number of the repository that was measured.
+  returned: success
+  type: int
+away:
+  description: With O(every=true), the repositories before it that do not answer, and why.
+  returned: success
+  type: list
+  elements: dict
 """
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -91,6 +107,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.check import measure
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.page import counts
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.records import catalog_name
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store import (
     IMPORT_ERROR,
     RedisError,
@@ -98,6 +115,8 @@ from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store imp
     connection_spec,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import first_of
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import repositories
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.kept import first_backup, lost_backups
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest, labels_of
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.facts import settled_repository
@@ -108,9 +127,18 @@ from ansible_collections.relevo.postgres.plugins.module_utils._restore.reach imp
 )
 
 
-def work(module: AnsibleModule) -> dict[str, Any]:
-    params = module.params
-    pgbackrest = PgBackRest(params["stanza"], params["config"])
+@dataclass(frozen=True)
+class Measured:
+    """What one repository says."""
+
+    pgbackrest: PgBackRest
+    entry: dict[str, Any]
+    reach: dict[str, Any]
+    kept: dict[str, Any]
+
+
+def measured(params: dict[str, Any], number: int) -> Measured:
+    pgbackrest = PgBackRest(params["stanza"], params["config"], number)
     entry = pgbackrest.require_stanza(params["read_timeout"])
     repository = settled_repository(pgbackrest, entry, params["read_timeout"])
     leading, window = leading_to_now(repository)
@@ -124,14 +152,27 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         "lost": lost_backups(pgbackrest, entry, params["read_timeout"]),
         "first": first_backup(pgbackrest, params["read_timeout"]),
     }
+    return Measured(pgbackrest, entry, reach, kept)
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    params = module.params
+    numbers = repositories(Path(params["config"])) if params["every"] else [params["repository"]]
+    found, away = first_of(numbers, lambda number: measured(params, number))
     missing, orphaned, reason = None, None, ""
     try:
         with connected(params) as client:
-            missing, orphaned = counts(client, params["stanza"], labels_of(entry))
+            name = catalog_name(params["stanza"], found.pgbackrest.repository)
+            missing, orphaned = counts(client, name, labels_of(found.entry))
     except RedisError as error:
         reason = error.message
-    facts = measure(entry, reach, kept, missing, orphaned, reason, datetime.now(UTC))
-    return {"changed": False, "facts": facts}
+    facts = measure(found.entry, found.reach, found.kept, missing, orphaned, reason, datetime.now(UTC))
+    return {
+        "changed": False,
+        "facts": facts,
+        "repository": found.pgbackrest.repository,
+        "away": [one.as_dict() for one in away],
+    }
 
 
 def main() -> None:
@@ -140,6 +181,8 @@ def main() -> None:
             **connection_spec(),
             "stanza": {"type": "str", "default": "main"},
             "config": {"type": "path", "default": str(_names.PGBACKREST_CONF)},
+            "repository": {"type": "int", "default": 1},
+            "every": {"type": "bool", "default": False},
             "read_timeout": {"type": "float", "default": 30},
         },
         supports_check_mode=True,

@@ -20,6 +20,7 @@ extends_documentation_fragment:
   - relevo.postgres.attributes
   - relevo.postgres.attributes.info_module
   - relevo.postgres.pgbackrest
+  - relevo.postgres.repository
   - relevo.postgres.redis
 attributes:
   action_group:
@@ -123,6 +124,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._catalog.filters i
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.model import catalog_of
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.page import page_of
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.page_html import page
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.records import catalog_name
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store import (
     IMPORT_ERROR,
     RedisError,
@@ -137,9 +139,10 @@ from ansible_collections.relevo.postgres.plugins.module_utils._restore.reach imp
 
 
 def read_catalog(params: dict[str, Any], filters: Filters, labels: list[str]) -> dict[str, Any]:
+    name = catalog_name(params["stanza"], params["repository"])
     try:
         with connected(params) as client:
-            return page_of(client, params["stanza"], filters, params["limit"], labels, params["search"])
+            return page_of(client, name, filters, params["limit"], labels, params["search"])
     except RedisError as error:
         if params["unreachable"] == "fail":
             raise
@@ -150,14 +153,14 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     asked = {name: params[name] for name in ("type", "primary", "verified", "since", "before")}
     filters = Filters.given(**asked)
-    pgbackrest = PgBackRest(params["stanza"], params["config"])
+    pgbackrest = PgBackRest(params["stanza"], params["config"], params["repository"])
     entry = pgbackrest.require_stanza(params["read_timeout"])
     repository = settled_repository(pgbackrest, entry, params["read_timeout"])
     found = read_catalog(params, filters, labels_of(entry))
     catalog = catalog_of(
         found,
         entry,
-        params["stanza"],
+        catalog_name(params["stanza"], params["repository"]),
         params["repo_path"],
         params["limit"],
         params["language"],
@@ -177,6 +180,7 @@ def main() -> None:
             **connection_spec(),
             "stanza": {"type": "str", "default": "main"},
             "config": {"type": "path", "default": str(_names.PGBACKREST_CONF)},
+            "repository": {"type": "int", "default": 1},
             "view": {"type": "str", "choices": [*VIEWS, "html"], "default": "table"},
             "language": {"type": "str", "choices": ["es", "en"], "default": "es"},
             "limit": {"type": "int", "default": 0},

@@ -57,6 +57,10 @@ options:
     type: list
     elements: dict
     default: []
+  repositories:
+    description: The result of M(relevo.postgres.pgbackrest_repositories_info) of the repository host.
+    type: dict
+    default: {}
 seealso:
   - module: relevo.postgres.stanza_removal
   - module: relevo.postgres.machine_removal

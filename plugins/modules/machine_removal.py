@@ -43,6 +43,11 @@ options:
   repository:
     description: The directory of a repository that goes with its host. What is in it is removed, and it stays.
     type: path
+  second:
+    description:
+      - The directory of a second repository, which may be on a share. Removed are the empty directories that pgBackRest
+        leaves there when it has deleted all stanzas.
+    type: path
 seealso:
   - module: relevo.postgres.cluster_removal_plan
 """
@@ -82,7 +87,8 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.service im
 def work(module: AnsibleModule) -> dict[str, Any]:
     given = module.params
     repository = Path(given["repository"]) if given["repository"] else None
-    machine = Machine(given["kinds"], given["version"], repository, given["keeps"])
+    second = Path(given["second"]) if given["second"] else None
+    machine = Machine(given["kinds"], given["version"], repository, given["keeps"], second=second)
     units, paths = machine.units(), machine.paths()
     if module.check_mode or not (units or paths):
         return {"changed": bool(units or paths), "actions": [str(path) for path in (*units, *paths)]}
@@ -105,6 +111,7 @@ def main() -> None:
             "keeps": {"type": "list", "elements": "str", "choices": list(PATHS), "default": []},
             "version": {"type": "str", "required": True},
             "repository": {"type": "path"},
+            "second": {"type": "path"},
         },
         supports_check_mode=True,
     )

@@ -48,6 +48,10 @@ options:
         description: The mode, in octal, as a string.
         type: str
         default: '0640'
+      absent:
+        description: Whether there must be no such file. Its content does not matter then.
+        type: bool
+        default: false
       judge:
         description:
           - The program that reads the file. It judges the text before any of the files is replaced, at every run;
@@ -113,6 +117,7 @@ def main() -> None:
                     "owner": {"type": "str", "default": "postgres"},
                     "group": {"type": "str", "default": "postgres"},
                     "mode": {"type": "str", "default": "0640"},
+                    "absent": {"type": "bool", "default": False},
                     "judge": {"type": "str", "choices": ["pgbackrest"]},
                 },
             }

@@ -14,6 +14,8 @@ description:
     current one and pushes every whole segment that is missing and that this node still has.
   - Waits until the history of the current timeline is archived, and archives it where it is missing. The server itself
     archives it once, when it is promoted, so an archive that began anew since then has none, and nothing leads to it.
+  - Of two repositories each gets what it lacks. One that is away is named in a warning and in RV(away), and gets it
+    when this is run again.
   - Without it a restore to the latest point would silently miss the rows of those segments.
 author: The Relevo authors (@relevo)
 extends_documentation_fragment:
@@ -57,6 +59,16 @@ lost:
   returned: success
   type: list
   elements: str
+lost_in:
+  description: The numbers of the repositories that miss RV(lost), or some of it.
+  returned: success
+  type: list
+  elements: int
+away:
+  description: The repositories of several that could not be asked, and why.
+  returned: success
+  type: list
+  elements: dict
 """
 
 from typing import Any
@@ -74,8 +86,16 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         if session.flag("SELECT pg_is_in_recovery()"):
             raise RelevoError("This node is a standby. The gap in the archive is closed by the primary.")
         timeline = int(session.value("SELECT timeline_id FROM pg_control_checkpoint()"))
-    pushed, lost = ArchiveGap(module.params["stanza"], module.params["timeout"]).close(timeline, module.check_mode)
-    return {"changed": bool(pushed), "pushed": pushed, "lost": lost}
+    closed = ArchiveGap(module.params["stanza"], module.params["timeout"]).close(timeline, module.check_mode)
+    for one in closed.away:
+        module.warn(f"{one.sentence} Its gap is closed when this is run again.")
+    return {
+        "changed": bool(closed.pushed),
+        "pushed": list(closed.pushed),
+        "lost": list(closed.lost),
+        "lost_in": list(closed.lost_in),
+        "away": [one.as_dict() for one in closed.away],
+    }
 
 
 def main() -> None:

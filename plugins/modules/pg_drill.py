@@ -24,6 +24,7 @@ extends_documentation_fragment:
   - relevo.postgres.attributes
   - relevo.postgres.attributes.action
   - relevo.postgres.pgbackrest
+  - relevo.postgres.repository
   - relevo.postgres.cluster.psycopg
 attributes:
   check_mode:
@@ -162,6 +163,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import config_of
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
 from ansible_collections.relevo.postgres.plugins.module_utils._restore import drill, drill_run, facts, instance
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.plan import Request, RestorePlan, decide
@@ -183,7 +185,9 @@ class Drill:
 
     def plan(self) -> tuple[RestorePlan | None, drill.Result]:
         now = datetime.now(UTC)
-        repository = facts.read_repository(PgBackRest(self.params["stanza"], self.params["config"]))
+        repository = facts.read_repository(
+            PgBackRest(self.params["stanza"], self.params["config"], self.params["repository"])
+        )
         backups = drill.candidates(repository.backups, repository.databases)
         leading = drill.to_the_newest(backups, repository)
         backup = drill.choose(backups, self.params["label"], self.params["last"], random.choice, leading)
@@ -226,7 +230,9 @@ class Drill:
             plan=plan.as_dict(),
         )
         looks = drill_run.Looks(self.checks, params["database"], params["counts"], params["process_max"])
-        return drill_run.carry_out(self.files, order, looks, result, Path(params["config"]))
+        return drill_run.carry_out(
+            self.files, order, looks, result, config_of(params["repository"], Path(params["config"]))
+        )
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
@@ -266,6 +272,7 @@ def main() -> None:
         argument_spec={
             "stanza": {"type": "str", "default": "main"},
             "config": {"type": "path", "default": str(_names.PGBACKREST_CONF)},
+            "repository": {"type": "int", "default": 1},
             "label": {"type": "str", "default": "newest"},
             "last": {"type": "int", "default": 10},
             "checks": {"type": "list", "elements": "dict", "default": []},

@@ -71,8 +71,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import newest_archived_timeline
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import newest_timeline_anywhere
 from ansible_collections.relevo.postgres.plugins.module_utils._server import abandoned_timelines
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 
@@ -80,7 +79,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.server imp
 def work(module: AnsibleModule) -> dict[str, Any]:
     given = module.params
     try:
-        newest = newest_archived_timeline(PgBackRest(given["stanza"]), given["timeout"])
+        newest, _away = newest_timeline_anywhere(given["stanza"], given["timeout"])
     except RelevoError as error:
         if given["required"]:
             raise

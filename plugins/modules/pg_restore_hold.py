@@ -73,6 +73,7 @@ archived:
   elements: str
 """
 
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -80,6 +81,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import push
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import FIRST, repositories
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.restore_record import Unfinished
 from ansible_collections.relevo.postgres.plugins.module_utils._restore import replacement
@@ -101,14 +103,29 @@ def mark(node: str, unfinished: Unfinished, check_mode: bool) -> bool:
     return True
 
 
+def taken(stanza: str, repository: int, path: Path) -> bool:
+    """Whether another repository than the first has taken a file. One that is away is in the way of nothing."""
+    try:
+        push(PgBackRest(stanza, repository=repository), path, PUSH)
+    except RelevoError:
+        return False
+    return True
+
+
 def archive_rest(server: Server, stanza: str) -> list[str]:
-    """Archive what the server had not; it has been stopped, so nothing is added any more."""
+    """Archive what the server had not; it has been stopped, so nothing is added any more.
+
+    In the first repository, which the way back begins in, and in a second one as far as that takes it.
+    """
     wal, pushed = server.pgdata / "pg_wal", []
     pgbackrest = PgBackRest(stanza)
+    others = [number for number in repositories() if number != FIRST]
     for ready in sorted((wal / "archive_status").glob("*.ready")):
         name = ready.name.removesuffix(".ready")
         if (wal / name).exists():
             push(pgbackrest, wal / name, PUSH)
+            # Once: it would fail, or hang, for each of what the server has kept back for it.
+            others = [number for number in others if taken(stanza, number, wal / name)]
             pushed.append(name)
         ready.rename(ready.with_name(f"{name}.done"))
     return pushed

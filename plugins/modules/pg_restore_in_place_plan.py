@@ -156,6 +156,7 @@ refusals:
 """
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -163,6 +164,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import newest_archived_timeline
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import SECOND, repositories
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pins import pin_through
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.restore_record import Unfinished
@@ -188,6 +191,20 @@ def cluster_of(params: dict[str, Any]) -> Cluster:
         params["down"],
         {disk["name"]: int(disk["timeline"]) for disk in disks if disk["initialised"]},
     )
+
+
+def known_to_a_second(params: dict[str, Any]) -> int:
+    """The newest timeline of a second repository, which may have got one while the first was away; 0 without it.
+
+    One that does not answer is in the way of nothing: the numbers that the servers know count, too.
+    """
+    config = Path(params["config"])
+    if SECOND not in repositories(config):
+        return 0
+    try:
+        return newest_archived_timeline(PgBackRest(params["stanza"], config, SECOND))
+    except RelevoError:
+        return 0
 
 
 class Asked:
@@ -282,7 +299,9 @@ class Asked:
             "backed_up": backed_up[-1] if backed_up else "",
             "point": self.undo.point if begin and isinstance(self.undo, Undo) and self.cluster.primaries else "",
             "pin": pin,
-            "newest_timeline": max([*self.repository.branches, self.cluster.newest_timeline]),
+            "newest_timeline": max(
+                [*self.repository.branches, self.cluster.newest_timeline, known_to_a_second(self.params)]
+            ),
         }
 
 

@@ -20,6 +20,7 @@ extends_documentation_fragment:
   - relevo.postgres.attributes
   - relevo.postgres.attributes.info_module
   - relevo.postgres.pgbackrest
+  - relevo.postgres.repository
   - relevo.postgres.cluster.psycopg
 options:
   target_type:
@@ -115,6 +116,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import FIRST
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
 from ansible_collections.relevo.postgres.plugins.module_utils._restore import facts, instance, scratch
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.describe import describe
@@ -150,8 +152,10 @@ class Asked:
             "backup": params["label"],
             "timeline": params["timeline"],
             "read_only": params["read_only"],
+            # An instance of the other one proves nothing of this one.
+            **({} if params["repository"] == FIRST else {"repository": params["repository"]}),
         }
-        self.repository = facts.read_repository(PgBackRest(params["stanza"], params["config"]))
+        self.repository = facts.read_repository(PgBackRest(params["stanza"], params["config"], params["repository"]))
         foreign = facts.foreign(self.repository.databases, params["system_identifier"])
         if foreign:
             raise RelevoError(foreign)
@@ -199,6 +203,7 @@ def main() -> None:
         argument_spec={
             "stanza": {"type": "str", "default": "main"},
             "config": {"type": "path", "default": str(_names.PGBACKREST_CONF)},
+            "repository": {"type": "int", "default": 1},
             "target_type": {"type": "str", "default": ""},
             "target": {"type": "str", "default": ""},
             "label": {"type": "str", "default": ""},

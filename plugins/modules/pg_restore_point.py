@@ -12,6 +12,7 @@ short_description: Make a named restore point
 version_added: 0.1.0
 description:
   - Makes a restore point on this node's server, which must be the primary, and waits until it is in the archive.
+  - Of two repositories in that of the first one, whose backups know the point.
   - A restore point is one more every time, so every call makes one and reports a change.
 author:
   - The Relevo authors (@relevo)

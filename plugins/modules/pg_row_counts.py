@@ -23,6 +23,7 @@ author:
 extends_documentation_fragment:
   - relevo.postgres.attributes
   - relevo.postgres.cluster.psycopg
+  - relevo.postgres.repository
 attributes:
   check_mode:
     support: full
@@ -88,9 +89,10 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.session im
 def work(module: AnsibleModule) -> dict[str, Any]:
     if module.check_mode:
         return {"changed": False}
-    with Session.local(module.params["database"]) as session:
+    params = module.params
+    with Session.local(params["database"]) as session:
         try:
-            found = count_at_a_position(session, module.params["tables"], module.params["timeout"])
+            found = count_at_a_position(session, params["tables"], params["timeout"], params["repository"])
         except NotCountedError as error:
             return {"changed": False, "lsn": "", "timeline": 0, "counts": {}, "uncounted": error.message}
     # It began a new segment.
@@ -103,6 +105,7 @@ def main() -> None:
             "database": {"type": "str", "required": True},
             "tables": {"type": "list", "elements": "str", "required": True},
             "timeout": {"type": "float", "default": 60},
+            "repository": {"type": "int", "default": 1},
         },
         supports_check_mode=True,
     )

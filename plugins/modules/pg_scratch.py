@@ -25,6 +25,7 @@ extends_documentation_fragment:
   - relevo.postgres.attributes
   - relevo.postgres.attributes.action
   - relevo.postgres.pgbackrest
+  - relevo.postgres.repository
   - relevo.postgres.cluster.psycopg
 attributes:
   check_mode:
@@ -124,6 +125,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._repository import scratch_roots
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import config_of
 from ansible_collections.relevo.postgres.plugins.module_utils._restore import instance
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.describe import describe_removal, reached
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.plan import RestorePlan
@@ -192,7 +194,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         return remove(params, files, module.check_mode)
     if module.check_mode:
         return {"changed": not files.outcome.exists()}
-    made, changed = instance.make(files, order_of(params), Path(params["config"]))
+    made, changed = instance.make(files, order_of(params), config_of(params["repository"], Path(params["config"])))
     found = made.as_dict()
     text = reached(
         RestorePlan.from_dict(params["plan"]),
@@ -210,6 +212,7 @@ def main() -> None:
         argument_spec={
             "stanza": {"type": "str", "default": "main"},
             "config": {"type": "path", "default": str(_names.PGBACKREST_CONF)},
+            "repository": {"type": "int", "default": 1},
             "name": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "cluster": {"type": "str", "default": ""},

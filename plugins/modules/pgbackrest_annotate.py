@@ -20,6 +20,7 @@ author:
 extends_documentation_fragment:
   - relevo.postgres.attributes
   - relevo.postgres.pgbackrest
+  - relevo.postgres.repository
 attributes:
   check_mode:
     support: full
@@ -71,7 +72,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgback
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
-    pgbackrest = PgBackRest(params["stanza"], params["config"])
+    pgbackrest = PgBackRest(params["stanza"], params["config"], params["repository"])
     backup = find_backup(pgbackrest.require_stanza(), params["label"])
     if backup is None:
         raise RelevoError(
@@ -92,6 +93,7 @@ def main() -> None:
         argument_spec={
             "stanza": {"type": "str", "default": "main"},
             "config": {"type": "path", "default": str(_names.PGBACKREST_CONF)},
+            "repository": {"type": "int", "default": 1},
             "label": {"type": "str", "required": True},
             "annotations": {"type": "dict", "required": True},
             "wait": {"type": "float", "default": 0},

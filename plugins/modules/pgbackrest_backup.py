@@ -23,6 +23,7 @@ extends_documentation_fragment:
   - relevo.postgres.attributes
   - relevo.postgres.attributes.action
   - relevo.postgres.pgbackrest
+  - relevo.postgres.repository
 attributes:
   check_mode:
     support: full
@@ -161,7 +162,7 @@ def request_of(params: dict[str, Any]) -> BackupRequest:
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
-    pgbackrest = PgBackRest(module.params["stanza"], module.params["config"])
+    pgbackrest = PgBackRest(module.params["stanza"], module.params["config"], module.params["repository"])
     request = request_of(module.params)
     request.validate()
     nothing: dict[str, Any] = {"skipped_step": False, "expired": [], "unreachable_nodes": [], "duration": 0.0}
@@ -192,6 +193,7 @@ def main() -> None:
         argument_spec={
             "stanza": {"type": "str", "default": "main"},
             "config": {"type": "path", "default": str(_names.PGBACKREST_CONF)},
+            "repository": {"type": "int", "default": 1},
             "type": {"type": "str", "choices": ["full", "diff", "incr"], "default": "incr"},
             "annotations": {"type": "dict", "default": {}},
             "online": {"type": "bool", "default": True},

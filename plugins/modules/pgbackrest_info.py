@@ -19,6 +19,7 @@ extends_documentation_fragment:
   - relevo.postgres.attributes
   - relevo.postgres.attributes.info_module
   - relevo.postgres.pgbackrest
+  - relevo.postgres.repository
 options:
   require:
     description:
@@ -34,6 +35,12 @@ options:
     type: float
   timelines:
     description: Whether to look which timelines the archive knows, too.
+    type: bool
+    default: false
+  every:
+    description:
+      - Whether to ask every repository that there is. What is returned is then that of the first one that answers, and
+        RV(away) and RV(behind) tell of the others. Fails, as O(require) says, where none answers.
     type: bool
     default: false
   holes:
@@ -92,6 +99,27 @@ holes:
   elements: dict
   sample:
     - {first: 000000010000000000000006, last: 000000010000000000000008, count: 3}
+repositories:
+  description: The numbers of the repositories that were asked.
+  returned: success
+  type: list
+  elements: int
+away:
+  description: With O(every=true), the repositories that do not answer or have no stanza, and why.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {repository: 2, reason: The repository of stanza main is not in order.}
+behind:
+  description:
+    - With O(every=true) and O(holes=true), what the archives of the others lack and no backup begins after, as
+      RV(holes) tells it.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {repository: 2, holes: [{first: 000000010000000000000006, last: 000000010000000000000008, count: 3}]}
 tls_server_owed:
   description: Whether the TLS server runs, and has not read its files since they were written.
   returned: when O(tls_server=true)
@@ -125,19 +153,23 @@ raw:
 """
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._recovery_window import of_newest_system
+from ansible_collections.relevo.postgres.plugins.module_utils._recovery_window import losses, of_newest_system
 from ansible_collections.relevo.postgres.plugins.module_utils._repository import tls_server
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import (
     archive_holes,
     newest_archived_timeline,
 )
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away, each
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.backup import wait_for_idle
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import repositories
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import (
     STATUS_NO_STANZA,
     PgBackRest,
@@ -147,16 +179,57 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgback
 from ansible_collections.relevo.postgres.plugins.module_utils._server import certificate
 
 
+def ask(params: dict[str, Any]) -> tuple[dict[int, dict[str, Any]], list[Away]]:
+    """What each repository that is asked says, by number, and which do not."""
+    stanza, config, timeout = params["stanza"], params["config"], params["timeout"]
+    numbers = repositories(Path(config)) if params["every"] else [params["repository"]]
+
+    def demand(number: int) -> dict[str, Any]:
+        return PgBackRest(stanza, config, number).require_stanza(timeout)
+
+    if params["require"] == "stanza":
+        return each(numbers, demand, at_once=True)
+    if len(numbers) > 1:
+        try:
+            return each(numbers, demand, at_once=True)
+        except RelevoError:
+            # None does: what the first one says is the answer.
+            numbers = numbers[:1]
+    return {number: PgBackRest(stanza, config, number).info(timeout) for number in numbers}, []
+
+
+def holes_of(pgbackrest: PgBackRest, entry: dict[str, Any], timeout: float) -> dict[str, list[dict[str, Any]]]:
+    """``holes``: all of them; ``behind``: those after which no backup begins, and which so are in the way of now."""
+    backups = of_newest_system(entry.get("backup") or [], entry.get("db") or [])
+    starts = [str((backup.get("archive") or {}).get("start") or "") for backup in backups]
+    found = archive_holes(pgbackrest, starts, timeout)
+    behind = [loss.hole for loss in losses(backups, found) if loss.before is None or loss.hole.history]
+    return {"holes": [asdict(hole) for hole in found], "behind": [asdict(hole) for hole in behind]}
+
+
+def archive_of(pgbackrest: PgBackRest, entry: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+    """What is asked of the archive of one repository that has answered."""
+    found: dict[str, Any] = {}
+    if params["holes"]:
+        found |= holes_of(pgbackrest, entry, params["timeout"])
+    if params["timelines"]:
+        # archive tells the newest segment only, and a history is archived before the first of them.
+        found["newest_timeline"] = newest_archived_timeline(pgbackrest, params["timeout"])
+    return found
+
+
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
-    pgbackrest = PgBackRest(params["stanza"], params["config"])
-    entry = (
-        pgbackrest.require_stanza(params["timeout"])
-        if params["require"] == "stanza"
-        else pgbackrest.info(params["timeout"])
-    )
+    entries, away = ask(params)
+    every = {number: PgBackRest(params["stanza"], params["config"], number) for number in entries}
     if params["wait"] is not None:
-        entry = wait_for_idle(pgbackrest, params["wait"])
+        first = min(entries)
+        entries[first] = wait_for_idle(every[first], params["wait"])
+    # One that answers may still be too slow to list its archive: it is away, too.
+    archives, later = each(list(entries), lambda one: archive_of(every[one], entries[one], params), at_once=True)
+    away = [*away, *later]
+    number = min(archives)
+    entry = entries[number]
     result = {
         "changed": False,
         "backups": entry.get("backup") or [],
@@ -166,14 +239,19 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         "problem": status_problem(entry, params["stanza"]) or "",
         "running": running_backup(entry),
         "raw": entry,
+        "repositories": sorted([*archives, *(one.repository for one in away)]),
+        "away": [one.as_dict() for one in away],
+        "behind": [],
     }
     if params["holes"]:
-        backups = of_newest_system(entry.get("backup") or [], entry.get("db") or [])
-        starts = [str((backup.get("archive") or {}).get("start") or "") for backup in backups]
-        result["holes"] = [asdict(hole) for hole in archive_holes(pgbackrest, starts, params["timeout"])]
+        result["holes"] = archives[number]["holes"]
+        result["behind"] = [
+            {"repository": one, "holes": found["behind"]}
+            for one, found in archives.items()
+            if found["behind"] and one != number
+        ]
     if params["timelines"]:
-        # archive tells the newest segment only, and a history is archived before the first of them.
-        result["newest_timeline"] = newest_archived_timeline(pgbackrest, params["timeout"])
+        result["newest_timeline"] = max(found["newest_timeline"] for found in archives.values())
     if params["tls_server"]:
         result |= {"tls_server_owed": tls_server.reload_owed(), **certificate.validity()}
     return result
@@ -184,9 +262,11 @@ def main() -> None:
         argument_spec={
             "stanza": {"type": "str", "default": "main"},
             "config": {"type": "path", "default": str(_names.PGBACKREST_CONF)},
+            "repository": {"type": "int", "default": 1},
             "require": {"type": "str", "choices": ["stanza", "nothing"], "default": "stanza"},
             "wait": {"type": "float"},
             "timelines": {"type": "bool", "default": False},
+            "every": {"type": "bool", "default": False},
             "holes": {"type": "bool", "default": False},
             "tls_server": {"type": "bool", "default": False},
             "timeout": {"type": "float", "default": 30},

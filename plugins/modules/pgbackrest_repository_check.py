@@ -36,6 +36,21 @@ options:
     description: The path of a repository that its owner leaves behind, with all that it holds.
     type: str
     default: ''
+  second_mount:
+    description: Where a file system must be mounted, since the second repository is on it.
+    type: str
+    default: ''
+  second:
+    description: Whether the new configuration is one of two repositories, so that each of them is looked at alone.
+    type: bool
+    default: false
+  kept:
+    description:
+      - The clusters whose servers the play does not configure. A second repository that they may archive to is not
+        given up.
+    type: list
+    elements: str
+    default: []
   timeout:
     description: Seconds that pgBackRest may take for each answer.
     type: float
@@ -57,6 +72,7 @@ asked:
   type: bool
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -64,15 +80,23 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.shared_file import stanzas_in
 from ansible_collections.relevo.postgres.plugins.module_utils._durable import write_file
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.change import Seen, check, is_another
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.alone import alone
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.change import NAMES, Seen, check, is_another
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import (
+    FIRST,
+    SECOND,
+    repositories,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.fence_record import FOLDER
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import (
     PgBackRest,
     repository_directory,
 )
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.second import require_mounted
 
 
 def fenced_by(text: str) -> list[str]:
@@ -85,26 +109,59 @@ def fenced_by(text: str) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.json") if path.read_text().strip())
 
 
-def work(module: AnsibleModule) -> dict[str, Any]:
+def compare(module: AnsibleModule, repository: int, before: str, after: str) -> bool:
+    """Refuse a configuration that would lose one repository; returns whether pgBackRest had to be asked.
+
+    ``before``: what the file that knows this repository says, which pgBackRest is asked with as it stands.
+    """
     params = module.params
-    config = Path(params["config"])
-    before = config.read_text() if config.exists() else ""
-    if not before or not is_another(before, params["content"]):
-        return {"changed": False, "asked": False}
+    if not is_another(before, after):
+        return False
     # For postgres, as whom pgBackRest runs; it holds the pass phrase.
     with TemporaryDirectory(prefix="relevo-") as folder:
         Path(folder).chmod(0o711)
         trial = Path(folder, "pgbackrest.conf")
-        write_file(trial, params["content"])
+        write_file(trial, after)
         seen = {
             stanza: (
-                Seen.of(PgBackRest(stanza, config).info(params["timeout"]), stanza),
+                Seen.of(PgBackRest(stanza, params["config"], repository).info(params["timeout"]), stanza),
                 Seen.of(PgBackRest(stanza, trial).info(params["timeout"]), stanza),
             )
             for stanza in params["stanzas"]
         }
-    check(before, params["content"], seen, params["left_path"], fenced_by(before))
-    return {"changed": False, "asked": True}
+    # The records of fences are in the first one.
+    fenced = fenced_by(before) if repository == FIRST else []
+    check(before, after, seen, params["left_path"], fenced, NAMES[repository])
+    return True
+
+
+def require_told(kept: Collection[str]) -> None:
+    """Refuse to give up a second repository that the servers of these clusters go on archiving to."""
+    if kept:
+        raise RelevoError(
+            "The inventory has no second repository any more (pgbackrest_repo2_type), but the servers of "
+            f"{' and '.join(sorted(kept))}, which this run leaves as they are, may archive to it and would keep the "
+            "WAL that it does not take. Nothing was changed. Run site.yml for all clusters of this repository host, or "
+            "leave pgbackrest_repo2_type as it was until then."
+        )
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    config, after = Path(module.params["config"]), module.params["content"]
+    before = config.read_text() if config.exists() else ""
+    require_mounted(module.params["second_mount"])
+    had, several = SECOND in repositories(config), module.params["second"]
+    asked = False
+    if before:
+        # What its owner says of others in pgBackRest's own words is his own.
+        present, wanted = alone(before, FIRST) if had else before, alone(after, FIRST) if several else after
+        asked = compare(module, FIRST, present, wanted)
+    if had and not several:
+        require_told(stanzas_in(before, module.params["kept"]))
+    # One that is given up stays where it is, and loses nothing.
+    if had and several:
+        asked |= compare(module, SECOND, alone(before, SECOND), alone(after, SECOND))
+    return {"changed": False, "asked": asked}
 
 
 def main() -> None:
@@ -114,6 +171,9 @@ def main() -> None:
             "stanzas": {"type": "list", "elements": "str", "required": True},
             "config": {"type": "path", "default": str(_names.PGBACKREST_CONF)},
             "left_path": {"type": "str", "default": ""},
+            "second_mount": {"type": "str", "default": ""},
+            "second": {"type": "bool", "default": False},
+            "kept": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "float", "default": 30},
         },
         supports_check_mode=True,

@@ -11,9 +11,11 @@ module: pgbackrest_stanza
 short_description: Create a stanza, and prove that archiving works
 version_added: 0.1.0
 description:
-  - Creates the stanza in the repository where it is missing, and verifies that it belongs to the cluster that answers.
+  - Creates the stanza in each repository where it is missing, and verifies that it belongs to the cluster that answers.
   - With O(state=checked) the primary switches its WAL segment, and the module waits until the repository has it.
   - Runs on the repository host. Servers that do not answer are left out, so a standby that is down costs nothing.
+  - Of two repositories each is looked at by itself. One that fails while the other one works is named in a warning and
+    in RV(away), and the module succeeds; it fails where no repository works.
 author:
   - The Relevo authors (@relevo)
 extends_documentation_fragment:
@@ -52,6 +54,11 @@ options:
         other backup, and cannot be restored to the new one.
     type: bool
     default: false
+  second_mount:
+    description:
+      - Where a file system must be mounted before the stanza is created in a second repository; empty for none.
+      - Where it is left out, a second repository without the stanza is away, since it may be the empty place of a disk.
+    type: str
 """
 
 EXAMPLES = r"""
@@ -67,28 +74,52 @@ unreachable_nodes:
   returned: success
   type: list
   elements: str
+repositories:
+  description: The numbers of the repositories that this host is configured for.
+  returned: success
+  type: list
+  elements: int
+away:
+  description: The repositories of several that do not work, and why.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {repository: 2, reason: "pgbackrest check of stanza main failed with [049]"}
 """
 
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import each
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import FIRST, repositories
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import (
     STATUS_NO_BACKUP,
     STATUS_NO_STANZA,
     STATUS_OK,
     PgBackRest,
 )
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.second import require_mounted
 
 
-def work(module: AnsibleModule) -> dict[str, Any]:
+def bring(module: AnsibleModule, repository: int, options: list[str], timeout: float) -> bool:
+    """Have one repository hold a stanza that works; returns whether it was missing."""
     params = module.params
-    pgbackrest = PgBackRest(params["stanza"], params["config"])
-    options, unreachable = pgbackrest.reachable(params["connect_timeout"], params["unreachable"])
+    pgbackrest = PgBackRest(params["stanza"], params["config"], repository)
     # pgBackRest's stanza-create says nothing about whether it had something to do.
     status = pgbackrest.info()["status"]["code"]
+    if status == STATUS_NO_STANZA and repository != FIRST:
+        if params["second_mount"] is None:
+            raise RelevoError(
+                f"It has no stanza {params['stanza']}. Look whether its disk is mounted; otherwise run site.yml, which "
+                "creates the stanza."
+            )
+        require_mounted(params["second_mount"])
     if not module.check_mode:
         # It wants the lock of a backup, so for as long as one runs it would fail. The check tells as much of a stanza.
         if params["state"] == "present" or status not in (STATUS_OK, STATUS_NO_BACKUP):
@@ -96,8 +127,26 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         if params["upgrade"] and status != STATUS_NO_STANZA:
             pgbackrest.run_when_free("stanza-upgrade", *options, timeout=params["timeout"])
         if params["state"] == "checked":
-            pgbackrest.prove_archiving(options, params["timeout"])
-    return {"changed": status == STATUS_NO_STANZA, "unreachable_nodes": unreachable}
+            # One that hangs holds the other one up for a while; see the timeout of archive-push in pgbackrest.conf.j2.
+            pgbackrest.prove_archiving(options, timeout)
+    return bool(status == STATUS_NO_STANZA)
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    params = module.params
+    options, unreachable = PgBackRest(params["stanza"], params["config"]).reachable(
+        params["connect_timeout"], params["unreachable"]
+    )
+    numbers = repositories(Path(params["config"]))
+    created, away = each(numbers, lambda number: bring(module, number, options, params["timeout"] * len(numbers)))
+    for one in away:
+        module.warn(f"{one.sentence} The other one works.")
+    return {
+        "changed": any(created.values()),
+        "unreachable_nodes": unreachable,
+        "repositories": numbers,
+        "away": [one.as_dict() for one in away],
+    }
 
 
 def main() -> None:
@@ -110,6 +159,7 @@ def main() -> None:
             "connect_timeout": {"type": "float", "default": 5},
             "unreachable": {"type": "list", "elements": "str", "default": []},
             "upgrade": {"type": "bool", "default": False},
+            "second_mount": {"type": "str"},
         },
         supports_check_mode=True,
     )

@@ -21,6 +21,7 @@ author:
 extends_documentation_fragment:
   - relevo.postgres.attributes
   - relevo.postgres.redis
+  - relevo.postgres.repository
 attributes:
   check_mode:
     support: full
@@ -63,6 +64,10 @@ options:
     description:
       - Whether to search the keyspace for records although there is an index.
       - Finds what the former scripts wrote since the index was made. Takes a walk over all keys of the database.
+    type: bool
+    default: false
+  only_repository:
+    description: Whether there is no other repository, so that the records of one that there was before go.
     type: bool
     default: false
 notes:
@@ -157,6 +162,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.records import (
     Plan,
+    catalog_name,
     desired_records,
     index_for,
     key_for,
@@ -167,6 +173,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store imp
     RedisError,
     connected,
     connection_spec,
+    forget_left,
     remove_records,
     synchronise,
 )
@@ -185,7 +192,7 @@ def diff_of(plan: Plan, existing: dict[str, Any]) -> dict[str, Any]:
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
-    stanza, backups = params["stanza"], params["backups"] or []
+    stanza, backups = catalog_name(params["stanza"], params["repository"]), params["backups"] or []
     write = not module.check_mode
     try:
         with connected(params) as client:
@@ -196,6 +203,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
                 desired = desired_records(backups, stanza, params["repo_path"], params["databases"])
                 prune = params["state"] == "synced"
                 plan, existing = synchronise(client, stanza, desired, write, params["search"], prune)
+            left = forget_left(client, params["stanza"], write) if params["only_repository"] else []
             total = client.zcard(index_for(stanza))
     except RedisError as error:
         if params["unreachable"] == "fail":
@@ -204,10 +212,10 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     if plan.blocked:
         module.warn(f"Not recorded, because something else has their key: {', '.join(plan.blocked)}.")
     return {
-        "changed": bool(plan.write or plan.delete),
+        "changed": bool(plan.write or plan.delete or left),
         "reachable": True,
         "written": newest_first(plan.write),
-        "removed": newest_first(plan.delete),
+        "removed": [*newest_first(plan.delete), *left],
         "orphans": newest_first(plan.orphans),
         "foreign": sorted(plan.foreign),
         "adoptable": [
@@ -224,11 +232,13 @@ def main() -> None:
             **connection_spec(),
             "state": {"type": "str", "choices": ["synced", "present", "absent"], "default": "synced"},
             "stanza": {"type": "str", "default": "main"},
+            "repository": {"type": "int", "default": 1},
             "repo_path": {"type": "path", "default": str(_names.REPOSITORY_DIR)},
             "backups": {"type": "list", "elements": "dict"},
             "databases": {"type": "list", "elements": "dict", "default": []},
             "keys": {"type": "list", "elements": "str", "no_log": False},
             "search": {"type": "bool", "default": False},
+            "only_repository": {"type": "bool", "default": False},
         },
         required_if=[
             ("state", "synced", ["backups"]),

@@ -92,7 +92,9 @@ needed:
   returned: success
   type: dict
 others:
-  description: The other stanzas of the repository.
+  description:
+    - The other stanzas of the repository. Of two, those in the bucket of the second one do not count, since they are
+      not on this host.
   returned: success
   type: list
   elements: str
@@ -100,6 +102,18 @@ running:
   description: How far a backup is that runs now; empty when there is none.
   returned: success
   type: str
+second:
+  description: Labels of those of RV(backups) that are in a second repository.
+  returned: success
+  type: list
+  elements: str
+away:
+  description:
+    - Of two repositories those that do not answer (C(repository), C(reason)). What they hold is not known, and
+      O(backups=delete) is refused.
+  returned: success
+  type: list
+  elements: dict
 actions:
   description: What was removed.
   returned: success
@@ -107,6 +121,7 @@ actions:
   elements: str
 """
 
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -118,19 +133,64 @@ from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store imp
     connection_spec,
     forget,
 )
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away, each
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import (
+    FIRST,
+    config_of,
+    repositories,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.forget import (
     delete_stanza,
     forget_cluster,
     held,
 )
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import (
+    PgBackRest,
+    repository_directory,
+)
+
+
+def all_held(params: dict[str, Any]) -> tuple[dict[int, dict[str, Any]], list[Away]]:
+    """What each repository holds, by number, and those that do not answer."""
+    stanza, config = params["stanza"], params["config"]
+    return each(repositories(Path(config)), lambda number: held(PgBackRest(stanza, config, number)))
+
+
+def on_this_host(config: Path, number: int) -> bool:
+    """Whether what a repository holds goes with this host; of the first one alone as its owner has it."""
+    if number == FIRST:
+        return True
+    try:
+        repository_directory(config_of(number, config).read_text())
+    except RelevoError:
+        return False
+    return True
+
+
+def together(found: dict[int, dict[str, Any]], config: Path) -> dict[str, Any]:
+    """What there is of the stanza, wherever it is."""
+    every = list(found.values())
+    here = [one for number, one in found.items() if on_this_host(config, number)]
+    return {
+        "configured": any(one["configured"] for one in every),
+        "backups": sorted({label for one in every for label in one["backups"]}),
+        "exists": any(one["exists"] for one in every),
+        "pieces": any(one["pieces"] for one in every),
+        "needed": {label: why for one in every for label, why in one["needed"].items()},
+        "others": sorted({name for one in here for name in one["others"]}),
+        "running": next((one["running"] for one in every if one["running"]), ""),
+        "second": [label for number, one in found.items() if number != FIRST for label in one["backups"]],
+    }
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
-    pgbackrest = PgBackRest(params["stanza"], params["config"])
-    found = held(pgbackrest)
+    each_held, away = all_held(params)
+    found = together(each_held, Path(params["config"])) | {"away": [one.as_dict() for one in away]}
+    if away and params["backups"] == "delete":
+        raise RelevoError(f"{away[0].sentence} Nothing was removed. Bring it back first, or keep the backups.")
     if module.check_mode:
         return {"changed": params["backups"] == "delete" and found["exists"], "actions": [], **found}
     actions = []
@@ -139,9 +199,12 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         if params["catalog"]:
             with connected(params) as client:
                 actions += forget(client, params["stanza"])
-        if found["exists"] or found["pieces"]:
-            delete_stanza(pgbackrest, params["remove_timeout"])
-            actions.append(f"the stanza {params['stanza']}")
+        for number, there in each_held.items():
+            if there["exists"] or there["pieces"]:
+                delete_stanza(PgBackRest(params["stanza"], params["config"], number), params["remove_timeout"])
+                where = "" if number == FIRST else f" in repository {number}"
+                actions.append(f"the stanza {params['stanza']}{where}")
+    pgbackrest = PgBackRest(params["stanza"], params["config"])
     actions += forget_cluster(pgbackrest, params["nodes"], everything=params["backups"] == "delete")
     return {"changed": bool(actions), "actions": actions, **found}
 

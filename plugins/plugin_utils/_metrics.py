@@ -29,6 +29,8 @@ METRICS = {
     "relevo_catalog_records_orphaned": "Records in the catalog without a backup",
     "relevo_catalog_up": "Whether the catalog could be read",
     "relevo_certificate_expiry_seconds": "Time until the certificate of a node expires",
+    "relevo_repositories": "Repositories of the cluster",
+    "relevo_repositories_away": "Repositories of several that do not answer or have no stanza",
     "relevo_chain_broken_backups": "Backups whose files, or those of their base, are missing",
     "relevo_check_failed": "Whether a check of catalog_check.yml is past its limit",
     "relevo_check_timestamp_seconds": "When catalog_check.yml looked",

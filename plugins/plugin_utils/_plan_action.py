@@ -14,6 +14,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._operation_plan import OperationPlan
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.restore_record import Unfinished
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.second import in_the_way
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
 #: The options of the documentation's fragments ``plan`` and ``plan.node``.
@@ -26,6 +27,7 @@ OF_A_NODE: dict[str, dict[str, Any]] = OF_A_CLUSTER | {
     "reached": {"type": "dict"},
     "topology": {"type": "dict", "default": {}},
     "unfinished": {"type": "dict", "default": {}},
+    "repositories": {"type": "dict", "default": {}},
 }
 
 
@@ -36,6 +38,17 @@ class ClusterPlanAction(ControllerAction):
         """All clusters of the inventory, by name."""
         variables = self._task_vars or {}
         return clusters_of(variables["groups"], variables["hostvars"])
+
+    def second(self, found: dict[str, Any], host: str) -> str:
+        """What of a second repository is in the way of a new configuration of its host, or nothing.
+
+        ``found``: the result of ``pgbackrest_repositories_info``; without its data where the task was skipped.
+        """
+        if "repositories" not in found:
+            return ""
+        given = (self._task_vars or {})["hostvars"][host]
+        kind = str(given.get("pgbackrest_repo2_type") or "")
+        return in_the_way(kind, len(found["repositories"]), host, found.get("unmounted", ""))
 
     @staticmethod
     def shown(plan: OperationPlan, options: dict[str, Any], nothing: str = "Nothing was changed.") -> dict[str, Any]:
@@ -69,5 +82,6 @@ class NodePlanAction(ClusterPlanAction):
             "containers": reached["states"],
             "unreachable": reached["unreachable_nodes"],
             "unfinished": Unfinished.from_dict(record).sentence if record else "",
+            "second": self.second(options["repositories"], cluster.repository),
         }
         return self.decide(options, cluster, facts)

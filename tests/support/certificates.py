@@ -28,11 +28,18 @@ class Pair:
         return self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
-def make(name: str, signer: Pair | None = None, days: float = 100, ca: bool = True, again: Pair | None = None) -> Pair:
+def make(
+    name: str,
+    signer: Pair | None = None,
+    days: float = 100,
+    ca: bool = True,
+    again: Pair | None = None,
+    address: str = "fd00::12",
+) -> Pair:
     private = again.private if again else ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
-    names: list[x509.GeneralName] = [x509.DNSName("a"), x509.IPAddress(ip_address("fd00::12"))]
+    names: list[x509.GeneralName] = [x509.DNSName("a"), x509.IPAddress(ip_address(address))]
     builder = (
         x509.CertificateBuilder(subject_name=subject, issuer_name=signer.found.subject if signer else subject)
         .public_key(private.public_key())

@@ -21,7 +21,7 @@ from relevo_api.app import make_app
 from relevo_api.files import read_json, try_lock, write_json
 from relevo_api.jobs import spawn
 from relevo_api.nodes import Watcher
-from relevo_api.operations import OPERATIONS, STATUS
+from relevo_api.operations import BACKUPS, OPERATIONS, STATUS
 from relevo_api.plays import Request
 from relevo_api.problems import ProblemError
 from relevo_api.service import Service
@@ -167,6 +167,34 @@ def test_every_plan_is_made_in_check_mode(
     assert [one["check"] for one in seen] == [True, False]
 
 
+@pytest.mark.parametrize(
+    ("task", "document", "shown"),
+    [(BACKUPS.last, [{"clave": "one"}], True), (BACKUPS.last, None, False), ("Look at the backups", [], False)],
+)
+def test_the_backups_are_shown_while_a_second_repository_is_away(
+    task: str, document: Any, shown: bool, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The status names it; the list of the other one is no worse for that."""
+    failure = {"sentence": "Repository 2: No route.", "task": task, "holders": [], "unreachable": False}
+
+    def spawned(_settings: Path, folder: Path) -> Ended:
+        write_json(folder / "outcome.json", {"failure": failure, "document": document, "text": ""})
+        return Ended()
+
+    monkeypatch.setattr("relevo_api.views.spawn", spawned)
+    views = Views(settings, tmp_path / "settings.json")
+    if shown:
+        assert asyncio.run(views.get(BACKUPS, "main", 0)).document == document
+        return
+    with pytest.raises(ProblemError, match="Repository 2: No route"):
+        asyncio.run(views.get(BACKUPS, "main", 0))
+
+
+def test_the_task_whose_failure_shows_the_rest_is_the_role_s_own() -> None:
+    tasks = Path(__file__).resolve().parents[2] / "roles" / "catalog" / "tasks" / "each_repository.yml"
+    assert f"- name: {BACKUPS.last}\n" in tasks.read_text()
+
+
 def test_the_folder_of_another_process_stays_and_what_a_dead_one_left_goes(tmp_path: Path) -> None:
     views = tmp_path / "views"
     (views / "dead").mkdir(parents=True, mode=0o700)
@@ -225,7 +253,7 @@ def test_an_answer_is_asked_for_anew_when_it_is_too_old(
 ) -> None:
     now, seen = [100.0], []
 
-    async def run(_self: Views, _playbook: str, _variables: dict[str, Any], _cluster: str) -> int:
+    async def run(_self: Views, _playbook: str, _variables: dict[str, Any], _cluster: str, **_more: Any) -> int:
         seen.append(now[0])
         return len(seen)
 
@@ -280,7 +308,7 @@ CATALOG = [
 def test_the_catalog_is_filtered_and_paged(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, asked: str, total: int, labels: str
 ) -> None:
-    async def run(_self: Views, playbook: str, variables: dict[str, Any], _cluster: str) -> Any:
+    async def run(_self: Views, playbook: str, variables: dict[str, Any], _cluster: str, **_more: Any) -> Any:
         assert (playbook, variables) == ("catalog.yml", {"view": "json", "cluster": "main"})
         return CATALOG
 
@@ -292,7 +320,7 @@ def test_the_catalog_is_filtered_and_paged(
 def test_the_last_drill_of_each_backup_the_newest_first(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     drilled = {"1": "2026-11-04T03:00:00Z", "3": "2026-11-06T03:00:00Z", "4": "2026-11-05T03:00:00Z"}
 
-    async def run(*_arguments: Any) -> Any:
+    async def run(*_arguments: Any, **_more: Any) -> Any:
         return [{**one, "verificado": drilled.get(one["etiqueta"], "")} for one in CATALOG]
 
     monkeypatch.setattr(Views, "run", run)
@@ -308,7 +336,7 @@ def test_the_window_comes_with_its_holes(settings: Settings, monkeypatch: pytest
     window = {"from": "2026-11-01T03:00:00+00:00", "until": "2026-11-26T09:30:00+00:00"}
     problems = [{"code": code} for code in ("archive-hole", "node-down", "archive-hole-past", "archive-failing")]
 
-    async def run(*_arguments: Any) -> Any:
+    async def run(*_arguments: Any, **_more: Any) -> Any:
         return {"problems": problems, "backups": {"recovery_window": window}}
 
     monkeypatch.setattr(Views, "run", run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._errors import Rel
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.archive_gap import (
     ArchiveGap,
     oldest_needed,
+    still_lost,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._process import Finished
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import Archive, Span, spans
@@ -65,6 +67,13 @@ def test_without_a_backup_the_archive_tells_what_is_needed() -> None:
 LOCAL = [f"00000001000000000000000{number}" for number in (3, 4)]
 
 
+def closed(gap: ArchiveGap, check_mode: bool = False) -> tuple[list[str], list[str]]:
+    """What is pushed, and what is lost."""
+    done = gap.close(2, check_mode)
+    assert list(done.lost_in) == ([1] if done.lost else [])
+    return list(done.pushed), list(done.lost)
+
+
 @pytest.fixture
 def gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArchiveGap:
     """Timeline 1 ended in segment 5; the archive has segment 1 and needs 2 to 4, of which 3 and 4 are here."""
@@ -97,7 +106,7 @@ def pushes(monkeypatch: pytest.MonkeyPatch, code: int = 0) -> list[str]:
 
 def test_what_is_missing_and_here_is_pushed(gap: ArchiveGap, monkeypatch: pytest.MonkeyPatch) -> None:
     pushed = pushes(monkeypatch)
-    assert gap.close(2) == (LOCAL, ["000000010000000000000002"])
+    assert closed(gap) == (LOCAL, ["000000010000000000000002"])
     assert pushed == LOCAL
 
 
@@ -106,15 +115,15 @@ def test_an_archive_that_began_anew_gets_the_history(gap: ArchiveGap, monkeypatc
     monkeypatch.setattr(Archive, "segments", lambda _self, *_timelines: [])
     monkeypatch.setattr(PgBackRest, "require_stanza", lambda *_arguments: {"backup": []})
     pushed = pushes(monkeypatch)
-    assert gap.close(2, check_mode=True) == (["00000002.history"], [])
+    assert closed(gap, check_mode=True) == (["00000002.history"], [])
     assert pushed == []
-    assert gap.close(2) == (["00000002.history"], [])
+    assert closed(gap) == (["00000002.history"], [])
     assert pushed == ["00000002.history"]
 
 
 def test_in_check_mode_it_is_only_said(gap: ArchiveGap, monkeypatch: pytest.MonkeyPatch) -> None:
     pushed = pushes(monkeypatch)
-    assert gap.close(2, check_mode=True) == (LOCAL, ["000000010000000000000002"])
+    assert closed(gap, check_mode=True) == (LOCAL, ["000000010000000000000002"])
     assert pushed == []
 
 
@@ -125,3 +134,143 @@ def test_what_cannot_be_pushed_is_a_failure(
     pushes(monkeypatch, code)
     with pytest.raises(RelevoError, match=reason):
         gap.close(2)
+
+
+# --- two repositories ------------------------------------------------------------------------------------------------
+
+SECOND = "000000010000000000000002"
+
+
+@pytest.fixture
+def two(gap: ArchiveGap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArchiveGap:
+    """The second one was away: the first one has all but what is only here, and it has segment 1."""
+    for name in ("pgbackrest.conf", "repo1.conf", "repo2.conf"):
+        (tmp_path / name).write_text("[global]\n")
+
+    def segments(archive: Archive, *_timelines: int) -> list[str]:
+        first = ["000000010000000000000001"]
+        return [*first, SECOND, LOCAL[0]] if archive.pgbackrest.repository == 1 else first
+
+    monkeypatch.setattr(Archive, "segments", segments)
+    monkeypatch.setattr(PgBackRest, "names", lambda *_arguments: ["00000002.history"])
+    monkeypatch.setattr("os.chown", lambda *_arguments: None)
+    gap.config = tmp_path / "pgbackrest.conf"
+    return gap
+
+
+def answering(
+    monkeypatch: pytest.MonkeyPatch, failing: str = "", verb_that_fails: str = "archive-"
+) -> list[tuple[str, str, str]]:
+    """What pgBackRest is asked: the configuration, the command, the file. ``failing``: a configuration that fails."""
+    asked: list[tuple[str, str, str]] = []
+
+    def run(command: list[str], _timeout: float, _grace: float) -> Finished:
+        [config] = [Path(word.partition("=")[2]).stem for word in command if word.startswith("--config=")]
+        verb = next(word for word in command if word.startswith("archive-"))
+        asked.append((config, verb, Path(command[-1]).name))
+        if config == failing and verb.startswith(verb_that_fails):
+            return Finished(103, "", "ERROR: [103]: no route", 0.1)
+        if verb == "archive-get":
+            Path(command[-1]).touch()
+        return Finished(0, "", "", 0.1)
+
+    monkeypatch.setattr(_process, "run_to_end", run)
+    return asked
+
+
+def test_what_no_server_has_any_more_is_copied_from_the_other_repository(
+    two: ArchiveGap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = answering(monkeypatch)
+    done = two.close(2)
+    assert asked == [
+        ("repo1", "archive-push", LOCAL[1]),
+        ("repo2", "archive-push", LOCAL[0]),
+        ("repo2", "archive-push", LOCAL[1]),
+        ("repo1", "archive-get", SECOND),
+        ("repo2", "archive-push", SECOND),
+    ]
+    assert sorted(done.pushed) == sorted([SECOND, *LOCAL])
+    assert (list(done.lost), list(done.lost_in), list(done.away)) == ([], [], [])
+
+
+def test_one_that_is_away_is_named_and_the_other_one_gets_what_it_lacks(
+    two: ArchiveGap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering(monkeypatch, failing="repo2")
+    done = two.close(2)
+    assert list(done.pushed) == [LOCAL[1]]
+    assert [one.repository for one in done.away] == [2]
+    assert "no route" in done.away[0].reason
+
+
+def test_what_neither_has_is_lost_in_both(two: ArchiveGap, monkeypatch: pytest.MonkeyPatch) -> None:
+    answering(monkeypatch)
+    monkeypatch.setattr(Archive, "segments", lambda _self, *_timelines: ["000000010000000000000001"])
+    done = two.close(2)
+    assert (list(done.lost), list(done.lost_in)) == ([SECOND], [1, 2])
+
+
+def test_one_that_hangs_when_it_is_copied_from_is_the_one_that_is_away(
+    two: ArchiveGap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = answering(monkeypatch, failing="repo1", verb_that_fails="archive-get")
+    done = two.close(2)
+    assert list(done.pushed) == LOCAL
+    assert [one.repository for one in done.away] == [1]
+    # The other one has it, so it is not lost.
+    assert (list(done.lost), list(done.lost_in)) == ([], [])
+    assert len([verb for _config, verb, _name in asked if verb == "archive-get"]) == 1
+
+
+def test_what_is_to_be_copied_is_said_in_check_mode(two: ArchiveGap, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = answering(monkeypatch)
+    done = two.close(2, check_mode=True)
+    assert sorted(done.pushed) == sorted([SECOND, *LOCAL])
+    assert (list(done.lost), asked) == ([], [])
+
+
+def test_the_way_to_an_older_timeline_is_copied(two: ArchiveGap, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = answering(monkeypatch)
+    path = two.server.pgdata / "pg_wal" / "00000003.history"
+    path.write_text("1\t0/2000100\tno reason\n2\t0/5000100\tno reason\n")
+    monkeypatch.setattr(
+        PgBackRest,
+        "names",
+        lambda pgbackrest, *_arguments: ["00000002.history", "00000003.history"][2 - pgbackrest.repository :],
+    )
+    two.close(3)
+    assert ("repo1", "archive-push", "00000002.history") in asked
+    assert ("repo2", "archive-push", "00000002.history") not in asked
+
+
+OLDER: list[dict[str, Any]] = [{"archive": {"start": "000000010000000000000001"}}]
+
+
+@pytest.mark.parametrize(
+    ("start", "lost"),
+    [
+        ("000000010000000000000002", True),
+        ("000000010000000000000003", False),
+        ("000000020000000000000006", False),
+        # Of branches that nobody follows: what comes after the fork, and another timeline.
+        ("000000010000000000000009", True),
+        ("000000070000000000000009", True),
+    ],
+)
+def test_what_is_lost_is_lost_until_a_backup_begins_after_it(start: str, lost: bool) -> None:
+    backups: list[dict[str, Any]] = [*OLDER, {"archive": {"start": start}}, {"archive": {"start": None}}]
+    found = still_lost([SECOND], backups, [Fork(1, 5 * SEGMENT_SIZE + 100)], 2)
+    assert found == ([SECOND] if lost else [])
+    assert still_lost([SECOND], [], [Fork(1, 5 * SEGMENT_SIZE + 100)], 2) == [SECOND]
+
+
+def test_what_was_lost_costs_one_full_backup_and_not_one_each_time(
+    two: ArchiveGap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering(monkeypatch)
+    monkeypatch.setattr(Archive, "segments", lambda _self, *_timelines: ["000000010000000000000001"])
+    after = {"archive": {"start": "000000020000000000000006"}}
+    monkeypatch.setattr(PgBackRest, "require_stanza", lambda *_arguments: {"backup": [*OLDER, after]})
+    done = two.close(2)
+    assert (list(done.lost), list(done.lost_in)) == ([], [])

@@ -12,6 +12,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._catalog.records i
     DRILL_FIELDS,
     FIELDS,
     FIRST_FIELDS,
+    catalog_name,
     classify,
     desired_records,
     in_order,
@@ -60,12 +61,34 @@ def test_the_first_seven_fields_are_the_contract() -> None:
     assert {name: record[name] for name in FIRST_FIELDS} == OLD
 
 
+def test_the_records_of_a_second_repository_are_apart_and_name_it() -> None:
+    backup = {"label": "20251009-040719F", "type": "full"}
+    for stanza, name, key in (
+        ("main", "main@2", "backup:main@2:2025-10-09_04-07-19"),
+        ("shop", "shop@2", "backup:shop@2:2025-10-09_04-07-19"),
+    ):
+        assert catalog_name(stanza, 1) == stanza
+        assert catalog_name(stanza, 2) == name
+        [(found, record)] = desired_records([backup], name, "s3://bucket/").items()
+        assert found == key
+        assert (record["stanza"], record["repositorio"]) == (stanza, "2")
+        assert record["direccion_almacenamiento"] == f"s3://bucket/backup/{stanza}/20251009-040719F"
+        assert parse_key(key) is not None
+        assert classify(key, record, name) == "ours"
+        # To the first one they are not its own, and the other way round.
+        assert classify(key, record, stanza) == "foreign"
+        [(first, of_the_first)] = desired_records([backup], stanza, REPO).items()
+        assert "repositorio" not in of_the_first
+        assert classify(first, of_the_first, name) == "foreign"
+
+
 def test_fields_have_one_order_however_redis_returns_them() -> None:
     record = {**desired()["backup:2026-11-24_12-10-16"], "omitido": "2:1/1", **dict.fromkeys(DRILL_FIELDS, "x")}
+    record["repositorio"] = "2"
     mixed = {"zona": "x", **dict(sorted(record.items())), "apunte": "y"}
     assert list(in_order(mixed)) == [*FIELDS, "apunte", "zona"]
     assert list(desired()["backup:2026-11-24_12-10-16"]) == [
-        name for name in FIELDS if name not in {"omitido", *DRILL_FIELDS}
+        name for name in FIELDS if name not in {"omitido", "repositorio", *DRILL_FIELDS}
     ]
 
 

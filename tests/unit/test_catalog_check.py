@@ -72,6 +72,25 @@ def failures(report: Report) -> dict[str, str]:
     return {check.code: check.message for check in report.failed}
 
 
+@pytest.mark.parametrize(
+    ("seen", "failed"),
+    [
+        ({"count": 1, "away": []}, {}),
+        ({"count": 2, "away": []}, {}),
+        (
+            {"count": 2, "away": [{"repository": 2, "reason": "It takes no connections."}]},
+            {"repository-away": "Repository 2 is away. It takes no connections."},
+        ),
+    ],
+)
+def test_one_of_two_repositories_that_is_away(seen: dict[str, Any], failed: dict[str, str]) -> None:
+    report = judged(seen=status(repository=seen))
+    assert {code: said for code, said in failures(report).items() if code == "repository-away"} == failed
+    assert ("repository-away" in {check.code for check in report.checks}) == (seen["count"] > 1)
+    metrics = {metric.name: metric.value for metric in report.metrics}
+    assert (metrics["relevo_repositories"], metrics["relevo_repositories_away"]) == (seen["count"], len(seen["away"]))
+
+
 def drilled(hours: float = 1, result: str = "passed") -> dict[str, Any]:
     at = datetime.fromtimestamp(NOW.timestamp() - hours * HOUR, UTC).isoformat()
     return {

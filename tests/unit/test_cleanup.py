@@ -127,6 +127,28 @@ def test_nothing_goes_from_an_empty_repository() -> None:
     assert planned("retention", Holdings([])).nothing
 
 
+def test_of_two_repositories_the_one_that_is_meant_is_named() -> None:
+    """Its confirmation is the same word as the other one's."""
+
+    def asked(operation: str, confirm: str = "main") -> CleanupRequest:
+        return CleanupRequest(operation, "main", 1, confirm, 2)
+
+    everything = removal(asked("all"), found())
+    said = describe(asked("all"), found(), everything)
+    assert said.message.startswith("In repository 2: every backup and all archived WAL go")
+    assert said.risks == ["Until the next full backup is complete, nothing can be restored out of repository 2."]
+    assert "every backup of main in repository 2, and nothing" in removal(asked("all", "x"), found()).refusals[0]
+    assert done_text(asked("all"), everything).startswith("main in repository 2: 6 backups removed")
+    orphans = removal(asked("orphans"), found())
+    assert describe(asked("orphans"), found(), orphans).message.startswith("In repository 2: records without")
+    assert done_text(asked("orphans"), orphans).startswith("The catalog of main in repository 2: ")
+    shown = overview(asked("show"), found())
+    assert shown.startswith("What cleanup.yml would remove from main in repository 2; ")
+    assert "-e operation=all -e confirm=main -e repository_number=2\nPlan of cleanup for main: In repo" in shown
+    # With one nobody is told.
+    assert "repository" not in overview(CleanupRequest("show", "main"), found())
+
+
 def test_orphans_are_records_and_no_backup_goes() -> None:
     what = planned("orphans", found(orphans=["backup:a"], unrecorded=["backup:b"]))
     assert (what.backups, what.records, what.recorded) == ([], ["backup:a"], ["backup:b"])

@@ -72,6 +72,16 @@ ELSEWHERE = {
     "catalog_since": ("integration/test_q_cleanup.py", "since="),
     "catalog_type": ("integration/test_q_cleanup.py", "type=incr"),
     "catalog_verified": ("integration/test_q_cleanup.py", "verified=true"),
+    "backup_cycle_only_repository": ("integration/test_z_two_repositories.py", "repository_number=1"),
+    "backup_cycle_repo2_days": ("integration/test_z_two_repositories.py", "backup_cycle_repo2_days"),
+    "backup_cycle_repo2_retention_full": (
+        "integration/test_z_two_repositories.py",
+        "backup_cycle_repo2_retention_full",
+    ),
+    "drill_repository": ("integration/test_z_two_repositories.py", "repository_number=2"),
+    "restore_repository": ("integration/test_z_two_repositories.py", "repository_number=2"),
+    "catalog_only_repository": ("integration/test_z_two_repositories.py", "repository_number=2"),
+    "cleanup_repository": ("integration/test_z_two_repositories.py", "repository_number=2"),
     "catalog_search": ("integration/test_e_catalog.py", "catalog_search"),
     "cleanup_confirm": ("integration/test_q_cleanup.py", "confirm=main"),
     "cleanup_keep": ("integration/test_q_cleanup.py", "keep=1"),
@@ -112,6 +122,17 @@ ELSEWHERE = {
     "packages_extra": ("machines/inventory.yml", "packages_extra"),
     "pgbackrest_left_path": ("integration/test_n_repository.py", "pgbackrest_left_path"),
     "pgbackrest_new_cluster": ("integration/test_h_founding.py", "new_cluster="),
+    **{
+        f"pgbackrest_repo2_{name}": ("integration/test_z_two_repositories.py", f"pgbackrest_repo2_{name}")
+        for name in (
+            *("cipher_pass", "mount", "path", "push_timeout", "retention_full"),
+            *("s3_ca", "s3_key_secret", "s3_verify", "type"),
+        )
+    },
+    **{
+        f"pgbackrest_repo2_{name}": ("support/s3_server.py", f'"pgbackrest_repo2_{name}"')
+        for name in ("s3_bucket", "s3_endpoint", "s3_key", "s3_region", "s3_uri_style")
+    },
     "pgbackrest_service_manager": ("machines/inventory.yml", "pgbackrest_service_manager: systemd"),
     "postgresql_adopt": ("machines/test_2_adoption.py", "adopt=true"),
     "postgresql_new_cluster": ("integration/test_h_founding.py", "new_cluster="),
@@ -187,6 +208,8 @@ PASSED_ON = {
     "backup_cycle_stanza": "node_cluster",
     "catalog_check_clusters": "cluster",
     "catalog_check_left_out": "the clusters of the inventory",
+    "catalog_repository": "the repositories that there are",
+    "catalog_tasks": "the playbook",
     "cleanup_stanza": "cluster",
     "cluster_removal_backups": "remove_backups",
     "cluster_removal_cluster": "cluster",

@@ -91,3 +91,15 @@ def test_a_key_and_its_certificate_change_together(tmp_path: Path, monkeypatch: 
         str(tmp_path / "tls" / "crt"),
     ]
     assert seen == [[".crt.new", ".key.new"], [".crt.new"]]
+
+
+def test_a_file_that_must_be_absent_is_removed_once(tmp_path: Path) -> None:
+    path = tmp_path / "old.conf"
+    gone = Entry(path, "", "postgres", "postgres", 0o640, absent=True)
+    assert bring([gone]) == ([], [])
+    path.write_text("old\n")
+    changed, [diff] = bring([gone], check_mode=True)
+    assert (changed, path.exists()) == ([str(path)], True)
+    assert (diff["before"], diff["after"]) == ("old\n", "")
+    assert bring([gone])[0] == [str(path)]
+    assert not path.exists()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.relevo.postgres.plugins.action import pg_initdb_check
 from ansible_collections.relevo.postgres.plugins.filter.node_holdings import node_holdings
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.founding import (
     Holding,
@@ -97,6 +98,36 @@ def test_one_of_two_repositories_that_has_not_answered_has_not_said_that_it_is_e
     assert RepositoryHolding.of(result(1, 99)).problem == "not in order"
     assert RepositoryHolding.of(result(0, backups=[{"label": "x"}], archive=[{"max": None}])).backups == ("x",)
     assert RepositoryHolding.of(result(2, archive=[{"max": "000000010000000000000001"}])).archives
+
+
+def test_a_new_cluster_is_made_where_no_repository_holds_anything() -> None:
+    assert RepositoryHolding.together([FULL]) == FULL
+    assert RepositoryHolding.together([EMPTY, EMPTY]) == EMPTY
+    assert RepositoryHolding.together([EMPTY, FULL]) == FULL
+    unclear = RepositoryHolding(problem="no route.")
+    assert RepositoryHolding.together([EMPTY, unclear]).problem == "no route."
+    older = RepositoryHolding(("20261125-004613F",), exists=True)
+    assert RepositoryHolding.together([FULL, older]).backups == (*older.backups, *FULL.backups)
+
+
+def test_each_of_two_repositories_is_asked_before_a_new_cluster_is_made() -> None:
+    """The first one may be on a new disk."""
+    asked: list[int] = []
+
+    def module(name: str, given: dict[str, Any]) -> dict[str, Any]:
+        if name == "relevo.postgres.pgbackrest_repositories_info":
+            return {"repositories": [{"number": 1}, {"number": 2}]}
+        assert name == "relevo.postgres.pgbackrest_info"
+        asked.append(given["repository"])
+        holds = [{"label": "20261126-004613F"}] if given["repository"] == 2 else []
+        return {"exists": bool(holds), "backups": holds, "raw": {}}
+
+    check = object.__new__(pg_initdb_check.ActionModule)
+    check.module = module  # type: ignore[method-assign, assignment]
+    found = check._repository("main")
+    assert asked == [1, 2]
+    assert found is not None
+    assert found.backups == ("20261126-004613F",)
 
 
 def test_what_a_play_knows_of_a_disk() -> None:

@@ -125,6 +125,7 @@ CONVERTED = {
     "roles/operation_lock/tasks/main.yml": 1,
     "roles/packages/tasks/main.yml": 1,
     "roles/pgbackrest/templates/pgbackrest.conf.j2": 1,
+    "roles/pgbackrest/vars/main.yml": 1,
     "roles/postgresql/tasks/apply.yml": 5,
     "roles/postgresql/tasks/main.yml": 2,
     "roles/postgresql/tasks/synchronous.yml": 1,

@@ -116,6 +116,7 @@ def repository_file(ports: dict[str, int], kept: dict[str, Any]) -> str:
         __pgbackrest_is_repository=True,
         __pgbackrest_served=list(ports),
         __pgbackrest_kept_parts=kept,
+        __pgbackrest_second={},
     )
 
 

@@ -145,6 +145,7 @@ def test_one_that_counts_is_part_of_it() -> None:
         ({"disk": Disk("7", fence="by ann at noon")}, "c was fenced by ann at noon: rejoin.yml makes it a standby."),
         ({"disk": Disk(restoring=True)}, "The cluster is being restored in place."),
         ({"unfinished": "It is being restored."}, "It is being restored."),
+        ({"second": "Run site.yml first."}, "Run site.yml first."),
         ({"containers": {"c": "paused"}}, "The container c is paused. Run: docker unpause c"),
         ({"unreachable": {"c": "no route."}}, "c does not answer (no route). Switch it on."),
         ({"unreachable": {"b": "no route"}}, "b does not answer (no route), and must be told of c. Start it."),

@@ -155,6 +155,7 @@ SYNCHRONOUS = Topology([primary("a", synchronous={"wanted": True, "names": 'ANY 
         (Request(), {}, "Confirm it with -e confirm=c."),
         (Request("b"), {}, "confirm=b is not its name. Confirm it with -e confirm=c."),
         (YES, {"unfinished": "It is being restored."}, "It is being restored."),
+        (YES, {"second": "Run site.yml first."}, "Run site.yml first."),
         (
             YES,
             {"unreachable": {"repo": "paused"}, "topology": Topology([])},

@@ -172,7 +172,10 @@ def test_the_ports_of_a_container_are_those_of_the_roles() -> None:
 #: ``NAME | default(LITERAL)``, of a variable that is another role's.
 BORROWED = re.compile(r"\b(\w+) ?\| ?default\((?:'([^']*)'|([0-9.]+|true|false|\[\]|\{\}))(?:, ?true)?\)")
 #: A backup of one's own may have another value than the configuration; 0 and empty leave it to that.
-LEFT_TO_THE_CONFIGURATION = {"pgbackrest_process_max", "pgbackrest_retention_full", "catalog_redis_password"}
+LEFT_TO_THE_CONFIGURATION = {
+    *("pgbackrest_process_max", "pgbackrest_retention_full", "pgbackrest_repo2_retention_full"),
+    "catalog_redis_password",
+}
 
 
 def borrowed(text: str) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.relevo.postgres.plugins.filter.with_pgbackrest_options import with_pgbackrest_options
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.configuration import SINCE
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.second import options
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -72,13 +73,18 @@ def test_lists_and_booleans_are_in_pgbackrests_form() -> None:
 def test_an_older_pgbackrest_gets_what_it_knows(version: str, kept: list[str]) -> None:
     ours = "[global]\nrepo1-bundle=y\nrepo1-block=y\nbackup-standby=prefer\n"
     assert with_pgbackrest_options(ours, {}, version) == "\n".join(["[global]", *kept, ""])
+    second = with_pgbackrest_options(ours.replace("repo1", "repo2"), {}, version)
+    assert second == "\n".join(["[global]", *(line.replace("repo1", "repo2") for line in kept), ""])
     # What somebody asks for is theirs: pgBackRest's own words say what is wrong with it.
     assert "repo1-block=y\n" in with_pgbackrest_options(ours, {"repo1-block": True}, version)
 
 
 def test_the_lines_that_depend_on_the_release_are_those_of_the_template() -> None:
     template = (ROOT / "roles" / "pgbackrest" / "templates" / "pgbackrest.conf.j2").read_text().splitlines()
-    assert [line for line in SINCE if line not in template] == []
+    # That of a second repository is not one of the template's own lines.
+    given = dict.fromkeys(("s3_verify", "cipher_pass"), "") | {"type": "posix", "path": "/two", "retention_full": "2"}
+    second = [f"repo2-{name}={value}" for name, value in options(given, "/one").items()]
+    assert [line for line in SINCE if line not in (*template, *second)] == []
 
 
 def test_what_starts_the_tls_server_has_the_options_of_our_sessions() -> None:

@@ -29,6 +29,7 @@ GIVEN: dict[str, Any] = {
     "reached": REACHED,
     "topology": ANSWERS,
     "unfinished": {},
+    "repositories": {},
     "required": False,
     "looked": {},
     "confirm": "c",
@@ -76,6 +77,50 @@ def test_a_refusal_is_an_answer_where_that_is_wanted(kind: Any) -> None:
     # A restore in place that is not finished comes first.
     found = decided(kind, unfinished={"record": record})
     assert "is not finished" in found["operation_plan"]["refusals"][0]
+
+
+ONE, TWO = ({"repositories": [{"number": number} for number in numbers], "unmounted": ""} for numbers in ([1], [1, 2]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "known", "refused"),
+    [("none", ONE, False), ("s3", TWO, False), ("s3", ONE, True), (None, TWO, True), (None, {"skipped": True}, False)],
+)
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_second_repository_that_not_all_hosts_know_is_site_s_business(
+    action: Any, kind: str | None, known: dict[str, Any], refused: bool
+) -> None:
+    second = {} if kind is None else {"pgbackrest_repo2_type": kind}
+    variables = VARIABLES | {"hostvars": HOSTS | {"repo": second}}
+    said = run(action, variables, GIVEN | {"repositories": known})["operation_plan"]["refusals"]
+    assert any("Run site.yml first" in one for one in said) is refused
+    assert len(said) == int(refused)
+
+
+@pytest.mark.parametrize(
+    ("backups", "known", "shared", "said"),
+    [
+        ("delete", TWO, True, "repo has a second repository"),
+        ("keep", TWO, True, "repo has a second repository"),
+        # Its configuration goes, or stays as it is.
+        ("delete", TWO, False, ""),
+        ("keep", TWO, False, ""),
+        ("delete", TWO | {"unmounted": "/mnt/two"}, False, "Nothing is mounted at pgbackrest_repo2_mount=/mnt/two"),
+        ("delete", ONE | {"unmounted": "/mnt/two"}, False, ""),
+        ("keep", TWO | {"unmounted": "/mnt/two"}, False, ""),
+    ],
+)
+def test_what_of_a_second_repository_is_in_the_way_of_a_removal(
+    backups: str, known: dict[str, Any], shared: bool, said: str
+) -> None:
+    hosts = {"n": {"node_cluster": "north", "node_preferred_primary": True}, "repo": {}}
+    hosts |= {"s": {"node_cluster": "south", "node_preferred_primary": True}} if shared else {}
+    groups = {"postgres": [name for name in ("n", "s") if name in hosts], "pgbackrest": ["repo"]}
+    asked = REMOVAL | {"states": {}, "unreachable": {}, "backups": backups, "repositories": known}
+    found = run(cluster_removal_plan.ActionModule, {"groups": groups, "hostvars": hosts}, asked)
+    refusals = " ".join(found["operation_plan"]["refusals"])
+    assert refusals.startswith(said)
+    assert bool(refusals) is bool(said)
 
 
 def upgrade_of(packages_install: Any, repository: Any = None, **said: Any) -> dict[str, Any]:
@@ -167,6 +212,7 @@ REMOVAL: dict[str, Any] = {
     "holdings": {"exists": True},
     "scratch": [],
     "elsewhere": [],
+    "repositories": {},
 }
 
 
@@ -190,6 +236,23 @@ def test_a_stopped_haproxy_of_others_is_refused_and_one_of_its_own_is_not(
     assert found["clears"]["n"] == {"kinds": ["postgres"], "keeps": [], "repository": False}
     # Not that of the hosts which stay.
     assert found["keys"] == (["n"] if shared else ["n", "repo", "p"])
+
+
+@pytest.mark.parametrize(
+    ("second", "bucket"),
+    [
+        ({"pgbackrest_repo2_type": "s3", "pgbackrest_repo2_s3_bucket": "backups"}, "backups"),
+        ({"pgbackrest_repo2_type": "posix", "pgbackrest_repo2_s3_bucket": "left"}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_bucket_that_nobody_can_empty_any_more_is_named(second: dict[str, Any], bucket: str) -> None:
+    hosts = {"n": {"node_cluster": "north", "node_preferred_primary": True}, "repo": second}
+    variables = {"groups": {"postgres": ["n"], "pgbackrest": ["repo"]}, "hostvars": hosts}
+    asked = REMOVAL | {"states": {"n": "missing", "repo": "missing"}, "unreachable": {}, "holdings": {}}
+    risks = " ".join(run(cluster_removal_plan.ActionModule, variables, asked)["operation_plan"]["risks"])
+    assert (f"the bucket {bucket} has of north stays" in risks) is bool(bucket)
+    assert ("bucket" in risks) is bool(bucket)
 
 
 def test_what_else_a_node_is_by_its_groups_it_goes_on_being() -> None:

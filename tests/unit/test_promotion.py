@@ -17,6 +17,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._handover import promotion
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.promotion import PromotionRequest, refusal
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away
 from ansible_collections.relevo.postgres.plugins.module_utils._server import abandoned_timelines
 from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import format_lsn
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
@@ -110,6 +111,17 @@ def test_the_server_that_is_to_be_promoted_is_asked_again_over_its_socket(monkey
     answers[1:] = [state(B), state(C)]
     assert promotion.Promotion(REQUEST).check() == (2, 0)
     assert questions == []
+
+
+def test_one_of_two_repositories_that_is_away_is_named_and_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    away = [Away(2, "It takes no connections.")]
+    monkeypatch.setattr(promotion, "newest_timeline_anywhere", lambda *_given: (2, away))
+    one = promotion.Promotion(replace(REQUEST, stanza="main"))
+    assert one._newest_archived() == 2
+    assert one.away == [2]
+    assert one.warnings == [
+        "Repository 2 is away: It takes no connections. What it alone may have of the dead primary was not looked for."
+    ]
 
 
 # --- what it waits for -----------------------------------------------------------------------------------------------

@@ -399,6 +399,23 @@ def test_a_repository_that_fails_is_an_error(tmp_path: Path, monkeypatch: pytest
     assert (tmp_path / "pg_wal" / "archive_status" / f"{SEGMENTS[0]}.ready").exists()
 
 
+def test_one_of_two_repositories_that_is_away_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server keeps all segments ready for as long as one is away: there may be hundreds of them."""
+    server = wal(tmp_path, *SEGMENTS)
+    asked: list[tuple[int, str]] = []
+
+    def pushed(repository: int, path: Path, **_options: Any) -> bool:
+        asked.append((repository, path.name))
+        if repository == 2:
+            raise RelevoError("no route.")
+        return True
+
+    monkeypatch.setattr(methods, "repositories", lambda: [1, 2])
+    monkeypatch.setattr(methods, "_push_to", pushed)
+    assert push_unarchived(server, "main", {2}).pushed == SEGMENTS
+    assert asked == [(1, SEGMENTS[0]), (2, SEGMENTS[0]), (1, SEGMENTS[1]), (1, SEGMENTS[2])]
+
+
 def archiving(tmp_path: Path, **request: Any) -> Rejoin:
     return Rejoin(replace(REQUEST, **request), Runit("postgresql"), wal(tmp_path, SEGMENTS[0]))
 

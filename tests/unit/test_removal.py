@@ -24,6 +24,7 @@ HELD = Holdings(["20261126-090000F", "20261126-100000F_20261126-110000I"], exist
 FACTS = Facts("shop", ["a", "b"], "repo", "redis", containers=["a", "b", "repo", "redis"], holdings=HELD)
 EMPTY = replace(FACTS, holdings=Holdings(exists=True))
 DELETE, KEEP = Request("delete", "shop"), Request("keep", "shop")
+AWAY = {"repository": 2, "reason": "No route."}
 
 
 def refused(request: Request, facts: Facts) -> str:
@@ -126,6 +127,17 @@ def test_a_machine_keeps_its_redis() -> None:
         ),
         (Request("", "shop"), {"holdings": None, "missing": ["repo"]}, "its volume may hold backups. Say what"),
         (DELETE, {"holdings": replace(HELD, running="40%")}, "A backup is running (40%)."),
+        (
+            DELETE,
+            {"holdings": replace(HELD, needed={HELD.backups[0]: "is pinned"}, second=[HELD.backups[0]])},
+            f"-e pin={HELD.backups[0]} -e pin_until=now -e repository_number=2.",
+        ),
+        (
+            DELETE,
+            {"holdings": replace(HELD, away=[AWAY])},
+            "Repository 2 of shop does not answer: No route. What it holds could not be deleted. Bring it back first,",
+        ),
+        (Request("", "shop"), {"holdings": Holdings(away=[AWAY])}, "It may hold backups. Say what becomes of them"),
         (KEEP, {"scratch": ["scratch"]}, "restore.yml -e cluster=shop -e remove=scratch."),
         (
             KEEP,
@@ -148,6 +160,27 @@ def test_what_is_refused(request_: Request, changed: dict[str, Any], said: str) 
 def test_what_is_pinned_does_not_keep_backups_from_being_kept() -> None:
     pinned = replace(FACTS, holdings=replace(HELD, needed={HELD.backups[0]: "is pinned"}))
     assert refused(KEEP, pinned) == ""
+
+
+def test_a_repository_that_is_away_does_not_keep_backups_from_being_kept() -> None:
+    assert refused(KEEP, replace(FACTS, holdings=replace(HELD, away=[AWAY]))) == ""
+
+
+@pytest.mark.parametrize(
+    ("request_", "changed", "said"),
+    [
+        (DELETE, {"holdings": None, "missing": ["repo"]}, True),
+        (KEEP, {"holdings": None, "missing": ["repo"]}, False),
+        # The repository host deletes it there.
+        (DELETE, {}, False),
+    ],
+)
+def test_what_a_bucket_has_is_named_where_nobody_can_delete_it(
+    request_: Request, changed: dict[str, Any], said: bool
+) -> None:
+    risks = removal(request_, replace(FACTS, bucket="backups", **changed)).plan.risks
+    assert ("What the bucket backups has of shop stays: without repo nobody deletes it there." in risks) is said
+    assert len(removal(DELETE, replace(FACTS, holdings=None, missing=["repo"])).plan.risks) == 1
 
 
 @pytest.mark.parametrize("answer", ["keep", "delete"])
@@ -176,6 +209,10 @@ def test_only_the_logs_and_locks_of_the_stanza_are_its_residue(tmp_path: Path) -
         *sorted(mine),
     ]
     assert residue("shop", tmp_path / "nowhere", locks / "nowhere") == []
+
+
+#: Of two repositories.
+PGBACKREST = ("pgbackrest.conf", "repo1.conf", "repo2-ca.crt", "repo2.conf")
 
 
 @pytest.fixture
@@ -216,7 +253,7 @@ def relative(machine: Machine, paths: list[Path]) -> list[str]:
         (
             ["pgbackrest"],
             ["relevo-postgresql.service"],
-            ["etc/pgbackrest/pgbackrest.conf", "etc/relevo/pgpass", "etc/relevo/tls", "run/relevo"],
+            [*(f"etc/pgbackrest/{name}" for name in PGBACKREST), "etc/relevo/pgpass", "etc/relevo/tls", "run/relevo"],
         ),
     ],
 )
@@ -226,7 +263,7 @@ def test_what_another_part_of_the_machine_needs_stays(
     root = machine.root
     names = ("postgresql.conf", "conf.d/90-replication.conf", "haproxy.cfg", "pgpass", "zone")
     files = [f"etc/relevo/{name}" for name in names]
-    files += ["etc/pgbackrest/pgbackrest.conf", "run/relevo/operation-lock/shop.json"]
+    files += [*(f"etc/pgbackrest/{name}" for name in PGBACKREST), "run/relevo/operation-lock/shop.json"]
     files += [f"etc/systemd/system/relevo-{name}.service" for name in ("haproxy", "pgbackrest")]
     for name in files:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -275,6 +312,16 @@ def test_a_machine_knows_what_is_ours(machine: Machine) -> None:
         "var/lib/postgresql/17/main",
         "etc/relevo",
     ]
+
+
+@pytest.mark.parametrize("keeps", [[], ["pgbackrest"]])
+def test_what_was_archived_is_believed_by_no_later_server(machine: Machine, keeps: list[str]) -> None:
+    """With two repositories WAL is archived through the spool; its first segments have the same names again."""
+    spool = machine.root / "var" / "spool" / "pgbackrest"
+    (spool / "archive" / "shop" / "out").mkdir(parents=True)
+    (spool / "archive" / "shop" / "out" / "000000010000000000000001.ok").touch()
+    remove_paths(replace(machine, keeps=keeps).paths())
+    assert list(spool.iterdir()) == []
 
 
 def test_what_belongs_to_others_stays(machine: Machine) -> None:
@@ -376,3 +423,18 @@ def test_a_machine_with_haproxy_stops_it_first() -> None:
     assert changes(found)["p"].startswith("is cleared: HAProxy's configuration")
     assert changes(found)["a"].startswith("is stopped for good")
     assert "p does not answer" in refused(DELETE, replace(FACTS, proxies=["p"], unreachable={"p": "no route"}))
+
+
+def test_of_a_second_repository_only_what_is_empty_goes(machine: Machine) -> None:
+    """It may be on a share, with things of others; pgBackRest has deleted the stanzas."""
+    share = machine.root / "mnt" / "share"
+    for name in ("archive", "backup/other", "photos"):
+        (share / name).mkdir(parents=True)
+    there = replace(machine, kinds=["pgbackrest"], repository=machine.root / "repo", second=share)
+    remove_paths(there.paths())
+    assert sorted(path.name for path in share.iterdir()) == ["backup", "photos"]
+    (share / "backup" / "other").rmdir()
+    remove_paths(there.paths())
+    assert [path.name for path in share.iterdir()] == ["photos"]
+    assert (machine.root / "repo").is_dir()
+    assert replace(there, second=machine.root / "nowhere").paths() == there.paths() == []

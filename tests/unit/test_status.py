@@ -414,6 +414,57 @@ def test_a_silent_repository_is_not_taken_for_an_empty_one() -> None:
     assert found.as_dict()["backups"]["count"] is None
 
 
+AWAY = {"repository": 2, "reason": "It takes no connections."}
+BEHIND = {"repository": 2, "holes": [{"first": "A", "last": "B", "count": 2}, {"first": "D", "last": "D", "count": 1}]}
+
+
+def test_of_two_repositories_the_one_that_is_away_is_named_and_not_the_archiver_it_holds_up() -> None:
+    failing = a(archiver=ARCHIVER | {"failing": True, "last_failed": "000000020000000000000006"})
+    found = status(failing, b(), repository=repository(repositories=[1, 2], away=[AWAY]))
+    assert codes(found) == ["repository-away"]
+    assert not found.healthy
+    assert "Repository 2 is away, and the primary keeps all WAL that it lacks: It takes no connections." in sentences(
+        found
+    )
+    assert found.as_dict()["repository"] | {"host": ""} == {
+        "host": "",
+        "answers": True,
+        "tls_reload_owed": False,
+        "certificate_days": None,
+        "authority": None,
+        "count": 2,
+        "away": [AWAY],
+    }
+
+
+@pytest.mark.parametrize(
+    ("failed", "newest", "lsn", "told"),
+    [
+        ("000000020000000000000006", "000000020000000000000006", "0/7000148", False),
+        ("000000020000000000000006", "000000020000000000000007", "0/8000148", False),
+        # It lacks the first one that could not be archived to both.
+        ("000000020000000000000006", "000000020000000000000005", "0/7000148", True),
+        # It had that one, and then went as well.
+        ("000000020000000000000006", "000000020000000000000006", "0/27000148", True),
+        ("000000020000000000000006", "000000020000000000000006", "0/26000000", False),
+        ("00000002.history", "000000020000000000000005", "0/7000148", False),
+        ("000000020000000000000006", "", "0/7000148", False),
+    ],
+)
+def test_of_two_repositories_the_other_one_may_fail_too(failed: str, newest: str, lsn: str, told: bool) -> None:
+    failing = primary("a", lsn, 2, senders=[STREAMS], archiver=ARCHIVER | {"failing": True, "last_failed": failed})
+    raw = {"archive": [{"id": "17-1", "max": "0"}, {"id": "17-2", "max": newest or None}]}
+    found = status(failing, b(), repository=repository(repositories=[1, 2], away=[AWAY], raw=raw))
+    assert ("archiving-fails" in codes(found)) is told
+    assert ("also in the repository that answers" in sentences(found)) is told
+
+
+def test_of_two_repositories_what_the_other_one_lacks_is_told() -> None:
+    found = status(repository=repository(repositories=[1, 2], behind=[BEHIND]))
+    assert codes(found) == ["archive-hole"]
+    assert "Repository 2 lacks 3 segments of WAL (A to D)" in sentences(found)
+
+
 def test_a_repository_that_cannot_be_used_says_why() -> None:
     found = status(repository=Repository(problem="The repository has no stanza main."))
     assert codes(found) == ["repository-unusable"]

@@ -190,6 +190,7 @@ def judge(cluster: str, facts: Mapping[str, Any], status: Mapping[str, Any], lim
         *_drills(facts, limits),
         *_certificates(status, limits),
         *_authority(status, limits),
+        *_repositories(status),
     ]
     return _report(cluster, float(facts["at"]), checks, _metrics(facts, status))
 
@@ -349,6 +350,18 @@ def _no_drill(facts: Mapping[str, Any], limits: Limits) -> Check:
     return Check("drill", True, f"{said}: in {left} this becomes a failure.")
 
 
+def _repositories(status: Mapping[str, Any]) -> Iterator[Check]:
+    """Of several; a single one that does not answer is found by all the other checks."""
+    repository = status.get("repository") or {}
+    if repository.get("count", 1) < 2:
+        return
+    away = repository.get("away") or []
+    for one in away:
+        yield Check("repository-away", False, f"Repository {one['repository']} is away. {one['reason']}")
+    if not away:
+        yield Check("repository-away", True, "Every repository answers.")
+
+
 def _certificates(status: Mapping[str, Any], limits: Limits) -> Iterator[Check]:
     days = {host["name"]: host["certificate_days"] for host in _with_certificate(status)}
     if not days or not limits.certificate_days:
@@ -413,6 +426,9 @@ def _metrics(facts: Mapping[str, Any], status: Mapping[str, Any]) -> Iterator[Me
     yield Metric("relevo_catalog_up", float(facts["records_missing"] is not None))
     yield Metric("relevo_catalog_records_missing", facts["records_missing"])
     yield Metric("relevo_catalog_records_orphaned", facts["records_orphaned"])
+    repository = status.get("repository") or {}
+    yield Metric("relevo_repositories", repository.get("count", 1))
+    yield Metric("relevo_repositories_away", len(repository.get("away") or []))
     drill = facts["drill"]
     if drill:
         yield Metric("relevo_drill_age_seconds", _age(facts, drill["at"]))

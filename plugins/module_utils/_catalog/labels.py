@@ -38,6 +38,7 @@ class Labels:
 
     recorded_title: str
     repository_title: str
+    one_repository: str
     info_title: str
     info_title_without_redis: str
     directories_title: str
@@ -140,6 +141,7 @@ SPANISH = Labels(
         "motivo": "Motivo",
         "rto_s": "RTO (s)",
         "rpo_s": "RPO (s)",
+        "repositorio": "Repositorio",
     },
     values={},
     status={"recorded": "registrado", "orphan": "huérfano", "foreign": "ajeno", "unrecorded": "sin registrar"},
@@ -157,6 +159,7 @@ SPANISH = Labels(
     files="Archivos",
     recorded_title="BACKUPS REGISTRADOS EN REDIS",
     repository_title="BACKUPS DEL REPOSITORIO (SIN REDIS)",
+    one_repository="repositorio {number}",
     info_title="PGBACKREST Y REDIS",
     info_title_without_redis="PGBACKREST (SIN REDIS)",
     directories_title="REPOSITORIO {path}",
@@ -268,6 +271,7 @@ ENGLISH = Labels(
         "motivo": "Reason",
         "rto_s": "RTO (s)",
         "rpo_s": "RPO (s)",
+        "repositorio": "Repository",
     },
     values={
         "resultado": {"correcto": "restores", "fallido": "does not restore"},
@@ -291,6 +295,7 @@ ENGLISH = Labels(
     files="Files",
     recorded_title="BACKUPS RECORDED IN REDIS",
     repository_title="BACKUPS IN THE REPOSITORY (WITHOUT REDIS)",
+    one_repository="repository {number}",
     info_title="PGBACKREST AND REDIS",
     info_title_without_redis="PGBACKREST (WITHOUT REDIS)",
     directories_title="REPOSITORY {path}",

@@ -15,7 +15,16 @@ from .._errors import RelevoError
 from .._recovery_window import Hole, of_newest_system
 from .filters import Filters
 from .labels import LABELS, Labels
-from .records import DEFAULT_STANZA, Record, desired_records, newest_first, record_label, score_for
+from .records import (
+    DEFAULT_STANZA,
+    FIRST_REPOSITORY,
+    Record,
+    desired_records,
+    newest_first,
+    parts_of,
+    record_label,
+    score_for,
+)
 
 
 @dataclass(frozen=True)
@@ -85,6 +94,7 @@ class Stretch:
 class Catalog:
     """What a view shows: the entries, the newest first, and the repository's own information."""
 
+    #: The catalog's name, which is the stanza's but for a second repository (``records.catalog_name``).
     stanza: str
     entries: list[Entry]
     information: Mapping[str, Any]
@@ -122,7 +132,20 @@ class Catalog:
     @property
     def title(self) -> str:
         title = self.words.repository_title if self.reason else self.words.recorded_title
-        return title if self.stanza == DEFAULT_STANZA else f"{title} · {self.stanza}"
+        parts = [title]
+        if self.cluster != DEFAULT_STANZA:
+            parts.append(self.cluster)
+        if self.repository != FIRST_REPOSITORY:
+            parts.append(self.words.one_repository.format(number=self.repository))
+        return " · ".join(parts)
+
+    @property
+    def cluster(self) -> str:
+        return parts_of(self.stanza)[0]
+
+    @property
+    def repository(self) -> int:
+        return parts_of(self.stanza)[1]
 
 
 def catalog_of(

@@ -19,7 +19,7 @@ from .._recovery_window import losses
 from .._tables import format_bytes, format_duration
 from .model import Catalog, Entry
 from .page_style import STYLE
-from .records import PASSED, TYPES
+from .records import FIRST_REPOSITORY, PASSED, TYPES
 from .space import REST, WAL, space
 from .views import summary
 
@@ -32,7 +32,10 @@ MOST = 500
 def page(catalog: Catalog, usage: Mapping[str, Any] | None, now: datetime) -> str:
     """The whole document."""
     words = catalog.words
-    title = _text(f"{words.page_title} · {catalog.stanza}")
+    which = (
+        "" if catalog.repository == FIRST_REPOSITORY else f" · {words.one_repository.format(number=catalog.repository)}"
+    )
+    title = _text(f"{words.page_title} · {catalog.cluster}{which}")
     sections = [
         _section(words.page_timeline, _timeline(catalog, now)),
         _section(words.page_windows, _windows(catalog)),
@@ -77,7 +80,7 @@ def _timeline(catalog: Catalog, now: datetime) -> str:
     moments = _moments(catalog)
     entries = [entry for entry in _listed(catalog) if entry.name in moments]
     if not entries:
-        return f"<p>{_text(catalog.words.empty.format(stanza=catalog.stanza))}</p>"
+        return f"<p>{_text(catalog.words.empty.format(stanza=catalog.cluster))}</p>"
     first = min(moments[entry.name][0] for entry in entries)
     last = max(now.timestamp(), *(moments[entry.name][1] for entry in entries))
     scale = (WIDTH - 2 * MARGIN) / max(1.0, last - first)
@@ -199,7 +202,7 @@ def _card(catalog: Catalog, entry: Entry) -> str:
 
 def _space(catalog: Catalog, usage: Mapping[str, Any] | None) -> str:
     words = catalog.words
-    parts = space(catalog.stanza, catalog.information.get("backup") or [], usage)
+    parts = space(catalog.cluster, catalog.information.get("backup") or [], usage)
     whole = max(1, sum(part.own for part in parts))
     named = {WAL: words.wal, REST: words.rest}
     types = words.values.get("tipo_backup", {})

@@ -25,6 +25,9 @@ FOREIGN_INDEX = "relevo:foreign"
 METHOD = "pgBackRest"
 UNKNOWN_PRIMARY = "desconocido"
 DEFAULT_STANZA = "main"
+FIRST_REPOSITORY = 1
+#: No cluster has it in its name: see the names that an inventory may have.
+_OF_REPOSITORY = "@"
 # Names, values and order of these seven are a contract older than this collection.
 FIRST_FIELDS = ("fecha", "hora", "tipo_backup", "direccion_almacenamiento", "maestro_usado", "metodo", "stanza")
 TYPES = {"full": "completo", "incr": "incremental", "diff": "diferencial"}
@@ -66,6 +69,7 @@ FIELDS = (
     "consistente",
     "error",
     *DRILL_FIELDS,
+    "repositorio",
 )
 _PLACE = {name: place for place, name in enumerate(FIELDS)}
 
@@ -96,6 +100,20 @@ class Plan:
     adoptable: dict[str, tuple[str, str]] = field(default_factory=dict)
     # Keys that a backup needs and something foreign occupies.
     blocked: list[str] = field(default_factory=list)
+
+
+def catalog_name(stanza: str, repository: int = FIRST_REPOSITORY) -> str:
+    """What the catalog of a stanza's repository is called: each repository has its own, as each stanza has.
+
+    All functions here take it where they take a stanza. That of the first one is the stanza's own name.
+    """
+    return stanza if repository == FIRST_REPOSITORY else f"{stanza}{_OF_REPOSITORY}{repository}"
+
+
+def parts_of(catalog: str) -> tuple[str, int]:
+    """The stanza and the repository of a catalog's name."""
+    stanza, _, number = catalog.partition(_OF_REPOSITORY)
+    return stanza, int(number or FIRST_REPOSITORY)
 
 
 def index_for(stanza: str) -> str:
@@ -162,6 +180,7 @@ def record_from_backup(
     Sizes are bytes, ``duracion_s`` seconds. A field whose value is not known is absent, never empty.
     """
     label = str(backup["label"])
+    stanza, number = parts_of(stanza)
     made = str(backup["type"])
     if made not in TYPES:
         raise RelevoError(f"pgBackRest calls backup {label} '{made}', which this collection does not know. Update it.")
@@ -198,6 +217,8 @@ def record_from_backup(
         "consistente": "no" if notes.get("relevo-consistent") == "false" else "si",
         "error": "si" if backup.get("error") else "no",
         **{name: notes.get(annotation) for name, annotation in DRILL_FIELDS.items()},
+        # Of the first one as it was before there could be another.
+        "repositorio": None if number == FIRST_REPOSITORY else number,
     }
     if values["resultado"] is not None:
         values["resultado"] = RESULTS.get(str(values["resultado"]), str(values["resultado"]))
@@ -241,7 +262,7 @@ def classify(key: str, record: Mapping[str, str] | None, stanza: str) -> str:
     parsed = parse_key(key)
     if parsed is None or not record or parsed.stanza != stanza:
         return "foreign"
-    if record.get("metodo") != METHOD or record.get("stanza") != stanza:
+    if record.get("metodo") != METHOD or record.get("stanza") != parts_of(stanza)[0]:
         return "foreign"
     return "ours" if record.get("etiqueta") else "old"
 

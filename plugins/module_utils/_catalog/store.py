@@ -17,10 +17,12 @@ from .._names import PUBLIC_WORD, REDIS_PORT, with_port
 from .facets import facet_index, facets_for, queue_facets
 from .filters import Facet
 from .records import (
+    FIRST_REPOSITORY,
     FOREIGN_INDEX,
     KEY_PREFIX,
     Plan,
     Record,
+    catalog_name,
     classify,
     in_order,
     index_for,
@@ -362,8 +364,26 @@ def remove_records(client: Any, stanza: str, keys: Iterable[str], write: bool) -
 def forget(client: Any, stanza: str) -> list[str]:
     """Remove all that the catalog holds of a stanza: its records, and their indexes. Returns the keys that there were.
 
-    What others wrote under keys that look like records is left alone.
+    What others wrote under keys that look like records is left alone. Of a second repository, too.
     """
+    return [key for number in (FIRST_REPOSITORY, 2) for key in _forget(client, catalog_name(stanza, number))]
+
+
+def forget_left(client: Any, stanza: str, write: bool) -> list[str]:
+    """Remove what the catalog holds of a second repository that there is no more; the keys of its records.
+
+    ``write`` False: only say which. Where there never was one this costs one question.
+    """
+    name = catalog_name(stanza, 2)
+    if not client.exists(index_for(name)):
+        return []
+    keys = list(client.zrevrange(index_for(name), 0, -1))
+    if write:
+        _forget(client, name)
+    return keys
+
+
+def _forget(client: Any, stanza: str) -> list[str]:
     found = read_records(client, known_keys(client, stanza, search=True).mine)
     mine = [key for key, record in found.items() if classify(key, record, stanza) != "foreign"]
     facets = [facet_index(stanza, Facet.from_text(text)) for text in client.smembers(facets_for(stanza))]

@@ -68,7 +68,7 @@ def _ends(catalog: Catalog) -> dict[str, dict[str, str]]:
 
 
 def _empty(catalog: Catalog) -> str:
-    return catalog.words.empty.format(stanza=catalog.stanza)
+    return catalog.words.empty.format(stanza=catalog.cluster)
 
 
 def _table(catalog: Catalog) -> str:
@@ -250,7 +250,7 @@ def _information(catalog: Catalog, usage: Mapping[str, Any] | None) -> dict[str,
     archive = archives[-1] if archives else {}
     cipher = information.get("cipher")
     pairs: dict[str, object] = {
-        words.fields["stanza"]: catalog.stanza,
+        words.fields["stanza"]: catalog.cluster,
         words.state: words.states.get(status.get("code", -1), status.get("message", words.unknown))
         + (words.running if held else ""),
         words.cipher: words.no_cipher if cipher == "none" else cipher,
@@ -300,7 +300,7 @@ def _size(catalog: Catalog, usage: Mapping[str, Any] | None) -> str:
 def space_table(catalog: Catalog, usage: Mapping[str, Any] | None) -> str:
     """What each type of backup takes, what they share, and the WAL; empty without backups."""
     words = catalog.words
-    parts = space(catalog.stanza, catalog.information.get("backup") or [], usage)
+    parts = space(catalog.cluster, catalog.information.get("backup") or [], usage)
     if not any(part.own for part in parts):
         return ""
     named = {WAL: words.wal, REST: words.rest}

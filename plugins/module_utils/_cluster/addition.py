@@ -141,7 +141,7 @@ def _becomes(facts: Facts) -> str:
 
 
 def _refusals(facts: Facts) -> list[str]:
-    found = [facts.unfinished] if facts.unfinished else []
+    found = [why for why in (facts.unfinished, facts.second) if why]
     if facts.repository in facts.unreachable:
         found.append(
             f"The repository host {facts.repository} does not answer ({facts.why(facts.repository)}), and must let "

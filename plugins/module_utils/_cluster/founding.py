@@ -78,6 +78,16 @@ class RepositoryHolding:
             unclear,
         )
 
+    @classmethod
+    def together(cls, found: Sequence[RepositoryHolding]) -> RepositoryHolding:
+        """Of all repositories: a new cluster is made only where none of them holds anything."""
+        return cls(
+            tuple(sorted(label for one in found for label in one.backups)),
+            any(one.archives for one in found),
+            any(one.exists for one in found),
+            next((one.problem for one in found if one.problem), ""),
+        )
+
     @property
     def words(self) -> str:
         if self.backups:

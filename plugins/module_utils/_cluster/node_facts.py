@@ -29,7 +29,8 @@ class NodeFacts:
     """``topology``: of all nodes of the inventory, that of the node included. ``repository``: the repository host.
 
     ``containers``: what the engine says of each host that is a container, by name. ``unreachable``: why a host does not
-    answer, by name. ``unfinished``: the sentence about a restore in place that is not finished.
+    answer, by name. ``unfinished``: the sentence about a restore in place that is not finished. ``second``: the one
+    about a second repository that is in the way of a new configuration of the repository host.
     """
 
     cluster: str
@@ -39,6 +40,7 @@ class NodeFacts:
     containers: Mapping[str, str] = field(default_factory=dict)
     unreachable: Mapping[str, str] = field(default_factory=dict)
     unfinished: str = ""
+    second: str = ""
 
     @property
     def others(self) -> Topology:

@@ -152,12 +152,21 @@ class Repository:
     tls_server_owed: bool = False
     certificate_days: float | None = None
     authority: Authority | None = None
+    #: Of several: how many there are, those that do not work (``repository``, ``reason``), and what the archives of the
+    #: others lack (``repository``, ``holes``).
+    count: int = 1
+    away: Sequence[Mapping[str, Any]] = ()
+    behind: Sequence[Mapping[str, Any]] = ()
+    #: The newest segment in the archive; empty where it is not known.
+    newest_segment: str = ""
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Repository:
         """From the result of ``pgbackrest_info``."""
         listed, holes = given.get("backups") or [], [Hole.of(one) for one in given.get("holes") or []]
         living = of_newest_system(listed, given.get("databases") or [])
+        # In the order of the databases.
+        archives = (given.get("raw") or {}).get("archive") or []
         return cls(
             str(given.get("problem") or ""),
             sorted((Backup.of(backup) for backup in listed), key=lambda backup: backup.finished),
@@ -168,6 +177,10 @@ class Repository:
             bool(given.get("tls_server_owed")),
             given.get("certificate_days"),
             Authority.of(given.get("authority")),
+            len(given.get("repositories") or [1]),
+            given.get("away") or (),
+            given.get("behind") or (),
+            str((archives[-1] if archives else {}).get("max") or ""),
         )
 
 

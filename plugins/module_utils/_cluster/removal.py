@@ -27,7 +27,8 @@ class Holdings:
     """What the repository host says, as ``stanza_removal`` returns it.
 
     ``needed``: why a backup must stay, by label; ``pieces``: files of a deletion that was cut off are left; ``others``:
-    the other stanzas of the repository; ``running``: how far a backup is that runs now.
+    the other stanzas of the repository; ``running``: how far a backup is that runs now. With two repositories
+    ``second``: the labels of those in the second one; ``away``: those that do not answer (``repository``, ``reason``).
     """
 
     backups: Sequence[str] = ()
@@ -36,6 +37,8 @@ class Holdings:
     needed: Mapping[str, str] = field(default_factory=dict)
     others: Sequence[str] = ()
     running: str = ""
+    second: Sequence[str] = ()
+    away: Sequence[Mapping[str, Any]] = ()
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Holdings:
@@ -62,6 +65,8 @@ class Facts:
     ``scratch``: the names of what was restored beside the cluster on the repository host; ``elsewhere``: on others.
     ``proxies``: the hosts with HAProxy in front of it. ``parts``: the groups that a host is in for it, and ``also``
     those that it is in besides, by its name. ``alone``: the inventory has no other cluster. ``secrets``: their folder.
+    ``bucket``: that of a second repository, which goes with no host. ``second``: the sentence about a second repository
+    that is in the way of a new configuration of the repository host. ``unmounted``: the one about its missing disk.
     """
 
     cluster: str
@@ -80,6 +85,9 @@ class Facts:
     also: Mapping[str, Sequence[str]] = field(default_factory=dict)
     alone: bool = True
     secrets: str = ""
+    bucket: str = ""
+    second: str = ""
+    unmounted: str = ""
 
 
 @dataclass(frozen=True)
@@ -148,9 +156,10 @@ def removal(request: Request, facts: Facts) -> Removal:
             f"Take {facts.cluster} out of the inventory afterwards: site.yml would make it anew.",
             *_about_secrets(request, facts, opened),
         ],
-        [_risk(held, keeps)],
+        [_risk(held, keeps), *_left_in_bucket(facts, keeps)],
     )
-    for why in _refusals(request, facts, held, opened):
+    rewrites = bool(facts.repository) and stays and bool(facts.of_others.get(facts.repository))
+    for why in [*_about_second(facts, keeps, rewrites), *_refusals(request, facts, held, opened)]:
         plan = plan.refused(why)
     clears = {host: _clearing(facts, host, hosts) for host in (*facts.servers, *hosts, *proxies)}
     return Removal(
@@ -158,7 +167,7 @@ def removal(request: Request, facts: Facts) -> Removal:
         list(facts.servers),
         hosts + proxies,
         stanza=not keeps and bool(facts.repository),
-        rewrites=bool(facts.repository) and stays and bool(facts.of_others.get(facts.repository)),
+        rewrites=rewrites,
         # A container of its own goes as a whole.
         proxies=[
             host
@@ -215,6 +224,16 @@ def _risk(held: Holdings, keeps: bool) -> str:
     if keeps and held.backups:
         return "Its databases come back from a backup only."
     return "Nothing brings its databases back."
+
+
+def _left_in_bucket(facts: Facts, keeps: bool) -> list[str]:
+    """What only the repository host could delete, where that is gone."""
+    if keeps or not facts.bucket or facts.holdings is not None:
+        return []
+    return [
+        f"What the bucket {facts.bucket} has of {facts.cluster} stays: without {facts.repository} nobody deletes it "
+        "there."
+    ]
 
 
 def _effects(facts: Facts, held: Holdings, hosts: Sequence[str], keeps: bool) -> list[Effect]:
@@ -318,6 +337,7 @@ def _about_backups(request: Request, facts: Facts, held: Holdings) -> list[str]:
     if (held.backups or held.pieces) and not request.backups:
         newest = f", the newest {max(held.backups)}" if held.backups else ", of which a deletion was cut off"
         found.append(f"{facts.cluster} has {plural(len(held.backups), 'backup')}{newest}. {choice}")
+    found += _about_away(request, facts, held)
     if held.running:
         found.append(f"A backup is running ({held.running}). Run this again when it has ended.")
     if facts.scratch:
@@ -334,8 +354,26 @@ def _about_backups(request: Request, facts: Facts, held: Holdings) -> list[str]:
     if request.backups == DELETE:
         found += [
             f"{label} {why}. Wait for the end of that; a pin is taken off with cleanup.yml -e cluster={facts.cluster} "
-            f"-e pin={label} -e pin_until=now."
+            f"-e pin={label} -e pin_until=now{' -e repository_number=2' if label in held.second else ''}."
             for label, why in held.needed.items()
             if label in held.backups
         ]
     return found
+
+
+def _about_second(facts: Facts, keeps: bool, rewrites: bool) -> list[str]:
+    """What of a second repository would end the play halfway, or hide what is to be deleted."""
+    if rewrites and facts.second:
+        return [facts.second]
+    return [facts.unmounted] if facts.unmounted and not keeps else []
+
+
+def _about_away(request: Request, facts: Facts, held: Holdings) -> list[str]:
+    """Of two repositories one that does not answer: nobody knows what it holds, nor could it be deleted."""
+    if not held.away or request.backups == KEEP:
+        return []
+    one = held.away[0]
+    said = f"Repository {one['repository']} of {facts.cluster} does not answer: {str(one['reason']).rstrip('.')}."
+    if request.backups == DELETE:
+        return [f"{said} What it holds could not be deleted. Bring it back first, or keep the backups."]
+    return [f"{said} It may hold backups. Say what becomes of them: -e remove_backups=keep; or bring it back first."]

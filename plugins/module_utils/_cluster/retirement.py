@@ -226,7 +226,7 @@ def _standbys(facts: Facts) -> list[NodeState]:
 
 
 def _refusals(request: Request, facts: Facts, machine_away: bool) -> list[str]:
-    found = [facts.unfinished] if facts.unfinished else []
+    found = [why for why in (facts.unfinished, facts.second) if why]
     if request.confirm != facts.node:
         given = f"confirm={request.confirm} is not its name. " if request.confirm else ""
         found.append(f"{given}Confirm it with -e confirm={facts.node}.")

@@ -131,6 +131,10 @@ class ClusterStatus:
     connection: ConnectionStrings | None = None
     proxy: ThroughProxy | None = None
     proxies: Sequence[Proxy] = ()
+    repositories: int = 1
+    repositories_away: Sequence[Mapping[str, Any]] = ()
+    repositories_behind: Sequence[Mapping[str, Any]] = ()
+    newest_archived: str = ""
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -195,6 +199,8 @@ class ClusterStatus:
                 "tls_reload_owed": self.repository_reload_owed,
                 "certificate_days": self.repository_certificate_days,
                 "authority": asdict(self.repository_authority) if self.repository_authority else None,
+                "count": self.repositories,
+                "away": [dict(one) for one in self.repositories_away],
             },
             "backups": {
                 "count": None if self.backups is None else len(self.backups),
@@ -278,6 +284,10 @@ def compose(observed: Observed) -> ClusterStatus:
         observed.connection,
         observed.proxy,
         observed.proxies,
+        repository.count if repository else 1,
+        repository.away if repository else (),
+        repository.behind if repository else (),
+        repository.newest_segment if repository else "",
     )
 
 

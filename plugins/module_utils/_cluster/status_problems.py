@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from .. import _names
 from .._authority import Authority
+from .._server.lsn import SEGMENT, SEGMENT_SIZE, parse_lsn, segment_start
 from .._server.peer import Life
 from .._tables import format_bytes, format_duration
 from .answer import WAY_OUT, Slot
@@ -23,6 +24,8 @@ from .topology import cure_of
 
 #: A standby that streams confirms a commit within milliseconds.
 STALLED_S = 5
+#: Segments. One that hangs holds the other one up for most of a minute before each lot.
+MUCH = 32
 #: When site.yml has had time to renew it, and has not been run.
 EXPIRES_DAYS = 25
 
@@ -51,6 +54,7 @@ CODES: dict[str, Severity] = {
     "abandoned-timeline": "warning",
     "repository-unreachable": "error",
     "repository-unusable": "error",
+    "repository-away": "error",
     "no-backup": "error",
     "archive-hole": "error",
     "archive-hole-past": "warning",
@@ -332,13 +336,26 @@ def _synchronous(status: ClusterStatus, node: NodeStatus) -> Found:
 
 
 def _archiving(status: ClusterStatus, node: NodeStatus) -> Found:
-    if node is status.primary and status.archiver and status.archiver.failing:
+    if node is not status.primary or not status.archiver or not status.archiver.failing:
+        return
+    # With two it fails for as long as one of them is away, which is told of that one.
+    if not status.repositories_away or _is_behind(status, node, str(status.archiver.last_failed or "")):
+        also = ", also in the repository that answers" if status.repositories_away else ""
         yield problem(
             "archiving-fails",
-            f"Archiving fails on {node.name} at {status.archiver.last_failed}.",
+            f"Archiving fails on {node.name} at {status.archiver.last_failed}{also}.",
             "See its log and the repository.",
             node.name,
         )
+
+
+def _is_behind(status: ClusterStatus, node: NodeStatus, failed: str) -> bool:
+    """Whether the repository that answers lacks what it should have: the first that fails, or many that came after."""
+    if not status.newest_archived:
+        return False
+    newest = segment_start(status.newest_archived)
+    since = parse_lsn(node.lsn) - newest if node.lsn else 0
+    return (SEGMENT.fullmatch(failed) is not None and segment_start(failed) > newest) or since > MUCH * SEGMENT_SIZE
 
 
 def _slots(status: ClusterStatus, node: NodeStatus) -> Found:
@@ -571,6 +588,25 @@ def _repository(status: ClusterStatus) -> Found:
         yield problem("no-backup", "There is no backup.", "Run backup.yml.")
 
 
+def _repositories_away(status: ClusterStatus) -> Found:
+    """Of two: the other one has all WAL, and this one gets it from the primary when it is back."""
+    for one in status.repositories_away:
+        yield problem(
+            "repository-away",
+            f"Repository {one['repository']} is away, and the primary keeps all WAL that it lacks: {one['reason']}",
+            "The other one works; this one gets what it lacks when it is back.",
+        )
+    for one in status.repositories_behind:
+        count = sum(int(hole["count"]) for hole in one["holes"])
+        yield problem(
+            "archive-hole",
+            f"Repository {one['repository']} lacks {count} segments of WAL ({one['holes'][0]['first']} to "
+            f"{one['holes'][-1]['last']}): not every moment can be restored from it.",
+            "Run site.yml, which copies from the other one what is of older timelines; where that does not help, "
+            f"backup.yml -e repository_number={one['repository']} -e day=1.",
+        )
+
+
 def _repository_reload(status: ClusterStatus) -> Found:
     if status.repository_reload_owed:
         yield _tls_server(status.repository_host, None)
@@ -651,6 +687,7 @@ def _checks_of(node: NodeStatus) -> tuple[Callable[[ClusterStatus, NodeStatus], 
 REPOSITORY_CHECKS: tuple[Callable[[ClusterStatus], Found], ...] = (
     _newer_timeline,
     _repository,
+    _repositories_away,
     _repository_reload,
     _repository_certificate,
     _authorities,

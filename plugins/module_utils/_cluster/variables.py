@@ -66,6 +66,7 @@ LEFT_BY_TASKS = frozenset(
         "node_retirement_planned",
         "node_retirement_reached",
         "operation_lock_left_out",
+        "pgbackrest_proved",
         "pgbackrest_refusal",
         "postgresql_refusal",
         "relevo_served",

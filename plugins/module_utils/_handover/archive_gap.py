@@ -11,13 +11,17 @@ already is harmless when the contents agree.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from .._errors import RelevoError
 from .._repository.archive import Archive, push, spans
+from .._repository.away import Away, each
+from .._repository.command import CONFIG, repositories
 from .._repository.pgbackrest import PgBackRest
 from .._server.lsn import SEGMENT, SEGMENT_SIZE, Fork, history_name, parse_history, segment_start
 from .._server.server import Server
@@ -36,6 +40,62 @@ def oldest_needed(backups: Iterable[Mapping[str, Any]], archived: set[str]) -> i
     return min((segment_start(name) // SEGMENT_SIZE for name in starts), default=None)
 
 
+def _way_to(fork: Fork) -> str:
+    """The name of an ancestor's own history; empty for the first timeline, which has none."""
+    return "" if fork.timeline == 1 else history_name(fork.timeline)
+
+
+def owner_of(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_uid, found.st_gid
+
+
+def still_lost(
+    lost: Iterable[str], backups: Iterable[Mapping[str, Any]], history: Sequence[Fork], own: int
+) -> list[str]:
+    """Of the segments that are lost, those after the beginning of the newest backup of this branch.
+
+    What is lost before it is in the way of no restore that begins at it: with two repositories, whose older timelines
+    are looked at each time, it would otherwise cost another full backup at each hand-over.
+    """
+    ends = {fork.timeline: fork.end for fork in history}
+    starts = [str(name) for backup in backups if (name := backup["archive"]["start"])]
+    ours = [
+        segment_start(name)
+        for name in starts
+        if (timeline := int(name[:8], 16)) == own or segment_start(name) < ends.get(timeline, 0)
+    ]
+    newest = max(ours, default=0)
+    return [name for name in lost if segment_start(name) >= newest]
+
+
+@dataclass(frozen=True)
+class Closed:
+    """What was pushed and what is lost, by the names of the files; the repositories that lost some, and those away."""
+
+    pushed: Sequence[str] = ()
+    lost: Sequence[str] = ()
+    lost_in: Sequence[int] = ()
+    away: Sequence[Away] = ()
+
+
+@dataclass
+class Seen:
+    """One repository's archive: the segments that it has, what was pushed to it, what is missing and not here.
+
+    ``failure``: why it failed after it had answered.
+    """
+
+    archive: Archive
+    backups: Sequence[Mapping[str, Any]] = ()
+    archived: set[str] = field(default_factory=set)
+    pushed: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    #: What is in its directory, the histories of timelines among it; looked at where there are several.
+    names: set[str] = field(default_factory=set)
+    failure: str = ""
+
+
 @dataclass
 class ArchiveGap:
     """Closes the gap on the primary of this node."""
@@ -43,45 +103,118 @@ class ArchiveGap:
     stanza: str
     timeout: float = 60.0
     server: Server = field(default_factory=Server)
+    config: Path = CONFIG
 
-    def close(self, timeline: int, check_mode: bool = False) -> tuple[list[str], list[str]]:
-        """Push what is missing of the ancestors of ``timeline``; returns what was pushed, and what is lost.
+    def close(self, timeline: int, check_mode: bool = False) -> Closed:
+        """Push what is missing of the ancestors of ``timeline`` to each repository.
 
         In check mode nothing is pushed, and what is returned is what would be. The history of ``timeline`` is among it
         where the archive began anew after the server had archived it: it does so once, at its promotion.
         """
         if timeline == 1:
-            return [], []
-        self._wait_for_history()
-        archive = Archive.newest(PgBackRest(self.stanza), self.timeout)
+            return Closed()
+        numbers = repositories(self.config)
+        several = len(numbers) > 1
+        if not several:
+            self._wait_for_history()
+        # With two it is never archived for as long as one of them is away: whatever has not got it yet gets it here.
+        found, away = each(numbers, lambda number: self._close_in(number, timeline, check_mode, every=several))
+        if several:
+            history = parse_history(self._history(timeline).read_text())
+            # After all that needs no other one, which may hang.
+            for number in found:
+                self._complete(number, found, history, check_mode)
+            away += [Away(number, seen.failure) for number, seen in found.items() if seen.failure]
+            found = {number: seen for number, seen in found.items() if not seen.failure}
+            for seen in found.values():
+                seen.missing = still_lost(seen.missing, seen.backups, history, timeline)
+        return Closed(
+            # Each once, in the order in which it was.
+            list(dict.fromkeys(name for seen in found.values() for name in seen.pushed)),
+            list(dict.fromkeys(name for seen in found.values() for name in seen.missing)),
+            [number for number, seen in found.items() if seen.missing],
+            away,
+        )
+
+    def _history(self, timeline: int) -> Path:
+        return self.server.pgdata / "pg_wal" / history_name(timeline)
+
+    def _close_in(self, repository: int, timeline: int, check_mode: bool, every: bool) -> Seen:
+        """Push what this node has."""
+        archive = Archive.newest(PgBackRest(self.stanza, self.config, repository), self.timeout)
         if archive is None:
             raise RelevoError(f"The repository has no archive of the stanza {self.stanza}. Run site.yml.")
-        own = self.server.pgdata / "pg_wal" / history_name(timeline)
+        own = self._history(timeline)
         known = archive.history(timeline) is not None
         if not known and not check_mode:
             self._push(archive.pgbackrest, own)
-        pushed, lost = self._close(archive, parse_history(own.read_text()), check_mode)
-        return [*([] if known else [own.name]), *pushed], lost
+        seen = self._close(archive, parse_history(own.read_text()), check_mode, every)
+        seen.pushed = [*([] if known else [own.name]), *seen.pushed]
+        return seen
 
-    def _close(self, archive: Archive, history: Sequence[Fork], check_mode: bool) -> tuple[list[str], list[str]]:
+    def _complete(self, repository: int, found: Mapping[int, Seen], history: Sequence[Fork], check_mode: bool) -> None:
+        """Copy from the others what a repository lacks and no server has any more."""
+        seen = found[repository]
+        for number, other in found.items():
+            if number == repository or other.failure or seen.failure:
+                continue
+            ways = {name for fork in history if (name := _way_to(fork))}
+            names = [*sorted((ways & other.names) - seen.names)]
+            names += [name for name in seen.missing if name in other.archived]
+            copied = names if check_mode else self._copy(names, seen, other)
+            seen.pushed += copied
+            # What could not be copied from one that has it is not lost.
+            seen.missing = [name for name in seen.missing if name not in names]
+
+    def _copy(self, names: Sequence[str], to: Seen, source: Seen) -> list[str]:
+        """Give a repository what another one has: what came while it was away, and no server holds any more."""
+        if not names:
+            return []
+        copied: list[str] = []
+        with TemporaryDirectory(prefix="relevo-", dir=self.server.pgdata.parent) as folder:
+            os.chown(folder, *owner_of(self.server.pgdata))
+            for name in names:
+                guilty = source
+                try:
+                    self._fetch(source.archive.pgbackrest, name, Path(folder))
+                    guilty = to
+                    self._push(to.archive.pgbackrest, Path(folder, name))
+                except RelevoError as error:
+                    # One that hangs would do so for each.
+                    guilty.failure = error.message
+                    break
+                Path(folder, name).unlink()
+                copied.append(name)
+        return copied
+
+    def _fetch(self, source: PgBackRest, name: str, folder: Path) -> None:
+        source.run("archive-get", "--no-archive-async", words=[name, str(folder / name)], timeout=self.timeout)
+
+    def _close(self, archive: Archive, history: Sequence[Fork], check_mode: bool, every: bool) -> Seen:
+        """``every``: look at all timelines, since a repository of two may have been away when one of them ended."""
         wal = self.server.pgdata / "pg_wal"
         local = {path.name for path in wal.iterdir() if SEGMENT.fullmatch(path.name)}
         # An older timeline of which nothing is left here was dealt with when it ended.
         relevant = {int(name[:8], 16) for name in local} | {history[-1].timeline}
+        if every:
+            relevant |= {fork.timeline for fork in history}
         archived = set(archive.segments(*sorted(relevant & {fork.timeline for fork in history})))
-        oldest = oldest_needed(archive.pgbackrest.require_stanza(self.timeout)["backup"], archived)
+        backups = archive.pgbackrest.require_stanza(self.timeout)["backup"]
+        seen = Seen(archive, backups, archived)
+        if every:
+            seen.names = set(archive.pgbackrest.names(archive.path, self.timeout))
+        oldest = oldest_needed(backups, archived)
         if oldest is None:
-            return [], []
-        pushed, lost = [], []
+            return seen
         needed = [name for span in spans(history, oldest) if span.timeline in relevant for name in span.names()]
         for name in needed:
             if name in local and name not in archived:
                 if not check_mode:
                     self._push(archive.pgbackrest, wal / name)
-                pushed.append(name)
+                seen.pushed.append(name)
             elif name not in archived:
-                lost.append(name)
-        return pushed, lost
+                seen.missing.append(name)
+        return seen
 
     def _push(self, pgbackrest: PgBackRest, path: Path) -> None:
         try:

@@ -15,7 +15,8 @@ from typing import Any
 
 from .._errors import RelevoError
 from .._repository.archive import Archive
-from .._repository.command import restore_command
+from .._repository.away import first_of
+from .._repository.command import repositories, restore_command
 from .._repository.pgbackrest import PgBackRest
 from .._server import marker, recovery, server_log
 from .._server.lsn import SEGMENT_SIZE, format_lsn, parse_lsn, segment_start
@@ -114,7 +115,9 @@ class ArchiveRecovery:
 
     def _wait_for_archive(self, target: str) -> str:
         """The last complete segment of the history that is followed must have been replayed."""
-        archive = Archive.newest(PgBackRest(self.stanza))
+        archive, _away = first_of(
+            repositories(), lambda number: Archive.newest(PgBackRest(self.stanza, repository=number))
+        )
         with Session.local(application_name="relevo return", timeout=10) as session:
 
             def replayed() -> int:

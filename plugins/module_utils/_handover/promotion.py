@@ -22,9 +22,8 @@ from .._cluster.lock import HandoverLock
 from .._cluster.probe import ask, probe
 from .._cluster.topology import NodeState, Topology
 from .._errors import RelevoError
-from .._repository.archive import newest_archived_timeline
+from .._repository.archive import newest_timeline_anywhere
 from .._repository.fence_record import FenceRecord, RepositoryReader
-from .._repository.pgbackrest import PgBackRest
 from .._server import abandoned_timelines, marker
 from .._server.credentials import Credentials
 from .._server.lsn import SEGMENT, format_lsn, parse_lsn, segment_start
@@ -35,7 +34,7 @@ from .._server.session import PATIENCE, Session, SessionError
 from .._server.unlogged import EMPTIED, unlogged_tables
 from .._wait import wait_while_it_goes_on
 from .archive_salvage import DIRECTORY as ARCHIVED
-from .archive_salvage import fetch_segments
+from .archive_salvage import fetch_segments, not_looked_for
 
 REPLAYED = "SELECT pg_last_wal_replay_lsn()"
 #: Seconds without any replay: for the salvaged WAL to be replayed, and for the promotion.
@@ -114,6 +113,8 @@ class Promotion:
     credentials: Credentials = field(default_factory=Credentials)
     timeout: float = 4.0
     warnings: list[str] = field(default_factory=list)
+    #: The repositories of several that did not answer when they were asked first.
+    away: list[int] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
 
     def run(self) -> dict[str, Any]:
@@ -174,20 +175,25 @@ class Promotion:
         if self.request.stanza is None:
             return 0
         try:
-            return newest_archived_timeline(PgBackRest(self.request.stanza), self.timeout)
+            newest, away = newest_timeline_anywhere(self.request.stanza, self.timeout)
         except RelevoError as error:
             self.warnings.append(
                 f"The archive could not be asked which timelines it knows, so the new one may bear the number of one "
                 f"that was abandoned, and not be archived: {error.message}"
             )
             return 0
+        self.away = [one.repository for one in away]
+        self.warnings += map(not_looked_for, away)
+        return newest
 
     def _fetch_archived(self) -> list[str]:
         """What the dead primary had archived and this node may not have received; called where the archive answers."""
         if self.request.stanza is None or not self.request.archived_from:
             return []
         try:
-            return fetch_segments(self.request.stanza, self.request.archived_from)
+            return fetch_segments(
+                self.request.stanza, self.request.archived_from, warn=self.warnings.append, away=self.away
+            )
         except RelevoError as error:
             if not self.request.force:
                 raise

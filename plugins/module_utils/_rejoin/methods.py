@@ -14,13 +14,15 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from .. import _names, _process
 from .._durable import sync_directory, write_file
 from .._errors import RelevoError
 from .._repository.archive import push
-from .._repository.command import restore_command
+from .._repository.away import each
+from .._repository.command import repositories, restore_command
 from .._repository.pgbackrest import PgBackRest
 from .._server import marker
 from .._server.lsn import SEGMENT, history_name
@@ -267,6 +269,10 @@ class Archived:
     foreign: list[str] = field(default_factory=list)
 
 
+def _push_to(repository: int, stanza: str, path: Path, deadline: float) -> bool:
+    return push(PgBackRest(stanza, repository=repository), path, deadline)
+
+
 def push_unarchived(server: Server, stanza: str, timelines: set[int], deadline: float = 30.0) -> Archived:
     """Archive what only this node has: ``pg_rewind`` and a standby's checkpoints delete segments marked ``.ready``.
 
@@ -274,7 +280,7 @@ def push_unarchived(server: Server, stanza: str, timelines: set[int], deadline: 
     lead every later restore onto it, and away from the primary.
     """
     wal = server.pgdata / "pg_wal"
-    done, pgbackrest = Archived(), PgBackRest(stanza)
+    done, numbers = Archived(), repositories()
     for ready in sorted((wal / "archive_status").glob("*.ready")):
         name = ready.name.removesuffix(".ready")
         if not (wal / name).exists():
@@ -282,7 +288,11 @@ def push_unarchived(server: Server, stanza: str, timelines: set[int], deadline: 
         if int(name[:8], 16) not in timelines:
             done.foreign.append(name)
             continue
-        kept = push(pgbackrest, wal / name, deadline)
+        # To each of two; what one that is away lacks it gets from the other one when it is back (``ArchiveGap``).
+        answers, _away = each(numbers, partial(_push_to, stanza=stanza, path=wal / name, deadline=deadline))
+        # Once: it would fail, or hang, for each of what the server has kept back for it.
+        numbers = list(answers)
+        kept = all(answers.values())
         # The archive keeps its own version of a file that it holds with another content.
         (done.pushed if kept else done.different).append(name)
         ready.rename(ready.with_name(f"{name}.done"))

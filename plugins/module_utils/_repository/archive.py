@@ -14,7 +14,9 @@ from .._errors import RelevoError
 from .._recovery_window import Hole
 from .._server.lsn import SEGMENT, SEGMENT_SIZE, Fork, history_name, parse_history, segment_name, segment_start
 from .._wait import wait_until
-from .pgbackrest import PgBackRest
+from .away import Away, each
+from .command import CONFIG, FIRST, repositories
+from .pgbackrest import PgBackRest, parse_config
 
 #: A segment, its checksum, and how it is compressed.
 _SEGMENT = re.compile(rf"^({SEGMENT.pattern})-[0-9a-f]{{40}}(?:\.\w+)?$")
@@ -171,6 +173,36 @@ def push(pgbackrest: PgBackRest, path: Path, timeout: float) -> bool:
         reason = called.stderr.strip().rstrip(".") or f"exit {called.returncode}"
         raise RelevoError(f"{path.name} could not be archived: {reason}.")
     return called.returncode == 0
+
+
+def newest_timeline_anywhere(stanza: str, timeout: float = 10, config: Path = CONFIG) -> tuple[int, list[Away]]:
+    """The newest timeline that any repository of this host knows, and which do not answer.
+
+    Raises ``RelevoError`` where none does.
+    """
+    found, away = each(
+        repositories(config),
+        lambda number: newest_archived_timeline(PgBackRest(stanza, config, number), timeout),
+        at_once=True,
+    )
+    return max(found.values()), away
+
+
+def in_repository(segment: str, repository: int = FIRST, timeout: float = 10, config: Path = CONFIG) -> bool:
+    """Whether this one of two repositories has a segment of this node's server.
+
+    ``pg_stat_archiver`` counts a segment once all have it, so for as long as one is away it says nothing of the other.
+    With a single repository it says all there is to say, and nobody is asked. One that does not answer has nothing.
+    """
+    if len(repositories(config)) == 1:
+        return False
+    # A server's configuration knows one stanza.
+    stanzas = (name for name in parse_config(config.read_text()).sections() if not name.startswith("global"))
+    try:
+        archives = [Archive.newest(PgBackRest(stanza, config, repository), timeout) for stanza in stanzas]
+        return any(one is not None and segment in one.segments(int(segment[:8], 16)) for one in archives)
+    except RelevoError:
+        return False
 
 
 def newest_archived_timeline(pgbackrest: PgBackRest, timeout: float = 10) -> int:

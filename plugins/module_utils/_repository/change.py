@@ -14,11 +14,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._errors import RelevoError
+from .command import FIRST, SECOND
 from .pgbackrest import STATUS_NO_BACKUP, STATUS_NO_STANZA, STATUS_OK, parse_config, status_problem
 
 #: Options whose change makes another repository of it, without the number of the repository.
 LOCATION = ("path", "type", "host", "s3-bucket", "s3-endpoint", "azure-container", "gcs-bucket", "sftp-host")
 CIPHER = ("cipher-type", "cipher-pass")
+
+
+@dataclass(frozen=True)
+class Names:
+    """The variables of one repository."""
+
+    path: str
+    cipher: str
+
+
+NAMES = {
+    FIRST: Names("pgbackrest_repo_path", "pgbackrest_options"),
+    SECOND: Names("pgbackrest_repo2_path", "pgbackrest_repo2_cipher_pass"),
+}
 
 
 @dataclass(frozen=True)
@@ -60,23 +75,29 @@ def is_another(before: str, after: str) -> bool:
 
 
 def check(
-    before: str, after: str, seen: Mapping[str, tuple[Seen, Seen]], left: str = "", fenced: Sequence[str] = ()
+    before: str,
+    after: str,
+    seen: Mapping[str, tuple[Seen, Seen]],
+    left: str = "",
+    fenced: Sequence[str] = (),
+    names: Names = NAMES[FIRST],
 ) -> None:
     """Refuse a configuration that would lose what the present one opens; raises ``RelevoError``.
 
     ``seen``: by stanza, what the present configuration opens and what the new one does. ``left``: the path of the
-    repository that its owner leaves behind. ``fenced``: the nodes that a record in it keeps down.
+    repository that its owner leaves behind. ``fenced``: the nodes that a record in it keeps down. ``names``: of the
+    variables that are meant. Each text knows this repository only.
     """
     moved = options_of(before, LOCATION) != options_of(after, LOCATION)
     path, new = options_of(before, ["path"])["path"], options_of(after, ["path"])["path"]
     for stanza, (then, now) in seen.items():
         if then.exists and not now.opens:
-            raise RelevoError(_cannot_open(before, after, stanza, then, now))
+            raise RelevoError(_cannot_open(before, after, stanza, then, now, names))
         if then.exists and not now.exists and not (left and left == path):
             raise RelevoError(
                 f"With this configuration the repository ({new}) holds nothing of stanza {stanza}, but {path} holds "
                 f"{then.words.format(stanza=stanza)}. Nothing was changed. To keep them, move the directory first "
-                "(docs/runbook.md, The repository moves), or take back pgbackrest_repo_path. To begin anew in "
+                f"(docs/runbook.md, The repository moves), or take back {names.path}. To begin anew in "
                 f"{new} and "
                 f"leave them behind: site.yml -e pgbackrest_left_path={path}."
             )
@@ -88,7 +109,7 @@ def check(
         )
 
 
-def _cannot_open(before: str, after: str, stanza: str, then: Seen, now: Seen) -> str:
+def _cannot_open(before: str, after: str, stanza: str, then: Seen, now: Seen, names: Names) -> str:
     old, new = options_of(before, CIPHER), options_of(after, CIPHER)
     what = "cannot be opened"
     if old != new:
@@ -98,6 +119,6 @@ def _cannot_open(before: str, after: str, stanza: str, then: Seen, now: Seen) ->
         what = f"cannot be opened {change}: it stays as it was when the stanza was made"
     return (
         f"The repository of stanza {stanza} {what}. It holds {then.words.format(stanza=stanza)}. Nothing was changed. "
-        "Take the change out of pgbackrest_options. To have what comes encrypted, or no longer, give the repository "
-        f"another pgbackrest_repo_path together with it. pgBackRest says: {now.problem}"
+        f"Take the change out of {names.cipher}. To have what comes encrypted, or no longer, give the repository "
+        f"another {names.path} together with it. pgBackRest says: {now.problem}"
     )

@@ -44,12 +44,16 @@ def parse_operation(answer: str) -> str:
 
 @dataclass(frozen=True)
 class CleanupRequest:
-    """What is asked for. ``keep``: full backups; ``confirm``: what was typed for ``all``."""
+    """What is asked for. ``keep``: full backups; ``confirm``: what was typed for ``all``.
+
+    ``repository``: the number of the one that is meant, where there are two; 0 where nobody need be told.
+    """
 
     operation: str
     stanza: str
     keep: int = 0
     confirm: str = ""
+    repository: int = 0
 
     def __post_init__(self) -> None:
         parse_operation(self.operation)
@@ -58,6 +62,11 @@ class CleanupRequest:
                 "operation=keep needs the number of full backups to keep. Nothing was touched. "
                 "Give -e keep=N with N of 1 or more; operation=all removes every backup."
             )
+
+    @property
+    def whose(self) -> str:
+        """The stanza, and in which repository."""
+        return f"{self.stanza} in repository {self.repository}" if self.repository else self.stanza
 
 
 @dataclass(frozen=True)
@@ -193,7 +202,7 @@ def _all(request: CleanupRequest, found: Holdings) -> Removal:
     if request.confirm != request.stanza:
         given = f"confirm={request.confirm} is not its name. " if request.confirm else ""
         refusals.append(
-            f"{given}It removes every backup of {request.stanza}, and nothing brings them back. "
+            f"{given}It removes every backup of {request.whose}, and nothing brings them back. "
             f"Confirm it with -e confirm={request.stanza}."
         )
     return Removal(
@@ -231,9 +240,10 @@ def _message(request: CleanupRequest, planned: Removal, found: Holdings) -> str:
         ORPHANS: "records without a backup go, backups without a record get one",
         ALL: "every backup and all archived WAL go; the stanza stays and is empty",
     }[planned.operation]
+    where = f"In repository {request.repository}: " if request.repository else ""
     if planned.operation == ORPHANS:
-        return f"{what}."
-    return f"{what}; {plural(len(planned.backups), 'backup')} and about {freed}."
+        return f"{where}{what}."
+    return f"{where}{what}; {plural(len(planned.backups), 'backup')} and about {freed}."
 
 
 def _effects(planned: Removal) -> list[Effect]:
@@ -260,7 +270,8 @@ def _expected(planned: Removal, found: Holdings) -> list[str]:
 def _risks(request: CleanupRequest, planned: Removal, found: Holdings) -> list[str]:
     risks = []
     if planned.operation == ALL and (planned.backups or planned.segments):
-        risks.append("Until the next full backup is complete, nothing can be restored.")
+        out = f" out of repository {request.repository}" if request.repository else ""
+        risks.append(f"Until the next full backup is complete, nothing can be restored{out}.")
     elif planned.backups:
         risks.append("Moments before the oldest backup that stays can no longer be restored.")
     if planned.operation == KEEP and found.retention and planned.backups:
@@ -272,12 +283,13 @@ def _risks(request: CleanupRequest, planned: Removal, found: Holdings) -> list[s
 
 def overview(request: CleanupRequest, found: Holdings) -> str:
     """What each operation would do, one below the other: for ``operation=show``."""
-    parts = [f"What cleanup.yml would remove from {request.stanza}; nothing is removed by looking."]
+    parts = [f"What cleanup.yml would remove from {request.whose}; nothing is removed by looking."]
+    which = f" -e repository_number={request.repository}" if request.repository else ""
     for operation in REMOVING:
         keep = request.keep or DEFAULT_KEEP
-        one = CleanupRequest(operation, request.stanza, keep, request.stanza)
+        one = CleanupRequest(operation, request.stanza, keep, request.stanza, request.repository)
         variables = {KEEP: f" -e keep={keep}", ALL: f" -e confirm={request.stanza}"}.get(operation, "")
-        parts.append(f"-e operation={operation}{variables}\n{describe(one, found, removal(one, found)).text}")
+        parts.append(f"-e operation={operation}{variables}{which}\n{describe(one, found, removal(one, found)).text}")
     return "\n\n".join(parts)
 
 
@@ -292,9 +304,9 @@ def done_text(request: CleanupRequest, planned: Removal) -> str:
     """What was done, for people."""
     if planned.operation == ORPHANS:
         removed, written = plural(len(planned.records), "record"), plural(len(planned.recorded), "record")
-        return f"The catalog of {request.stanza}: {removed} without a backup removed, {written} written."
+        return f"The catalog of {request.whose}: {removed} without a backup removed, {written} written."
     freed = format_bytes(planned.backup_bytes + planned.wal_bytes)
-    lines = [f"{request.stanza}: {plural(len(planned.backups), 'backup')} removed, about {freed} freed."]
+    lines = [f"{request.whose}: {plural(len(planned.backups), 'backup')} removed, about {freed} freed."]
     lines += [f"  {label}" for label in planned.backups]
     lines += [f"  {label} stays: it {reason}." for label, reason in planned.stays.items()]
     if planned.operation == ALL:

@@ -18,6 +18,8 @@ from pathlib import Path
 from .. import _names, _process
 
 CONFIG = _names.PGBACKREST_CONF
+#: Beside it, where there are two: each repository alone, as the first one (see ``alone``).
+FIRST, SECOND = 1, 2
 #: ``repo-get --ignore-missing`` ends with it, and without a message, when the file is not there; and so does
 #: ``archive-get`` for a segment.
 EXIT_MISSING = 1
@@ -30,6 +32,17 @@ def command_line(
     where = [] if config == CONFIG else [f"--config={config}"]
     logs = ["--log-level-console=off", f"--log-level-stderr={level}"]
     return ["pgbackrest", *where, f"--stanza={stanza}", *logs, *options, command, *words]
+
+
+def config_of(repository: int, config: Path = CONFIG) -> Path:
+    """The configuration that knows this repository only; that of all of them where there is but one."""
+    own = config.with_name(f"repo{repository}.conf")
+    return own if repository != FIRST or own.exists() else config
+
+
+def repositories(config: Path = CONFIG) -> list[int]:
+    """The numbers of the repositories that this host is configured for."""
+    return [FIRST, *([SECOND] if config_of(SECOND, config).exists() else [])]
 
 
 #: Before it has read how loud it should be, it warns of its configuration on stdout.

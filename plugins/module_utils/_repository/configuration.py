@@ -11,7 +11,7 @@ from typing import Any
 
 GLOBAL = "[global]"
 #: Lines of ours that older releases of pgBackRest refuse, and since when they take them. Debian 12 has 2.45.
-SINCE = {"repo1-block=y": (2, 46), "backup-standby=prefer": (2, 54)}
+SINCE = {"repo1-block=y": (2, 46), "repo2-block=y": (2, 46), "backup-standby=prefer": (2, 54)}
 
 
 def known_to(text: str, version: str) -> str:

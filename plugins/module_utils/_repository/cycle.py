@@ -284,13 +284,14 @@ def primary_of(backup: Mapping[str, Any], before: Mapping[str, Any], after: Mapp
     )
 
 
-def report_text(plan: Mapping[str, Any], made: Sequence[Mapping[str, Any]], stanza: str) -> str:
+def report_text(plan: Mapping[str, Any], made: Sequence[Mapping[str, Any]], stanza: str, repository: str = "") -> str:
     """Return what a run did, for people. ``made`` are the results of ``pgbackrest_backup``,
-    in order, each with the ``primary`` that was backed up.
+    in order, each with the ``primary`` that was backed up. ``repository``: which one, where there are two.
     """
+    where = f"In {repository}: " if repository else ""
     if plan["nothing_to_do"]:
-        return f"Nothing to do: {plan['reason']}. The next is day {plan['next_day']}."
-    lines = [f"Day {plan['day']} of the cycle {plan['cycle']} is done ({plan['reason']})."]
+        return f"{where}Nothing to do: {plan['reason']}. The next is day {plan['next_day']}."
+    lines = [f"{where}Day {plan['day']} of the cycle {plan['cycle']} is done ({plan['reason']})."]
     rows = [
         (
             str(result["label"]),
@@ -315,6 +316,25 @@ def report_text(plan: Mapping[str, Any], made: Sequence[Mapping[str, Any]], stan
     return "\n".join(lines)
 
 
+def lacking_text(failures: Mapping[Any, Mapping[str, Any]], cluster: str, count: int) -> str:
+    """What one of a cluster's ``count`` repositories lacks after a run; empty where none failed.
+
+    ``failures``: by number ``why``, the ``steps`` of the day (None where it came to none), and what was ``made``.
+    One that has its backups and then failed, such as at the catalog, has them all the same.
+    """
+    whole = {
+        number: one
+        for number, one in failures.items()
+        if one["steps"] is not None and len(one["made"]) == len(one["steps"])
+    }
+    without = [f"repository {number} ({one['why']})" for number, one in failures.items() if number not in whole]
+    said = [f"Repository {number} has its backups, but then: {one['why']}" for number, one in whole.items()]
+    if without:
+        others = "No repository got one." if len(without) == count else "The other repository got its own."
+        said = [f"No backup of {cluster} in {', '.join(without)}. {others}", *said]
+    return " ".join(said)
+
+
 def several_text(failures: Mapping[str, str | None]) -> str:
     """Which clusters were not backed up, a line each; empty when all were.
 
@@ -332,15 +352,18 @@ def several_text(failures: Mapping[str, str | None]) -> str:
     return "\n".join([counted, *lines, *(["The others were."] if len(lines) < len(failures) else [])])
 
 
-def describe(plan: Plan, backups: Sequence[Mapping[str, Any]], cluster: str, primary: str = "") -> OperationPlan:
-    """What a run is about to do, for people and programs."""
+def describe(
+    plan: Plan, backups: Sequence[Mapping[str, Any]], cluster: str, primary: str = "", repository: str = ""
+) -> OperationPlan:
+    """What a run is about to do, for people and programs; ``repository``: in which one, where there are two."""
+    where = f"In {repository}: " if repository else ""
     if plan.nothing_to_do:
-        message = f"Nothing to do: {plan.reason}. The next is day {plan.next_day}."
+        message = f"{where}Nothing to do: {plan.reason}. The next is day {plan.next_day}."
         return OperationPlan("backup", cluster, "none", message)
     source = f" of {primary}" if primary else ""
     affects = [
         Effect(
-            "the repository",
+            repository or "the repository",
             f"gets {KINDS[step.type]} backup{source} (day {step.day}, step {step.number}/{step.count})",
         )
         for step in plan.steps
@@ -349,7 +372,7 @@ def describe(plan: Plan, backups: Sequence[Mapping[str, Any]], cluster: str, pri
     if any(step.type == "full" for step in plan.steps):
         expected.append("Full backups beyond pgbackrest_retention_full, and what depends on them, expire.")
     risks = ["A hand-over is refused while a backup runs."]
-    message = f"Day {plan.day} of the cycle: {plan.reason}."
+    message = f"{where}Day {plan.day} of the cycle: {plan.reason}."
     return OperationPlan("backup", cluster, "backup", message, affects, expected, risks)
 
 

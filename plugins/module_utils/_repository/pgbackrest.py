@@ -19,7 +19,7 @@ from .. import _names, _process
 from .._errors import RelevoError
 from .._server.lsn import SEGMENT_SIZE
 from .._wait import wait_until
-from .command import CONFIG, RepositoryFiles, answer_in, command_line
+from .command import CONFIG, FIRST, RepositoryFiles, answer_in, command_line, config_of
 from .errors import ARCHIVE_TIMEOUT, LOCK_HELD, NOTHING_CHANGED, explain
 
 # Codes of the status of a stanza in the output of info (documentation, command info).
@@ -89,6 +89,14 @@ def repository_directory(text: str) -> Path:
     return Path(parser.get("global", "repo1-path", fallback=DEFAULT_PATH))
 
 
+def place_of(text: str) -> str:
+    """Where the first repository of a configuration is, as the catalog names it: a path, or a bucket and its folder."""
+    parser = parse_config(text)
+    kind = parser.get("global", "repo1-type", fallback="posix")
+    path = parser.get("global", "repo1-path", fallback=DEFAULT_PATH)
+    return path if kind in ON_DISK else f"{kind}://{parser.get('global', f'repo1-{kind}-bucket', fallback='')}{path}"
+
+
 def pg_hosts(text: str, stanza: str) -> dict[int, dict[str, str]]:
     """Return the options ``pgN-…`` of a stanza by N, from the text of a configuration file."""
     parser = parse_config(text)
@@ -120,11 +128,20 @@ def only(hosts: Mapping[int, Mapping[str, str]], wanted: Sequence[int]) -> list[
 
 
 class PgBackRest(RepositoryFiles):
-    """pgBackRest for one stanza on this host."""
+    """pgBackRest for one stanza on this host, and one repository: of two it sees the other one never.
 
-    def __init__(self, stanza: str, config: Path | str = CONFIG) -> None:
+    ``config``: the configuration of all of them, or any other one that knows a single repository.
+    """
+
+    def __init__(self, stanza: str, config: Path | str = CONFIG, repository: int = FIRST) -> None:
         self.stanza = stanza
-        self.config = Path(config)
+        self.repository = repository
+        self.config = config_of(repository, Path(config))
+        if repository != FIRST and not self.config.exists():
+            raise RelevoError(
+                f"Stanza {stanza} has no repository {repository} on this host. Nothing was changed. Set "
+                "pgbackrest_repo2_type and run site.yml, or name another repository."
+            )
 
     def line(self, command: str, *options: str, words: Sequence[str] = (), level: str = "warn") -> list[str]:
         """The whole command, for who runs it in another way than ``try_run`` does."""
@@ -205,11 +222,11 @@ class PgBackRest(RepositoryFiles):
 
     def repository_is_full(self) -> bool:
         """Whether the repository is on this host and its disk has no room for two segments of WAL."""
-        parser = parse_config(self.config.read_text())
-        path = Path(parser.get("global", "repo1-path", fallback=DEFAULT_PATH))
-        if parser.has_option("global", "repo1-host") or not path.is_dir():
+        try:
+            path = repository_directory(self.config.read_text())
+        except RelevoError:
             return False
-        return shutil.disk_usage(path).free < 2 * SEGMENT_SIZE
+        return path.is_dir() and shutil.disk_usage(path).free < 2 * SEGMENT_SIZE
 
     # --- information --------------------------------------------------------------------------------------------
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from .. import _names, _process
 from .._errors import RelevoError
-from .._repository.command import CONFIG
+from .._repository.archive import in_repository
+from .._repository.command import CONFIG, FIRST
 from .._server.session import Session, SessionError
 from .._wait import TimedOutError, wait_until
 from . import blame, instance, scratch
@@ -162,8 +163,10 @@ class NotCountedError(RelevoError):
     """The rows cannot be counted at a position, which says nothing of the backup."""
 
 
-def count_at_a_position(session: Session, tables: Sequence[str], timeout: float) -> Snapshot:
+def count_at_a_position(session: Session, tables: Sequence[str], timeout: float, repository: int = FIRST) -> Snapshot:
     """Rows of tables of the primary, and the position to which a restore has exactly those; it is archived then.
+
+    ``repository``: where it is to be archived, of two: the one that is restored from.
 
     Raises ``NotCountedError`` where there was neither a quiet moment nor a lock, each within ``timeout`` seconds.
     """
@@ -180,7 +183,8 @@ def count_at_a_position(session: Session, tables: Sequence[str], timeout: float)
     session.query("SELECT pg_switch_wal()")
 
     def archived() -> bool:
-        return session.flag("SELECT coalesce(last_archived_wal >= $1, false) FROM pg_stat_archiver", (segment,))
+        said = "SELECT coalesce(last_archived_wal >= $1, false) FROM pg_stat_archiver"
+        return session.flag(said, (segment,)) or in_repository(segment, repository)
 
     wait_until(archived, f"the segment {segment} to be archived (status.yml says what keeps it back)", timeout)
     # After a failover with a loss the position may be on two timelines.

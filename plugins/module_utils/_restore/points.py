@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .._operation_plan import Effect, OperationPlan
+from .._repository.archive import in_repository
 from .._server.lsn import CURRENT_TIMELINE, parse_lsn
 from .._wait import wait_until
 from .target import POINT_NAME
@@ -96,7 +97,10 @@ def describe_point(
 
 
 def make_point(session: Session, name: str, timeout: float) -> tuple[Point, str]:
-    """Make it on the primary that ``session`` is at, and wait until its segment, which is returned, is archived."""
+    """Make it on the primary that ``session`` is at, and wait until its segment, which is returned, is archived.
+
+    In the first repository, where there are two: its backups know the point, and it is restored in place from.
+    """
     row = session.query(
         f"SELECT lsn, pg_walfile_name(lsn) AS segment, {CURRENT_TIMELINE} AS timeline, "
         "to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS made "
@@ -107,7 +111,8 @@ def make_point(session: Session, name: str, timeout: float) -> tuple[Point, str]
     session.query("SELECT pg_switch_wal()")
 
     def archived() -> bool:
-        return session.flag("SELECT coalesce(last_archived_wal >= $1, false) FROM pg_stat_archiver", (segment,))
+        said = "SELECT coalesce(last_archived_wal >= $1, false) FROM pg_stat_archiver"
+        return session.flag(said, (segment,)) or in_repository(segment)
 
     what = f"the segment {segment} of the restore point {name} to be archived (status.yml says what keeps it back)"
     wait_until(archived, what, timeout, interval=0.1)

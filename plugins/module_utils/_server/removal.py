@@ -29,10 +29,17 @@ SERVICES: Mapping[str, Sequence[str]] = {
     "redis": (),
     "haproxy": ("haproxy",),
 }
-_SHARED = (str(_names.PGBACKREST_CONF).lstrip("/"), "run/relevo", "etc/postgresql-common/createcluster.d/relevo.conf")
+#: With two repositories the configuration has others beside it (see ``_repository/alone``).
+_PGBACKREST = (_names.PGBACKREST_CONF.name, "repo1.conf", "repo2.conf", "repo2-ca.crt")
+_SHARED = (
+    *(str(_names.PGBACKREST_CONF.with_name(name)).lstrip("/") for name in _PGBACKREST),
+    "run/relevo",
+    "etc/postgresql-common/createcluster.d/relevo.conf",
+)
 _DATA = tuple(str(path).lstrip("/") for path in (_names.LOG_DIR, _names.RESTORE_DIR, _names.MARKER_DIR))
 PATHS: Mapping[str, Sequence[str]] = {
-    "postgres": (*_SHARED, *_DATA),
+    # In the spool it says of segments that they are archived, which a server that is set up there later would believe.
+    "postgres": (*_SHARED, "var/spool/pgbackrest/archive", *_DATA),
     "pgbackrest": (*_SHARED, str(_names.SCRATCH_DIR).lstrip("/")),
     "redis": ("run/relevo",),
     "haproxy": ("run/relevo",),
@@ -56,7 +63,8 @@ _WAL = re.compile(
 class Machine:
     """A machine, what it was, and what it goes on being (``keeps``), by the groups of the inventory.
 
-    ``version``: of PostgreSQL. ``repository``: the repository's directory, which goes.
+    ``version``: of PostgreSQL. ``repository``: the repository's directory, which goes. ``second``: that of a second
+    one, which may be on a share, so that only what pgBackRest leaves of a repository without a stanza goes.
     """
 
     kinds: Sequence[str]
@@ -64,6 +72,7 @@ class Machine:
     repository: Path | None = None
     keeps: Sequence[str] = ()
     root: Path = SYSTEM
+    second: Path | None = None
 
     @property
     def data(self) -> Path:
@@ -115,6 +124,9 @@ class Machine:
         if self.repository is not None and self.repository.is_dir():
             # The directory itself may be where a disk is mounted.
             found += sorted(self.repository.iterdir())
+        if self.second is not None:
+            folders = [self.second / name for name in ("archive", "backup")]
+            found += [path for path in folders if path.is_dir() and not any(path.iterdir())]
         found += self.configuration()
         return [path for path in found if path.exists() or path.is_symlink()]
 

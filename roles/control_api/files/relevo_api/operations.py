@@ -83,6 +83,7 @@ CANDIDATE = Variable(
     "candidate", "word", "The node that should be primary. If left out, the standby that is furthest ahead."
 )
 CONFIRM = Variable("confirm", "word", "The name of the cluster's stanza, where data would be lost.")
+REPOSITORY = Variable("repository_number", "number", "Which of two repositories. The first one if left out.")
 TARGET = (
     Variable("target_type", "word", "What the target is.", ("time", "lsn", "xid", "name", "immediate", "latest")),
     Variable("target", "text", "How far to recover; a time has its zone."),
@@ -117,6 +118,7 @@ OPERATIONS = (
         (
             Variable("day", "word", "1 to 6, or auto: the day that is next.", ("auto", "1", "2", "3", "4", "5", "6")),
             Variable("backup_force", "flag", "Back up although the day has been done."),
+            Variable("repository_number", "number", "Which of two repositories. Both if left out."),
         ),
         claims=("backups",),
     ),
@@ -129,6 +131,7 @@ OPERATIONS = (
             Variable("to", "word", "Where to.", ("beside", "cluster")),
             Variable("read_only", "flag", "Leave what is restored beside the cluster read-only."),
             Variable("remove", "word", "The name of a scratch instance to remove, instead of restoring."),
+            REPOSITORY,
             CONFIRM,
         ),
         # It may take hours, in which an emergency must not wait: the cluster's lock decides.
@@ -139,7 +142,7 @@ OPERATIONS = (
         "drills",
         "drill.yml",
         "Proves that a backup restores, and measures how long that takes",
-        (Variable("backup", "word", "The label of the backup. The newest if left out."),),
+        (Variable("backup", "word", "The label of the backup. The newest if left out."), REPOSITORY),
         claims=("backups",),
     ),
     Operation(
@@ -151,6 +154,7 @@ OPERATIONS = (
             Variable("keep", "number", "How many full backups stay, for operation=keep."),
             Variable("pin", "word", "The label of a backup to keep whatever else is removed."),
             Variable("pin_until", "word", "The day until which it is kept, 2026-12-31."),
+            REPOSITORY,
             CONFIRM,
         ),
         claims=("backups",),
@@ -161,15 +165,17 @@ OPERATIONS = (
 
 @dataclass(frozen=True)
 class View:
-    """What only looks: its play prints one JSON document."""
+    """What only looks: its play prints one JSON document. ``last``: the task that may fail after that."""
 
     name: str
     playbook: str
     fixed: dict[str, Any]
+    last: str = ""
 
 
 STATUS = View("status", "status.yml", {"format": "json"})
-BACKUPS = View("backups", "catalog.yml", {"view": "json"})
+# Of two repositories the backups of one that answers are shown; which one does not, the status says.
+BACKUPS = View("backups", "catalog.yml", {"view": "json"}, last="Every repository answered")
 CHECK = View("check", "catalog_check.yml", {"format": "prometheus"})
 DRILL = "drill.yml"
 

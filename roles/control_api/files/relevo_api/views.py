@@ -94,7 +94,7 @@ class Views:
                 return known
             # What the play sees is not newer than its beginning.
             came, at = time.monotonic(), datetime.now(UTC)
-            document = await self.run(view.playbook, {**view.fixed, "cluster": cluster}, cluster)
+            document = await self.run(view.playbook, {**view.fixed, "cluster": cluster}, cluster, last=view.last)
             answer = Answer(document, at, came)
             self.known[key] = answer
             return answer
@@ -113,11 +113,13 @@ class Views:
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    async def run(self, playbook: str, variables: dict[str, Any], cluster: str, plan: bool = False) -> Any:
-        """The document that a play printed. Raises ProblemError where it failed."""
+    async def run(
+        self, playbook: str, variables: dict[str, Any], cluster: str, plan: bool = False, last: str = ""
+    ) -> Any:
+        """The document that a play printed. Raises ProblemError where it failed, unless in its task ``last`` only."""
         outcome = await self.outcome(playbook, variables, plan)
         failure = outcome["failure"]
-        if failure:
+        if failure and not (last and failure["task"] == last and outcome["document"] is not None):
             holders = failure["holders"]
             found, wanted = parts_of(failure["sentence"])
             raise error(

@@ -1,0 +1,68 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A repository of two that is away: it is named, and does not stop what the other one makes possible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+
+from .._errors import RelevoError
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Away:
+    """A repository that failed, and why, as a sentence."""
+
+    repository: int
+    reason: str
+
+    @property
+    def sentence(self) -> str:
+        return f"Repository {self.repository} is away: {self.reason}"
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def each(
+    numbers: Sequence[int], do: Callable[[int], Answer], at_once: bool = False
+) -> tuple[dict[int, Answer], list[Away]]:
+    """Do something with each repository: what came of it by number, and those that failed.
+
+    ``at_once``: for what only reads, so that one that hangs costs its time once. Raises the first failure where all
+    failed: what is wrong then is not one repository.
+    """
+
+    def attempt(number: int) -> Answer | RelevoError:
+        try:
+            return do(number)
+        except RelevoError as error:
+            return error
+
+    if at_once:
+        with ThreadPoolExecutor(max_workers=len(numbers)) as pool:
+            came = dict(zip(numbers, pool.map(attempt, numbers), strict=True))
+    else:
+        came = {number: attempt(number) for number in numbers}
+    failures = {number: error for number, error in came.items() if isinstance(error, RelevoError)}
+    answers = {number: answer for number, answer in came.items() if not isinstance(answer, RelevoError)}
+    if failures and not answers:
+        raise next(iter(failures.values()))
+    return answers, [Away(number, error.message) for number, error in failures.items()]
+
+
+def first_of(numbers: Sequence[int], do: Callable[[int], Answer]) -> tuple[Answer, list[Away]]:
+    """Do something with the first repository that can, and name those before it; raises the first failure otherwise."""
+    failures: list[tuple[int, RelevoError]] = []
+    for number in numbers:
+        try:
+            return do(number), [Away(failed, error.message) for failed, error in failures]
+        except RelevoError as error:
+            failures.append((number, error))
+    raise failures[0][1]
