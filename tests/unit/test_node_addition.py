@@ -151,6 +151,10 @@ def test_one_that_counts_is_part_of_it() -> None:
         ({"unreachable": {"b": "no route"}}, "b does not answer (no route), and must be told of c. Start it."),
         ({"unreachable": {"a": "no route"}}, "a does not answer (no route), and must be told of c. Start it."),
         (
+            {"unreachable": {"b": "its container is missing"}, "containers": {"b": "missing"}},
+            "and must be told of c. Let site.yml make it; or if it is new, too, take it out of the inventory",
+        ),
+        (
             {"unreachable": {"repo": "its container is stopped"}, "topology": Topology([])},
             "The repository host repo does not answer (its container is stopped)",
         ),

@@ -148,7 +148,7 @@ def _refusals(facts: Facts) -> list[str]:
             f"{facts.node} archive. Start it."
         )
     found += [
-        f"{state.name} does not answer ({facts.why(state.name)}), and must be told of {facts.node}. Start it."
+        f"{state.name} does not answer ({facts.why(state.name)}), and must be told of {facts.node}. {_cure(facts, state)}"
         for state in facts.others.states
         if state.name in facts.unreachable
     ]
@@ -170,6 +170,12 @@ def _refusals(facts: Facts) -> list[str]:
             f"is {primary.system_identifier}). They would be overwritten. Move them away, or name another host."
         )
     return found + _no_room(facts, primary)
+
+
+def _cure(facts: Facts, other: NodeState) -> str:
+    if facts.containers.get(other.name) == "missing":
+        return "Let site.yml make it; or if it is new, too, take it out of the inventory until its turn comes."
+    return "Start it."
 
 
 def _no_room(facts: Facts, primary: NodeState) -> list[str]:
