@@ -15,6 +15,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._handover.archive_
     still_lost,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._process import Finished
+from ansible_collections.relevo.postgres.plugins.module_utils._repository import archive
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import Archive, Span, spans
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
 from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import SEGMENT_SIZE, Fork
@@ -134,6 +135,26 @@ def test_what_cannot_be_pushed_is_a_failure(
     pushes(monkeypatch, code)
     with pytest.raises(RelevoError, match=reason):
         gap.close(2)
+
+
+def test_a_push_waits_for_a_server_that_pushes_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With a repository that is away the new primary held the lock of the other, and the old one did not rejoin."""
+    locked = (
+        "ERROR: [103]: unable to find a valid repository:\n repo1: [LockAcquireError] raised from remote-0 tls "
+        "protocol on 'repo': unable to acquire lock on file 'main-archive-1.lock': Resource temporarily unavailable"
+    )
+    answers = [Finished(103, "", locked, 0.1), Finished(50, "", "", 0.1), Finished(0, "", "", 0.1)]
+    monkeypatch.setattr(PgBackRest, "try_run", lambda *_arguments, **_options: answers.pop(0))
+    monkeypatch.setattr(archive, "OTHERS_PUSH", 5.0)
+    assert archive.push(PgBackRest("main"), tmp_path / "000000010000000000000001", 1)
+    assert answers == []
+
+
+def test_a_push_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(PgBackRest, "try_run", lambda *_arguments, **_options: Finished(50, "", "", 0.1))
+    monkeypatch.setattr(archive, "OTHERS_PUSH", 0.1)
+    with pytest.raises(RelevoError, match="waiting for the archive to take 000000010000000000000001, while another"):
+        archive.push(PgBackRest("main"), tmp_path / "000000010000000000000001", 1)
 
 
 # --- two repositories ------------------------------------------------------------------------------------------------

@@ -148,7 +148,8 @@ def _refusals(facts: Facts) -> list[str]:
             f"{facts.node} archive. Start it."
         )
     found += [
-        f"{state.name} does not answer ({facts.why(state.name)}), and must be told of {facts.node}. {_cure(facts, state)}"
+        f"{state.name} does not answer ({facts.why(state.name)}), and must be told of {facts.node}. "
+        f"{_cure(facts, state)}"
         for state in facts.others.states
         if state.name in facts.unreachable
     ]

@@ -16,7 +16,8 @@ from .._server.lsn import SEGMENT, SEGMENT_SIZE, Fork, history_name, parse_histo
 from .._wait import wait_until
 from .away import Away, each
 from .command import CONFIG, FIRST, repositories
-from .pgbackrest import PgBackRest, parse_config
+from .errors import is_locked
+from .pgbackrest import Finished, PgBackRest, parse_config
 
 #: A segment, its checksum, and how it is compressed.
 _SEGMENT = re.compile(rf"^({SEGMENT.pattern})-[0-9a-f]{{40}}(?:\.\w+)?$")
@@ -28,6 +29,9 @@ ARRIVAL = 3.0
 IN_FLIGHT = 32
 #: pgBackRest's exit code for "the archive holds this file with another content".
 EXIT_DUPLICATE = 45
+#: Seconds for a server that pushes asynchronously to let go of the archive: with a repository that is away each of its
+#: attempts takes as long as pgBackRest's io-timeout, and then it makes a pause.
+OTHERS_PUSH = 180.0
 
 
 @dataclass
@@ -168,7 +172,14 @@ def push(pgbackrest: PgBackRest, path: Path, timeout: float) -> bool:
 
     Not asynchronously: that pushes what the server has marked as ready, and waits for a file that has no such mark.
     """
-    called = pgbackrest.try_run("archive-push", "--no-archive-async", words=[str(path)], timeout=timeout, level="error")
+
+    def attempt() -> Finished | None:
+        words = [str(path)]
+        called = pgbackrest.try_run("archive-push", "--no-archive-async", words=words, timeout=timeout, level="error")
+        return None if is_locked(called.returncode, called.stderr) else called
+
+    what = f"the archive to take {path.name}, while another server pushes to it"
+    called = wait_until(attempt, what, OTHERS_PUSH, interval=0.5)
     if called.returncode not in (0, EXIT_DUPLICATE):
         reason = called.stderr.strip().rstrip(".") or f"exit {called.returncode}"
         raise RelevoError(f"{path.name} could not be archived: {reason}.")

@@ -161,6 +161,14 @@ RULES = (
 )
 
 
+def is_locked(code: int, text: str) -> bool:
+    """Whether it failed since another pgBackRest command holds the lock, here or on the repository's host.
+
+    ``archive-push`` says so in its text alone: with an error of its own, it found no repository that it could use.
+    """
+    return code == LOCK_HELD or (code != 0 and "[LockAcquireError]" in text)
+
+
 def raised_on(text: str, default: str = "this host") -> str:
     """Return the host on which the error was raised, as pgBackRest's message names it."""
     found = _RAISED.search(text)
