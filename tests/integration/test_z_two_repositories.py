@@ -40,14 +40,20 @@ PASS_PHRASE = "another-secret-that-nobody-may-see"
 
 
 @pytest.fixture(scope="module")
-def store(provisioned: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    server = S3Server(NETWORK, tmp_path_factory.mktemp("s3"))
-    server.start()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    server = S3Server(tmp_path_factory.mktemp("s3"))
     yield server
     server.stop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
+def store(unharmed: bool, server: S3Server) -> S3Server:
+    """After a test that failed the network is a new one, too."""
+    server.serve(NETWORK)
+    return server
+
+
+@pytest.fixture
 def settings(store: S3Server) -> dict[str, Any]:
     return store.settings(pgbackrest_repo2_cipher_pass=PASS_PHRASE, pgbackrest_repo2_retention_full=3)
 

@@ -32,21 +32,29 @@ def program() -> str:
 class S3Server:
     """The server, which can be away for a while; its bucket is a directory below ``folder``."""
 
-    def __init__(self, network: str, folder: Path) -> None:
-        # Where this machine is, seen from the containers of a network.
-        where = "{{(index .IPAM.Config 0).Gateway}}"
-        self.address = docker("network", "inspect", "-f", where, network).strip()
+    def __init__(self, folder: Path) -> None:
+        self.address, self.port = "", 0
         self.folder = folder
         self.bucket = folder / "data" / BUCKET
         self.bucket.mkdir(parents=True)
-        authority = make("authority of the S3 server")
-        pair = make("s3", authority, ca=False, address=self.address)
-        self.ca = authority.certificate
-        (folder / "crt").write_text(pair.certificate)
-        (folder / "key").write_text(pair.key)
-        with socket.create_server((self.address, 0)) as free:
-            self.port = int(free.getsockname()[1])
+        self.authority = make("authority of the S3 server")
+        self.ca = self.authority.certificate
         self.process: subprocess.Popen[bytes] | None = None
+
+    def serve(self, network: str) -> None:
+        """Be where the containers of a network reach this machine; a network that was made anew may have moved it."""
+        where = "{{(index .IPAM.Config 0).Gateway}}"
+        address = docker("network", "inspect", "-f", where, network).strip()
+        if address == self.address:
+            return
+        self.stop()
+        self.address = address
+        pair = make("s3", self.authority, ca=False, address=address)
+        (self.folder / "crt").write_text(pair.certificate)
+        (self.folder / "key").write_text(pair.key)
+        with socket.create_server((address, 0)) as free:
+            self.port = int(free.getsockname()[1])
+        self.start()
 
     def start(self) -> None:
         assert self.process is None
