@@ -8,6 +8,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,14 @@ def write_all(entries: Sequence[Entry]) -> None:
             sync_directory(entry.path.parent)
 
 
+#: An option of pgBackRest that is a secret. Whoever calls may not know of one that is only in the file of before.
+_SECRET = re.compile(r"^[a-z0-9-]+-(pass|key|key-secret|token)=", re.MULTILINE)
+
+
+def _shown(text: str) -> str:
+    return "(it holds a secret, and is not shown)\n" if _SECRET.search(text) else text
+
+
 def bring(wanted: Sequence[Entry], check_mode: bool = False) -> tuple[list[str], list[dict[str, str]]]:
     """Write those that differ, in this order; returns their paths, and what Ansible shows as differences."""
     differing = [entry for entry in wanted if entry.differs()]
@@ -96,8 +105,8 @@ def bring(wanted: Sequence[Entry], check_mode: bool = False) -> tuple[list[str],
             {
                 "before_header": path,
                 "after_header": path,
-                "before": entry.current() or "",
-                "after": "" if entry.absent else entry.content or "",
+                "before": _shown(entry.current() or ""),
+                "after": _shown("" if entry.absent else entry.content or ""),
             }
         )
     if not check_mode:

@@ -96,6 +96,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import OTHERS_PUSH
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import each
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import FIRST, repositories
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import (
@@ -120,12 +121,14 @@ def bring(module: AnsibleModule, repository: int, options: list[str], timeout: f
                 "creates the stanza."
             )
         require_mounted(params["second_mount"])
+    # With another one that is away, a server that pushes leaves the lock for a moment only, between its attempts.
+    patience = max(params["timeout"], OTHERS_PUSH if len(repositories(Path(params["config"]))) > 1 else 0)
     if not module.check_mode:
         # It wants the lock of a backup, so for as long as one runs it would fail. The check tells as much of a stanza.
         if params["state"] == "present" or status not in (STATUS_OK, STATUS_NO_BACKUP):
-            pgbackrest.run_when_free("stanza-create", *options, timeout=params["timeout"])
+            pgbackrest.run_when_free("stanza-create", *options, timeout=patience)
         if params["upgrade"] and status != STATUS_NO_STANZA:
-            pgbackrest.run_when_free("stanza-upgrade", *options, timeout=params["timeout"])
+            pgbackrest.run_when_free("stanza-upgrade", *options, timeout=patience)
         if params["state"] == "checked":
             # One that hangs holds the other one up for a while; see the timeout of archive-push in pgbackrest.conf.j2.
             pgbackrest.prove_archiving(options, timeout)

@@ -103,3 +103,14 @@ def test_a_file_that_must_be_absent_is_removed_once(tmp_path: Path) -> None:
     assert (diff["before"], diff["after"]) == ("old\n", "")
     assert bring([gone])[0] == [str(path)]
     assert not path.exists()
+
+
+def test_a_secret_of_before_is_not_shown(tmp_path: Path) -> None:
+    """Whoever takes a bucket out of the inventory does not name its key any more."""
+    entry(tmp_path / "a", "[global]\nrepo2-s3-key-secret=hidden\n").write()
+    entry(tmp_path / "b", "[global]\nrepo1-cipher-pass=hidden\n").write()
+    gone = Entry(tmp_path / "a", None, "postgres", "postgres", 0o640, absent=True)
+    changed, shown = bring([gone, entry(tmp_path / "b", "[global]\ntls-server-key-file=/shown\n")])
+    assert changed == [str(tmp_path / "a"), str(tmp_path / "b")]
+    assert "hidden" not in str(shown)
+    assert "tls-server-key-file=/shown" in shown[1]["after"]

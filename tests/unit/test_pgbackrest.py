@@ -488,3 +488,10 @@ def test_a_failure_is_one_sentence_that_says_what_to_do(code: int, text: str, se
     message = explain(code, text, "main", "backup")
     with pytest.raises(RelevoError, match=sentence):
         raise RelevoError(message)
+
+
+def test_the_advice_for_a_full_disk_names_the_repository_that_is_meant() -> None:
+    """A command that names none expires the backups of both, with the rule of one of them for the first."""
+    said = explain(39, "ERROR: [039]: No space left on device", "main", "backup", "/etc/pgbackrest/repo2.conf")
+    assert "'pgbackrest --config=/etc/pgbackrest/repo2.conf expire --stanza=main --repo1-retention-full=1'" in said
+    assert "'pgbackrest expire --stanza=main" in explain(39, "ERROR: No space left on device", "main", "backup")

@@ -74,10 +74,11 @@ def test_of_one_repository_it_is_as_it_was(host: str, asynchronous: bool) -> Non
 def test_a_second_one_adds_lines_and_changes_one() -> None:
     was, now = (rendered("repo", second).splitlines() for second in (NONE, DIRECTORY))
     assert [line for line in now if line not in was] == [
-        "archive-async=y",
+        *("archive-timeout=240", "archive-async=y"),
         *("repo2-type=posix", "repo2-path=/mnt/two", "repo2-retention-full=7", "repo2-bundle=y", "repo2-block=y"),
     ]
-    assert [line for line in was if line not in now] == ["archive-async=n"]
+    assert [line for line in was if line not in now] == ["archive-timeout=60", "archive-async=n"]
+    assert "archive-timeout=900\n" in rendered("repo", DIRECTORY, pgbackrest_archive_timeout="900")
 
 
 def test_a_server_knows_no_more_of_it_than_that_it_is_there() -> None:

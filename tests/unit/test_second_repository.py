@@ -555,7 +555,8 @@ def test_a_hand_over_begins_no_second_repository_in_the_empty_place_of_a_share(
     begun: list[int] = []
 
     def create(pgbackrest: PgBackRest, command: str, *_options: str, timeout: float) -> None:
-        assert (command, timeout) == ("stanza-create", 1.0)
+        # Between two attempts of a server that pushes.
+        assert (command, timeout) == ("stanza-create", 180.0)
         begun.append(pgbackrest.repository)
 
     monkeypatch.setattr(PgBackRest, "reachable", lambda *_arguments: ([], []))

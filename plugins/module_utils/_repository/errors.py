@@ -47,7 +47,7 @@ class Rule:
 RULES = (
     Rule(
         r"no space left on device",
-        "The disk is full on {host}{path}. Free space there (on the repository host, 'pgbackrest expire "
+        "The disk is full on {host}{path}. Free space there (on the repository host, 'pgbackrest{config} expire "
         "--stanza={stanza} --repo1-retention-full=1' removes all but the newest full backup), then run this again; it "
         "resumes the interrupted backup.",
     ),
@@ -189,14 +189,18 @@ def connect_failure(text: str) -> str | None:
     return None
 
 
-def explain(code: int, text: str, stanza: str, command: str) -> str:
-    """Return the sentence for a failed ``command``; ``text`` is what pgBackRest wrote to stderr."""
+def explain(code: int, text: str, stanza: str, command: str, config: str = "") -> str:
+    """Return the sentence for a failed ``command``; ``text`` is what pgBackRest wrote to stderr.
+
+    ``config``: the file that names the repository that is meant, where there are two: else a command is about both.
+    """
     host = raised_on(text)
     errors = "\n".join(re.findall(r"ERROR: .*(?:\n\s.*)*", text)) or text
     for rule in RULES:
         if rule.matches(code, errors):
             path = _PATH.search(errors)
-            sentence = rule.sentence.format(stanza=stanza, host=host, path=f" ({path[1]})" if path else "")
+            more = {"path": f" ({path[1]})" if path else "", "config": f" --config={config}" if config else ""}
+            sentence = rule.sentence.format(stanza=stanza, host=host, **more)
             # Without a primary it is the warnings that say why a server was passed over.
             passed_over = re.findall(r"WARN: (unable to check pg\d+: .*)", text)
             return f"{sentence} pgBackRest says: {'; '.join(passed_over)}" if passed_over and code == 56 else sentence

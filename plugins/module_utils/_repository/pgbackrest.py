@@ -210,7 +210,8 @@ class PgBackRest(RepositoryFiles):
         ``unreachable`` are hosts that were left out: the cause may be there.
         """
         text = finished.stderr or finished.stdout
-        message = explain(finished.returncode, text, self.stanza, command)
+        own = "" if self.config.name == CONFIG.name else str(self.config)
+        message = explain(finished.returncode, text, self.stanza, command, own)
         if finished.returncode == ARCHIVE_TIMEOUT and self.repository_is_full():
             message = (
                 "The repository's disk is full, so no WAL arrives there. Free space there, "

@@ -21,7 +21,7 @@ from .. import _names, _process
 from .._cluster import synchronous
 from .._durable import sync_directory, write_file
 from .._errors import RelevoError
-from .._repository.command import restore_command
+from .._repository.command import FIRST, config_of, restore_command
 from .._repository.pgbackrest import PgBackRest
 from .._server import abandoned_timelines, marker
 from .._server.lsn import timeline_of_history
@@ -87,7 +87,8 @@ def private_settings(plan: RestorePlan, cluster: str) -> dict[str, Any]:
         "logging_collector": "off",
         "log_destination": "stderr",
         "lc_messages": "C",
-        "restore_command": restore_command(cluster),
+        # Of the first one only: another one that hangs would be asked for each file.
+        "restore_command": restore_command(cluster, config_of(FIRST)),
         **scratch.recovery_settings(plan.target, plan.timeline, plan.position),
     }
 
