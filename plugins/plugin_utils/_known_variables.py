@@ -14,6 +14,7 @@ from pathlib import Path
 from ansible.module_utils.common.yaml import yaml_load
 
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.variables import (
+    GIVEN_BY_AWX,
     LEFT_BY_TASKS,
     SHARED,
     roots_of,
@@ -25,7 +26,7 @@ ROLES = Path(__file__).resolve().parents[2] / "roles"
 @functools.cache
 def known_variables() -> frozenset[str]:
     """What people and our own tasks may set. 0.15 s with libyaml, so no emergency asks."""
-    names = set(SHARED | LEFT_BY_TASKS)
+    names = set(SHARED | LEFT_BY_TASKS | GIVEN_BY_AWX)
     for path in ROLES.glob("*/meta/argument_specs.yml"):
         for entry in yaml_load(path.read_text(encoding="utf-8"))["argument_specs"].values():
             names |= set(entry.get("options") or {})

@@ -243,7 +243,8 @@ def test_an_authority_comes_back_to_no_node_that_has_dropped_it() -> None:
     old = make("the old authority").certificate
     shell(REPOSITORY, "sh", "-c", f"cat >> {file}", stdin=old)
     # The other cluster's nodes are not asked, and one of them may have a certificate of it.
-    assert play("site.yml", "-e", "cluster=north", inventory=INVENTORY).changed == 0
+    # That its TLS server has not read the file of this test yet is all there is to do.
+    assert play("site.yml", "-e", "cluster=north", inventory=INVENTORY).changed == 1
     assert {node: shell(node, "cat", file) for node in NORTH} == {node: before[node] for node in NORTH}
     assert old in shell(REPOSITORY, "cat", file)
     play("site.yml", inventory=INVENTORY)

@@ -16,6 +16,7 @@ import yaml
 
 from ansible_collections.relevo.postgres.plugins.action import inventory_check
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.variables import (
+    GIVEN_BY_AWX,
     LEFT_BY_TASKS,
     OF_OTHERS,
     SHARED,
@@ -260,6 +261,13 @@ def test_what_the_pages_and_the_tests_set_is_known(path: Path) -> None:
 def test_the_shared_variables_are_documented() -> None:
     pages = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs").rglob("*.md"))
     assert {name for name in SHARED if f"`{name}" not in pages} == set()
+
+
+def test_what_the_credentials_of_awx_give_is_known() -> None:
+    """A job of AWX once warned of the files with its own secrets."""
+    objects = (ROLES / "awx" / "vars" / "main" / "objects.yml").read_text()
+    [given] = re.findall(r"\n( +)extra_vars:\n((?:\1  .*\n)+)", objects)
+    assert set(re.findall(r"^ +(\w+):", given[1], re.MULTILINE)) == GIVEN_BY_AWX <= known_variables()
 
 
 def test_roots_of() -> None:

@@ -112,7 +112,7 @@ def catalog_name(stanza: str, repository: int = FIRST_REPOSITORY) -> str:
 
 def parts_of(catalog: str) -> tuple[str, int]:
     """The stanza and the repository of a catalog's name."""
-    stanza, _, number = catalog.partition(_OF_REPOSITORY)
+    stanza, _separator, number = catalog.partition(_OF_REPOSITORY)
     return stanza, int(number or FIRST_REPOSITORY)
 
 

@@ -83,6 +83,10 @@ LEFT_BY_TASKS = frozenset(
         "upgrade_minor_scratch",
     }
 )
+#: What the credentials of the role awx give to each job in AWX. A unit test reads them there.
+GIVEN_BY_AWX = frozenset(
+    {"relevo_ca_certificate_file", "relevo_ca_key_file", "relevo_known_hosts_file", "relevo_secrets_file"}
+)
 #: Well-known variables of others that are a letter from one of ours: of geerlingguy.postgresql.
 OF_OTHERS = frozenset({"postgresql_locales", "postgresql_user"})
 
