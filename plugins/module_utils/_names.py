@@ -14,6 +14,8 @@ OLDEST_VERSION = 15
 
 #: The home of postgres, the data volume of a container; below it a directory for each major version, as Debian has it.
 DATA_ROOT = Path("/var/lib/postgresql")
+#: The numbers of the two repositories that a cluster may have.
+FIRST_REPOSITORY, SECOND_REPOSITORY = 1, 2
 #: pgBackRest's own default of ``repo1-path``.
 REPOSITORY_DIR = Path("/var/lib/pgbackrest")
 #: Where a container's data volume is mounted, by the kind of node.

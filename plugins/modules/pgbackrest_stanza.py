@@ -108,9 +108,11 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgback
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.second import require_mounted
 
 
-def bring(module: AnsibleModule, repository: int, options: list[str], timeout: float) -> bool:
-    """Have one repository hold a stanza that works; returns whether it was missing."""
+def bring(module: AnsibleModule, repository: int, options: list[str], count: int) -> bool:
+    """Have one of ``count`` repositories hold a stanza that works; returns whether it was missing."""
     params = module.params
+    # With another one that is away, a server that pushes leaves the lock for a moment only, between its attempts.
+    patience = max(params["timeout"], OTHERS_PUSH) if count > 1 else params["timeout"]
     pgbackrest = PgBackRest(params["stanza"], params["config"], repository)
     # pgBackRest's stanza-create says nothing about whether it had something to do.
     status = pgbackrest.info()["status"]["code"]
@@ -121,8 +123,6 @@ def bring(module: AnsibleModule, repository: int, options: list[str], timeout: f
                 "creates the stanza."
             )
         require_mounted(params["second_mount"])
-    # With another one that is away, a server that pushes leaves the lock for a moment only, between its attempts.
-    patience = max(params["timeout"], OTHERS_PUSH if len(repositories(Path(params["config"]))) > 1 else 0)
     if not module.check_mode:
         # It wants the lock of a backup, so for as long as one runs it would fail. The check tells as much of a stanza.
         if params["state"] == "present" or status not in (STATUS_OK, STATUS_NO_BACKUP):
@@ -131,7 +131,7 @@ def bring(module: AnsibleModule, repository: int, options: list[str], timeout: f
             pgbackrest.run_when_free("stanza-upgrade", *options, timeout=patience)
         if params["state"] == "checked":
             # One that hangs holds the other one up for a while; see the timeout of archive-push in pgbackrest.conf.j2.
-            pgbackrest.prove_archiving(options, timeout)
+            pgbackrest.prove_archiving(options, params["timeout"] * count)
     return bool(status == STATUS_NO_STANZA)
 
 
@@ -141,7 +141,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         params["connect_timeout"], params["unreachable"]
     )
     numbers = repositories(Path(params["config"]))
-    created, away = each(numbers, lambda number: bring(module, number, options, params["timeout"] * len(numbers)))
+    created, away = each(numbers, lambda number: bring(module, number, options, len(numbers)))
     for one in away:
         module.warn(f"{one.sentence} The other one works.")
     return {

@@ -20,9 +20,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._errors import Rel
 from ansible_collections.relevo.postgres.plugins.module_utils._nodes.offline_node import removed_text
 from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker, removed_refusal
 from ansible_collections.relevo.postgres.plugins.plugin_utils import _machines, _offline_nodes
-
-#: As for the witnesses.
-DEADLINE = 6.0
+from ansible_collections.relevo.postgres.plugins.plugin_utils._witnesses import DEADLINE
 
 #: Why a node takes over nothing, as a sentence; empty where nothing forbids it.
 Ask = Callable[[], str]

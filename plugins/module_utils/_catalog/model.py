@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .._errors import RelevoError
+from .._names import FIRST_REPOSITORY
 from .._recovery_window import Hole, of_newest_system
 from .filters import Filters
 from .labels import LABELS, Labels
 from .records import (
     DEFAULT_STANZA,
-    FIRST_REPOSITORY,
     Record,
     desired_records,
     newest_first,

@@ -15,11 +15,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from .._names import FIRST_REPOSITORY
 from .._recovery_window import losses
 from .._tables import format_bytes, format_duration
 from .model import Catalog, Entry
 from .page_style import STYLE
-from .records import FIRST_REPOSITORY, PASSED, TYPES
+from .records import PASSED, TYPES
 from .space import REST, WAL, space
 from .views import summary
 

@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any
 
 from .._errors import RelevoError
+from .._names import FIRST_REPOSITORY
 
 Record = dict[str, str]
 
@@ -25,7 +26,6 @@ FOREIGN_INDEX = "relevo:foreign"
 METHOD = "pgBackRest"
 UNKNOWN_PRIMARY = "desconocido"
 DEFAULT_STANZA = "main"
-FIRST_REPOSITORY = 1
 #: No cluster has it in its name: see the names that an inventory may have.
 _OF_REPOSITORY = "@"
 # Names, values and order of these seven are a contract older than this collection.

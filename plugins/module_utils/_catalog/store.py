@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from .._errors import RelevoError
-from .._names import PUBLIC_WORD, REDIS_PORT, with_port
+from .._names import FIRST_REPOSITORY, PUBLIC_WORD, REDIS_PORT, SECOND_REPOSITORY, with_port
 from .facets import facet_index, facets_for, queue_facets
 from .filters import Facet
 from .records import (
-    FIRST_REPOSITORY,
     FOREIGN_INDEX,
     KEY_PREFIX,
     Plan,
@@ -366,7 +365,9 @@ def forget(client: Any, stanza: str) -> list[str]:
 
     What others wrote under keys that look like records is left alone. Of a second repository, too.
     """
-    return [key for number in (FIRST_REPOSITORY, 2) for key in _forget(client, catalog_name(stanza, number))]
+    return [
+        key for number in (FIRST_REPOSITORY, SECOND_REPOSITORY) for key in _forget(client, catalog_name(stanza, number))
+    ]
 
 
 def forget_left(client: Any, stanza: str, write: bool) -> list[str]:
@@ -374,7 +375,7 @@ def forget_left(client: Any, stanza: str, write: bool) -> list[str]:
 
     ``write`` False: only say which. Where there never was one this costs one question.
     """
-    name = catalog_name(stanza, 2)
+    name = catalog_name(stanza, SECOND_REPOSITORY)
     if not client.exists(index_for(name)):
         return []
     keys = list(client.zrevrange(index_for(name), 0, -1))

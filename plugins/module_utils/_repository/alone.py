@@ -15,7 +15,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from .command import CONFIG, FIRST, SECOND
+from .command import CONFIG, FIRST, SECOND, own_config
 
 _OPTION = re.compile(r"^repo(\d+)-")
 
@@ -33,7 +33,7 @@ def alone(text: str, repository: int, config: Path = CONFIG) -> str:
         elif int(match[1]) == repository:
             lines.append(f"repo{FIRST}-{line[match.end() :]}")
             if line.startswith(f"repo{repository}-host="):
-                lines.append(f"repo{FIRST}-host-config={config.with_name(f'repo{repository}.conf')}")
+                lines.append(f"repo{FIRST}-host-config={own_config(repository, config)}")
     return "\n".join(lines) + "\n"
 
 
@@ -45,7 +45,7 @@ def files(text: str, mode: str, several: bool, config: Path = CONFIG) -> list[di
     """
     return [
         {
-            "path": str(config.with_name(f"repo{number}.conf")),
+            "path": str(own_config(number, config)),
             "content": alone(text, number, config) if several else "",
             "mode": mode,
             "absent": not several,

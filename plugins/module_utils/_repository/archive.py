@@ -16,7 +16,6 @@ from .._server.lsn import SEGMENT, SEGMENT_SIZE, Fork, history_name, parse_histo
 from .._wait import wait_until
 from .away import Away, each
 from .command import CONFIG, FIRST, repositories
-from .errors import is_locked
 from .pgbackrest import Finished, PgBackRest, parse_config
 
 #: A segment, its checksum, and how it is compressed.
@@ -173,13 +172,12 @@ def push(pgbackrest: PgBackRest, path: Path, timeout: float) -> bool:
     Not asynchronously: that pushes what the server has marked as ready, and waits for a file that has no such mark.
     """
 
-    def attempt() -> Finished | None:
+    def attempt() -> Finished:
         words = [str(path)]
-        called = pgbackrest.try_run("archive-push", "--no-archive-async", words=words, timeout=timeout, level="error")
-        return None if is_locked(called.returncode, called.stderr) else called
+        return pgbackrest.try_run("archive-push", "--no-archive-async", words=words, timeout=timeout, level="error")
 
     what = f"the archive to take {path.name}, while another server pushes to it"
-    called = wait_until(attempt, what, OTHERS_PUSH, interval=0.5)
+    called = pgbackrest.try_when_free(attempt, what, OTHERS_PUSH)
     if called.returncode not in (0, EXIT_DUPLICATE):
         reason = called.stderr.strip().rstrip(".") or f"exit {called.returncode}"
         raise RelevoError(f"{path.name} could not be archived: {reason}.")

@@ -19,7 +19,7 @@ from .. import _names, _process
 
 CONFIG = _names.PGBACKREST_CONF
 #: Beside it, where there are two: each repository alone, as the first one (see ``alone``).
-FIRST, SECOND = 1, 2
+FIRST, SECOND = _names.FIRST_REPOSITORY, _names.SECOND_REPOSITORY
 #: ``repo-get --ignore-missing`` ends with it, and without a message, when the file is not there; and so does
 #: ``archive-get`` for a segment.
 EXIT_MISSING = 1
@@ -34,9 +34,14 @@ def command_line(
     return ["pgbackrest", *where, f"--stanza={stanza}", *logs, *options, command, *words]
 
 
+def own_config(repository: int, config: Path = CONFIG) -> Path:
+    """Where the configuration is that knows this repository only, if there is one."""
+    return config.with_name(f"repo{repository}.conf")
+
+
 def config_of(repository: int, config: Path = CONFIG) -> Path:
     """The configuration that knows this repository only; that of all of them where there is but one."""
-    own = config.with_name(f"repo{repository}.conf")
+    own = own_config(repository, config)
     return own if repository != FIRST or own.exists() else config
 
 

@@ -9,7 +9,7 @@ import configparser
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
 from pathlib import Path
@@ -20,7 +20,7 @@ from .._errors import RelevoError
 from .._server.lsn import SEGMENT_SIZE
 from .._wait import wait_until
 from .command import CONFIG, FIRST, RepositoryFiles, answer_in, command_line, config_of
-from .errors import ARCHIVE_TIMEOUT, LOCK_HELD, NOTHING_CHANGED, explain
+from .errors import ARCHIVE_TIMEOUT, NOTHING_CHANGED, explain, is_locked
 
 # Codes of the status of a stanza in the output of info (documentation, command info).
 STATUS_OK, STATUS_NO_STANZA, STATUS_NO_BACKUP, STATUS_NO_DATA = 0, 1, 2, 3
@@ -181,19 +181,23 @@ class PgBackRest(RepositoryFiles):
             raise self.failure(command, finished)
         return finished
 
-    def run_when_free(self, command: str, *options: str, timeout: float) -> Finished:
-        """``run``, after a wait for whoever holds the stanza's lock.
+    def try_when_free(self, attempt: Callable[[], Finished], what: str, timeout: float) -> Finished:
+        """How an attempt ended that met nobody's lock; ``what`` is waited for, for ``timeout`` seconds.
 
-        Asynchronous archive-push takes it for each of its attempts, and makes one after the other until there is a
-        stanza.
+        Asynchronous archive-push takes the lock for each of its attempts, and makes one after the other until there is
+        a stanza.
         """
 
-        def attempt() -> Finished | None:
-            finished = self.try_run(command, *options)
-            return None if finished.returncode == LOCK_HELD else finished
+        def unlocked() -> Finished | None:
+            finished = attempt()
+            return None if is_locked(finished.returncode, finished.stderr) else finished
 
+        return wait_until(unlocked, what, timeout, interval=0.2)
+
+    def run_when_free(self, command: str, *options: str, timeout: float) -> Finished:
+        """``run``, after a wait for whoever holds the stanza's lock."""
         what = f"the lock of stanza {self.stanza}, which another pgBackRest command holds"
-        finished = wait_until(attempt, what, timeout, interval=0.2)
+        finished = self.try_when_free(lambda: self.try_run(command, *options), what, timeout)
         if finished.returncode:
             raise self.failure(command, finished)
         return finished
