@@ -702,9 +702,15 @@ def test_a_segment_is_in_the_one_that_is_meant(tmp_path: Path, monkeypatch: pyte
             raise RelevoError("no route.")
         return archive.Archive(pgbackrest, "17-1")
 
-    held = {1: [segment], 2: ["000000020000000000000004"]}
+    held = {1: segment, 2: "000000020000000000000004"}
+
+    def names(pgbackrest: PgBackRest, path: str, _timeout: float) -> list[str]:
+        # A timeline of years has thousands of such folders.
+        assert path == "archive/main/17-1/0000000200000000"
+        return [f"{held[pgbackrest.repository]}-{'a' * 40}.zst", f"{segment}.partial-{'b' * 40}.zst"]
+
     monkeypatch.setattr(archive.Archive, "newest", newest)
-    monkeypatch.setattr(archive.Archive, "segments", lambda one, *_timelines: held[one.pgbackrest.repository])
+    monkeypatch.setattr(PgBackRest, "names", names)
     for number in (1, 2):
         (tmp_path / f"repo{number}.conf").touch()
     failing = False

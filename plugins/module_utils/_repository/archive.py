@@ -68,6 +68,10 @@ class Archive:
         paths = self.pgbackrest.names(self.path, self.timeout, below=f"^({wanted})[0-9A-F]{{8}}/")
         return sorted(segments_of([path.rpartition("/")[2] for path in paths]))
 
+    def holds(self, segment: str) -> bool:
+        """Whether it has this segment, whole. Asked again and again while one is waited for: so of its folder alone."""
+        return segment in segments_of(self.pgbackrest.names(f"{self.path}/{segment[:16]}", self.timeout))
+
     def files(self) -> dict[str, float]:
         """By name, when each complete segment and each history file was archived (seconds since 1970)."""
         below = rf"({SEGMENT.pattern}-[0-9a-f]{{40}}(\.[a-z0-9]+)?|[0-9A-F]{{8}}\.history)$"
@@ -209,7 +213,7 @@ def in_repository(segment: str, repository: int = FIRST, timeout: float = 10, co
     stanzas = (name for name in parse_config(config.read_text()).sections() if not name.startswith("global"))
     try:
         archives = [Archive.newest(PgBackRest(stanza, config, repository), timeout) for stanza in stanzas]
-        return any(one is not None and segment in one.segments(int(segment[:8], 16)) for one in archives)
+        return any(one is not None and one.holds(segment) for one in archives)
     except RelevoError:
         return False
 
