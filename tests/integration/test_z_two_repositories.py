@@ -391,24 +391,55 @@ def test_without_the_second_one_all_is_as_before(filled: None) -> None:
     wait_until(lambda: archived(segment, 1), f"{segment} to be archived", 60)
 
 
+def volumes_of(node: str) -> list[str]:
+    mounts = json.loads(docker("inspect", "-f", "{{json .Mounts}}", node))
+    return sorted(str(mount["Name"]) for mount in mounts)
+
+
 def test_a_directory() -> None:
     directory: dict[str, Any] = {
         "pgbackrest_repo2_type": "posix",
         "pgbackrest_repo2_path": DIRECTORY,
+        # The volume: what is asked of a machine is asked here, too.
+        "pgbackrest_repo2_mount": DIRECTORY,
         "pgbackrest_repo2_push_timeout": 4,
     }
-    refused = site(directory | {"pgbackrest_repo2_path": "/var/lib/pgbackrest/two"}, expect=2)
+    lies_in_it = {"pgbackrest_repo2_path": "/var/lib/pgbackrest/two", "pgbackrest_repo2_mount": ""}
+    refused = site(directory | lies_in_it, expect=2)
     assert "lie in one another" in refused.text
+    before = created(REPOSITORY), modes(REPOSITORY)
     refused = site(directory | {"pgbackrest_repo2_mount": "/var/lib/postgresql"}, expect=2)
-    assert "Nothing is mounted at pgbackrest_repo2_mount=/var/lib/postgresql" in refused.text
-    site(directory)
+    assert "pgbackrest_repo2_mount=/var/lib/postgresql is for machines" in refused.text
+    refused = site(directory, expect=2)
+    assert f"has no volume for pgbackrest_repo2_path={DIRECTORY}" in refused.text
+    assert (created(REPOSITORY), modes(REPOSITORY)) == before
+    servers = [created(node) for node in (PRIMARY, STANDBY)]
+    recreate = ("-e", "docker_nodes_recreate=true")
+    assert site(directory, *recreate).changed > 0
+    assert volumes_of(REPOSITORY) == [f"{REPOSITORY}_data", f"{REPOSITORY}_etc", f"{REPOSITORY}_second"]
+    assert created(REPOSITORY) != before[0]
+    assert [created(node) for node in (PRIMARY, STANDBY)] == servers
     assert site(directory).changed == 0
     assert "io-timeout=4" in shell(PRIMARY, "cat", f"{CONFIG}/pgbackrest.conf")
     wait_for(switch(), 1, 2)
     play("backup.yml", "-e", "day=1")
     nothing_needs_attention()
     assert shell(REPOSITORY, "ls", f"{DIRECTORY}/archive").split() == ["main"]
-    assert site({}).changed > 0
-    docker("exec", REPOSITORY, "rm", "-rf", DIRECTORY)
+    # It outlives its container.
+    kept = [one["label"] for one in backups(2)]
+    docker("rm", "-f", REPOSITORY)
+    site(directory)
+    assert [one["label"] for one in backups(2)] == kept
+    wait_for(switch(), 1, 2)
+
+    assert site({}, *recreate).changed > 0
+    assert volumes_of(REPOSITORY) == [f"{REPOSITORY}_data", f"{REPOSITORY}_etc"]
+    docker("volume", "rm", f"{REPOSITORY}_second")
+    assert site({}).changed == 0
     play("backup.yml", "-e", "day=2")
     nothing_needs_attention()
+
+
+def created(node: str) -> str:
+    """When its container was made."""
+    return docker("inspect", "-f", "{{.Created}}", node).strip()
