@@ -21,7 +21,9 @@ from cluster import (
     STANDBY,
     STATUS,
     Play,
+    archive_all,
     docker,
+    killed_play,
     nothing_needs_attention,
     play,
     psql,
@@ -29,12 +31,12 @@ from cluster import (
     shell,
     wait_until,
 )
+from restores import IN_PLACE, RESTORE, add, new_ledger, now
 from s3_server import SECRET, S3Server
 
 pytestmark = [pytest.mark.usefixtures("backed_up"), pytest.mark.long]
 
 CONFIG = "/etc/pgbackrest"
-RESTORE = "playbooks/restore.yml"
 DIRECTORY = "/var/lib/postgresql/second"
 PASS_PHRASE = "another-secret-that-nobody-may-see"
 
@@ -296,6 +298,48 @@ def test_one_that_hangs_makes_a_hand_over_neither_fail_nor_long(
         missed = archive(1) - before
     its_gap_is_filled(settings, missed)
     play(FAILBACK)
+
+
+def restored_fulls(repository: int) -> list[str]:
+    return [one["label"] for one in backups(repository) if "relevo-restore" in one.get("annotation", {})]
+
+
+def test_a_restore_in_place_ends_with_a_full_backup_in_each(
+    store: S3Server, settings: dict[str, Any], filled: None
+) -> None:
+    new_ledger()
+    add(1)
+    before = now()
+    add(2)
+    archive_all()
+    known = {number: len(restored_fulls(number)) for number in (1, 2)}
+    command = (*IN_PLACE, "-e", f"target={before}")
+    # Those that were made before the controller was killed are not made again.
+    killed_play(RESTORE, "Bring the catalog up to the repository", *command)
+    assert [len(restored_fulls(number)) - known[number] for number in (1, 2)] == [1, 1]
+    said = play(RESTORE, *command).text
+    assert psql(PRIMARY, "SELECT id FROM ledger") == "1"
+    assert [len(restored_fulls(number)) - known[number] for number in (1, 2)] == [1, 1]
+    assert f"full backup {restored_fulls(1)[-1]} in repository 1 and {restored_fulls(2)[-1]} in repository 2" in said
+    assert backups(2)[-1]["label"] == restored_fulls(2)[-1]
+    nothing_needs_attention()
+
+    # One that is away is named, and in the way of nothing.
+    before_all = archive(1)
+    add(3)
+    moment = now()
+    add(4)
+    archive_all()
+    with store.away():
+        said = play(RESTORE, *IN_PLACE, "-e", f"target={moment}").text
+        assert "Repository 2 got no full backup: " in said
+        assert "backup.yml -e repository_number=2 -e day=1" in said
+        assert len(restored_fulls(1)) == known[1] + 2
+        missed = archive(1) - before_all
+    its_gap_is_filled(settings, missed)
+    play("backup.yml", "-e", "repository_number=2", "-e", "day=1")
+    assert len(restored_fulls(2)) == known[2] + 1
+    nothing_needs_attention()
 
 
 @pytest.fixture
