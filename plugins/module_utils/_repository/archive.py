@@ -15,7 +15,7 @@ from .._recovery_window import Hole
 from .._server.lsn import SEGMENT, SEGMENT_SIZE, Fork, history_name, parse_history, segment_name, segment_start
 from .._wait import wait_until
 from .away import Away, each
-from .command import CONFIG, FIRST, repositories
+from .command import CONFIG, FIRST, config_of, repositories
 from .pgbackrest import Finished, PgBackRest, parse_config
 
 #: A segment, its checksum, and how it is compressed.
@@ -199,6 +199,42 @@ def newest_timeline_anywhere(stanza: str, timeout: float = 10, config: Path = CO
         at_once=True,
     )
     return max(found.values()), away
+
+
+def newest_segment_anywhere(stanza: str, timeout: float = 10, config: Path = CONFIG) -> tuple[str | None, list[Away]]:
+    """The newest segment of the newest timeline that any repository of this host knows, and which do not answer.
+
+    One that was away has an older one. None while the timeline has none. Raises ``RelevoError`` where none answers.
+    """
+
+    def newest(number: int) -> tuple[int, str]:
+        archive = Archive.newest(PgBackRest(stanza, config, number), timeout)
+        timeline = archive.newest_timeline() if archive else None
+        segments = archive.segments(timeline) if archive and timeline else []
+        return timeline or 0, segments[-1] if segments else ""
+
+    found, away = each(repositories(config), newest, at_once=True)
+    return max(found.values())[1] or None, away
+
+
+def config_that_answers(stanza: str, timeout: float = 10, config: Path = CONFIG) -> Path:
+    """The configuration by which a recovering server asks those repositories for WAL that answer now.
+
+    ``archive-get`` asks each for each file, also when it has found it (pgBackRest's src/command/archive/get/get.c), and
+    one that hangs up to 18 times ``io-timeout``: six minutes for a file, in which a server seems to wait for one that
+    never comes. That of all where all answer, or none.
+    """
+    numbers = repositories(config)
+    if len(numbers) == 1:
+        return config
+    try:
+        found, away = each(
+            numbers, lambda number: newest_archived_timeline(PgBackRest(stanza, config, number), timeout), at_once=True
+        )
+    except RelevoError:
+        # Whoever comes back first is the one to ask.
+        return config
+    return config_of(next(iter(found)), config) if away else config
 
 
 def in_repository(segment: str, repository: int = FIRST, timeout: float = 10, config: Path = CONFIG) -> bool:
