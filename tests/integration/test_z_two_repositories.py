@@ -300,6 +300,23 @@ def test_one_that_hangs_makes_a_hand_over_neither_fail_nor_long(
     play(FAILBACK)
 
 
+def test_everything_is_removed_from_the_one_while_the_other_hangs(
+    store: S3Server, settings: dict[str, Any], filled: None
+) -> None:
+    """A server that pushes holds the lock that the removal wants, nearly all the time."""
+    kept = [one["label"] for one in backups(2)]
+    with store.hanging():
+        switch()
+        play("playbooks/cleanup.yml", "-e", "operation=all", "-e", "confirm=main")
+        assert in_first() == []
+        # The servers archive again.
+        wait_for(switch(), 1)
+    play("backup.yml", "-e", "repository_number=1", "-e", "day=1")
+    assert [one["label"] for one in backups(2)] == kept
+    wait_for(switch(), 1, 2)
+    nothing_needs_attention()
+
+
 def restored_fulls(repository: int) -> list[str]:
     return [one["label"] for one in backups(repository) if "relevo-restore" in one.get("annotation", {})]
 
