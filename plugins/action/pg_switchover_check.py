@@ -11,10 +11,13 @@ from ansible_collections.relevo.postgres.plugins.module_utils._errors import Rel
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.switchover_check import (
     RepositoryState,
     SwitchoverRequest,
+    archiver_timeout,
     refusal,
     reserves_timelines,
+    risks,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._operation_plan import OperationPlan
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
 
@@ -40,15 +43,21 @@ class ActionModule(ControllerAction):
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
         names = ("primary", "candidate", "timeline", "unreachable", "repository", "force")
         request = SwitchoverRequest(**{name: options[name] for name in names})
-        state = None
+        state, away = None, []
         if options["repository_answers"] and not request.force:
             asked = {"stanza": options["stanza"], "timelines": True, "every": True}
             found = self.module("relevo.postgres.pgbackrest_info", asked)
             state = RepositoryState(found["running"], found["newest_timeline"])
+            away = [Away(**one) for one in found["away"]]
         why_not = refusal(request, state)
-        result = {"changed": False, "reserve_timelines": reserves_timelines(request, state)}
+        result = {
+            "changed": False,
+            "reserve_timelines": reserves_timelines(request, state),
+            "archiver_timeout": archiver_timeout(away),
+        }
         if options["operation_plan"]:
             plan = OperationPlan.from_dict(options["operation_plan"])
+            plan = plan.with_risks(risks(away))
             return result | {"operation_plan": (plan.refused(why_not) if why_not else plan).as_dict()}
         if why_not:
             raise RelevoError(why_not)

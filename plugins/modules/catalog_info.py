@@ -115,7 +115,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store imp
     connection_spec,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import first_of
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import answering, first_of
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import repositories
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.kept import first_backup, lost_backups
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest, labels_of
@@ -158,7 +158,9 @@ def measured(params: dict[str, Any], number: int) -> Measured:
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     numbers = repositories(Path(params["config"])) if params["every"] else [params["repository"]]
-    found, away = first_of(numbers, lambda number: measured(params, number))
+    there, away = answering(params["stanza"], numbers, params["config"])
+    found, failed = first_of(there, lambda number: measured(params, number))
+    away += failed
     missing, orphaned, reason = None, None, ""
     try:
         with connected(params) as client:

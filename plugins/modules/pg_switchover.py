@@ -50,6 +50,12 @@ options:
     description: Seconds that a query on the candidate may have been running; an older one may hold replay back.
     type: int
     default: 60
+  archiver_timeout:
+    description:
+      - Seconds after which the old primary's archiver is ended, once the new one takes writes. What it has not archived
+        M(relevo.postgres.pg_rejoin) does.
+    type: float
+    default: 60
   operation_plan:
     description:
       - In check mode, the plan of M(relevo.postgres.pg_handover_plan), to which a refusal is added instead of a
@@ -150,6 +156,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             window=module.params["window"],
             catch_up=module.params["catch_up"],
             long_query=module.params["long_query"],
+            archiver=module.params["archiver_timeout"],
         ),
     )
     if module.check_mode:
@@ -171,6 +178,7 @@ def main() -> None:
             "window": {"type": "float", "default": 3},
             "catch_up": {"type": "float", "default": 30},
             "long_query": {"type": "int", "default": 60},
+            "archiver_timeout": {"type": "float", "default": 60},
             "operation_plan": {"type": "dict"},
         },
         supports_check_mode=True,

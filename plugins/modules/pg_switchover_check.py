@@ -75,6 +75,10 @@ operation_plan:
   description: The plan with its refusals.
   returned: when O(operation_plan) was given
   type: dict
+archiver_timeout:
+  description: Seconds for O(relevo.postgres.pg_switchover#module:archiver_timeout). Few where a repository is away.
+  returned: success
+  type: float
 reserve_timelines:
   description: Whether the candidate must reserve the numbers of abandoned timelines before it is promoted.
   returned: success

@@ -167,7 +167,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.archiv
     archive_holes,
     newest_archived_timeline,
 )
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away, each
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away, answering, each
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.backup import wait_for_idle
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import repositories
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import (
@@ -187,11 +187,16 @@ def ask(params: dict[str, Any]) -> tuple[dict[int, dict[str, Any]], list[Away]]:
     def demand(number: int) -> dict[str, Any]:
         return PgBackRest(stanza, config, number).require_stanza(timeout)
 
+    def demand_all() -> tuple[dict[int, dict[str, Any]], list[Away]]:
+        there, away = answering(stanza, numbers, config)
+        found, failed = each(there, demand, at_once=True)
+        return found, [*away, *failed]
+
     if params["require"] == "stanza":
-        return each(numbers, demand, at_once=True)
+        return demand_all()
     if len(numbers) > 1:
         try:
-            return each(numbers, demand, at_once=True)
+            return demand_all()
         except RelevoError:
             # None does: what the first one says is the answer.
             numbers = numbers[:1]

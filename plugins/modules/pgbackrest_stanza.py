@@ -97,7 +97,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import OTHERS_PUSH
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import each
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import answering, each
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import FIRST, repositories
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import (
     STATUS_NO_BACKUP,
@@ -141,7 +141,9 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         params["connect_timeout"], params["unreachable"]
     )
     numbers = repositories(Path(params["config"]))
-    created, away = each(numbers, lambda number: bring(module, number, options, len(numbers)))
+    there, away = answering(params["stanza"], numbers, params["config"])
+    created, failed = each(there, lambda number: bring(module, number, options, len(numbers)))
+    away += failed
     for one in away:
         module.warn(f"{one.sentence} The other one works.")
     return {

@@ -58,7 +58,7 @@ def test_a_silent_node_that_was_promoted_unseen_is_not_promoted_beside(three: Pa
     wait_until(lambda: takes_writes_inside(SECOND), f"{SECOND} to take writes again", 60)
     said = play(REJOIN, inventory=three).text
     assert f"{SECOND} is primary." in said
-    assert f"{THIRD} follows it" in said
+    assert f"{THIRD} follows {SECOND}" in said
     assert "2 streaming" in play(STATUS, inventory=three).text
 
 

@@ -21,6 +21,8 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgback
 from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import SEGMENT_SIZE, Fork
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 
+pytestmark = pytest.mark.usefixtures("repositories_answer")
+
 
 def test_the_whole_segments_before_the_fork_are_needed() -> None:
     found = spans([Fork(1, 9 * SEGMENT_SIZE + 100)], oldest=5)

@@ -36,12 +36,15 @@ from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.plan impor
     methods_when_stopped,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.rejoin import Rejoin
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
 from ansible_collections.relevo.postgres.plugins.module_utils._server import marker
 from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import Fork, format_lsn, segment_name
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import HALF_RECOVERED, Server, state_of
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import Runit
+
+pytestmark = pytest.mark.usefixtures("repositories_answer")
 
 REQUEST = Request("a", Peer("b", "b"))
 # The primary b was promoted on timeline 3 at 500; timeline 1 had ended at 300.
@@ -411,9 +414,24 @@ def test_one_of_two_repositories_that_is_away_is_asked_once(tmp_path: Path, monk
         return True
 
     monkeypatch.setattr(methods, "repositories", lambda: [1, 2])
+    monkeypatch.setattr(methods, "answering", lambda _stanza, numbers: (numbers, []))
     monkeypatch.setattr(methods, "_push_to", pushed)
     assert push_unarchived(server, "main", {2}).pushed == SEGMENTS
     assert asked == [(1, SEGMENTS[0]), (2, SEGMENTS[0]), (1, SEGMENTS[1]), (1, SEGMENTS[2])]
+
+
+def test_one_that_does_not_answer_at_all_is_pushed_to_never(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def pushed(repository: int, **_options: Any) -> bool:
+        asked.append(repository)
+        return True
+
+    monkeypatch.setattr(methods, "repositories", lambda: [1, 2])
+    monkeypatch.setattr(methods, "answering", lambda *_arguments: ([1], [Away(2, "It did not answer.")]))
+    monkeypatch.setattr(methods, "_push_to", pushed)
+    push_unarchived(wal(tmp_path, *SEGMENTS), "main", {2})
+    assert asked == [1] * len(SEGMENTS)
 
 
 def archiving(tmp_path: Path, **request: Any) -> Rejoin:

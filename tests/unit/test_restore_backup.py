@@ -36,6 +36,8 @@ class Trial:
         self.fails: dict[int, RelevoError] = {}
         self.made: list[tuple[int, BackupRequest]] = []
         self.asked: list[int] = []
+        self.silent: list[int] = []
+        monkeypatch.setattr(PgBackRest, "require_answer", lambda one, _timeout: self.answer(one.repository))
         monkeypatch.setattr(PgBackRest, "require_stanza", self.entry)
         monkeypatch.setattr(restore_backup, "make_backup", self.make)
 
@@ -48,6 +50,10 @@ class Trial:
             return {"backup": [{"label": "0F"}, {"label": label, "annotation": annotation}]}
 
         return entry
+
+    def answer(self, number: int) -> None:
+        if number in self.silent:
+            raise RelevoError("It hangs.")
 
     def make(self, pgbackrest: PgBackRest, request: BackupRequest) -> BackupMade:
         if pgbackrest.repository in self.fails:
@@ -113,6 +119,12 @@ def test_one_that_was_found_away_is_not_asked_again(two: Trial) -> None:
     """That took minutes a time."""
     found = two.run(away=[lacks(2, "No route.")])
     assert (labels(found), found["away"], two.asked) == ({1: "new1F"}, [lacks(2, "No route.")], [1])
+
+
+def test_one_that_does_not_answer_is_asked_for_nothing_else(two: Trial) -> None:
+    two.silent = [2]
+    found = two.run()
+    assert (labels(found), found["away"], two.asked) == ({1: "new1F"}, [lacks(2, "It hangs.")], [1])
 
 
 def test_where_all_are_said_to_be_away_they_are_asked(two: Trial) -> None:

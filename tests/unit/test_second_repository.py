@@ -23,13 +23,21 @@ from ansible_collections.relevo.postgres.plugins.filter.lacking_repositories imp
 from ansible_collections.relevo.postgres.plugins.filter.plans_together import plans_together
 from ansible_collections.relevo.postgres.plugins.filter.repository_files import repository_files
 from ansible_collections.relevo.postgres.plugins.filter.second_repository import second_repository
+from ansible_collections.relevo.postgres.plugins.module_utils import _process
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog import store
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._operation_plan import Effect, OperationPlan
+from ansible_collections.relevo.postgres.plugins.module_utils._process import Finished
 from ansible_collections.relevo.postgres.plugins.module_utils._recovery_window import Hole
 from ansible_collections.relevo.postgres.plugins.module_utils._repository import archive
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.alone import alone
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away, each, first_of
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import (
+    FIRST_ANSWER,
+    Away,
+    answering,
+    each,
+    first_of,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import config_of, repositories
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.second import in_the_way, require_mounted
@@ -46,6 +54,8 @@ from ansible_collections.relevo.postgres.plugins.modules import (
     stanza_removal,
 )
 from ansible_collections.relevo.postgres.plugins.modules.pgbackrest_repositories_info import described
+
+pytestmark = pytest.mark.usefixtures("repositories_answer")
 
 FIRST_PATH = "/var/lib/pgbackrest"
 NOTHING = {
@@ -390,6 +400,57 @@ def test_one_that_is_away_is_named(
     asked: list[int], failing: dict[int, str], answered: dict[int, str], away: list[Away]
 ) -> None:
     assert each(asked, lambda number: answers(failing, number)) == (answered, away)
+
+
+def question(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ended: dict[int, Finished | None]) -> Path:
+    """The configurations of two repositories whose first questions end like this; None: not in time."""
+
+    def run(command: Sequence[str], timeout: float, **_options: Any) -> Finished | None:
+        assert (command[-2:], timeout) == (["repo-ls", "archive/main"], FIRST_ANSWER)
+        (number,) = (number for number in (1, 2) if f"repo{number}.conf" in command[1])
+        return ended[number]
+
+    monkeypatch.undo()
+    monkeypatch.setattr(_process, "run_to_end", run)
+    for name in ("pgbackrest.conf", "repo1.conf", "repo2.conf"):
+        (tmp_path / name).touch()
+    return tmp_path / "pgbackrest.conf"
+
+
+THERE = Finished(0, "17-1\n", "", 0.1)
+MISSING = Finished(1, "", "", 0.1)
+REFUSED = Finished(49, "", "ERROR: [049]: unable to connect to 'bucket:443': [111] Connection refused", 9.0)
+
+
+def test_before_anything_else_each_of_two_is_asked_whether_it_is_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """pgBackRest would try for three minutes, at each of its commands."""
+    config = question(monkeypatch, tmp_path, {1: THERE, 2: None})
+    numbers, away = answering("main", [1, 2], config)
+    assert numbers == [1]
+    assert [one.sentence for one in away] == [
+        "Repository 2 is away: It did not answer within 10 s. Look at its server, its disk and the network."
+    ]
+
+
+def test_what_is_wrong_with_it_is_in_its_own_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    numbers, (away,) = answering("main", [1, 2], question(monkeypatch, tmp_path, {1: REFUSED, 2: THERE}))
+    assert (numbers, away.repository) == ([2], 1)
+    assert away.reason.startswith("Nothing takes connections at bucket:443. Start the server that should")
+
+
+def test_one_that_has_no_archive_yet_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert answering("main", [1, 2], question(monkeypatch, tmp_path, {1: THERE, 2: MISSING})) == ([1, 2], [])
+
+
+def test_where_none_answers_that_is_the_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(RelevoError, match="Nothing takes connections at bucket:443"):
+        answering("main", [1, 2], question(monkeypatch, tmp_path, {1: REFUSED, 2: None}))
+
+
+def test_the_only_one_is_not_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert answering("main", [1], question(monkeypatch, tmp_path, {})) == ([1], [])
 
 
 @pytest.mark.parametrize("at_once", [True, False])
@@ -785,13 +846,12 @@ def test_a_recovering_server_asks_those_that_answer(
     """pgBackRest asks each for each file, and one that hangs for minutes."""
     config = configured(tmp_path, count)
 
-    def newest(pgbackrest: PgBackRest, _timeout: float) -> int:
+    def answer(pgbackrest: PgBackRest, _timeout: float) -> None:
         assert count > 1, "the only one is not asked first"
         if pgbackrest.repository in failing:
             raise RelevoError("It hangs.")
-        return 1
 
-    monkeypatch.setattr(archive, "newest_archived_timeline", newest)
+    monkeypatch.setattr(PgBackRest, "require_answer", answer)
     assert archive.config_that_answers("main", config=config) == tmp_path / name
 
 

@@ -23,9 +23,12 @@ from ansible_collections.relevo.postgres.plugins.module_utils._handover.switchov
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.switchover_check import (
     RepositoryState,
     SwitchoverRequest,
+    archiver_timeout,
     refusal,
     reserves_timelines,
+    risks,
 )
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
 from ansible_collections.relevo.postgres.plugins.module_utils._server.senders import SENDERS
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import DB_SHUTDOWNED, Server
@@ -82,6 +85,14 @@ def test_all_obstacles_are_named_at_once() -> None:
 )
 def test_a_hand_over_that_can_end_may_begin(request_: SwitchoverRequest, repository: RepositoryState) -> None:
     assert refusal(request_, repository) == ""
+
+
+def test_with_a_repository_that_is_away_the_old_archiver_is_not_waited_for() -> None:
+    """It never ends: each of its attempts tries that one, too."""
+    assert (archiver_timeout([]), archiver_timeout([Away(2, "no route.")])) == (60.0, 5.0)
+    assert risks([]) == []
+    (said,) = risks([Away(2, "no route.")])
+    assert said.startswith("Repository 2 is away: no route. The role moves as quickly as ever")
 
 
 @pytest.mark.parametrize(

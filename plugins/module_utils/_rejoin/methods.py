@@ -21,7 +21,7 @@ from .. import _names, _process
 from .._durable import sync_directory, write_file
 from .._errors import RelevoError
 from .._repository.archive import config_that_answers, push
-from .._repository.away import each
+from .._repository.away import answering, each
 from .._repository.command import CONFIG, repositories, restore_command
 from .._repository.pgbackrest import PgBackRest
 from .._server import marker
@@ -293,6 +293,8 @@ def push_unarchived(server: Server, stanza: str, timelines: set[int], deadline: 
             done.foreign.append(name)
             continue
         # To each of two; what one that is away lacks it gets from the other one when it is back (``ArchiveGap``).
+        if not (done.pushed or done.different):
+            numbers, _silent = answering(stanza, numbers)
         answers, _away = each(numbers, partial(_push_to, stanza=stanza, path=wal / name, deadline=deadline))
         # Once: it would fail, or hang, for each of what the server has kept back for it.
         numbers = list(answers)

@@ -14,7 +14,7 @@ from .._errors import RelevoError
 from .._recovery_window import Hole
 from .._server.lsn import SEGMENT, SEGMENT_SIZE, Fork, history_name, parse_history, segment_name, segment_start
 from .._wait import wait_until
-from .away import Away, each
+from .away import Away, answering, each
 from .command import CONFIG, FIRST, config_of, repositories
 from .pgbackrest import Finished, PgBackRest, parse_config
 
@@ -217,24 +217,19 @@ def newest_segment_anywhere(stanza: str, timeout: float = 10, config: Path = CON
     return max(found.values())[1] or None, away
 
 
-def config_that_answers(stanza: str, timeout: float = 10, config: Path = CONFIG) -> Path:
+def config_that_answers(stanza: str, config: Path = CONFIG) -> Path:
     """The configuration by which a recovering server asks those repositories for WAL that answer now.
 
     ``archive-get`` asks each for each file, also when it has found it (pgBackRest's src/command/archive/get/get.c), and
     one that hangs up to 18 times ``io-timeout``: six minutes for a file, in which a server seems to wait for one that
     never comes. That of all where all answer, or none.
     """
-    numbers = repositories(config)
-    if len(numbers) == 1:
-        return config
     try:
-        found, away = each(
-            numbers, lambda number: newest_archived_timeline(PgBackRest(stanza, config, number), timeout), at_once=True
-        )
+        there, away = answering(stanza, repositories(config), config)
     except RelevoError:
         # Whoever comes back first is the one to ask.
         return config
-    return config_of(next(iter(found)), config) if away else config
+    return config_of(there[0], config) if away else config
 
 
 def in_repository(segment: str, repository: int = FIRST, timeout: float = 10, config: Path = CONFIG) -> bool:

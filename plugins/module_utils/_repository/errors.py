@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from .. import _names
+
 OPTION_REQUIRED = 37
 POSTMASTER_RUNNING = 38
 LOCK_HELD = 50
@@ -25,7 +27,7 @@ _RAISED = re.compile(r"raised from [\w-]+ (?:tls|ssh) protocol on '(?P<host>[^']
 _CONNECT = re.compile(
     r"unable to get address for '(?P<unknown>[^']+)'"
     # An IPv6 address has colons of its own; behind a name pgBackRest adds its address: 'repo:8432 (172.19.0.4)'.
-    r"|unable to connect to '(?P<refused>[^' ]+):\d+(?: \([^)]*\))?'"
+    r"|unable to connect to '(?P<refused>[^' ]+):(?P<port>\d+)(?: \([^)]*\))?'"
     r"|waiting for read from '(?P<unreachable>[^':]+|[^' ]+?)(?::\d+)?(?: \([^)]*\))?'"
 )
 _PATH = re.compile(r"'(/[^']+)'")
@@ -179,6 +181,12 @@ def connect_failure(text: str) -> str | None:
         return None
     if found["unknown"]:
         return f"The host {found['unknown']} is not known by that name, so it is most likely stopped. Start it"
+    if found["refused"] and int(found["port"]) != _names.PGBACKREST_PORT:
+        # A bucket's server, or pgBackRest's own where its owner gave it another port.
+        return (
+            f"Nothing takes connections at {found['refused']}:{found['port']}. Start the server that should (an S3 "
+            "server, or pgBackRest's service on another port)"
+        )
     if found["refused"]:
         return f"pgBackRest's TLS server on {found['refused']} takes no connections. Start its service pgbackrest"
     if found["unreachable"]:

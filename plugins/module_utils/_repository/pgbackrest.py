@@ -257,6 +257,17 @@ class PgBackRest(RepositoryFiles):
         """The stanza's entry in the output of ``info``; a stanza that does not exist has status code 1."""
         return parse_info(self.run("info", "--output=json", timeout=timeout).stdout, self.stanza)
 
+    def require_answer(self, timeout: float) -> None:
+        """The repository must answer, whatever it holds."""
+        command = "repo-ls"
+        line = self.line(command, words=[f"archive/{self.stanza}"], level="error")
+        ended = _process.run_to_end(line, timeout, grace=1.0)
+        if ended is None:
+            raise RelevoError(f"It did not answer within {timeout:g} s. Look at its server, its disk and the network.")
+        finished = Finished(*astuple(ended))
+        if finished.returncode and not self.is_missing(finished):
+            raise self.failure(command, finished)
+
     def require_stanza(self, timeout: float = 30) -> dict[str, Any]:
         """Like ``info``, and the stanza must exist and be readable."""
         entry = self.info(timeout)
