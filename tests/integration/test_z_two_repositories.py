@@ -21,7 +21,9 @@ from cluster import (
     STANDBY,
     STATUS,
     Play,
+    archive_all,
     docker,
+    killed_play,
     nothing_needs_attention,
     play,
     psql,
@@ -29,12 +31,12 @@ from cluster import (
     shell,
     wait_until,
 )
+from restores import IN_PLACE, RESTORE, add, new_ledger, now
 from s3_server import SECRET, S3Server
 
 pytestmark = [pytest.mark.usefixtures("backed_up"), pytest.mark.long]
 
 CONFIG = "/etc/pgbackrest"
-RESTORE = "playbooks/restore.yml"
 DIRECTORY = "/var/lib/postgresql/second"
 PASS_PHRASE = "another-secret-that-nobody-may-see"
 
@@ -298,6 +300,65 @@ def test_one_that_hangs_makes_a_hand_over_neither_fail_nor_long(
     play(FAILBACK)
 
 
+def test_everything_is_removed_from_the_one_while_the_other_hangs(
+    store: S3Server, settings: dict[str, Any], filled: None
+) -> None:
+    """A server that pushes holds the lock that the removal wants, nearly all the time."""
+    kept = [one["label"] for one in backups(2)]
+    with store.hanging():
+        switch()
+        play("playbooks/cleanup.yml", "-e", "operation=all", "-e", "confirm=main")
+        assert in_first() == []
+        # The servers archive again.
+        wait_for(switch(), 1)
+    play("backup.yml", "-e", "repository_number=1", "-e", "day=1")
+    assert [one["label"] for one in backups(2)] == kept
+    wait_for(switch(), 1, 2)
+    nothing_needs_attention()
+
+
+def restored_fulls(repository: int) -> list[str]:
+    return [one["label"] for one in backups(repository) if "relevo-restore" in one.get("annotation", {})]
+
+
+def test_a_restore_in_place_ends_with_a_full_backup_in_each(
+    store: S3Server, settings: dict[str, Any], filled: None
+) -> None:
+    new_ledger()
+    add(1)
+    before = now()
+    add(2)
+    archive_all()
+    known = {number: len(restored_fulls(number)) for number in (1, 2)}
+    command = (*IN_PLACE, "-e", f"target={before}")
+    # Those that were made before the controller was killed are not made again.
+    killed_play(RESTORE, "Bring the catalog up to the repository", *command)
+    assert [len(restored_fulls(number)) - known[number] for number in (1, 2)] == [1, 1]
+    said = play(RESTORE, *command).text
+    assert psql(PRIMARY, "SELECT id FROM ledger") == "1"
+    assert [len(restored_fulls(number)) - known[number] for number in (1, 2)] == [1, 1]
+    assert f"full backup {restored_fulls(1)[-1]} in repository 1 and {restored_fulls(2)[-1]} in repository 2" in said
+    assert backups(2)[-1]["label"] == restored_fulls(2)[-1]
+    nothing_needs_attention()
+
+    # One that is away is named, and in the way of nothing.
+    before_all = archive(1)
+    add(3)
+    moment = now()
+    add(4)
+    archive_all()
+    with store.away():
+        said = play(RESTORE, *IN_PLACE, "-e", f"target={moment}").text
+        assert "Repository 2 got no full backup: " in said
+        assert "backup.yml -e repository_number=2 -e day=1" in said
+        assert len(restored_fulls(1)) == known[1] + 2
+        missed = archive(1) - before_all
+    its_gap_is_filled(settings, missed)
+    play("backup.yml", "-e", "repository_number=2", "-e", "day=1")
+    assert len(restored_fulls(2)) == known[2] + 1
+    nothing_needs_attention()
+
+
 @pytest.fixture
 def first_gone(filled: None) -> Iterator[None]:
     """As if the first one's disk were no more."""
@@ -391,24 +452,55 @@ def test_without_the_second_one_all_is_as_before(filled: None) -> None:
     wait_until(lambda: archived(segment, 1), f"{segment} to be archived", 60)
 
 
+def volumes_of(node: str) -> list[str]:
+    mounts = json.loads(docker("inspect", "-f", "{{json .Mounts}}", node))
+    return sorted(str(mount["Name"]) for mount in mounts)
+
+
 def test_a_directory() -> None:
     directory: dict[str, Any] = {
         "pgbackrest_repo2_type": "posix",
         "pgbackrest_repo2_path": DIRECTORY,
+        # The volume: what is asked of a machine is asked here, too.
+        "pgbackrest_repo2_mount": DIRECTORY,
         "pgbackrest_repo2_push_timeout": 4,
     }
-    refused = site(directory | {"pgbackrest_repo2_path": "/var/lib/pgbackrest/two"}, expect=2)
+    lies_in_it = {"pgbackrest_repo2_path": "/var/lib/pgbackrest/two", "pgbackrest_repo2_mount": ""}
+    refused = site(directory | lies_in_it, expect=2)
     assert "lie in one another" in refused.text
+    before = created(REPOSITORY), modes(REPOSITORY)
     refused = site(directory | {"pgbackrest_repo2_mount": "/var/lib/postgresql"}, expect=2)
-    assert "Nothing is mounted at pgbackrest_repo2_mount=/var/lib/postgresql" in refused.text
-    site(directory)
+    assert "pgbackrest_repo2_mount=/var/lib/postgresql is for machines" in refused.text
+    refused = site(directory, expect=2)
+    assert f"has no volume for pgbackrest_repo2_path={DIRECTORY}" in refused.text
+    assert (created(REPOSITORY), modes(REPOSITORY)) == before
+    servers = [created(node) for node in (PRIMARY, STANDBY)]
+    recreate = ("-e", "docker_nodes_recreate=true")
+    assert site(directory, *recreate).changed > 0
+    assert volumes_of(REPOSITORY) == [f"{REPOSITORY}_data", f"{REPOSITORY}_etc", f"{REPOSITORY}_second"]
+    assert created(REPOSITORY) != before[0]
+    assert [created(node) for node in (PRIMARY, STANDBY)] == servers
     assert site(directory).changed == 0
     assert "io-timeout=4" in shell(PRIMARY, "cat", f"{CONFIG}/pgbackrest.conf")
     wait_for(switch(), 1, 2)
     play("backup.yml", "-e", "day=1")
     nothing_needs_attention()
     assert shell(REPOSITORY, "ls", f"{DIRECTORY}/archive").split() == ["main"]
-    assert site({}).changed > 0
-    docker("exec", REPOSITORY, "rm", "-rf", DIRECTORY)
+    # It outlives its container.
+    kept = [one["label"] for one in backups(2)]
+    docker("rm", "-f", REPOSITORY)
+    site(directory)
+    assert [one["label"] for one in backups(2)] == kept
+    wait_for(switch(), 1, 2)
+
+    assert site({}, *recreate).changed > 0
+    assert volumes_of(REPOSITORY) == [f"{REPOSITORY}_data", f"{REPOSITORY}_etc"]
+    docker("volume", "rm", f"{REPOSITORY}_second")
+    assert site({}).changed == 0
     play("backup.yml", "-e", "day=2")
     nothing_needs_attention()
+
+
+def created(node: str) -> str:
+    """When its container was made."""
+    return docker("inspect", "-f", "{{.Created}}", node).strip()

@@ -281,12 +281,51 @@ OUTCOME = {
 }
 
 
+def one(number: int, label: str) -> dict[str, Any]:
+    return {"repository": number, "label": label}
+
+
+FULL: dict[str, Any] = {"backups": [one(1, "d")], "away": []}
+
+
 def test_the_report_has_the_command_that_undoes_it() -> None:
-    text = in_place.report(unfinished(), OUTCOME, ["b (rewind)"], "d")
+    text = in_place.report(unfinished(), OUTCOME, ["b (rewind)"], FULL)
     assert "a is primary on timeline 2; b (rewind) follows it." in text
     assert "To undo it, until 2026-12-03T13:00:00Z (the backup b is pinned until then):" in text
     assert text.endswith("-e cluster=main -e to=cluster -e target_type=latest -e timeline=1 -e confirm=main")
-    assert "There is no way back." in in_place.report(unfinished(undo={}), OUTCOME, [], "d")
+    assert "There is no way back." in in_place.report(unfinished(undo={}), OUTCOME, [], FULL)
+
+
+@pytest.mark.parametrize(
+    ("backups", "said", "lacks"),
+    [
+        (FULL, "full backup d.", ""),
+        (
+            {"backups": [one(1, "d"), one(2, "e")], "away": []},
+            "full backup d in repository 1 and e in repository 2.",
+            "",
+        ),
+        (
+            {"backups": [one(1, "d")], "away": [{"repository": 2, "reason": "No route."}]},
+            "full backup d in repository 1.",
+            "  Repository 2 got no full backup: No route. Until it has one, its newest backups lead to the timeline "
+            "that was left: backup.yml -e repository_number=2 -e day=1.",
+        ),
+    ],
+)
+def test_the_report_names_the_backup_of_each_repository(backups: dict[str, Any], said: str, lacks: str) -> None:
+    lines = in_place.report(unfinished(), OUTCOME, [], backups).splitlines()
+    assert any(line.endswith(said) for line in lines)
+    assert [line for line in lines if "got no full" in line] == ([lacks] if lacks else [])
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(1, "gets a full backup afterwards"), (2, "afterwards, in each repository")]
+)
+def test_the_plan_says_which_repositories_get_a_backup(count: int, words: str) -> None:
+    asked = request(minute(10))
+    shown = in_place.describe_in_place(plan_of(asked), PLAIN, CLUSTER, "a", "", [], repositories=count)
+    assert shown.affects[-1].change.endswith(words)
 
 
 # --- the record, and who is refused meanwhile -------------------------------------------------------------------

@@ -763,9 +763,15 @@ def test_a_segment_is_in_the_one_that_is_meant(tmp_path: Path, monkeypatch: pyte
             raise RelevoError("no route.")
         return archive.Archive(pgbackrest, "17-1")
 
-    held = {1: [segment], 2: ["000000020000000000000004"]}
+    held = {1: segment, 2: "000000020000000000000004"}
+
+    def names(pgbackrest: PgBackRest, path: str, _timeout: float) -> list[str]:
+        # A timeline of years has thousands of such folders.
+        assert path == "archive/main/17-1/0000000200000000"
+        return [f"{held[pgbackrest.repository]}-{'a' * 40}.zst", f"{segment}.partial-{'b' * 40}.zst"]
+
     monkeypatch.setattr(archive.Archive, "newest", newest)
-    monkeypatch.setattr(archive.Archive, "segments", lambda one, *_timelines: held[one.pgbackrest.repository])
+    monkeypatch.setattr(PgBackRest, "names", names)
     for number in (1, 2):
         (tmp_path / f"repo{number}.conf").touch()
     failing = False
@@ -773,6 +779,80 @@ def test_a_segment_is_in_the_one_that_is_meant(tmp_path: Path, monkeypatch: pyte
     assert not archive.in_repository(segment, 2, config=config)
     failing = True
     assert not archive.in_repository(segment, 2, config=config)
+
+
+# --- what a recovering server asks for ---
+
+#: The newest timeline of a repository, and its newest segment there.
+OLDER, NEWER, FRESH = (2, "000000020000000000000005"), (2, "000000020000000000000007"), (3, "")
+BEYOND_THE_FORK = (2, "000000020000000000000009")
+
+
+@pytest.mark.parametrize(
+    ("held", "newest", "away"),
+    [
+        ({1: NEWER}, NEWER[1], []),
+        ({1: None}, None, []),
+        ({1: OLDER, 2: NEWER}, NEWER[1], []),
+        ({1: NEWER, 2: OLDER}, NEWER[1], []),
+        ({1: NEWER, 2: None}, NEWER[1], []),
+        # Of a timeline that was left, nothing is waited for: what it has beyond its end is not replayed.
+        ({1: BEYOND_THE_FORK, 2: FRESH}, None, []),
+        ({1: BEYOND_THE_FORK, 2: (3, "000000030000000000000008")}, "000000030000000000000008", []),
+        ({1: OLDER, 2: RelevoError("No route.")}, OLDER[1], [Away(2, "No route.")]),
+        ({1: RelevoError("No disk."), 2: NEWER}, NEWER[1], [Away(1, "No disk.")]),
+    ],
+)
+def test_the_newest_segment_is_that_of_all_that_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: dict[int, Any], newest: str | None, away: list[Away]
+) -> None:
+    config = configured(tmp_path, len(held))
+
+    def of(pgbackrest: PgBackRest, _timeout: float) -> Any:
+        found = held[pgbackrest.repository]
+        if isinstance(found, RelevoError):
+            raise found
+        if found is None:
+            return None
+        timeline, last = found
+        listed = {timeline: [f"{timeline:08X}{1:016X}", last] if last else []}
+        return SimpleNamespace(newest_timeline=lambda: timeline, segments=listed.__getitem__)
+
+    monkeypatch.setattr(archive.Archive, "newest", of)
+    assert archive.newest_segment_anywhere("main", config=config) == (newest, away)
+
+
+def configured(directory: Path, count: int) -> Path:
+    for name in ("pgbackrest.conf", "repo1.conf", "repo2.conf") if count > 1 else ("pgbackrest.conf",):
+        (directory / name).write_text("[global]\n")
+    return directory / "pgbackrest.conf"
+
+
+@pytest.mark.parametrize(
+    ("count", "failing", "name"),
+    [
+        (1, [], "pgbackrest.conf"),
+        # Asked or not, there is no other one.
+        (1, [1], "pgbackrest.conf"),
+        (2, [], "pgbackrest.conf"),
+        (2, [1], "repo2.conf"),
+        (2, [2], "repo1.conf"),
+        (2, [1, 2], "pgbackrest.conf"),
+    ],
+)
+def test_a_recovering_server_asks_those_that_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, failing: list[int], name: str
+) -> None:
+    """pgBackRest asks each for each file, and one that hangs for minutes."""
+    config = configured(tmp_path, count)
+
+    def answer(pgbackrest: PgBackRest, _timeout: float) -> None:
+        assert count > 1, "the only one is not asked first"
+        if pgbackrest.repository in failing:
+            raise RelevoError("It hangs.")
+
+    monkeypatch.setattr(PgBackRest, "require_answer", answer)
+    assert archive.config_that_answers("main", config=config) == tmp_path / name
 
 
 @pytest.mark.parametrize(("numbers", "away"), [([1], False), ([1, 2], False), ([1, 2], True)])

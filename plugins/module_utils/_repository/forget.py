@@ -12,7 +12,7 @@ from typing import Any
 
 from .._errors import RelevoError
 from .cleanup import ALL
-from .expire import holdings
+from .expire import holdings, stop_and_delete
 from .fence_record import FenceRecord
 from .pgbackrest import PgBackRest, parse_config, repository_directory
 from .restore_record import RestoreRecord
@@ -54,14 +54,8 @@ def held(pgbackrest: PgBackRest) -> dict[str, Any]:
 
 
 def delete_stanza(pgbackrest: PgBackRest, timeout: float) -> None:
-    """Remove its backups and its archive. Nobody is asked: the servers have gone."""
-    # pgBackRest wants it: nobody may write into what is being removed.
-    pgbackrest.run("stop")
-    try:
-        pgbackrest.run("stanza-delete", "--force", *_place(pgbackrest), timeout=timeout)
-    finally:
-        # Also the one of a run that was killed; without one it says so, and nothing else.
-        pgbackrest.run("start")
+    """Remove its backups and its archive. Nobody is asked: the servers have gone, though a push of theirs may go on."""
+    stop_and_delete(pgbackrest, *_place(pgbackrest), timeout=timeout)
 
 
 def _place(pgbackrest: PgBackRest) -> list[str]:
