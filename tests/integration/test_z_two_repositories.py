@@ -390,7 +390,19 @@ def test_what_is_lost_in_the_first_is_restored_and_proved_from_the_second_alone(
     assert "passed" in play("playbooks/drill.yml", "-e", "repository_number=2", expect=None).text
     [*_, newest] = records("-e", "repository_number=2")
     assert newest["resultado"] == "correcto"
+    a_dropped_table_comes_back()
+
+
+def a_dropped_table_comes_back() -> None:
+    """The rows of the second repository's archive: the first one has none, so its ``pg_scratch`` would fail."""
+    psql(PRIMARY, "INSERT INTO kept SELECT generate_series(1, 499)")
+    before = psql(PRIMARY, "SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
     psql(PRIMARY, "DROP TABLE kept")
+    wait_for_bucket(switch())
+    tables = ("-e", f"target={before}", "-e", "database=imdb", "-e", "tables=public.kept", "-e", "into=came_back")
+    play(RESTORE, *tables, "-e", "repository_number=2")
+    assert psql(PRIMARY, "SELECT count(*), max(answer) FROM came_back.kept") == "500|499"
+    psql(PRIMARY, "DROP SCHEMA came_back CASCADE")
 
 
 def wait_for_bucket(segment: str) -> None:

@@ -1021,3 +1021,46 @@ def test_backups_of_a_repository_that_is_away_are_not_deleted_and_may_be_kept(
     module.params["backups"] = "delete"
     with pytest.raises(RelevoError, match="Repository 2 is away: No route"):
         stanza_removal.work(module)
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def takes_a_repository(module: str) -> bool:
+    """Whether its option ``repository`` is the number of one of two; some modules name the repository host by it."""
+    path = ROOT / "plugins" / "modules" / f"{module.removeprefix('relevo.postgres.')}.py"
+    return "relevo.postgres." in module and path.exists() and "- relevo.postgres.repository\n" in path.read_text()
+
+
+def tasks_of_a_file(path: Path) -> list[dict[str, Any]]:
+    found, waiting = [], list(yaml.safe_load(path.read_text()))
+    while waiting:
+        task = waiting.pop(0)
+        found.append(task)
+        for within in ("block", "rescue", "always"):
+            waiting += task.get(within, [])
+    return found
+
+
+def calls_of(role: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """The file, the module and the arguments of every task that could say which repository it means."""
+    return [
+        (path.name, name, arguments)
+        for path in sorted((ROOT / "roles" / role / "tasks").glob("*.yml"))
+        for task in tasks_of_a_file(path)
+        for name, arguments in task.items()
+        if takes_a_repository(name)
+    ]
+
+
+#: In place it is always the first one, which main.yml holds.
+IN_PLACE = ("leave_present.yml", "replace.yml")
+
+
+@pytest.mark.parametrize(("role", "at_least"), [("restore", 4), ("drill", 5)])
+def test_every_step_of_a_restore_is_told_which_repository(role: str, at_least: int) -> None:
+    """``tables=`` once restored out of the first one whatever was asked for: one task of many was not told."""
+    told = [call for call in calls_of(role) if call[0] not in IN_PLACE and call[2].get("state") != "absent"]
+    assert len(told) >= at_least
+    for file, module, arguments in told:
+        assert arguments.get("repository") == f"{{{{ {role}_repository }}}}", f"{role}/tasks/{file}: {module}"
