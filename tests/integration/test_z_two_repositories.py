@@ -265,6 +265,32 @@ def test_one_that_is_away_blocks_nothing(store: S3Server, settings: dict[str, An
     assert site(settings).changed == 0
 
 
+def points(repository: int) -> set[str]:
+    """The restore points that the newest backup of a repository knows."""
+    return {name for name in backups(repository)[-1].get("annotation", {}) if name.startswith("relevo-point-")}
+
+
+def test_a_restore_point_is_found_in_each(store: S3Server, settings: dict[str, Any], filled: None) -> None:
+    psql(PRIMARY, "CREATE TABLE pointed AS SELECT 7 AS answer")
+    play("playbooks/restore_point.yml", "-e", "point=in_both")
+    psql(PRIMARY, "DROP TABLE pointed")
+    assert all("relevo-point-in_both" in points(number) for number in (1, 2))
+    wait_for(switch(), 1, 2)
+    named = ("-e", "target_type=name", "-e", "target=in_both", "-e", "database=imdb", "-e", "tables=public.pointed")
+    play(RESTORE, *named, "-e", "repository_number=2", "-e", "into=pointed_then")
+    assert psql(PRIMARY, "SELECT answer FROM pointed_then.pointed") == "7"
+    psql(PRIMARY, "DROP SCHEMA pointed_then CASCADE")
+
+    before = archive(1)
+    with store.away():
+        said = play("playbooks/restore_point.yml", "-e", "point=in_one").text
+        assert "Repository 2 is away, and does not know its name" in said
+        missed = archive(1) - before
+    assert "relevo-point-in_one" in points(1)
+    assert "relevo-point-in_one" not in points(2)
+    its_gap_is_filled(settings, missed)
+
+
 def archive_of(store: S3Server) -> set[str]:
     """What is in the bucket, seen without its server."""
     return {path.name.partition("-")[0] for path in (store.bucket / "archive").rglob("*") if path.is_file()}

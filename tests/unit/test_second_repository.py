@@ -47,6 +47,7 @@ from ansible_collections.relevo.postgres.plugins.modules import (
     pg_restore_hold,
     pg_restore_in_place_plan,
     pg_restore_plan,
+    pgbackrest_annotate,
     pgbackrest_info,
     pgbackrest_repositories_info,
     pgbackrest_repository_check,
@@ -1021,6 +1022,79 @@ def test_backups_of_a_repository_that_is_away_are_not_deleted_and_may_be_kept(
     module.params["backups"] = "delete"
     with pytest.raises(RelevoError, match="Repository 2 is away: No route"):
         stanza_removal.work(module)
+
+
+@pytest.mark.parametrize(
+    ("labels", "away", "noted", "named"),
+    [
+        ({1: ["a", "b"], 2: ["c"]}, (), {1: "b", 2: "c"}, []),
+        # One that is away is named, and the other one has it.
+        ({1: ["a", "b"]}, (2,), {1: "b"}, [2]),
+        ({2: ["c"]}, (1,), {2: "c"}, [1]),
+        # Where there is no backup there is nothing to be restored from, either.
+        ({1: ["a"], 2: []}, (), {1: "a"}, []),
+        # It goes away in between.
+        ({1: ["a"], 2: ["fails"]}, (), {1: "a"}, [2]),
+    ],
+)
+def test_the_newest_backup_of_each_repository_is_annotated(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    labels: dict[int, list[str]],
+    away: Sequence[int],
+    noted: dict[int, str],
+    named: list[int],
+) -> None:
+    module, done, warned = annotating(tmp_path, monkeypatch, labels, away)
+    said = pgbackrest_annotate.work(module)
+    assert {one["repository"]: one["label"] for one in said["noted"]} == noted == done
+    assert [one["repository"] for one in said["away"]] == named
+    assert [f"Repository {number} is away: No route." for number in named] == warned
+    assert said["changed"]
+
+
+def test_where_no_repository_can_be_annotated_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[dict[int, list[str]], str]] = [
+        ({1: ["fails"], 2: ["fails"]}, "No route"),
+        ({1: [], 2: []}, "has no backup yet"),
+    ]
+    for labels, why in asked:
+        module, _done, _warned = annotating(tmp_path, monkeypatch, labels, ())
+        with pytest.raises(RelevoError, match=why):
+            pgbackrest_annotate.work(module)
+    module.params["label"] = "20260101-000000F"
+    with pytest.raises(RelevoError, match="every=true wants label=newest"):
+        pgbackrest_annotate.work(module)
+
+
+def annotating(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, labels: dict[int, list[str]], away: Sequence[int]
+) -> tuple[Any, dict[int, str], list[str]]:
+    """The module, what it has annotated by repository, and its warnings."""
+    config = tmp_path / "pgbackrest.conf"
+    config.write_text(TWO)
+    for number in (1, 2):
+        (tmp_path / f"repo{number}.conf").write_text(alone(TWO, number))
+    done: dict[int, str] = {}
+    warned: list[str] = []
+
+    def annotate(pgbackrest: PgBackRest, command: str, label: str, *options: str, timeout: float) -> None:
+        assert (command, options, timeout) == ("annotate", ("--annotation=relevo-point-x=1",), 5)
+        if label == "--set=fails":
+            raise RelevoError("No route.")
+        done[pgbackrest.repository] = label.removeprefix("--set=")
+
+    def entry(pgbackrest: PgBackRest) -> dict[str, Any]:
+        return {"backup": [{"label": label} for label in labels[pgbackrest.repository]]}
+
+    gone = [Away(number, "No route.") for number in away]
+    there = [number for number in (1, 2) if number not in away]
+    monkeypatch.setattr(PgBackRest, "require_stanza", entry)
+    monkeypatch.setattr(PgBackRest, "run_when_free", annotate)
+    monkeypatch.setattr(pgbackrest_annotate, "answering", lambda *_given: (there, gone))
+    params = {"stanza": "main", "config": str(config), "repository": 1, "label": "newest", "every": True, "wait": 5}
+    params |= {"annotations": {"relevo-point-x": "1"}}
+    return SimpleNamespace(params=params, check_mode=False, warn=warned.append), done, warned
 
 
 ROOT = Path(__file__).resolve().parents[2]
