@@ -74,7 +74,8 @@ class ActionModule(ControllerAction):
             lost=tuple(name for name in names if means[name] == "engine" and self._node(name).state() == "missing"),
             force=options["force"],
         )
-        refuse(fence_plan.obstacle(request))
+        no_record = self._leave_record(request, "tried") if fence_plan.will_need_record(request) else ""
+        refuse(fence_plan.obstacle(request, no_record))
         if self._task.check_mode:
             nobody = Fenced(request.primary, proved=False, evidence="check mode: nothing was done")
             return {"changed": True, **self._known(nobody, (), {})}
@@ -276,13 +277,16 @@ class ActionModule(ControllerAction):
 
     # --- the repository host -------------------------------------------------------------------------------------
 
-    def _leave_record(self, request: FenceRequest) -> str:
-        """Write the marker into the repository; returns why that was not possible, or nothing."""
+    def _leave_record(self, request: FenceRequest, state: str = "present") -> str:
+        """Write the marker into the repository; returns why that was not possible, or nothing.
+
+        ``tried``: nothing is written. A bucket takes none, which is better known before a machine is switched off.
+        """
         if not request.record_possible:
             return "it does not answer"
         marker = request.marker(request.primary).to_json()
         try:
-            self.module("relevo.postgres.fence_record", {"nodes": [request.primary], "content": marker})
+            self.module("relevo.postgres.fence_record", {"nodes": [request.primary], "content": marker, "state": state})
         except (AnsibleActionFail, AnsibleConnectionFailure) as error:
             return str(error)
         return ""

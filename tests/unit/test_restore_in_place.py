@@ -9,14 +9,17 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _process
+from ansible_collections.relevo.postgres.plugins.module_utils import _names, _process
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.archive_recovery import ArchiveRecovery
-from ansible_collections.relevo.postgres.plugins.module_utils._repository import restore_record
+from ansible_collections.relevo.postgres.plugins.module_utils._repository import forget, restore_record
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.restore_record import (
     RestoreRecord,
     Unfinished,
@@ -31,7 +34,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server import mar
 from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import SEGMENT_SIZE, format_lsn, segment_name
 from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
-from ansible_collections.relevo.postgres.plugins.modules import operation_lock_holder
+from ansible_collections.relevo.postgres.plugins.modules import operation_lock_holder, pg_primary_facts
 from ansible_collections.relevo.postgres.plugins.modules import restore_record as restore_record_module
 
 ZERO = datetime(2026, 11, 26, 12, 0, tzinfo=UTC).timestamp()
@@ -361,12 +364,44 @@ def test_a_garbled_record_forbids(repository: Path, content: str) -> None:
         record.read()
 
 
-def test_a_bucket_holds_no_record() -> None:
-    bucket = "[global]\nrepo1-type=s3\n"
-    assert restore_record_module.place_of_record("[global]\nrepo1-path=/srv/r\n", "read") == Path("/srv/r")
-    assert restore_record_module.place_of_record(bucket, "read") is None
-    with pytest.raises(RelevoError, match="repo1-type=s3"):
-        restore_record_module.place_of_record(bucket, "present")
+def test_where_the_repository_is_a_bucket_the_record_is_on_the_disk_of_its_host(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As everybody reads it: the module, the lock, whoever looks for a primary, and the removal of the cluster."""
+    monkeypatch.setattr(_names, "REPOSITORY_DIR", repository)
+    config = repository / "pgbackrest.conf"
+    bucket = "[global]\nrepo1-type=s3\nrepo1-path=/pg\n[main]\n"
+    config.write_text(bucket)
+    assert restore_record.place_of_records(bucket) == repository
+    assert restore_record.place_of_records("[global]\nrepo1-path=/srv/r\n") == Path("/srv/r")
+    with pytest.raises(RelevoError, match="is on backup1"):
+        restore_record.place_of_records("[global]\nrepo1-type=s3\nrepo1-host=backup1\n")
+
+    def ask(state: str) -> dict[str, Any]:
+        params = {"cluster": "main", "state": state, "record": unfinished().as_dict(), "config": str(config)}
+        module: Any = SimpleNamespace(params=params, check_mode=False)
+        return restore_record_module.work(module)
+
+    assert ask("read") == {"changed": False, "record": None}
+    assert ask("present")["changed"]
+    with pytest.raises(RelevoError, match="Finish it: ansible-playbook"):
+        operation_lock_holder.require_no_restore("backup", ["main"], config)
+    with pytest.raises(RelevoError, match="Finish it: ansible-playbook"):
+        pg_primary_facts.refuse_while_restoring(["a"], config)
+    assert forget.forget_cluster(PgBackRest("main", config), ["a"], everything=False) == ["the record of a restore"]
+    assert ask("read")["record"] is None
+
+
+def test_a_place_that_is_not_there_is_refused_before_anything_is_touched(tmp_path: Path) -> None:
+    config = tmp_path / "pgbackrest.conf"
+    config.write_text(f"[global]\nrepo1-path={tmp_path}/unmounted\n")
+    params = {"cluster": "main", "state": "present", "record": unfinished().as_dict(), "config": str(config)}
+    module: Any = SimpleNamespace(params=params, check_mode=True)
+    with pytest.raises(RelevoError, match="does not exist. Nothing was changed. Mount it"):
+        restore_record_module.work(module)
+    steps = yaml.safe_load((Path(__file__).resolve().parents[2] / "roles/restore/tasks/in_place.yml").read_text())
+    names = [step["name"] for step in steps]
+    assert names.index("There is a place for the record of it") < names.index("Refuse what nobody confirmed")
 
 
 def test_nobody_else_gets_the_lock(repository: Path) -> None:

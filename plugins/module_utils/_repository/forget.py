@@ -14,8 +14,8 @@ from .._errors import RelevoError
 from .cleanup import ALL
 from .expire import holdings, stop_and_delete
 from .fence_record import FenceRecord
-from .pgbackrest import PgBackRest, parse_config, repository_directory
-from .restore_record import RestoreRecord
+from .pgbackrest import PgBackRest, in_bucket, parse_config
+from .restore_record import RestoreRecord, place_of_records
 
 LOGS, LOCKS = Path("/var/log/pgbackrest"), Path("/tmp/pgbackrest")
 #: No server's data directory.
@@ -86,13 +86,16 @@ def forget_cluster(pgbackrest: PgBackRest, nodes: Iterable[str], *, everything: 
     """
     done = []
     if pgbackrest.config.exists():
+        text = pgbackrest.config.read_text()
         try:
-            directory: Path | None = repository_directory(pgbackrest.config.read_text())
+            directory = place_of_records(text)
         except RelevoError:
-            # A bucket has no place for records.
+            # The repository is another host's, and so are the records.
             directory = None
         if directory is not None:
-            done += [f"the fence record of {node}" for node in nodes if FenceRecord(node).withdraw(directory)]
+            # In a bucket there are none of fences.
+            fenced = [] if in_bucket(text) else nodes
+            done += [f"the fence record of {node}" for node in fenced if FenceRecord(node).withdraw(directory)]
             done += ["the record of a restore"] if RestoreRecord(pgbackrest.stanza, directory).remove() else []
     if everything:
         for path in residue(pgbackrest.stanza):

@@ -90,6 +90,14 @@ def repository_directory(text: str) -> Path:
     return Path(parser.get("global", "repo1-path", fallback=DEFAULT_PATH))
 
 
+def in_bucket(text: str) -> bool:
+    """Whether this host itself keeps the first repository, and in none of its directories."""
+    parser = parse_config(text)
+    return not parser.get("global", "repo1-host", fallback="") and (
+        parser.get("global", "repo1-type", fallback="posix") not in ON_DISK
+    )
+
+
 def place_of(text: str) -> str:
     """Where the first repository of a configuration is, as the catalog names it: a path, or a bucket and its folder."""
     parser = parse_config(text)
