@@ -291,6 +291,24 @@ def test_a_restore_point_is_found_in_each(store: S3Server, settings: dict[str, A
     its_gap_is_filled(settings, missed)
 
 
+def test_each_is_judged_for_itself(filled: None) -> None:
+    """An off-site repository that nobody backs up to is not made good by the first one."""
+    check = "playbooks/catalog_check.yml"
+    play("backup.yml", "-e", "day=1")
+    said = play(check).text
+    assert "repository 2: window, backup-age, full-age, chain, archive-hole, catalog: within their limits" in said
+    newest = backups(2)[-1]["label"]
+    old = play(check, "-e", "catalog_check_repo2_max_backup_age=1", expect=2).text
+    assert f"In repository 2: The newest backup, {newest}, is " in old
+    assert f"backup-age: The newest backup, {in_first()[-1]}, is " in old
+    full = play(check, "-e", "catalog_check_repo2_max_full_age=1", expect=2).text
+    assert "In repository 2: The newest full backup, " in full
+    measured = play(check, "-e", "format=prometheus").output
+    assert re.search(
+        r'relevo_backup_age_seconds\{cluster="main",(type="any",repository="2"|repository="2",type="any")\}', measured
+    )
+
+
 def archive_of(store: S3Server) -> set[str]:
     """What is in the bucket, seen without its server."""
     return {path.name.partition("-")[0] for path in (store.bucket / "archive").rglob("*") if path.is_file()}

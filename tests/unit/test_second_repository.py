@@ -642,11 +642,11 @@ def test_a_hand_over_begins_no_second_repository_in_the_empty_place_of_a_share(
 
 
 @pytest.mark.parametrize(
-    ("two", "silent", "measured", "catalog"),
-    [(False, 0, 1, "main"), (True, 0, 1, "main"), (True, 2, 1, "main"), (True, 1, 2, "main@2")],
+    ("two", "silent", "measured", "others"),
+    [(False, 0, 1, []), (True, 0, 1, [2]), (True, 2, 1, []), (True, 1, 2, [])],
 )
-def test_the_first_that_answers_is_measured_with_its_own_records(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, two: bool, silent: int, measured: int, catalog: str
+def test_each_that_answers_is_measured_with_its_own_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, two: bool, silent: int, measured: int, others: list[int]
 ) -> None:
     for name in ("pgbackrest.conf", "repo1.conf", "repo2.conf") if two else ("pgbackrest.conf",):
         (tmp_path / name).write_text("[global]\n")
@@ -663,13 +663,16 @@ def test_the_first_that_answers_is_measured_with_its_own_records(
         counted.append(name)
         return 0, 0
 
+    monkeypatch.setattr(catalog_info, "answering", lambda _stanza, numbers, _config: (list(numbers), []))
     monkeypatch.setattr(catalog_info, "measured", measure)
     monkeypatch.setattr(catalog_info, "measure", lambda entry, *_rest: entry)
     monkeypatch.setattr(catalog_info, "connected", lambda _params: nullcontext())
     monkeypatch.setattr(catalog_info, "counts", count)
     found = catalog_info.work(AskingModule(tmp_path / "pgbackrest.conf"))  # type: ignore[arg-type]
-    assert (found["repository"], found["facts"], counted) == (measured, {"number": measured}, [catalog])
-    assert [one["repository"] for one in found["away"]] == ([1] if measured == 2 else [])
+    seen = [{"number": number, "repository": number} for number in (measured, *others)]
+    assert (found["repository"], found["facts"]) == (measured, {**seen[0], "others": seen[1:]})
+    assert counted == [{1: "main", 2: "main@2"}[number] for number in (measured, *others)]
+    assert [one["repository"] for one in found["away"]] == ([silent] if silent else [])
 
 
 # --- together ---
