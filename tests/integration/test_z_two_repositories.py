@@ -403,6 +403,34 @@ def test_a_restore_in_place_ends_with_a_full_backup_in_each(
     nothing_needs_attention()
 
 
+def test_a_moment_while_it_was_away_is_found_on_the_timeline_of_then(
+    store: S3Server, settings: dict[str, Any], filled: None
+) -> None:
+    """Taken back meanwhile, the cluster has two pasts; what the second one has of it has the time of the copying."""
+    psql(PRIMARY, "CREATE TABLE pasts AS SELECT 1 AS number")
+    play("backup.yml", "-e", "day=1")
+    goal = now()
+    psql(PRIMARY, "INSERT INTO pasts VALUES (2)")
+    wait_for(switch(), 1, 2)
+    with store.away():
+        play(RESTORE, *IN_PLACE, "-e", f"target={goal}")
+        psql(PRIMARY, "INSERT INTO pasts VALUES (3)")
+        later = now()
+        psql(PRIMARY, "INSERT INTO pasts VALUES (4)")
+        last = switch()
+        wait_for(last, 1)
+    site(settings)
+    wait_for(last, 2)
+    timeline = int(last[:8], 16)
+    planned = play(RESTORE, "-e", f"target={later}", "-e", "repository_number=2", "-e", "plan=text").text
+    assert f"Recovery follows timeline {timeline}." in planned
+    tables = ("-e", "database=imdb", "-e", "tables=public.pasts", "-e", "into=pasts_then")
+    play(RESTORE, "-e", f"target={later}", "-e", "repository_number=2", *tables)
+    assert psql(PRIMARY, "SELECT string_agg(number::text, ' ' ORDER BY number) FROM pasts_then.pasts") == "1 3"
+    psql(PRIMARY, "DROP SCHEMA pasts_then CASCADE; DROP TABLE pasts")
+    nothing_needs_attention()
+
+
 @pytest.fixture
 def first_gone(filled: None) -> Iterator[None]:
     """As if the first one's disk were no more."""
@@ -440,7 +468,7 @@ def test_what_is_lost_in_the_first_is_restored_and_proved_from_the_second_alone(
 def a_dropped_table_comes_back() -> None:
     """The rows of the second repository's archive: the first one has none, so its ``pg_scratch`` would fail."""
     psql(PRIMARY, "INSERT INTO kept SELECT generate_series(1, 499)")
-    before = psql(PRIMARY, "SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
+    before = now()
     psql(PRIMARY, "DROP TABLE kept")
     wait_for_bucket(switch())
     tables = ("-e", f"target={before}", "-e", "database=imdb", "-e", "tables=public.kept", "-e", "into=came_back")
