@@ -1091,10 +1091,13 @@ def annotating(
         return {"backup": [{"label": label} for label in labels[pgbackrest.repository]]}
 
     gone = [Away(number, "No route.") for number in away]
-    there = [number for number in (1, 2) if number not in away]
+
+    def answering(_stanza: str, numbers: Sequence[int], _config: str) -> tuple[list[int], list[Away]]:
+        return [number for number in numbers if number not in away], gone
+
     monkeypatch.setattr(PgBackRest, "require_stanza", entry)
     monkeypatch.setattr(PgBackRest, "run_when_free", annotate)
-    monkeypatch.setattr(pgbackrest_annotate, "answering", lambda *_given: (there, gone))
+    monkeypatch.setattr(pgbackrest_annotate, "answering", answering)
     params = {"stanza": "main", "config": str(config), "repository": 1, "label": "newest", "every": True, "wait": 5}
     params |= {"annotations": {"relevo-point-x": "1"}}
     return SimpleNamespace(params=params, check_mode=False, warn=warned.append), done, warned
