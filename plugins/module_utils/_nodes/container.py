@@ -269,7 +269,7 @@ class ContainerNode:
         return ""
 
     def _first_directory(self, path: str, without: Collection[str]) -> str:
-        """The name of the first directory in ``path`` that is none of these; empty for none."""
+        """The name of the first directory in ``path`` other than these; empty for none."""
         with self._archive(path) as found:
             if found is None:
                 return ""
