@@ -258,3 +258,8 @@ def reboot(node: str) -> None:
     docker("kill", node)
     docker("start", node)
     wait_until_up(node)
+
+
+if __name__ == "__main__":
+    # For a process that has another cluster under its names (tests/benchmark).
+    {"make": make, "remove": remove}[sys.argv[1]]()
