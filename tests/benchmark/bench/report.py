@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bench import report_api, report_proxy, report_scale
+from bench import report_api, report_machines, report_proxy, report_scale
 from bench.figures import spread
 from bench.pieces import amount, ends, keys, name, numbers, problems, table
 from bench.targets import (
@@ -29,7 +29,14 @@ OUTAGE_PLOT, EMERGENCY_PLOT = "performance-outage.svg", "performance-emergency.s
 #: How the kinds of hand-over are called.
 KINDS = {"quiet": "quiet", "load": "200 tps"}
 #: How the parts are called, in the order of the page.
-CALLED = {"planned": "Planned", "emergency": "Emergency", "proxy": "HAProxy", "returns": "Returns", "api": "API"}
+CALLED = {
+    "planned": "Planned",
+    "emergency": "Emergency",
+    "proxy": "HAProxy",
+    "returns": "Returns",
+    "api": "API",
+    "machines": "Machines",
+}
 
 Results = dict[str, Any]
 
@@ -99,6 +106,7 @@ def page(results: Results) -> str:
         "proxy": report_proxy.section,
         "returns": _returns,
         "api": report_api.section,
+        "machines": report_machines.section,
     }
     for part, section in sections.items():
         if part in results:
@@ -151,6 +159,8 @@ def _targets(results: Results) -> list[str]:
     if "api" in results:
         run = results["api"]["run"]
         found += api_targets(results["api"], is_quiet(run["load_before"][0], run["machine"]["cores"]))
+    if "machines" in results:
+        found += report_machines.targets(results["machines"]["rows"])
     rows = [[one.text, amount(one.limit, one.unit), amount(one.figure, one.unit), _bold(one.verdict)] for one in found]
     if "returns" in results:
         verdict = results["returns"]["result"]["verdict"]
