@@ -13,6 +13,9 @@ Row = dict[str, Any]
 Verdict = Literal["met", "missed", "not measured", "not asked"]
 #: One-minute load average per core below which a machine counts as quiet.
 QUIET_LOAD_PER_CORE = 0.25
+#: `backup.yml` may take so many seconds, and such a share of the plain backup, longer than it does. Of a cluster that
+#: is smaller the seconds are all of it, so it is asked only from this size on.
+BACKUP_SECONDS, BACKUP_SHARE, BACKUP_BYTES = 3, 0.03, 2 << 30
 
 
 @dataclass(frozen=True)
@@ -161,4 +164,18 @@ def api_targets(part: dict[str, Any], quiet_machine: bool) -> list[Target]:
             quiet_machine,
         ),
         Target("answers about health that were wrong, or did not come", 0, float(failed), "answers"),
+    ]
+
+
+def backup_targets(part: dict[str, Any]) -> list[Target]:
+    found = part["summary"]
+    return [
+        Target(
+            f"`backup.yml` over the plain full backup, {part['database_bytes'] / (1 << 30):.1f} GiB: difference of the "
+            f"medians ({BACKUP_SECONDS} s and {100 * BACKUP_SHARE:g} %; asked from {BACKUP_BYTES >> 30} GiB on)",
+            BACKUP_SECONDS + BACKUP_SHARE * found["plain"],
+            found["difference"],
+            "s",
+            part["database_bytes"] >= BACKUP_BYTES,
+        )
     ]
