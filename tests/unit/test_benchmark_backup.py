@@ -187,9 +187,9 @@ def test_the_page_judges_it() -> None:
 def test_a_part_of_ours_makes_our_pair_only(run: ModuleType) -> None:
     ours, theirs = SimpleNamespace(name="relevo", variant=""), SimpleNamespace(name="patroni", variant="tuned")
     assert run.needed([ours, theirs], ["backup"]) == [ours]
-    assert run.needed([ours, theirs], ["api", "scale"]) == [ours]
+    assert run.needed([ours, theirs], ["catalog", "scale"]) == [ours]
     assert run.needed([ours, theirs], ["scale", "returns"]) == []
-    assert run.needed([ours, theirs], ["backup", "planned"]) == [ours, theirs]
+    assert run.needed([ours, theirs], ["catalog", "planned"]) == [ours, theirs]
     assert set(run.PARTS) > run.OURS
 
 
@@ -199,11 +199,11 @@ def test_every_part_is_on_a_page(run: ModuleType) -> None:
 
 def test_a_smaller_size_can_be_chosen(run: ModuleType) -> None:
     def amount(**given: Any) -> Any:
-        return run.amount_of(argparse.Namespace(**{"quick": False, "backup_mb": None, **given}))
+        return run.amount_of(argparse.Namespace(**{"quick": False, "backup_mb": None, "records": None, **given}))
 
-    assert (amount().backup_mb, amount().backup_pairs) == (2048, 10)
+    assert (amount().backup_mb, amount().backup_pairs, amount().records) == (2048, 10, 100_000)
     assert amount(backup_mb=256) == run.FULL._replace(backup_mb=256)
-    assert amount(quick=True, backup_mb=64) == run.QUICK._replace(backup_mb=64)
+    assert amount(quick=True, records=500) == run.QUICK._replace(records=500)
     assert run.positive("7") == 7
     with pytest.raises(argparse.ArgumentTypeError, match="0 is not a size"):
         run.positive("0")

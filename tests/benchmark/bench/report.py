@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bench import report_api, report_backup, report_proxy, report_scale
+from bench import report_api, report_backup, report_catalog, report_proxy, report_scale
 from bench.figures import spread
 from bench.pieces import amount, ends, keys, name, numbers, problems, table
 from bench.targets import (
@@ -18,6 +18,7 @@ from bench.targets import (
     Target,
     api_targets,
     backup_targets,
+    catalog_targets,
     emergency_targets,
     is_quiet,
     planned_targets,
@@ -37,6 +38,7 @@ CALLED = {
     "returns": "Returns",
     "api": "API",
     "backup": "Backup",
+    "catalog": "Catalog",
 }
 
 Results = dict[str, Any]
@@ -108,6 +110,7 @@ def page(results: Results) -> str:
         "returns": _returns,
         "api": report_api.section,
         "backup": report_backup.section,
+        "catalog": report_catalog.section,
     }
     for part, section in sections.items():
         if part in results:
@@ -162,6 +165,8 @@ def _targets(results: Results) -> list[str]:
         found += api_targets(results["api"], is_quiet(run["load_before"][0], run["machine"]["cores"]))
     if "backup" in results:
         found += backup_targets(results["backup"])
+    if "catalog" in results:
+        found += catalog_targets(results["catalog"])
     rows = [[one.text, amount(one.limit, one.unit), amount(one.figure, one.unit), _bold(one.verdict)] for one in found]
     if "returns" in results:
         verdict = results["returns"]["result"]["verdict"]
