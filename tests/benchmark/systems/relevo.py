@@ -211,7 +211,7 @@ class Relevo:
         return {
             "command": seconds,
             playbook: seconds,
-            "window": _result(tasks, "pg_switchover", "window_seconds")["window_seconds"],
+            "window": result_of(tasks, "pg_switchover", "window_seconds")["window_seconds"],
         }
 
     # --- emergencies ---------------------------------------------------------------------------------------------
@@ -241,7 +241,7 @@ class Relevo:
         """``failover.yml``. Its salvage: the copy of the dead primary's WAL and the replay. Its fencing: with proof and
         marker."""
         seconds, tasks = self.play("playbooks/failover.yml")
-        fence, promotion = _result(tasks, "pg_fence", "wal"), _result(tasks, "pg_promote", "salvage_seconds")
+        fence, promotion = result_of(tasks, "pg_fence", "wal"), result_of(tasks, "pg_promote", "salvage_seconds")
         return {
             "command": seconds,
             "fencing": fence["seconds"],
@@ -260,7 +260,7 @@ class Relevo:
         self.ready()
 
 
-def _result(tasks: list[Task], module: str, key: str) -> dict[str, Any]:
+def result_of(tasks: list[Task], module: str, key: str) -> dict[str, Any]:
     """What the call of the module that measured ``key`` returned."""
     for task in tasks:
         if task.ran(module) and key in task.results[0]:
