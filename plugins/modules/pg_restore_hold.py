@@ -141,8 +141,8 @@ def require_nobody_left(server: Server, node: str) -> None:
     except TimedOutError as error:
         left = ", ".join(map(str, server.processes()))
         raise RelevoError(
-            f"The server of {node} was stopped, and processes of it are left after {OUTLIVE:g} s: {left}. Its data were "
-            "not touched. End them, then run this again."
+            f"The server of {node} was stopped, and processes of it are left after {OUTLIVE:g} s: {left}. "
+            "Its data were not touched. End them, then run this again."
         ) from error
 
 
