@@ -19,6 +19,7 @@ from .._repository.away import first_of
 from .._repository.command import repositories, restore_command
 from .._repository.pgbackrest import PgBackRest
 from .._server import marker, recovery, server_log
+from .._server.held_replay import HeldReplay
 from .._server.lsn import SEGMENT_SIZE, format_lsn, parse_lsn, segment_start
 from .._server.server import Server
 from .._server.service import Service
@@ -118,10 +119,13 @@ class ArchiveRecovery:
         archive, _away = first_of(
             repositories(), lambda number: Archive.newest(PgBackRest(self.stanza, repository=number))
         )
+        held = HeldReplay(self.node, self.server)
         with Session.local(application_name="relevo return", timeout=10) as session:
 
             def replayed() -> int:
-                return parse_lsn(session.value("SELECT pg_last_wal_replay_lsn()"))
+                found = parse_lsn(session.value("SELECT pg_last_wal_replay_lsn()"))
+                held.look(session, found, time.monotonic())
+                return found
 
             timeline = archive.newest_timeline() if archive and target == "latest" else None
             segments = archive.segments(timeline) if archive and timeline else []
