@@ -239,6 +239,7 @@ PASSED_ON = {
     "inventory_check_together": "secrets_replace, secrets_replace_public",
     "inventory_check_groups": "the playbook",
     "inventory_check_proxies": "the playbook",
+    "inventory_check_python": "the playbook",
     "inventory_check_names": "the playbook",
     "node_addition_cluster": "cluster",
     "node_addition_node": "node",
