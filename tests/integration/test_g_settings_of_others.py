@@ -116,6 +116,9 @@ def test_a_standby_whose_replay_is_held_back_is_promoted_with_all_that_it_has(he
                 psql(STANDBY, "SELECT pg_wal_replay_pause()")
             more(writer)
             docker("kill", PRIMARY)
+            # Before the fence, so that nobody is surprised by a promotion that takes as long as it lags.
+            late = "replays with a delay, on purpose" in play(FAILOVER, "-e", "plan=text").text
+            assert late is (held == "delayed")
             taken = play(FAILOVER)
             assert taken.seconds < 120
             assert takes_writes(STANDBY)
