@@ -22,17 +22,17 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server import (
     abandoned_timelines,
     held_replay,
     marker,
+    service,
     standby_minimum,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._server.held_replay import OutgrownError
 from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import format_lsn
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
-from ansible_collections.relevo.postgres.plugins.module_utils._server.service import Service
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import Session, SessionError
 
 A, B, C = (Peer(name, name) for name in "abc")
-NO_SERVICE = cast("Service", None)
+MANAGER = "runit"
 REQUEST = PromotionRequest(local=B, nodes=[A, B, C], old_primary="a", requested_by="alice")
 
 
@@ -106,25 +106,25 @@ def test_the_server_that_is_to_be_promoted_is_asked_again_over_its_socket(monkey
     answers = [gone(A), gone(B), state(C)]
     monkeypatch.setattr(promotion, "probe", lambda *_given: answers)
     monkeypatch.setattr(Session, "local", Local)
-    assert promotion.Promotion(REQUEST, NO_SERVICE).check() == (2, 0)
+    assert promotion.Promotion(REQUEST, MANAGER).check() == (2, 0)
     assert questions == [("relevo", 30.0), ("", 30.0)]
     # It has answered: what was wrong the first time is wrong no more.
     assert answers[1].error is None
     # What others have that it lacks is still seen.
     answers[1:] = [gone(B), state(C, "0/9000000")]
     with pytest.raises(RelevoError, match="c is ahead of b"):
-        promotion.Promotion(REQUEST, NO_SERVICE).check()
+        promotion.Promotion(REQUEST, MANAGER).check()
     # Who answered is not asked twice.
     questions.clear()
     answers[1:] = [state(B), state(C)]
-    assert promotion.Promotion(REQUEST, NO_SERVICE).check() == (2, 0)
+    assert promotion.Promotion(REQUEST, MANAGER).check() == (2, 0)
     assert questions == []
 
 
 def test_one_of_two_repositories_that_is_away_is_named_and_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     away = [Away(2, "It takes no connections.")]
     monkeypatch.setattr(promotion, "newest_timeline_anywhere", lambda *_given: (2, away))
-    one = promotion.Promotion(replace(REQUEST, stanza="main"), NO_SERVICE)
+    one = promotion.Promotion(replace(REQUEST, stanza="main"), MANAGER)
     assert one._newest_archived() == 2
     assert one.away == [2]
     assert one.warnings == [
@@ -218,7 +218,7 @@ def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Standby],
         monkeypatch.setattr(Server, "write_replication_conf", lambda *_given: True)
         monkeypatch.setattr(synchronous, "drop_requirement", lambda: False)
         monkeypatch.setattr(abandoned_timelines, "reserve", lambda *_given: None)
-        return promotion.Promotion(REQUEST, NO_SERVICE, Server(tmp_path / "data"), began=0.0)
+        return promotion.Promotion(REQUEST, MANAGER, Server(tmp_path / "data"), began=0.0)
 
     return make
 
@@ -304,11 +304,11 @@ def test_a_standby_that_paused_for_greater_settings_is_started_again_with_them(
     monkeypatch.setattr(promotion, "HandoverLock", Lock)
     monkeypatch.setattr(marker, "require_no_restore", lambda _name: None)
     monkeypatch.setattr(marker, "require_membership", lambda _name: None)
-    monkeypatch.setattr(promotion, "stop_for_good", lambda *_given, **_options: said.append("stop"))
+    monkeypatch.setattr(service, "stop_for_good", lambda *_given, **_options: said.append("stop"))
+    monkeypatch.setattr(service, "service_for", lambda _manager: Service())
     monkeypatch.setattr(standby_minimum, "needed", lambda _server: {"max_worker_processes": 16})
     monkeypatch.setattr(Server, "wait_ready", lambda *_given, **_options: said.append("ready"))
     monkeypatch.setattr(promotion.Promotion, "_promoted", promoted)
-    one.service = cast("Any", Service())
     assert one.run()["promoted"]
     again = ["release", "stop", "start", "ready", "lock"]
     assert said == ["lock", *again, *again, "release"]

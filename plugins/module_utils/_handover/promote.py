@@ -11,7 +11,6 @@ from typing import Any
 
 from .._errors import RelevoError
 from .._server.arguments import credentials_of, find_node, nodes_of
-from .._server.service import service_for
 from .._server.session import PSYCOPG_IMPORT_ERROR, Session
 from .promotion import Promotion, PromotionRequest
 
@@ -32,8 +31,9 @@ def promote(given: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         force=given["force"],
         stopped=given["stopped"],
     )
-    service = service_for(given["service_manager"])
-    promotion = Promotion(request, service, credentials=credentials_of(given), timeout=given["timeout"])
+    promotion = Promotion(
+        request, given["service_manager"], credentials=credentials_of(given), timeout=given["timeout"]
+    )
     if check_mode:
         with Session.local() as session:
             standby = session.flag("SELECT pg_is_in_recovery()")

@@ -24,14 +24,13 @@ from .._cluster.topology import NodeState, Topology
 from .._errors import RelevoError
 from .._repository.archive import newest_timeline_anywhere
 from .._repository.fence_record import FenceRecord, RepositoryReader
-from .._server import abandoned_timelines, marker, standby_minimum
+from .._server import abandoned_timelines, marker
 from .._server.credentials import Credentials
 from .._server.held_replay import HeldReplay, OutgrownError, resume
 from .._server.lsn import SEGMENT, format_lsn, parse_lsn, segment_start
 from .._server.peer import Peer
 from .._server.replication import ensure_slot, look_for_wal_as_usual, look_for_wal_often
 from .._server.server import Server
-from .._server.service import Service, stop_for_good
 from .._server.session import PATIENCE, Session, SessionError
 from .._server.unlogged import EMPTIED, unlogged_tables
 from .._wait import wait_while_it_goes_on
@@ -115,7 +114,8 @@ class Promotion:
     """Carries out a ``PromotionRequest``."""
 
     request: PromotionRequest
-    service: Service
+    #: What the inventory calls ``node_service_manager``.
+    service_manager: str
     server: Server = field(default_factory=Server)
     credentials: Credentials = field(default_factory=Credentials)
     timeout: float = 4.0
@@ -181,14 +181,20 @@ class Promotion:
         """
         if error.sqlstate is not None or not self.server.is_standby_configured:
             return ""
+        # Here and below, since a node loads these anew for each promotion, and hardly any needs them.
+        from .._server import standby_minimum
+
         return ", ".join(sorted(standby_minimum.needed(self.server)))
 
     def _start_again(self, settings: str, lock: HandoverLock) -> None:
         """Its start guard gives a standby the greater values (``standby_minimum``). The lock on it ends with it."""
+        from .._server.service import service_for, stop_for_good
+
         self.started_again += 1
+        service = service_for(self.service_manager)
         lock.release()
-        stop_for_good(self.service, self.server, timeout=PATIENCE)
-        self.service.start()
+        stop_for_good(service, self.server, timeout=PATIENCE)
+        service.start()
         self.server.wait_ready(min(START, max(0.0, self.began + LONGEST - time.monotonic())), standby=True)
         self._locked(lock)
         self.warnings.append(

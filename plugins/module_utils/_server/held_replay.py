@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 
 from .._errors import RelevoError
 from .._tables import plural
-from . import standby_minimum
 from .server import Server
 from .session import Row, Session, SessionError
 
@@ -99,6 +98,9 @@ def resume(session: Session, server: Server, node: str) -> None:
     """Replay that is paused is no reason to wait, nor to lose what was received; raises ``OutgrownError``."""
     if not session.flag("SELECT pg_is_wal_replay_paused()"):
         return
+    # Here, since a node loads it anew for each promotion, and hardly any needs it.
+    from . import standby_minimum
+
     asked = (" ".join(standby_minimum.COMPARED),)
     running = session.query("SELECT name, setting FROM pg_settings WHERE name = ANY(string_to_array($1, ' '))", asked)
     lower = standby_minimum.minimum(
