@@ -361,6 +361,8 @@ def test_salvaged_wal_is_waited_for_as_long_as_it_is_replayed(
     monkeypatch.setattr(Server, "bin_directory", tmp_path)
     if replayed:
         assert one._replay_salvage(cast("Session", standby), salvage) == (201, True)
+        # A server that was started again since has them, and the folder does not.
+        assert one._replay_salvage(cast("Session", standby), salvage) == (200, True)
     else:
         with pytest.raises(RelevoError, match="after 300 s in which nothing went on, waiting for the salvaged WAL"):
             one._replay_salvage(cast("Session", standby), salvage)

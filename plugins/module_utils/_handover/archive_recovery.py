@@ -78,7 +78,9 @@ class ArchiveRecovery:
         self.server.write_replication_conf("", "", restore_command(self.stanza), "" if target == "latest" else target)
         self.service.start()
         self._wait_for_start(patience)
-        return {"recovery_target_timeline": target, "replayed": self._wait_for_archive(target)}
+        held = HeldReplay(self.node, self.server)
+        replayed = self._wait_for_archive(target, held)
+        return {"recovery_target_timeline": target, "replayed": replayed, "warnings": held.sentences()}
 
     def _wait_for_start(self, patience: float) -> None:
         """Wait until it answers as a standby.
@@ -114,12 +116,11 @@ class ArchiveRecovery:
                 )
             time.sleep(INTERVAL)
 
-    def _wait_for_archive(self, target: str) -> str:
+    def _wait_for_archive(self, target: str, held: HeldReplay) -> str:
         """The last complete segment of the history that is followed must have been replayed."""
         archive, _away = first_of(
             repositories(), lambda number: Archive.newest(PgBackRest(self.stanza, repository=number))
         )
-        held = HeldReplay(self.node, self.server)
         with Session.local(application_name="relevo return", timeout=10) as session:
 
             def replayed() -> int:
