@@ -22,6 +22,9 @@ from ansible_collections.relevo.postgres.plugins.module_utils._nodes import fenc
 from ansible_collections.relevo.postgres.plugins.plugin_utils import _machines, _offline_nodes
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
+#: Seconds in which a machine that has answered a moment ago would do so again.
+STILL_THERE = 5.0
+
 Result = dict[str, Any]
 T = TypeVar("T")
 
@@ -74,7 +77,8 @@ class ActionModule(ControllerAction):
             lost=tuple(name for name in names if means[name] == "engine" and self._node(name).state() == "missing"),
             force=options["force"],
         )
-        refuse(fence_plan.obstacle(request))
+        no_record = self._leave_record(request, "tried") if fence_plan.will_need_record(request) else ""
+        refuse(fence_plan.obstacle(request, no_record))
         if self._task.check_mode:
             nobody = Fenced(request.primary, proved=False, evidence="check mode: nothing was done")
             return {"changed": True, **self._known(nobody, (), {})}
@@ -132,8 +136,15 @@ class ActionModule(ControllerAction):
         if means == "command":
             # The command that stops the machine proves it, too; it need not be run twice.
             proof = node.prove_stopped()
+            if proof.proved and request.means[name] == "service" and self._answers(name):
+                return Fenced(name, proved=False, evidence=f"{proof.evidence}, but the machine still answers"), True
             return Fenced(name, proof.proved, proof.evidence), proof.proved
         return self._fence_by_engine(request, name, node)
+
+    def _answers(self, name: str) -> bool:
+        """Whether a machine that should be off is not; asked of one that has answered before."""
+        ask = _machines.asker(name, self._task_vars["hostvars"][name], self._play_context)
+        return _machines.ask_all({name: ask}, STILL_THERE)[name] is None
 
     def _fence_by_engine(self, request: FenceRequest, name: str, node: offline_node.Node) -> tuple[Fenced, bool]:
         """As ``_fence``. What the engine does not do, or does not answer, ends nothing here: ``refusal`` decides."""
@@ -276,13 +287,16 @@ class ActionModule(ControllerAction):
 
     # --- the repository host -------------------------------------------------------------------------------------
 
-    def _leave_record(self, request: FenceRequest) -> str:
-        """Write the marker into the repository; returns why that was not possible, or nothing."""
+    def _leave_record(self, request: FenceRequest, state: str = "present") -> str:
+        """Write the marker into the repository; returns why that was not possible, or nothing.
+
+        ``tried``: nothing is written. A bucket takes none, which is better known before a machine is switched off.
+        """
         if not request.record_possible:
             return "it does not answer"
         marker = request.marker(request.primary).to_json()
         try:
-            self.module("relevo.postgres.fence_record", {"nodes": [request.primary], "content": marker})
+            self.module("relevo.postgres.fence_record", {"nodes": [request.primary], "content": marker, "state": state})
         except (AnsibleActionFail, AnsibleConnectionFailure) as error:
             return str(error)
         return ""

@@ -12,7 +12,7 @@ version_added: 0.1.0
 description:
   - Takes the record of a restore in place, and returns what was done and how it is undone, for people.
 author: The Relevo authors (@relevo)
-positional: outcome, followers, backup
+positional: outcome, followers, backups
 options:
   _input:
     description: The record (M(relevo.postgres.restore_record)).
@@ -26,14 +26,14 @@ options:
     description: The registered results of M(relevo.postgres.pg_rejoin).
     type: dict
     required: true
-  backup:
-    description: The label of the full backup after it.
-    type: str
+  backups:
+    description: The registered result of M(relevo.postgres.restore_backup).
+    type: dict
     required: true
 """
 
 EXAMPLES = r"""
-text: "{{ record | relevo.postgres.restore_report(outcome, followers, '20261126-120000F') }}"
+text: "{{ record | relevo.postgres.restore_report(outcome, followers, full_backups) }}"
 """
 
 RETURN = r"""
@@ -47,7 +47,7 @@ from typing import Any
 
 
 def restore_report(
-    record: Mapping[str, Any], outcome: Mapping[str, Any], followers: Mapping[str, Any], backup: str
+    record: Mapping[str, Any], outcome: Mapping[str, Any], followers: Mapping[str, Any], backups: Mapping[str, Any]
 ) -> str:
     """See DOCUMENTATION."""
     # Here, since Ansible loads all filters in each worker that uses one: at the top it costs every task time.
@@ -55,7 +55,7 @@ def restore_report(
     from ansible_collections.relevo.postgres.plugins.module_utils._restore.in_place import report
 
     standbys = [f"{result['item']} ({result['method']})" for result in followers.get("results") or []]
-    return report(Unfinished.from_dict(record), outcome, standbys, backup)
+    return report(Unfinished.from_dict(record), outcome, standbys, backups)
 
 
 class FilterModule:

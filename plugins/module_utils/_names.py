@@ -36,6 +36,8 @@ MARKER_DIR = DATA_ROOT / "relevo"
 GUARD_STATUS = MARKER_DIR / "guard-status.json"
 #: Restored servers beside the cluster. In a container it is in its own layer: they go with it, the repository does not.
 SCRATCH_DIR = DATA_ROOT / "scratch"
+#: How the names of the scratch instances of drills end; nobody can give one such a name.
+DRILL = "_drill"
 #: Where tables that are restored wait for their load. It is gone when that has ended.
 RESTORE_DIR = DATA_ROOT / "restore"
 #: The comment of a database until all of it is loaded.

@@ -161,6 +161,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.comman
     repositories,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.expire import (
+    LOCK_TIMEOUT,
     holdings,
     remove_everything,
     thin_out,
@@ -207,7 +208,8 @@ def pin(pgbackrest: PgBackRest, label: str, until: str, check_mode: bool) -> dic
     changed = (backup.get("annotation") or {}).get(PINNED, "") != value
     plan = describe_pin(label, until, bool(value), pgbackrest.stanza, changed)
     if changed and not check_mode:
-        pgbackrest.run("annotate", f"--set={label}", f"--annotation={PINNED}={value}")
+        words = (f"--set={label}", f"--annotation={PINNED}={value}")
+        pgbackrest.run_when_free("annotate", *words, timeout=LOCK_TIMEOUT)
     return {"changed": changed, "text": plan.message, "operation_plan": plan.as_dict(), **_result(Removal(SHOW))}
 
 

@@ -30,7 +30,9 @@ attributes:
       - relevo.postgres.pgbackrest
 options:
   every:
-    description: Whether to take the first repository that answers, of all that there are, in place of O(repository).
+    description:
+      - Whether to measure all repositories that answer, in place of O(repository); RV(facts) are of the first of them,
+        with those of the others.
     type: bool
     default: false
   read_timeout:
@@ -83,15 +85,22 @@ facts:
     records_orphaned:
       description: Records without a backup; null where Redis did not answer.
       type: int
+    repository:
+      description: The number of the repository that was measured.
+      type: int
+    others:
+      description: With O(every=true), the same of each other repository that answers.
+      type: list
+      elements: dict
     drill:
       description: What the last drill found, also of a backup that has expired since; null before the first one.
       type: dict
 repository:
-  description: The number of the repository that was measured.
+  description: The number of the repository that RV(facts) are of.
   returned: success
   type: int
 away:
-  description: With O(every=true), the repositories before it that do not answer, and why.
+  description: With O(every=true), the repositories that do not answer, and why.
   returned: success
   type: list
   elements: dict
@@ -115,7 +124,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store imp
     connection_spec,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import answering, first_of
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import answering, each
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import repositories
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.kept import first_backup, lost_backups
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest, labels_of
@@ -155,24 +164,30 @@ def measured(params: dict[str, Any], number: int) -> Measured:
     return Measured(pgbackrest, entry, reach, kept)
 
 
+def facts_of(found: Measured, params: dict[str, Any]) -> dict[str, Any]:
+    """Of one repository, whose records are counted in its own index."""
+    missing, orphaned, reason = None, None, ""
+    number = found.pgbackrest.repository
+    try:
+        with connected(params) as client:
+            missing, orphaned = counts(client, catalog_name(params["stanza"], number), labels_of(found.entry))
+    except RedisError as error:
+        reason = error.message
+    facts = measure(found.entry, found.reach, found.kept, missing, orphaned, reason, datetime.now(UTC))
+    return {**facts, "repository": number}
+
+
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     numbers = repositories(Path(params["config"])) if params["every"] else [params["repository"]]
     there, away = answering(params["stanza"], numbers, params["config"])
-    found, failed = first_of(there, lambda number: measured(params, number))
-    away += failed
-    missing, orphaned, reason = None, None, ""
-    try:
-        with connected(params) as client:
-            name = catalog_name(params["stanza"], found.pgbackrest.repository)
-            missing, orphaned = counts(client, name, labels_of(found.entry))
-    except RedisError as error:
-        reason = error.message
-    facts = measure(found.entry, found.reach, found.kept, missing, orphaned, reason, datetime.now(UTC))
+    found, failed = each(there, lambda number: measured(params, number), at_once=True)
+    away = [*away, *failed]
+    first, *others = [facts_of(found[number], params) for number in sorted(found)]
     return {
         "changed": False,
-        "facts": facts,
-        "repository": found.pgbackrest.repository,
+        "facts": {**first, "others": others},
+        "repository": first["repository"],
         "away": [one.as_dict() for one in away],
     }
 

@@ -59,6 +59,11 @@ options:
       ports:
         description: What the services listen on, by O(nodes[].kind), where it is not the usual port.
         type: dict
+      second_repository:
+        description:
+          - With O(nodes[].kind=pgbackrest), the C(type), C(path) and C(mount) of its second repository. A
+            directory gets a volume. A container that stays and was made without it is refused.
+        type: dict
       packages_as_of:
         description: Any word. With another one its image is built anew, with the packages that the sources have then.
         type: str
@@ -269,6 +274,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         container_plan.refuse_removed(judged, engine, removed, given["readmitted"])
         decided = container_plan.plan(judged, images, engine, settings, is_fenced)
         container_plan.refuse_taken_ports(judged, decided, engine, settings, is_bound)
+        container_plan.refuse_unkept_second(judged, decided, engine)
         if not given["lose_scratch"]:
             container_plan.refuse_lost_scratch(judged, decided, scratch_in)
         return decided
@@ -307,6 +313,7 @@ def main() -> None:
                     "version": {"type": "str"},
                     "ports": {"type": "dict"},
                     "packages_as_of": {"type": "str"},
+                    "second_repository": {"type": "dict"},
                 },
             },
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

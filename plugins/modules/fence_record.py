@@ -32,9 +32,11 @@ options:
     elements: str
     required: true
   state:
-    description: Whether there is to be a record.
+    description:
+      - Whether there is to be a record. V(tried) writes none, and fails where none could be left.
+      - A repository that is a bucket takes none, so V(absent) has nothing to do there.
     type: str
-    choices: [present, absent]
+    choices: [present, absent, tried]
     default: present
   content:
     description: The fence marker, as text. Needed by O(state=present), which takes one node.
@@ -55,7 +57,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 directory:
-  description: The repository's directory, below which the records stand.
+  description: The repository's directory, below which the records stand; empty where it is a bucket.
   returned: success
   type: str
   sample: /var/lib/pgbackrest
@@ -69,13 +71,21 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.fence_record import FenceRecord
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import repository_directory
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.fence_record import (
+    FenceRecord,
+    require_place,
+)
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import (
+    in_bucket,
+    repository_directory,
+)
 
 
-def configured_directory(config: Path) -> Path:
+def configured_directory(config: Path, wanted: bool) -> Path | None:
+    """The repository's directory; None for a bucket that no record is ``wanted`` in: there is none to be withdrawn."""
     try:
-        return repository_directory(config.read_text())
+        text = config.read_text()
+        return None if in_bucket(text) and not wanted else repository_directory(text)
     except OSError as error:
         raise RelevoError(f"{config} cannot be read ({error.strerror}). Run site.yml, which writes it.") from error
     except RelevoError as error:
@@ -84,7 +94,13 @@ def configured_directory(config: Path) -> Path:
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     wanted = module.params["content"] if module.params["state"] == "present" else None
-    directory = configured_directory(Path(module.params["config"]))
+    state = module.params["state"]
+    directory = configured_directory(Path(module.params["config"]), state != "absent")
+    if directory is None:
+        return {"changed": False, "directory": "", "diff": []}
+    if state == "tried":
+        require_place(directory)
+        return {"changed": False, "directory": str(directory), "diff": []}
     records = [FenceRecord(node) for node in module.params["nodes"]]
     if wanted is not None and len(records) != 1:
         raise RelevoError("state=present takes one node, since a marker is that of one node.")
@@ -106,7 +122,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "nodes": {"type": "list", "elements": "str", "required": True},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "state": {"type": "str", "choices": ["present", "absent", "tried"], "default": "present"},
             "content": {"type": "str"},
             "config": {"type": "path", "default": str(_names.PGBACKREST_CONF)},
         },

@@ -108,8 +108,10 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.operation
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import CONFIG
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import repository_directory
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.restore_record import RestoreRecord
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.restore_record import (
+    RestoreRecord,
+    place_of_records,
+)
 
 #: What may be done to a half-restored cluster: to go on with it, to look at backups beside it, to remove all of it.
 WHILE_RESTORING = {"restore", "restore_beside", "down", "remove"}
@@ -120,9 +122,9 @@ def require_no_restore(operation: str, clusters: list[str], config: Path = CONFI
     if operation in WHILE_RESTORING or not config.exists():
         return
     try:
-        repository = repository_directory(config.read_text())
+        repository = place_of_records(config.read_text())
     except RelevoError:
-        # No repository of its own host, so no place for a record.
+        # The repository is another host's, and so is the record.
         return
     for cluster in clusters:
         unfinished = RestoreRecord(cluster, repository).read()

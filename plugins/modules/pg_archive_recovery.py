@@ -59,6 +59,11 @@ replayed:
   description: How far it has replayed.
   returned: success, not in check mode
   type: str
+away:
+  description: Of several repositories those that do not answer, and why. What they alone may have was not looked for.
+  returned: success, not in check mode
+  type: list
+  elements: dict
 """
 
 from typing import Any
@@ -66,7 +71,9 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.archive_recovery import ArchiveRecovery
+from ansible_collections.relevo.postgres.plugins.module_utils._handover.archive_salvage import not_looked_for
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import service_for
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
 
@@ -76,7 +83,10 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         return {"changed": True}
     given = module.params
     service = service_for(given["service_manager"])
-    return {"changed": True, **ArchiveRecovery(given["node"], given["stanza"], service, given["timeout"]).run()}
+    found = ArchiveRecovery(given["node"], given["stanza"], service, given["timeout"]).run()
+    for one in found["away"]:
+        module.warn(not_looked_for(Away(one["repository"], one["reason"])))
+    return {"changed": True, **found}
 
 
 def main() -> None:

@@ -118,8 +118,10 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import CONFIG
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import repository_directory
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.restore_record import unfinished_of
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.restore_record import (
+    place_of_records,
+    unfinished_of,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments import (
     credentials_of,
     nodes_of,
@@ -131,7 +133,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.session im
 def refuse_while_restoring(nodes: list[str], config: Path = CONFIG) -> None:
     """Where this is the repository host: say that the cluster is being restored in place, if that is why."""
     try:
-        repository = repository_directory(config.read_text())
+        repository = place_of_records(config.read_text())
     except (RelevoError, OSError):
         return
     unfinished = unfinished_of(repository, nodes)

@@ -124,10 +124,6 @@ reached:
   description: Whether the target has been reached already.
   returned: when it is not refused
   type: bool
-backed_up:
-  description: The label of the full backup after it; empty where that is not made yet.
-  returned: when it is not refused
-  type: str
 point:
   description: The restore point that is made before; empty where there is none.
   returned: when it is not refused
@@ -287,16 +283,10 @@ class Asked:
         if begin and isinstance(self.undo, Undo):
             [kept] = [one for one in self.repository.backups if one["label"] == self.undo.label]
             pin = pin_through(kept, datetime.fromisoformat(self.undo.until), self.now)
-        backed_up = [
-            str(one["label"])
-            for one in self.repository.backups
-            if (one.get("annotation") or {}).get("relevo-restore") == record.at
-        ]
         return {
             "step": self.step,
             "record": record.as_dict(),
             "reached": self.reached,
-            "backed_up": backed_up[-1] if backed_up else "",
             "point": self.undo.point if begin and isinstance(self.undo, Undo) and self.cluster.primaries else "",
             "pin": pin,
             "newest_timeline": max(
@@ -328,6 +318,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         step=asked.step,
         lost=asked.lost,
         confirmed=confirmed,
+        repositories=len(repositories(Path(params["config"]))),
     )
     return {
         "changed": False,

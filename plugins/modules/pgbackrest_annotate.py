@@ -29,9 +29,16 @@ attributes:
     details: Shows the annotations before and after.
 options:
   label:
-    description: The backup's label.
+    description: The backup's label; V(newest) is the newest one.
     type: str
     required: true
+  every:
+    description:
+      - Of two repositories the newest backup of each is annotated, where they answer. One that does not is named in
+        RV(away) and in a warning, and fails nothing; neither does one without a backup.
+      - Only with O(label=newest), since a label is that of one repository.
+    type: bool
+    default: false
   annotations:
     description: The annotations, as a dictionary. An empty value removes the key. Other annotations are kept.
     type: dict
@@ -55,11 +62,26 @@ EXAMPLES = r"""
 
 RETURN = r"""
 annotations:
-  description: All annotations of the backup, as they are or would be now.
+  description: All annotations of the backup, as they are or would be now; with O(every=true) of the first repository's.
   returned: success
   type: dict
+noted:
+  description: The repositories in which there is such a backup, and its label there.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {repository: 1, label: 20261124-120000F}
+away:
+  description: With O(every=true), the repositories that could not be annotated, and why.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {repository: 2, reason: The repository of stanza main is not in order.}
 """
 
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -67,25 +89,72 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest, find_backup
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import answering, each
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import repositories
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import (
+    PgBackRest,
+    find_backup,
+    labels_of,
+)
+
+NEWEST = "newest"
 
 
-def work(module: AnsibleModule) -> dict[str, Any]:
-    params = module.params
-    pgbackrest = PgBackRest(params["stanza"], params["config"], params["repository"])
-    backup = find_backup(pgbackrest.require_stanza(), params["label"])
+def annotate(pgbackrest: PgBackRest, params: dict[str, Any], check_mode: bool) -> dict[str, Any] | None:
+    """Annotate the backup of one repository; None where the newest one is meant and there is none."""
+    entry = pgbackrest.require_stanza()
+    newest = params["label"] == NEWEST
+    if newest and not labels_of(entry):
+        return None
+    label = labels_of(entry)[-1] if newest else params["label"]
+    backup = find_backup(entry, label)
     if backup is None:
         raise RelevoError(
-            f"The repository of stanza {params['stanza']} has no backup {params['label']}. Choose one that "
+            f"The repository of stanza {params['stanza']} has no backup {label}. Choose one that "
             "'pgbackrest info' or catalog.yml shows."
         )
     before = backup.get("annotation") or {}
     given = {key: "" if value is None else str(value) for key, value in params["annotations"].items()}
     after = {key: value for key, value in (before | given).items() if value}
-    if after != before and not module.check_mode:
+    if after != before and not check_mode:
         options = [f"--annotation={key}={value}" for key, value in given.items()]
-        pgbackrest.run_when_free("annotate", f"--set={params['label']}", *options, timeout=params["wait"])
-    return {"changed": after != before, "annotations": after, "diff": {"before": before, "after": after}}
+        pgbackrest.run_when_free("annotate", f"--set={label}", *options, timeout=params["wait"])
+    return {"label": label, "before": before, "after": after}
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    params = module.params
+    stanza, config, every = params["stanza"], params["config"], params["every"]
+    if every and params["label"] != NEWEST:
+        raise RelevoError(f"every=true wants label={NEWEST}: {params['label']} is the backup of one repository.")
+
+    def of(number: int) -> dict[str, Any] | None:
+        return annotate(PgBackRest(stanza, config, number), params, module.check_mode)
+
+    numbers, away = answering(stanza, repositories(Path(config)), config) if every else ([params["repository"]], [])
+    answers, failed = each(numbers, of)
+    away = [*away, *failed]
+    done = {number: answer for number, answer in sorted(answers.items()) if answer is not None}
+    if not done:
+        raise RelevoError(f"The repository of stanza {stanza} has no backup yet. Take one with backup.yml.")
+    for one in away:
+        module.warn(one.sentence)
+    first = next(iter(done.values()))
+    return {
+        "changed": any(one["after"] != one["before"] for one in done.values()),
+        "annotations": first["after"],
+        "noted": [{"repository": number, "label": one["label"]} for number, one in done.items()],
+        "away": [one.as_dict() for one in away],
+        "diff": [
+            {
+                "before_header": one["label"],
+                "before": one["before"],
+                "after_header": one["label"],
+                "after": one["after"],
+            }
+            for one in done.values()
+        ],
+    }
 
 
 def main() -> None:
@@ -97,6 +166,7 @@ def main() -> None:
             "label": {"type": "str", "required": True},
             "annotations": {"type": "dict", "required": True},
             "wait": {"type": "float", "default": 0},
+            "every": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )

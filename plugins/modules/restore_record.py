@@ -13,6 +13,8 @@ description:
   - Runs on the repository host. The record stands there from before the first step of a restore in place to after its
     last one; meanwhile M(relevo.postgres.operation_lock) is given to nobody but a restore.
   - It holds what the restore had decided, so that the same command finishes it after a kill.
+  - It stands below the repository's directory; where the repository is a bucket, below C(/var/lib/pgbackrest) of the
+    repository host.
 author: The Relevo authors (@relevo)
 extends_documentation_fragment:
   - relevo.postgres.attributes
@@ -35,7 +37,7 @@ options:
     description: The record, as M(relevo.postgres.pg_restore_in_place_plan) returns it. Needed for O(state=present).
     type: dict
   config:
-    description: pgBackRest's configuration, which names the repository's directory.
+    description: pgBackRest's configuration, which says where the repository is.
     type: path
     default: /etc/pgbackrest/pgbackrest.conf
 seealso:
@@ -64,34 +66,22 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
-from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import repository_directory
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.restore_record import (
     RestoreRecord,
     Unfinished,
+    place_of_records,
 )
-
-
-def place_of_record(text: str, state: str) -> Path | None:
-    """The repository's directory; None where it is a bucket, which holds no record: then there is none to be read."""
-    try:
-        return repository_directory(text)
-    except RelevoError:
-        if state != "read":
-            raise
-        return None
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
-    directory = place_of_record(Path(params["config"]).read_text(), params["state"])
-    if directory is None:
-        return {"changed": False, "record": None}
-    record = RestoreRecord(params["cluster"], directory)
+    record = RestoreRecord(params["cluster"], place_of_records(Path(params["config"]).read_text()))
     before = record.read()
     wanted = Unfinished.from_dict(params["record"]) if params["state"] == "present" else None
     changed = params["state"] != "read" and before != wanted
+    if wanted is not None:
+        record.require_place()
     if changed and not module.check_mode:
         if wanted is None:
             record.remove()

@@ -56,8 +56,9 @@ def text_of(reports: Iterable[Mapping[str, Any]]) -> str:
                 values.setdefault(metric["name"], {})[tuple(labels.items())] = float(metric["value"])
     registry = CollectorRegistry()
     for name in sorted(values):
-        names = [label for label, _value in next(iter(values[name]))]
+        # A label that some have not is empty there, which to Prometheus is the same.
+        names = list(dict.fromkeys(label for found in values[name] for label, _value in found))
         gauge = Gauge(name, METRICS[name], names, registry=registry)
         for found, value in values[name].items():
-            gauge.labels(**dict(found)).set(value)
+            gauge.labels(**{**dict.fromkeys(names, ""), **dict(found)}).set(value)
     return generate_latest(registry).decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -17,13 +18,17 @@ from cluster import (
     REDIS,
     REPOSITORY,
     STANDBY,
+    VERSION,
     docker,
     psql,
     shell,
 )
 from controller import Ended, run
 
-NODES = (PRIMARY, STANDBY, REPOSITORY, REDIS)
+#: As tests/machines/test_d_faults.py has them. Their Redis is on the repository host.
+ON_MACHINES = "RELEVO_TEST_INVENTORY" in os.environ
+NODES = (PRIMARY, STANDBY, REPOSITORY) if ON_MACHINES else (PRIMARY, STANDBY, REPOSITORY, REDIS)
+BINARY = f"/usr/lib/postgresql/{VERSION}/bin/postgres"
 FENCE = "/var/lib/postgresql/relevo/fence.json"
 
 
@@ -81,6 +86,8 @@ def wait_inside(node: str, condition: str, what: str, timeout: int = 60) -> None
 def start(node: str) -> None:
     if status(node) == "exited":
         docker("start", node)
+        if ON_MACHINES:
+            wait_inside(node, "systemctl is-active --quiet ssh", "its sshd", 120)
 
 
 def unpause(node: str) -> None:
@@ -134,6 +141,7 @@ def must(name: str, *arguments: str) -> Ended:
 
 def provision() -> None:
     """From nothing to a cluster with a backup and the table that the clients write."""
+    assert not ON_MACHINES, "machines are made anew by the test that comes next"
     must("playbooks/down.yml", "-e", "down_data=true")
     must("site.yml")
     must("backup.yml", "-e", "day=1")
@@ -191,6 +199,20 @@ def primary_killed(scene: Scene) -> None:
     docker("network", "connect", NETWORK, scene.standby)
 
 
+def server_dead(scene: Scene) -> None:
+    """On a machine that goes on, the primary's server dies with rows that only it has, and cannot be started again."""
+    docker("network", "disconnect", NETWORK, scene.standby)
+    more(scene.writer, 40)
+    gone = f"{BINARY}.away"
+    shell(scene.primary, "sh", "-ec", f"mv {BINARY} {gone}; systemctl kill --signal=KILL relevo-postgresql")
+    scene.undo.callback(shell, scene.primary, "mv", gone, BINARY)
+    docker("network", "connect", NETWORK, scene.standby)
+
+
+#: The emergency of the kind of node. A machine that is switched off needs a fence command, and gives up no WAL.
+die = server_dead if ON_MACHINES else primary_killed
+
+
 def cut(scene: Scene, node: str) -> None:
     """No client outside reaches it then, so whether it takes writes is asked inside."""
     docker("network", "disconnect", NETWORK, node)
@@ -205,8 +227,10 @@ def cut(scene: Scene, node: str) -> None:
 
 def old_primary_down(scene: Scene) -> None:
     """After an emergency: the preferred primary is down, fenced, and has to be rewound."""
-    primary_killed(scene)
+    die(scene)
     must("playbooks/failover.yml")
+    # It can be started by now, and is kept down by nothing but its fence.
+    scene.undo.close()
     scene.primary, scene.standby = scene.standby, scene.primary
     more(scene.writer)
 
@@ -233,7 +257,7 @@ def standby_lost(scene: Scene) -> None:
 STATES: dict[str, tuple[str, Callable[[Scene], None]]] = {
     "": (PRIMARY, nothing),
     "after a failover": (STANDBY, nothing),
-    "primary killed": (PRIMARY, primary_killed),
+    "primary killed": (PRIMARY, die),
     "old primary down": (PRIMARY, old_primary_down),
     "standby stopped": (PRIMARY, standby_stopped),
     "standby lost": (PRIMARY, standby_lost),

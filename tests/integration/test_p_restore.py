@@ -270,6 +270,9 @@ def test_a_restore_that_was_killed_is_run_again(ledger: None) -> None:
     archive_all()
     killed_play(RESTORE, "Restore, and wait until the target is reached", "-e", "target_type=latest")
     assert rows(port_of(play(RESTORE, "-e", "target_type=latest"))) == {1}
+    # It is whole, and somebody's.
+    assert "restore.yml -e remove=main_latest removes it" in play(STATUS).text
+    assert "scratch-left-behind" not in play(STATUS, "-e", "format=json").output
 
 
 @pytest.mark.long
@@ -282,6 +285,7 @@ def test_a_backup_that_another_host_reads_stays_until_it_is_restored_or_gone(led
     assert f"is read by the scratch instance main_latest on {STANDBY}" in refused.text
     # Killed before it began, or where that container was made anew: nothing is there but the note.
     assert f"Scratch instance main_latest on {STANDBY}: gone" in play(STATUS).text
+    assert "scratch-left-behind" in play(STATUS, "-e", "format=json").output
     play(RESTORE, "-e", "remove=main_latest", *there)
     assert "is read by" not in play(CLEANUP, "-e", "operation=all", "-e", "plan=text").text
     assert "Scratch instance" not in play(STATUS).text

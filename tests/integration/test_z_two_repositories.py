@@ -21,7 +21,9 @@ from cluster import (
     STANDBY,
     STATUS,
     Play,
+    archive_all,
     docker,
+    killed_play,
     nothing_needs_attention,
     play,
     psql,
@@ -29,12 +31,12 @@ from cluster import (
     shell,
     wait_until,
 )
+from restores import IN_PLACE, RESTORE, add, new_ledger, now
 from s3_server import SECRET, S3Server
 
 pytestmark = [pytest.mark.usefixtures("backed_up"), pytest.mark.long]
 
 CONFIG = "/etc/pgbackrest"
-RESTORE = "playbooks/restore.yml"
 DIRECTORY = "/var/lib/postgresql/second"
 PASS_PHRASE = "another-secret-that-nobody-may-see"
 
@@ -263,6 +265,50 @@ def test_one_that_is_away_blocks_nothing(store: S3Server, settings: dict[str, An
     assert site(settings).changed == 0
 
 
+def points(repository: int) -> set[str]:
+    """The restore points that the newest backup of a repository knows."""
+    return {name for name in backups(repository)[-1].get("annotation", {}) if name.startswith("relevo-point-")}
+
+
+def test_a_restore_point_is_found_in_each(store: S3Server, settings: dict[str, Any], filled: None) -> None:
+    psql(PRIMARY, "CREATE TABLE pointed AS SELECT 7 AS answer")
+    play("playbooks/restore_point.yml", "-e", "point=in_both")
+    psql(PRIMARY, "DROP TABLE pointed")
+    assert all("relevo-point-in_both" in points(number) for number in (1, 2))
+    wait_for(switch(), 1, 2)
+    named = ("-e", "target_type=name", "-e", "target=in_both", "-e", "database=imdb", "-e", "tables=public.pointed")
+    play(RESTORE, *named, "-e", "repository_number=2", "-e", "into=pointed_then")
+    assert psql(PRIMARY, "SELECT answer FROM pointed_then.pointed") == "7"
+    psql(PRIMARY, "DROP SCHEMA pointed_then CASCADE")
+
+    before = archive(1)
+    with store.away():
+        said = play("playbooks/restore_point.yml", "-e", "point=in_one").text
+        assert "Repository 2 is away, and does not know its name" in said
+        missed = archive(1) - before
+    assert "relevo-point-in_one" in points(1)
+    assert "relevo-point-in_one" not in points(2)
+    its_gap_is_filled(settings, missed)
+
+
+def test_each_is_judged_for_itself(filled: None) -> None:
+    """An off-site repository that nobody backs up to is not made good by the first one."""
+    check = "playbooks/catalog_check.yml"
+    play("backup.yml", "-e", "day=1")
+    said = play(check).text
+    assert "repository 2: window, backup-age, full-age, chain, archive-hole, catalog: within their limits" in said
+    newest = backups(2)[-1]["label"]
+    old = play(check, "-e", "catalog_check_repo2_max_backup_age=1", expect=2).text
+    assert f"In repository 2: The newest backup, {newest}, is " in old
+    assert f"backup-age: The newest backup, {in_first()[-1]}, is " in old
+    full = play(check, "-e", "catalog_check_repo2_max_full_age=1", expect=2).text
+    assert "In repository 2: The newest full backup, " in full
+    measured = play(check, "-e", "format=prometheus").output
+    assert re.search(
+        r'relevo_backup_age_seconds\{cluster="main",(type="any",repository="2"|repository="2",type="any")\}', measured
+    )
+
+
 def archive_of(store: S3Server) -> set[str]:
     """What is in the bucket, seen without its server."""
     return {path.name.partition("-")[0] for path in (store.bucket / "archive").rglob("*") if path.is_file()}
@@ -298,6 +344,93 @@ def test_one_that_hangs_makes_a_hand_over_neither_fail_nor_long(
     play(FAILBACK)
 
 
+def test_everything_is_removed_from_the_one_while_the_other_hangs(
+    store: S3Server, settings: dict[str, Any], filled: None
+) -> None:
+    """A server that pushes holds the lock that the removal wants, nearly all the time."""
+    kept = [one["label"] for one in backups(2)]
+    with store.hanging():
+        switch()
+        play("playbooks/cleanup.yml", "-e", "operation=all", "-e", "confirm=main")
+        assert in_first() == []
+        # The servers archive again.
+        wait_for(switch(), 1)
+    play("backup.yml", "-e", "repository_number=1", "-e", "day=1")
+    assert [one["label"] for one in backups(2)] == kept
+    wait_for(switch(), 1, 2)
+    nothing_needs_attention()
+
+
+def restored_fulls(repository: int) -> list[str]:
+    return [one["label"] for one in backups(repository) if "relevo-restore" in one.get("annotation", {})]
+
+
+def test_a_restore_in_place_ends_with_a_full_backup_in_each(
+    store: S3Server, settings: dict[str, Any], filled: None
+) -> None:
+    new_ledger()
+    add(1)
+    before = now()
+    add(2)
+    archive_all()
+    known = {number: len(restored_fulls(number)) for number in (1, 2)}
+    command = (*IN_PLACE, "-e", f"target={before}")
+    # Those that were made before the controller was killed are not made again.
+    killed_play(RESTORE, "Bring the catalog up to the repository", *command)
+    assert [len(restored_fulls(number)) - known[number] for number in (1, 2)] == [1, 1]
+    said = play(RESTORE, *command).text
+    assert psql(PRIMARY, "SELECT id FROM ledger") == "1"
+    assert [len(restored_fulls(number)) - known[number] for number in (1, 2)] == [1, 1]
+    assert f"full backup {restored_fulls(1)[-1]} in repository 1 and {restored_fulls(2)[-1]} in repository 2" in said
+    assert backups(2)[-1]["label"] == restored_fulls(2)[-1]
+    nothing_needs_attention()
+
+    # One that is away is named, and in the way of nothing.
+    before_all = archive(1)
+    add(3)
+    moment = now()
+    add(4)
+    archive_all()
+    with store.away():
+        said = play(RESTORE, *IN_PLACE, "-e", f"target={moment}").text
+        assert "Repository 2 got no full backup: " in said
+        assert "backup.yml -e repository_number=2 -e day=1" in said
+        assert len(restored_fulls(1)) == known[1] + 2
+        missed = archive(1) - before_all
+    its_gap_is_filled(settings, missed)
+    play("backup.yml", "-e", "repository_number=2", "-e", "day=1")
+    assert len(restored_fulls(2)) == known[2] + 1
+    nothing_needs_attention()
+
+
+def test_a_moment_while_it_was_away_is_found_on_the_timeline_of_then(
+    store: S3Server, settings: dict[str, Any], filled: None
+) -> None:
+    """Taken back meanwhile, the cluster has two pasts; what the second one has of it has the time of the copying."""
+    psql(PRIMARY, "CREATE TABLE pasts AS SELECT 1 AS number")
+    play("backup.yml", "-e", "day=1")
+    goal = now()
+    psql(PRIMARY, "INSERT INTO pasts VALUES (2)")
+    wait_for(switch(), 1, 2)
+    with store.away():
+        play(RESTORE, *IN_PLACE, "-e", f"target={goal}")
+        psql(PRIMARY, "INSERT INTO pasts VALUES (3)")
+        later = now()
+        psql(PRIMARY, "INSERT INTO pasts VALUES (4)")
+        last = switch()
+        wait_for(last, 1)
+    site(settings)
+    wait_for(last, 2)
+    timeline = int(last[:8], 16)
+    planned = play(RESTORE, "-e", f"target={later}", "-e", "repository_number=2", "-e", "plan=text").text
+    assert f"Recovery follows timeline {timeline}." in planned
+    tables = ("-e", "database=imdb", "-e", "tables=public.pasts", "-e", "into=pasts_then")
+    play(RESTORE, "-e", f"target={later}", "-e", "repository_number=2", *tables)
+    assert psql(PRIMARY, "SELECT string_agg(number::text, ' ' ORDER BY number) FROM pasts_then.pasts") == "1 3"
+    psql(PRIMARY, "DROP SCHEMA pasts_then CASCADE; DROP TABLE pasts")
+    nothing_needs_attention()
+
+
 @pytest.fixture
 def first_gone(filled: None) -> Iterator[None]:
     """As if the first one's disk were no more."""
@@ -329,7 +462,19 @@ def test_what_is_lost_in_the_first_is_restored_and_proved_from_the_second_alone(
     assert "passed" in play("playbooks/drill.yml", "-e", "repository_number=2", expect=None).text
     [*_, newest] = records("-e", "repository_number=2")
     assert newest["resultado"] == "correcto"
+    a_dropped_table_comes_back()
+
+
+def a_dropped_table_comes_back() -> None:
+    """The rows of the second repository's archive: the first one has none, so its ``pg_scratch`` would fail."""
+    psql(PRIMARY, "INSERT INTO kept SELECT generate_series(1, 499)")
+    before = now()
     psql(PRIMARY, "DROP TABLE kept")
+    wait_for_bucket(switch())
+    tables = ("-e", f"target={before}", "-e", "database=imdb", "-e", "tables=public.kept", "-e", "into=came_back")
+    play(RESTORE, *tables, "-e", "repository_number=2")
+    assert psql(PRIMARY, "SELECT count(*), max(answer) FROM came_back.kept") == "500|499"
+    psql(PRIMARY, "DROP SCHEMA came_back CASCADE")
 
 
 def wait_for_bucket(segment: str) -> None:
@@ -391,24 +536,55 @@ def test_without_the_second_one_all_is_as_before(filled: None) -> None:
     wait_until(lambda: archived(segment, 1), f"{segment} to be archived", 60)
 
 
+def volumes_of(node: str) -> list[str]:
+    mounts = json.loads(docker("inspect", "-f", "{{json .Mounts}}", node))
+    return sorted(str(mount["Name"]) for mount in mounts)
+
+
 def test_a_directory() -> None:
     directory: dict[str, Any] = {
         "pgbackrest_repo2_type": "posix",
         "pgbackrest_repo2_path": DIRECTORY,
+        # The volume: what is asked of a machine is asked here, too.
+        "pgbackrest_repo2_mount": DIRECTORY,
         "pgbackrest_repo2_push_timeout": 4,
     }
-    refused = site(directory | {"pgbackrest_repo2_path": "/var/lib/pgbackrest/two"}, expect=2)
+    lies_in_it = {"pgbackrest_repo2_path": "/var/lib/pgbackrest/two", "pgbackrest_repo2_mount": ""}
+    refused = site(directory | lies_in_it, expect=2)
     assert "lie in one another" in refused.text
+    before = created(REPOSITORY), modes(REPOSITORY)
     refused = site(directory | {"pgbackrest_repo2_mount": "/var/lib/postgresql"}, expect=2)
-    assert "Nothing is mounted at pgbackrest_repo2_mount=/var/lib/postgresql" in refused.text
-    site(directory)
+    assert "pgbackrest_repo2_mount=/var/lib/postgresql is for machines" in refused.text
+    refused = site(directory, expect=2)
+    assert f"has no volume for pgbackrest_repo2_path={DIRECTORY}" in refused.text
+    assert (created(REPOSITORY), modes(REPOSITORY)) == before
+    servers = [created(node) for node in (PRIMARY, STANDBY)]
+    recreate = ("-e", "docker_nodes_recreate=true")
+    assert site(directory, *recreate).changed > 0
+    assert volumes_of(REPOSITORY) == [f"{REPOSITORY}_data", f"{REPOSITORY}_etc", f"{REPOSITORY}_second"]
+    assert created(REPOSITORY) != before[0]
+    assert [created(node) for node in (PRIMARY, STANDBY)] == servers
     assert site(directory).changed == 0
     assert "io-timeout=4" in shell(PRIMARY, "cat", f"{CONFIG}/pgbackrest.conf")
     wait_for(switch(), 1, 2)
     play("backup.yml", "-e", "day=1")
     nothing_needs_attention()
     assert shell(REPOSITORY, "ls", f"{DIRECTORY}/archive").split() == ["main"]
-    assert site({}).changed > 0
-    docker("exec", REPOSITORY, "rm", "-rf", DIRECTORY)
+    # It outlives its container.
+    kept = [one["label"] for one in backups(2)]
+    docker("rm", "-f", REPOSITORY)
+    site(directory)
+    assert [one["label"] for one in backups(2)] == kept
+    wait_for(switch(), 1, 2)
+
+    assert site({}, *recreate).changed > 0
+    assert volumes_of(REPOSITORY) == [f"{REPOSITORY}_data", f"{REPOSITORY}_etc"]
+    docker("volume", "rm", f"{REPOSITORY}_second")
+    assert site({}).changed == 0
     play("backup.yml", "-e", "day=2")
     nothing_needs_attention()
+
+
+def created(node: str) -> str:
+    """When its container was made."""
+    return docker("inspect", "-f", "{{.Created}}", node).strip()

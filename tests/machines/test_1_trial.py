@@ -6,14 +6,15 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from clients import NeverTwo, Writer, more, role_inside, takes_writes, wait_until_streaming
+from clients import NeverTwo, Writer, log_in, more, role_inside, takes_writes, wait_until_streaming
 from cluster import (
     FAILBACK,
     FAILOVER,
-    NETWORK,
     PRIMARY,
     REPOSITORY,
+    SECRETS,
     STANDBY,
+    STATUS,
     docker,
     guard_says,
     missing,
@@ -27,16 +28,31 @@ from cluster import (
 )
 from machines import (
     BINARY,
+    BY_ADDRESS,
     FOLDER,
     MACHINES,
     UNIT,
+    address,
     back_to_the_start,
+    connect,
+    cut_off,
     kill_server,
     reboot,
     systemctl,
     unit_state,
     wait_until_up,
 )
+
+#: Where each role may log in, of all these; "" is a connection for replication, which is to no database.
+DATABASES = ("imdb", "postgres", "relevo", "")
+GETS_INTO = {
+    "relevo_monitor": {"relevo"},
+    "relevo_handover": {"relevo"},
+    "relevo_rewind": {"postgres"},
+    "relevo_replication": {"relevo", ""},
+    # What an application may, and our own database is none of its business.
+    "imdb": {"imdb", "postgres"},
+}
 
 
 @pytest.fixture
@@ -72,20 +88,72 @@ def test_the_full_trial() -> None:
     assert missing(rows_of(PRIMARY), writer.acknowledged) == []
     assert [record["maestro_usado"] for record in records()] == [PRIMARY, STANDBY, PRIMARY]
     wait_until_streaming(PRIMARY)
-    nothing_needs_attention()
+    nothing_needs_attention(play(STATUS, "-e", "require=healthy").output)
+
+
+def test_the_nodes_reach_each_other_as_the_inventory_says() -> None:
+    """By names, or all of it by addresses: certificates, the archive, replication, the guard's questions."""
+    wanted = {name: address(name) if BY_ADDRESS else name for name in MACHINES}
+    primary = PRIMARY if takes_writes(PRIMARY) else STANDBY
+    standby = STANDBY if primary == PRIMARY else PRIMARY
+    assert f"host={wanted[primary]} " in psql(standby, "SHOW primary_conninfo")
+    archive = shell(primary, "cat", "/etc/pgbackrest/pgbackrest.conf")
+    assert f"repo1-host={wanted[REPOSITORY]}\n" in archive
+    guard = json.loads(shell(standby, "cat", "/etc/relevo/guard.json"))
+    assert {peer["name"]: peer["host"] for peer in guard["peers"]}[primary] == wanted[primary]
+
+
+def test_each_role_of_ours_gets_where_it_has_something_to_do_and_nowhere_else() -> None:
+    """By logging in, with the right password: before PostgreSQL 16 a pattern in pg_hba.conf would keep nobody out."""
+    for node in (PRIMARY, STANDBY):
+        assert {(role, where): admitted(node, role, where) for role in GETS_INTO for where in DATABASES} == {
+            (role, where): where in GETS_INTO[role] for role in GETS_INTO for where in DATABASES
+        }, node
+
+
+def admitted(node: str, role: str, database: str) -> bool:
+    """Whether a login with the role's own password succeeds; any refusal but that of pg_hba.conf fails the test."""
+    password = (SECRETS / ("user_imdb" if role == "imdb" else role)).read_text().strip()
+    refusal = log_in(node, role, password, database)
+    assert refusal == "" or "pg_hba.conf" in refusal, f"{role} into {database or 'replication'} at {node}: {refusal}"
+    return refusal == ""
+
+
+@pytest.mark.long
+def test_a_server_that_does_not_come_up_gets_its_old_files_back() -> None:
+    """systemd starts it again and again meanwhile."""
+    nodes = (PRIMARY, STANDBY)
+    since = psql(PRIMARY, "SELECT pg_postmaster_start_time()")
+    before = {node: psql(node, "SHOW shared_buffers") for node in nodes}
+    much = json.dumps({"postgresql_parameters": {"shared_buffers": "4000GB"}})
+    with Writer() as writer, NeverTwo():
+        more(writer)
+        failed = play("site.yml", "-e", much, "-e", "restart=true", expect=2)
+        assert "did not come up with the new shared_buffers: could not map anonymous shared memory" in failed.text
+        assert f"{PRIMARY} was not restarted" in failed.text
+        assert psql(PRIMARY, "SELECT pg_postmaster_start_time()") == since
+        more(writer)
+    assert missing(rows_of(PRIMARY), writer.acknowledged) == []
+    # Both would come up again as they are.
+    for node in nodes:
+        assert "4000GB" not in shell(node, "cat", "/etc/relevo/postgresql.conf")
+        assert psql(node, "SHOW shared_buffers") == before[node]
+        assert unit_state(node) == "active"
+    wait_until_streaming(PRIMARY)
+    assert play("site.yml").changed == 0
 
 
 def test_a_crashed_server_on_a_living_machine_needs_no_flag_and_costs_no_row(binary_away: None) -> None:
     """No fence command is set: the machine itself stops the server for good, and gives up its last WAL."""
     with Writer() as writer, NeverTwo():
         more(writer)
-        docker("network", "disconnect", NETWORK, STANDBY)
+        cut_off(STANDBY)
         behind = more(writer, 100)
         # More than one answer holds.
         psql(PRIMARY, "SELECT pg_logical_emit_message(true, 'fill', repeat('x', 1000000)) FROM generate_series(1, 100)")
         behind = more(writer)
         kill_server()
-        docker("network", "connect", NETWORK, STANDBY)
+        connect(STANDBY)
         assert missing(rows_of(STANDBY), behind) != [], "the standby has all rows: there is nothing to salvage"
 
         said = play(FAILOVER)

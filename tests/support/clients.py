@@ -244,5 +244,23 @@ def may_log_in(node: str, role: str, password: str) -> bool:
     return True
 
 
+def log_in(node: str, role: str, password: str, database: str) -> str:
+    """Why the server refuses a login over the network; empty when it does not. ``database`` "": for replication."""
+    conninfo = make_conninfo(
+        f"dbname={database}" if database else "replication=true",
+        user=role,
+        host="127.0.0.1",
+        port=PORTS[node],
+        password=password,
+        sslmode="require",
+        connect_timeout=5,
+    )
+    try:
+        psycopg.connect(conninfo, autocommit=True).close()
+    except psycopg.OperationalError as error:
+        return " ".join(str(error).split())
+    return ""
+
+
 def redis_says(password: str, host: str = REDIS) -> str:
     return shell(host, "env", f"REDISCLI_AUTH={password}", "redis-cli", "ping").strip()

@@ -7,6 +7,8 @@ not know the difference.
 
 from __future__ import annotations
 
+import functools
+import ipaddress
 import json
 import os
 import re
@@ -46,6 +48,8 @@ FOLDER = ROOT / "tests" / "machines"
 #: The release of Debian that the machines have, and the image's name; the default is our containers' release.
 SUITE = os.environ.get("RELEVO_MACHINES_SUITE", "")
 IMAGE = "relevo/test-machine" + (f"-{SUITE}" if SUITE else "")
+#: Whether the nodes reach each other by addresses of IPv4, as where there is no name server.
+BY_ADDRESS = os.environ.get("RELEVO_MACHINES_BY_ADDRESS") == "yes"
 BINARY = f"/usr/lib/postgresql/{VERSION}/bin/postgres"
 SSH_PORTS = {name: FIRST_PORT + 10 + offset for offset, name in enumerate(MACHINES)}
 #: Where a client outside reaches HAProxy, in the tests that put it on the repository host.
@@ -54,6 +58,8 @@ PROXY_PORT = FIRST_PORT + 8
 PUBLISHED = {**{name: {port: 5432} for name, port in PORTS.items()}, REPOSITORY: {PROXY_PORT: 5000}}
 #: Those of the machines that one test has beside these (``further``): of sshd, and of PostgreSQL.
 FURTHER_SSH_PORT, FURTHER_PORT = FIRST_PORT + 20, FIRST_PORT + 25
+#: Of the first machine within its network; the engine gives what joins later a lower one.
+FIRST_ADDRESS = 100
 #: The primary's row of the status's table; the heading of the connection strings speaks of a primary too.
 PRIMARY_S_ROW = re.compile(r"│ primary +│")
 #: What systemd needs as the first process of a container that is not privileged.
@@ -102,6 +108,10 @@ def write_inventory() -> None:
     text = (FOLDER / "inventory.yml").read_text().replace("relevo_test", NETWORK)
     for number, port in enumerate(SSH_PORTS.values()):
         text = text.replace(f"PORT_{number}", str(port))
+    for name in MACHINES if BY_ADDRESS else ():
+        host = f"\n            {name}:\n"
+        # The first time that it is named, which is where its other variables are.
+        text = text.replace(host, f"{host}              node_address: {address(name)}\n", 1)
     # Where it is the default nothing has to say so.
     version = "" if VERSION == DEFAULT_VERSION else f'    postgresql_version: "{VERSION}"\n'
     INVENTORY.write_text(text.rstrip("\n") + f"\n{version}")
@@ -114,10 +124,47 @@ def write_inventory() -> None:
         file.write(secrets.token_hex(12))
 
 
+def make_network() -> None:
+    docker("network", "create", NETWORK)
+    if BY_ADDRESS:
+        # An address may be asked for only in a range that was asked for: it is the one that the engine has found free.
+        subnet = subnet_of(NETWORK)
+        docker("network", "rm", NETWORK)
+        docker("network", "create", "--subnet", subnet, NETWORK)
+    address.cache_clear()
+
+
+def subnet_of(network: str) -> str:
+    """Its range of IPv4."""
+    known = docker("network", "inspect", "-f", "{{range .IPAM.Config}}{{.Subnet}} {{end}}", network).split()
+    return next(one for one in known if ":" not in one)
+
+
+@functools.cache
+def address(name: str) -> str:
+    """The address that a machine has as long as there is its network, whatever becomes of the machine."""
+    return str(ipaddress.ip_network(subnet_of(NETWORK))[FIRST_ADDRESS + MACHINES.index(name)])
+
+
+def own_address(name: str) -> list[str]:
+    """What the engine is told of it when the machine joins its network."""
+    return ["--ip", address(name)] if BY_ADDRESS and name in MACHINES else []
+
+
+def cut_off(name: str) -> None:
+    """Take the network away from a machine; nobody reaches it, sshd included."""
+    docker("network", "disconnect", NETWORK, name)
+
+
+def connect(name: str) -> None:
+    docker("network", "connect", *own_address(name), NETWORK, name)
+
+
 def start(name: str, published: Mapping[int, int]) -> None:
     """``published``: the ports of the machine, by those of the controller."""
     ports = [f"--publish=127.0.0.1:{outside}:{inside}" for outside, inside in published.items()]
-    docker("run", "--detach", "--name", name, "--hostname", name, "--network", NETWORK, *SYSTEMD, *ports, IMAGE)
+    where = ["--hostname", name, "--network", NETWORK, *own_address(name)]
+    docker("run", "--detach", "--name", name, *where, *SYSTEMD, *ports, IMAGE)
 
 
 def wait_until_up(name: str) -> None:
@@ -160,8 +207,8 @@ def make() -> None:
     """New machines, on which nothing is installed yet."""
     remove()
     build()
+    make_network()
     write_inventory()
-    docker("network", "create", NETWORK)
     for name in MACHINES:
         start(name, {SSH_PORTS[name]: 22, **PUBLISHED[name]})
     for name in MACHINES:
@@ -211,3 +258,8 @@ def reboot(node: str) -> None:
     docker("kill", node)
     docker("start", node)
     wait_until_up(node)
+
+
+if __name__ == "__main__":
+    # For a process that has another cluster under its names (tests/benchmark).
+    {"make": make, "remove": remove}[sys.argv[1]]()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 
 from cluster import INVENTORY, PGDATA, PRIMARY, SECRETS, STANDBY, VERSION, shell, wait_until
@@ -118,3 +119,21 @@ def started(node: str) -> str:
     return as_postgres(node, "SELECT pg_postmaster_start_time()") + shell(
         node, "head", "-1", f"{PGDATA}/postmaster.pid"
     )
+
+
+def files(node: str) -> dict[str, str]:
+    """Their configuration, by the name of the file; for servers that Debian's tools have made."""
+    return {
+        name: shell(node, "cat", f"{CONFIG}/{name}") for name in ("postgresql.conf", "pg_hba.conf", "pg_ident.conf")
+    }
+
+
+def without_ours(found: dict[str, str]) -> dict[str, str]:
+    """The same without the block that docs/adopting.md tells of."""
+    block = re.compile(r"^# >>> relevo\.postgres.*?^# <<< relevo\.postgres\n", re.MULTILINE | re.DOTALL)
+    return {name: block.sub("", text) for name, text in found.items()}
+
+
+def state_of(unit: str, node: str) -> str:
+    """What systemd says of a unit of theirs."""
+    return shell(node, "systemctl", "show", "-p", "ActiveState", "--value", unit).strip()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -15,11 +16,15 @@ from ansible_collections.relevo.postgres.plugins.module_utils._handover.archive_
 from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.methods import standby_settings
 from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.plan import Request
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import Archive
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away
 from ansible_collections.relevo.postgres.plugins.module_utils._server import held_replay, marker, server_log
 from ansible_collections.relevo.postgres.plugins.module_utils._server import recovery as server_recovery
 from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import format_lsn
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
+from ansible_collections.relevo.postgres.plugins.modules import pg_archive_recovery
+
+AWAY = [Away(2, "No route.")]
 
 
 class Recorder:
@@ -70,7 +75,7 @@ class LocalSession:
 def recovery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_account: None) -> ArchiveRecovery:
     monkeypatch.setattr(_names, "MARKER_DIR", tmp_path / "relevo")
     monkeypatch.setattr(archive_recovery, "Session", LocalSession)
-    monkeypatch.setattr(Archive, "newest", lambda _pgbackrest: None)
+    monkeypatch.setattr(Archive, "newest", lambda *_arguments: None)
     monkeypatch.setattr(Server, "answers", lambda _server, **_named: True)
     (tmp_path / "data").mkdir()
     return ArchiveRecovery("a", "main", Recorder(), 0.3, Server(tmp_path / "data", tmp_path / "90-replication.conf"))
@@ -85,7 +90,7 @@ def test_the_server_starts_as_a_standby_that_restores_without_the_race(recovery:
     """It always crosses a switch of timelines, where asynchronous archive-get has a race (pgBackRest issue 2423)."""
     marker.write(marker.Marker.now("fence", node="a", by="alice"))
     found = recovery.run()
-    assert found == {"recovery_target_timeline": "latest", "replayed": "0/3000000", "warnings": []}
+    assert found == {"recovery_target_timeline": "latest", "replayed": "0/3000000", "away": [], "warnings": []}
     command = settings(recovery.server)["restore_command"]
     assert "--no-archive-async" in command
     assert recovery.server.is_standby_configured
@@ -205,7 +210,7 @@ def test_it_waits_for_the_last_segment_of_the_archive(
     recovery: ArchiveRecovery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive = SimpleNamespace(newest_timeline=lambda: 1, segments=lambda _timeline: ["000000010000000000000002"])
-    monkeypatch.setattr(Archive, "newest", lambda _pgbackrest: archive)
+    monkeypatch.setattr(Archive, "newest", lambda *_arguments: archive)
     assert recovery.run()["recovery_target_timeline"] == "latest", "0/3000000 is the end of that segment"
 
     archive.segments = lambda _timeline: ["000000010000000000000003"]
@@ -213,12 +218,49 @@ def test_it_waits_for_the_last_segment_of_the_archive(
         recovery._wait_for_archive("latest", held_replay.HeldReplay("a", recovery.server))
 
 
+def test_what_it_waits_for_is_the_newest_that_any_repository_has(
+    recovery: ArchiveRecovery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first that answers may have been away, and have less."""
+    monkeypatch.setattr(
+        archive_recovery, "newest_segment_anywhere", lambda _stanza: ("0" * 7 + "1" + "0" * 15 + "2", AWAY)
+    )
+    found = recovery.run()
+    assert found["away"] == [{"repository": 2, "reason": "No route."}]
+    monkeypatch.setattr(
+        archive_recovery, "newest_segment_anywhere", lambda _stanza: ("0" * 7 + "1" + "0" * 15 + "3", [])
+    )
+    with pytest.raises(RelevoError, match="a to replay the archive up to 0/4000000"):
+        recovery._wait_for_archive("latest", held_replay.HeldReplay("a", recovery.server))
+
+
+def test_of_two_repositories_the_one_that_answers_is_asked(
+    recovery: ArchiveRecovery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that hangs would be asked for each segment, for longer than a server is waited for."""
+    monkeypatch.setattr(archive_recovery, "config_that_answers", lambda _stanza: Path("/etc/pgbackrest/repo2.conf"))
+    recovery.run()
+    assert "--config=/etc/pgbackrest/repo2.conf" in settings(recovery.server)["restore_command"]
+
+
+def test_a_repository_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"recovery_target_timeline": "latest", "replayed": "0/1", "away": [one.as_dict() for one in AWAY]}
+    monkeypatch.setattr(ArchiveRecovery, "run", lambda _recovery: found)
+    warnings: list[str] = []
+    params = {"node": "a", "stanza": "main", "service_manager": "runit", "timeout": 1}
+    module: Any = SimpleNamespace(params=params, check_mode=False, warn=warnings.append)
+    assert pg_archive_recovery.work(module) == {"changed": True, **found}
+    assert warnings == [
+        "Repository 2 is away: No route. What it alone may have of the dead primary was not looked for."
+    ]
+
+
 def test_an_archive_that_takes_long_is_waited_for_while_it_is_replayed(
     recovery: ArchiveRecovery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other way is for who cannot follow, and costs rows."""
     archive = SimpleNamespace(newest_timeline=lambda: 1, segments=lambda _timeline: ["000000010000000000000003"])
-    monkeypatch.setattr(Archive, "newest", lambda _pgbackrest: archive)
+    monkeypatch.setattr(Archive, "newest", lambda *_arguments: archive)
     ended = itertools.count(0x3000000, 0x200000)
     monkeypatch.setattr(LocalSession, "value", lambda _self, _sql: format_lsn(next(ended)))
     assert recovery.run()["recovery_target_timeline"] == "latest"
@@ -229,8 +271,7 @@ def test_a_session_that_reads_there_does_not_hold_the_archive_up(
     recovery: ArchiveRecovery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With max_standby_archive_delay = -1 for ever: it answers as a standby, so anybody may read there."""
-    archive = SimpleNamespace(newest_timeline=lambda: 1, segments=lambda _timeline: ["000000010000000000000003"])
-    monkeypatch.setattr(Archive, "newest", lambda _pgbackrest: archive)
+    monkeypatch.setattr(archive_recovery, "newest_segment_anywhere", lambda _stanza: ("000000010000000000000003", []))
     monkeypatch.setattr(held_replay, "GRACE", 0.0)
     monkeypatch.setattr(held_replay, "AGAIN", 0.0)
     reading = ["7"]

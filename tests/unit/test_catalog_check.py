@@ -91,6 +91,60 @@ def test_one_of_two_repositories_that_is_away(seen: dict[str, Any], failed: dict
     assert (metrics["relevo_repositories"], metrics["relevo_repositories_away"]) == (seen["count"], len(seen["away"]))
 
 
+def test_what_is_old_in_the_other_repository_is_not_made_good_by_the_first() -> None:
+    old = {**facts(made("9F", "full", 60 * 24), holes=[HOLE]), "repository": 2}
+    report = judged({**facts(), "repository": 1, "others": [old]})
+    assert {(check.code, check.repository) for check in report.failed} == {
+        ("backup-age", 2),
+        ("full-age", 2),
+        ("archive-hole", 2),
+    }
+    assert failures(report)["backup-age"].startswith(
+        "In repository 2: The newest backup, 9F, is 60 d 00 h old, more than"
+    )
+    lines = report.text.splitlines()
+    assert lines[0] == "Backups of main: NEED ATTENTION."
+    # What is well of it is one line; what is well of the first one is as it was.
+    assert "  repository 2: window, chain, catalog: within their limits there, too." in lines
+    assert "  backup-age: The newest backup, 1F_2I, is 2 h 00 min old." in lines
+    failed = {tuple(one.labels.items()): one.value for one in report.metrics if one.name == "relevo_check_failed"}
+    assert failed[(("check", "backup-age"),)] == 0
+    assert failed[(("check", "backup-age"), ("repository", "2"))] == 1
+
+
+@pytest.mark.parametrize(
+    ("limits", "failed"),
+    [
+        (Limits(), {"backup-age"}),
+        # One that gets a backup a week has limits of its own.
+        (Limits(repo2_backup_age=8 * 24 * HOUR), set()),
+        (Limits(repo2_backup_age=0), set()),
+        (Limits(backup_age=0), set()),
+        (Limits(repo2_backup_age=8 * 24 * HOUR, repo2_full_age=24 * HOUR), {"full-age"}),
+    ],
+)
+def test_a_second_repository_may_have_another_cycle(limits: Limits, failed: set[str]) -> None:
+    other = {**facts(made("9F", "full", 100)), "repository": 2}
+    assert {check.code for check in judged({**facts(), "others": [other]}, limits=limits).failed} == failed
+
+
+def test_the_metrics_of_the_first_are_the_same_with_two() -> None:
+    one, two = facts(), {**facts(made("9F", "full", 60 * 24)), "repository": 2}
+    alone = [metric for metric in judged(one).metrics if metric.name != "relevo_check_timestamp_seconds"]
+    both = judged({**one, "repository": 1, "others": [two]}).metrics
+    assert all(metric in both for metric in alone)
+    [other] = [
+        metric for metric in both if metric.labels == {"type": "any", "repository": "2"} and "age" in metric.name
+    ]
+    assert other.value == 60 * 24 * HOUR
+    # As Prometheus reads it: an empty label is none.
+    report = judged({**one, "others": [two]}).as_dict()
+    families = {found.name: found for found in text_string_to_metric_families(text_of([report]))}
+    ages = {tuple(sorted(sample.labels.items())) for sample in families["relevo_backup_age_seconds"].samples}
+    assert (("cluster", "main"), ("repository", ""), ("type", "any")) in ages
+    assert (("cluster", "main"), ("repository", "2"), ("type", "any")) in ages
+
+
 def drilled(hours: float = 1, result: str = "passed") -> dict[str, Any]:
     at = datetime.fromtimestamp(NOW.timestamp() - hours * HOUR, UTC).isoformat()
     return {

@@ -24,7 +24,7 @@ class Engine:
 
     def __init__(self, *states: str | Exception, kill: Exception | None = None, wait: Exception | None = None) -> None:
         self.states, self.failures, self.calls = list(states), {"kill": kill, "wait": wait}, [""]
-        self.archive = b""
+        self.archive, self.locked = b"", False
         self.files: dict[str, bytes] | None = None
 
     @property
@@ -53,7 +53,16 @@ class Engine:
         assert chunk_size
         if self.files is not None and path not in self.files:
             raise docker.errors.NotFound("no such file")
-        return (chunk for chunk in [self.archive if self.files is None else self.files[path]]), None
+        return self._sent(self.archive if self.files is None else self.files[path]), None
+
+    def _sent(self, content: bytes) -> Iterator[bytes]:
+        # The engine locks the container until the whole has been read, or given up.
+        assert not self.locked, "this would wait for itself"
+        self.locked = True
+        try:
+            yield content
+        finally:
+            self.locked = False
 
 
 @pytest.mark.parametrize("late", [{"kill": LATE}, {"wait": LATE}, {"kill": REFUSED}, {"kill": LOST}, {}])

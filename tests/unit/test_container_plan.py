@@ -25,6 +25,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._nodes.container_p
     plan,
     refuse_lost_scratch,
     refuse_taken_ports,
+    refuse_unkept_second,
     refused_apart,
     removal,
 )
@@ -218,6 +219,106 @@ def test_the_fingerprint_covers_what_a_container_is_made_with() -> None:
 def test_paths_and_ports_follow_from_the_kind(node: Wanted, mounts: list[str], ports: list[str]) -> None:
     decided = plan([node], {node.name: "image"}, Engine(), settings(address="10.0.0.1"), lambda _name: False)[0]
     assert (decided.mounts, decided.published_ports) == (mounts, ports)
+
+
+# --- a second repository that is a directory ---
+
+
+def repository(path: str = "/srv/two", kind: str = "posix", node: str = "pgbackrest", mount: str = "") -> Wanted:
+    second = {"type": kind, "path": path, "mount": mount}
+    return Wanted.from_dict(
+        {"name": "r", "kind": node, "cluster": "main", "version": "17", "second_repository": second}
+    )
+
+
+@pytest.mark.parametrize(
+    ("node", "mount"),
+    [
+        (repository(), "/srv/two"),
+        (repository("/srv/./two/"), "/srv/two"),
+        # Beside the directory of the volume, whatever its name begins with.
+        (repository("/var/lib/pgbackrest2"), "/var/lib/pgbackrest2"),
+        (repository("/var/lib/pgbackrest/two"), ""),
+        # Refused for what they are, when all else is there.
+        (repository("/var/lib"), ""),
+        (repository("two"), ""),
+        (repository(""), ""),
+        (repository(kind="s3"), ""),
+        (repository(kind=""), ""),
+        (repository(node="redis"), ""),
+        (Wanted.from_dict({"name": "r", "kind": "pgbackrest", "cluster": "main"}), ""),
+    ],
+)
+def test_it_has_a_volume_of_its_own(node: Wanted, mount: str) -> None:
+    """Otherwise every new container would be without the backups of the old one."""
+    usual = Wanted(node.name, node.kind, node.cluster, version=node.version)
+    assert node.mounts() == [*usual.mounts(), *([f"r_second:{mount}"] if mount else [])]
+    # Containers without one are not to be replaced.
+    same = fingerprint(node, "image", settings()) == fingerprint(usual, "image", settings())
+    assert same is not bool(mount)
+
+
+def test_a_directory_that_docker_cannot_mount_is_refused() -> None:
+    with pytest.raises(RelevoError, match=r"pgbackrest_repo2_path=/srv/a:b has a colon.*Nothing was touched"):
+        repository("/srv/a:b")
+
+
+def test_what_is_mounted_in_a_container_is_the_volume_alone() -> None:
+    """Otherwise it would be found out when the container has been replaced."""
+    with pytest.raises(RelevoError, match=r"pgbackrest_repo2_mount=/srv is for machines.*Nothing was touched"):
+        repository(mount="/srv")
+    assert repository(mount="/srv/two/") == repository()
+    assert repository(kind="s3", mount="/srv").second_directory == ""
+
+
+@pytest.mark.parametrize(
+    ("wanted", "mounted", "status", "recreate", "refused"),
+    [
+        (repository(), False, "running", False, True),
+        (repository(), False, "exited", False, True),
+        (repository(), False, "running", True, False),
+        (repository(), True, "running", False, False),
+        (repository("/var/lib/pgbackrest/two"), False, "running", False, False),
+        (repository(kind="s3"), False, "running", False, False),
+    ],
+)
+def test_a_container_that_would_lose_it_is_refused(
+    wanted: Wanted, mounted: bool, status: str, recreate: bool, refused: bool
+) -> None:
+    volumes = frozenset({"r_data", "r_etc", *(["r_second"] if mounted else [])})
+    there = Engine({"r": Container("r", status, OURS, volumes)}, volumes=dict.fromkeys(volumes, OURS))
+    decided = plan([wanted], IMAGES, there, settings(recreate=recreate), lambda _name: False)
+    assert decided[0].missing_volumes == (["r_second"] if "r_second" in wanted.volumes() and not mounted else [])
+    if not refused:
+        refuse_unkept_second([wanted], decided, there)
+        return
+    with pytest.raises(RelevoError) as raised:
+        refuse_unkept_second([wanted], decided, there)
+    assert raised.value.message == (
+        "The container of r has no volume for pgbackrest_repo2_path=/srv/two, and what is put there would be lost with "
+        "it. Nothing was touched. A new container gets one, and keeps what is on the others. It is replaced by "
+        "upgrade_minor.yml, or with -e docker_nodes_recreate=true, each together with all that wait for a new one. Run "
+        "this again then."
+    )
+
+
+def test_a_container_that_is_not_there_yet_gets_it() -> None:
+    wanted = repository()
+    decided = plan([wanted], IMAGES, Engine(), settings(), lambda _name: False)
+    refuse_unkept_second([wanted], decided, Engine())
+    assert decided[0].missing_volumes == ["r_data", "r_etc", "r_second"]
+
+
+@pytest.mark.parametrize("labels", [{}, OURS])
+def test_it_is_removed_with_the_others_also_when_nobody_asks_for_it_any_more(labels: dict[str, str]) -> None:
+    there = Engine(volumes={"r_data": OURS, "r_second": labels})
+    found = removal([Wanted("r", "pgbackrest", "main"), Wanted("q", "redis", "main")], there, "relevo")
+    assert found.volumes == {"r": ["r_data", *(["r_second"] if labels else [])], "q": []}
+    # Of a volume of that name that is not ours nothing is said where none is wanted.
+    container_plan.refuse_foreign([Wanted("r", "pgbackrest", "main")], there, settings())
+    if not labels:
+        with pytest.raises(RelevoError, match="volume r_second"):
+            container_plan.refuse_foreign([repository()], there, settings())
 
 
 def test_what_has_the_servers_programs_is_built_for_a_version() -> None:

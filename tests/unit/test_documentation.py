@@ -80,6 +80,21 @@ def test_every_playbook_is_named_where_people_look() -> None:
     assert {name for name in names if name not in text} == set()
 
 
+@pytest.mark.parametrize("name", ["catalog", "catalog_check", "restore", "restore_point", "drill", "cleanup"])
+def test_the_tutorial_shows_what_becomes_of_backups(name: str) -> None:
+    """What people come for. In a block: a command that is typed, and not only told of."""
+    shown = re.findall(r"^```\n(.*?)^```$", (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8"), re.M | re.S)
+    assert re.search(rf"^(\$ )?ansible-playbook playbooks/{name}\.yml\b", "".join(shown), re.MULTILINE)
+
+
+def test_what_the_tutorial_says_of_tables_was_printed() -> None:
+    """It has the output of docs/restore.md, which came from a real run, and not one of its own."""
+    tutorial, restore = ((ROOT / "docs" / page).read_text(encoding="utf-8") for page in ("tutorial.md", "restore.md"))
+    printed = re.search(r"^(The table public\.orders of shop, as of .*?)^```$", restore, re.MULTILINE | re.DOTALL)
+    assert printed
+    assert printed[1] in tutorial
+
+
 def test_the_source_map_names_what_is_there() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     places = re.findall(

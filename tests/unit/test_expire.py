@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import OTHERS_PUSH
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.cleanup import (
     CleanupRequest,
     Holdings,
@@ -19,6 +20,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.cleanu
     removal,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.expire import (
+    LOCK_TIMEOUT,
     holdings,
     remove_everything,
     thin_out,
@@ -44,6 +46,7 @@ class Repository(PgBackRest):
         listed = [{"label": f"{number}F", "type": "full"} for number in range(1, backups + 1)]
         self.entry: dict[str, Any] = {"name": "main", "backup": listed, "db": [], "status": status}
         self.ran: list[list[str]] = []
+        self.waited: dict[str, float] = {}
 
     def info(self, timeout: float = 30) -> dict[str, Any]:
         return self.entry
@@ -57,7 +60,8 @@ class Repository(PgBackRest):
         self.ran.append([command, *options])
         return Finished(0, "", "", 0.0)
 
-    def run_when_free(self, command: str, *options: str, timeout: float) -> Finished:
+    def run_when_free(self, command: str, *options: str, timeout: float, **_more: Any) -> Finished:
+        self.waited[command] = timeout
         return self.run(command, *options)
 
     def reachable(self, timeout: float = 5, down: Any = ()) -> tuple[list[str], list[str]]:
@@ -78,6 +82,31 @@ def test_all_finishes_a_deletion_that_was_cut_off(tmp_path: Path) -> None:
     assert (planned.backup_bytes, planned.wal_bytes, planned.segments) == (5, 16, 1)
     remove_everything(half, 10)
     assert half.commands == ["stop", "stanza-delete", "start", "stanza-create", "check"]
+    # Both want the lock that a server holds for as long as it pushes.
+    assert half.waited == dict.fromkeys(("stanza-delete", "stanza-create"), OTHERS_PUSH)
+
+
+def test_archiving_starts_again_when_the_lock_is_not_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stop file that stays would stop the archiving to both."""
+    half = Repository(tmp_path, code=0)
+
+    def held(*_arguments: Any, **_options: Any) -> Finished:
+        raise RelevoError("The lock is held.")
+
+    monkeypatch.setattr(half, "run_when_free", held)
+    with pytest.raises(RelevoError, match="The lock is held"):
+        remove_everything(half, 10)
+    assert half.commands == ["stop", "start"]
+
+
+@pytest.mark.parametrize(("line", "seconds"), [("", 60), ("archive-timeout=240\n", 240), ("archive-timeout=9\n", 60)])
+def test_a_segment_has_as_long_as_a_backup_gives_it(tmp_path: Path, line: str, seconds: int) -> None:
+    """Over a minute with a second repository that hangs."""
+    fake = Repository(tmp_path, code=0)
+    with fake.config.open("a") as config:
+        config.write(line)
+    remove_everything(fake, 10)
+    assert fake.ran[-1] == ["check", f"--archive-timeout={seconds}"]
 
 
 @pytest.mark.parametrize("operation", ["", "show", "keep", "retention", "orphans"])
@@ -109,6 +138,7 @@ def test_while_a_backup_runs_nobody_asks_for_its_lock(tmp_path: Path) -> None:
     idle = Repository(tmp_path, code=0, backups=1)
     assert not holdings(idle).running
     assert idle.commands == ["expire"]
+    assert idle.waited == {"expire": LOCK_TIMEOUT}
 
 
 @pytest.mark.parametrize("stays", [{}, {"1F": "is pinned"}])
@@ -124,3 +154,4 @@ def test_retention_is_the_configured_one(tmp_path: Path) -> None:
     fake = Repository(tmp_path, code=0)
     thin_out(fake, Removal("retention", fulls_left=2), 10)
     assert fake.ran == [["expire"]]
+    assert fake.waited == {"expire": LOCK_TIMEOUT}

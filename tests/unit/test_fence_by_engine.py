@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleActionFail
 from segments import SIZE, named, segment
 
 from ansible_collections.relevo.postgres.plugins.action import pg_fence
@@ -145,6 +146,27 @@ def test_in_check_mode_nothing_is_done_and_the_promotion_has_all_it_is_decided_w
         "newer_timeline": 0,
         "archived_from": named(3),
     }
+
+
+def test_a_machine_is_not_switched_off_where_no_record_could_be_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a bucket there is no place for one: its record would have failed after the fence."""
+    asked = []
+
+    def module(_self: object, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        asked.append((name, arguments["nodes"], arguments["state"]))
+        raise AnsibleActionFail("No record of a fence can be kept here: a bucket.")
+
+    monkeypatch.setattr(pg_fence.ActionModule, "module", module)
+    monkeypatch.setattr(pg_fence.ActionModule, "_fence_all", lambda _self, _request: pytest.fail("it was fenced"))
+    action: Any = object.__new__(pg_fence.ActionModule)
+    action._task = SimpleNamespace(check_mode=False)
+    named_in_request = ("primary", "candidate", "timeline", "requested_by", "repository")
+    given = {name: getattr(REQUEST, name) for name in named_in_request}
+    given |= {"salvage_from": "", "kinds": dict.fromkeys("abc", "ssh"), "unreachable": [], "answering": ["b"]}
+    given |= {"repository_answers": True, "fence_command": ["off"], "fence_timeout": 60, "fence_living": False}
+    with pytest.raises(RelevoError, match="can be kept here: a bucket.*Nothing was touched"):
+        action.work(given | {"force": False})
+    assert asked == [("relevo.postgres.fence_record", ["a"], "tried")]
 
 
 @pytest.mark.parametrize("step", ["fence", "proof", "marker", "history", "3", "4"])

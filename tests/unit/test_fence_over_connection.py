@@ -36,7 +36,7 @@ def with_wal(name: str, ended: str = "") -> dict[str, Any]:
     return STOPPED | {"wal": wal | {"newer_timeline": 0}, "files": {f"/salvage/x/{name}": pack(b"wal")}}
 
 
-def fenced(monkeypatch: pytest.MonkeyPatch, machine: Machine) -> dict[str, Any]:
+def fenced(monkeypatch: pytest.MonkeyPatch, machine: Machine, *command: str) -> dict[str, Any]:
     """What the action returns when this answers in the place of the machines."""
 
     def program(
@@ -47,7 +47,7 @@ def fenced(monkeypatch: pytest.MonkeyPatch, machine: Machine) -> dict[str, Any]:
     monkeypatch.setattr(_machines, "run_program", program)
     monkeypatch.setattr(pg_fence.ActionModule, "module", lambda *_record: {})
     action = object.__new__(pg_fence.ActionModule)
-    action._options = {"salvage_from": FIRST, "fence_command": [], "fence_timeout": 60, "fence_living": False}
+    action._options = {"salvage_from": FIRST, "fence_command": [*command], "fence_timeout": 60, "fence_living": False}
     action._kinds = {"a": "machine", "b": "machine"}
     action._task_vars = {"hostvars": {name: {"node_service_manager": "systemd"} for name in "ab"}}
     action._play_context, action._run_id, action._of_machine = PlayContext(), "a-1", {}
@@ -139,3 +139,22 @@ def test_a_candidate_in_a_container_whose_engine_fails_does_not_undo_the_proof(m
     monkeypatch.setattr(pg_fence.ActionModule, "_write_on_candidate", engine)
     done = fenced(monkeypatch, lambda _name, _entry, question: with_wal(question["salvage_from"]))
     assert (done["proved"], done["wal"]["segments"], done["wal"]["interrupted"]) == (True, [], True)
+
+
+@pytest.mark.parametrize(("silence", "proved"), [(None, False), ("Connection refused", True)])
+def test_a_command_is_not_believed_of_a_machine_that_still_answers(
+    monkeypatch: pytest.MonkeyPatch, silence: str | None, proved: bool
+) -> None:
+    """It answered when the play began, and could not stop its server."""
+
+    def machine(name: str, _entry: str, _question: Question) -> dict[str, Any]:
+        raise AnsibleError(f"{name} did not answer within 60 s")
+
+    monkeypatch.setattr(_machines, "asker", lambda *_given: lambda: silence)
+    if proved:
+        assert fenced(monkeypatch, machine, "true")["stopped"] == {"a": "the fence command true ended with status 0"}
+        return
+    with pytest.raises(RelevoError) as refused:
+        fenced(monkeypatch, machine, "true")
+    assert "the fence command true ended with status 0, but the machine still answers" in refused.value.message
+    assert "Nobody was promoted" in refused.value.message

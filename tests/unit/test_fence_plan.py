@@ -18,6 +18,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._handover.fence_pl
     needs_record,
     obstacle,
     refusal,
+    will_need_record,
 )
 
 CONTAINERS = FenceRequest(
@@ -115,6 +116,20 @@ def test_what_must_fail_is_refused_before_anything_is_touched(wanted: FenceReque
 
 def test_a_node_that_nobody_can_fence_matters_only_when_it_does_not_answer() -> None:
     assert obstacle(replace(CONTAINERS, means={"a": "engine", "c": "none"})) == ""
+
+
+def test_a_record_that_cannot_be_left_is_known_before_the_fence() -> None:
+    bucket = "No record of a fence can be kept here: The repository is not a directory of this host (repo1-type=s3)."
+    assert will_need_record(MACHINES)
+    assert will_need_record(replace(CONTAINERS, lost=("a",)))
+    said = obstacle(MACHINES, bucket)
+    assert said.startswith(f"{NO_MARK} (No record of a fence can be kept here: ")
+    assert "Make a answer, so that its own disk can be marked, or go on with -e force=true" in said
+    assert said.endswith("Nothing was touched.")
+    # Nobody is asked who would not need one, or does not answer.
+    for other in (CONTAINERS, replace(MACHINES, force=True), replace(MACHINES, record_possible=False)):
+        assert not will_need_record(other)
+    assert obstacle(CONTAINERS, bucket) == obstacle(replace(MACHINES, force=True), bucket) == ""
 
 
 # --- after the fences ------------------------------------------------------------------------------------------------

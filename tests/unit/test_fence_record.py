@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.fence_
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import repository_directory
 from ansible_collections.relevo.postgres.plugins.module_utils._server import marker
 from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker
+from ansible_collections.relevo.postgres.plugins.modules import fence_record as fence_record_module
 
 RECORD = FenceRecord("a")
 MARKER = Marker.now("fence", node="a", by="alice", successor="b", timeline=2)
@@ -67,6 +70,33 @@ def test_one_that_0_1_0_emptied_is_withdrawn_and_a_garbled_one_forbids() -> None
 def test_a_directory_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(RelevoError, match="does not exist"):
         RECORD.write(tmp_path / "unmounted", MARKER.to_json())
+
+
+def asked(config: Path, text: str, state: str) -> dict[str, Any]:
+    config.write_text(text)
+    params = {"nodes": ["a"], "state": state, "content": MARKER.to_json(), "config": str(config)}
+    module: Any = SimpleNamespace(params=params, check_mode=True)
+    return fence_record_module.work(module)
+
+
+def test_a_bucket_has_nothing_to_withdraw_and_takes_no_record(tmp_path: Path) -> None:
+    config, bucket = tmp_path / "pgbackrest.conf", "[global]\nrepo1-type=s3\nrepo1-path=/pg\n"
+    # A rejoin that could not ask whether there is one withdraws it anyway.
+    assert asked(config, bucket, "absent")["changed"] is False
+    for state in ("tried", "present"):
+        with pytest.raises(RelevoError, match="No record of a fence can be kept here: .*repo1-type=s3"):
+            asked(config, bucket, state)
+    for state in ("absent", "tried"):
+        with pytest.raises(RelevoError, match="is on backup1"):
+            asked(config, "[global]\nrepo1-host=backup1\nrepo1-type=s3\n", state)
+
+
+def test_whether_one_could_be_left_is_asked_without_one(tmp_path: Path) -> None:
+    config = tmp_path / "pgbackrest.conf"
+    assert asked(config, f"[global]\nrepo1-path={tmp_path}\n", "tried")["changed"] is False
+    assert not (tmp_path / "relevo").exists()
+    with pytest.raises(RelevoError, match="does not exist"):
+        asked(config, f"[global]\nrepo1-path={tmp_path}/unmounted\n", "tried")
 
 
 @pytest.mark.parametrize(

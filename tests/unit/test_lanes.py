@@ -111,7 +111,7 @@ def test_the_summary_names_the_tests_that_failed(
 
 def test_what_shares_no_container_runs_in_the_other_lane(runner: ModuleType) -> None:
     own = {part.name for part in runner.all_parts(True) if "RELEVO_TEST_CLUSTER=" in part.command}
-    assert own == {"api", "backups"}
+    assert own == {"api", "backups", "machines:bookworm"}
     assert not any(part.containers for part in runner.all_parts(True) if part.name in own)
 
 
@@ -128,3 +128,12 @@ def test_what_is_interrupted_is_ended_and_nothing_follows(runner: ModuleType, tm
     thread.join(timeout=30)
     assert not thread.is_alive()
     assert [(outcome.part.name, outcome.problem) for outcome in lanes.outcomes] == [("waits", "interrupted")]
+
+
+def test_the_oldest_release_gets_the_whole_trial_and_the_restores(runner: ModuleType) -> None:
+    [older] = [part for part in runner.all_parts(True) if part.name == "machines:bookworm"]
+    for given in ("RELEVO_MACHINES_SUITE=bookworm", "RELEVO_TEST_VERSION=15", "RELEVO_MACHINES_BY_ADDRESS=yes"):
+        assert given in older.command.split()
+    assert "tests/machines/test_1_trial.py" in older.command
+    assert "tests/machines/test_a_restore.py" in older.command
+    assert "not long" not in older.command

@@ -13,7 +13,6 @@ import pytest
 from answers import primary, standby, unreachable
 
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.minor_upgrade import (
-    DRILL,
     MAX_LAG,
     PLANNED,
     Container,
@@ -38,7 +37,6 @@ from ansible_collections.relevo.postgres.plugins.module_utils._handover.switchov
     refusal,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._operation_plan import OperationPlan
-from ansible_collections.relevo.postgres.plugins.module_utils._restore import scratch
 from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
 
@@ -665,11 +663,6 @@ def test_what_becomes_of_a_scratch_instance_is_said() -> None:
     assert "main_noon" not in said(scratched(machine("repo", CURRENT, "pgbackrest")))
     left = said(scratched(NEW_REPOSITORY, "shop_drill", "shop", "unfinished"))
     assert "shop_drill of shop, which a drill that was cut off has left, goes with the container." in left
-
-
-def test_the_names_of_drills_are_those_of_the_restore() -> None:
-    """The one must not depend on the other."""
-    assert scratch.DRILL == DRILL
 
 
 def test_what_is_held_in_front_of_the_servers_is_left() -> None:

@@ -386,9 +386,8 @@ def test_waiting_for_a_running_backup() -> None:
         ),
         (
             50,
-            "ERROR: [050]: unable to acquire lock on file '/tmp/pgbackrest/main-backup-1.lock': Resource temporarily "
-            "unavailable\n       HINT: is another pgBackRest process running?",
-            "Another pgBackRest command holds the lock of stanza main",
+            "ERROR: [050]: unable to acquire lock on file '/tmp/pgbackrest/main-backup-1.lock': Permission denied",
+            "may not read or write a file on this host",
         ),
         (56, "ERROR: [056]: more than one primary cluster found", "Two primaries answer for stanza main"),
         (

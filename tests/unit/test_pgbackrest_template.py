@@ -94,6 +94,13 @@ def test_a_server_knows_no_more_of_it_than_that_it_is_there() -> None:
     assert [line for line in was if line not in now] == ["archive-async=n"]
 
 
+def test_what_a_server_reads_is_not_given_up_early() -> None:
+    """To PostgreSQL a restore_command that fails is the end of the archive; a push that fails is tried again."""
+    now = rendered("a", DIRECTORY)
+    assert "io-timeout=20\n" in now
+    assert "archive-get" not in now
+
+
 def test_a_cluster_that_the_play_is_not_about_keeps_its_part_beside_a_second_one() -> None:
     """The second one is the repository host's; each file that knows one alone has the same part."""
     hosts = HOSTS | {"s": HOSTS["s"] | {"node_address": "10.0.0.7", "postgresql_port": 5555}}

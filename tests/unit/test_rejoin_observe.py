@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.module_utils._rejoin import observe, rejoin
+from ansible_collections.relevo.postgres.plugins.module_utils._rejoin import methods, observe, rejoin
 from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.methods import Copier, standby_settings
 from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.observe import (
     Observer,
@@ -229,6 +229,22 @@ def test_a_delayed_one_may_need_the_archive_for_longer(observer: Observer, monke
     assert not observer.situation().configured
     running(monkeypatch, STANDBY | {"replay_waits": "RecoveryApplyDelay"})
     assert observer.situation().follows
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_one_that_asks_a_single_repository_is_configured_too(
+    observer: Observer, monkeypatch: pytest.MonkeyPatch, alone: bool
+) -> None:
+    """The other one did not answer when it was told."""
+    config = Path("/etc/pgbackrest/repo2.conf")
+    monkeypatch.setattr(observe, "probe", lambda *_arguments: [NodeState(REQUEST.primary, {"in_recovery": False})])
+    monkeypatch.setattr(observe, "repositories", lambda: [1, 2] if alone else [1])
+    monkeypatch.setattr(observe, "config_of", lambda number: Path(f"/etc/pgbackrest/repo{number}.conf"))
+    monkeypatch.setattr(methods, "config_that_answers", lambda _stanza: config)
+    Copier(REQUEST, Source("7", 3), lambda _timeline: None, -1, observer.server).configure(restore=True)
+    assert str(config) in observer.server.replication_conf.read_text()
+    running(monkeypatch, STANDBY | {"replay_waits": "RecoveryApplyDelay"})
+    assert observer.situation().configured is alone
 
 
 def test_a_node_that_is_cut_off_is_a_failure_or_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:

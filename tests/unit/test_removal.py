@@ -350,6 +350,7 @@ def test_backups_that_were_kept_can_be_deleted_when_nobody_knows_their_servers_a
     config.write_text(f"[global]\nrepo1-path=/repository\n{configured}")
     ran: list[tuple[str, ...]] = []
     monkeypatch.setattr(PgBackRest, "run", lambda _self, *words, **_options: ran.append(words))
+    monkeypatch.setattr(PgBackRest, "run_when_free", lambda _self, *words, **_options: ran.append(words))
     delete_stanza(PgBackRest("shop", config), 1)
     assert ran == [("stop",), ("stanza-delete", "--force", *more), ("start",)]
 

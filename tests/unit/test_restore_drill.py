@@ -37,7 +37,7 @@ def test_the_backup_that_is_drawn_leads_to_the_newest_timeline() -> None:
         name = f"{timeline:08X}00000000{segment:08X}"
         return {
             "label": label,
-            "timestamp": {"stop": segment},
+            "timestamp": {"start": segment, "stop": segment},
             "archive": {"start": name, "stop": name},
             "lsn": {"stop": f"0/{segment:X}000100"},
             "database": {"id": 1, "repo-key": 1},

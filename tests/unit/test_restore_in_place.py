@@ -9,14 +9,17 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _process
+from ansible_collections.relevo.postgres.plugins.module_utils import _names, _process
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.archive_recovery import ArchiveRecovery
-from ansible_collections.relevo.postgres.plugins.module_utils._repository import restore_record
+from ansible_collections.relevo.postgres.plugins.module_utils._repository import forget, restore_record
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.restore_record import (
     RestoreRecord,
     Unfinished,
@@ -31,7 +34,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server import mar
 from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import SEGMENT_SIZE, format_lsn, segment_name
 from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
-from ansible_collections.relevo.postgres.plugins.modules import operation_lock_holder
+from ansible_collections.relevo.postgres.plugins.modules import operation_lock_holder, pg_primary_facts
 from ansible_collections.relevo.postgres.plugins.modules import restore_record as restore_record_module
 
 ZERO = datetime(2026, 11, 26, 12, 0, tzinfo=UTC).timestamp()
@@ -281,12 +284,51 @@ OUTCOME = {
 }
 
 
+def one(number: int, label: str) -> dict[str, Any]:
+    return {"repository": number, "label": label}
+
+
+FULL: dict[str, Any] = {"backups": [one(1, "d")], "away": []}
+
+
 def test_the_report_has_the_command_that_undoes_it() -> None:
-    text = in_place.report(unfinished(), OUTCOME, ["b (rewind)"], "d")
+    text = in_place.report(unfinished(), OUTCOME, ["b (rewind)"], FULL)
     assert "a is primary on timeline 2; b (rewind) follows it." in text
     assert "To undo it, until 2026-12-03T13:00:00Z (the backup b is pinned until then):" in text
     assert text.endswith("-e cluster=main -e to=cluster -e target_type=latest -e timeline=1 -e confirm=main")
-    assert "There is no way back." in in_place.report(unfinished(undo={}), OUTCOME, [], "d")
+    assert "There is no way back." in in_place.report(unfinished(undo={}), OUTCOME, [], FULL)
+
+
+@pytest.mark.parametrize(
+    ("backups", "said", "lacks"),
+    [
+        (FULL, "full backup d.", ""),
+        (
+            {"backups": [one(1, "d"), one(2, "e")], "away": []},
+            "full backup d in repository 1 and e in repository 2.",
+            "",
+        ),
+        (
+            {"backups": [one(1, "d")], "away": [{"repository": 2, "reason": "No route."}]},
+            "full backup d in repository 1.",
+            "  Repository 2 got no full backup: No route. Until it has one, its newest backups lead to the timeline "
+            "that was left: backup.yml -e repository_number=2 -e day=1.",
+        ),
+    ],
+)
+def test_the_report_names_the_backup_of_each_repository(backups: dict[str, Any], said: str, lacks: str) -> None:
+    lines = in_place.report(unfinished(), OUTCOME, [], backups).splitlines()
+    assert any(line.endswith(said) for line in lines)
+    assert [line for line in lines if "got no full" in line] == ([lacks] if lacks else [])
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(1, "gets a full backup afterwards"), (2, "afterwards, in each repository")]
+)
+def test_the_plan_says_which_repositories_get_a_backup(count: int, words: str) -> None:
+    asked = request(minute(10))
+    shown = in_place.describe_in_place(plan_of(asked), PLAIN, CLUSTER, "a", "", [], repositories=count)
+    assert shown.affects[-1].change.endswith(words)
 
 
 # --- the record, and who is refused meanwhile -------------------------------------------------------------------
@@ -322,12 +364,44 @@ def test_a_garbled_record_forbids(repository: Path, content: str) -> None:
         record.read()
 
 
-def test_a_bucket_holds_no_record() -> None:
-    bucket = "[global]\nrepo1-type=s3\n"
-    assert restore_record_module.place_of_record("[global]\nrepo1-path=/srv/r\n", "read") == Path("/srv/r")
-    assert restore_record_module.place_of_record(bucket, "read") is None
-    with pytest.raises(RelevoError, match="repo1-type=s3"):
-        restore_record_module.place_of_record(bucket, "present")
+def test_where_the_repository_is_a_bucket_the_record_is_on_the_disk_of_its_host(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As everybody reads it: the module, the lock, whoever looks for a primary, and the removal of the cluster."""
+    monkeypatch.setattr(_names, "REPOSITORY_DIR", repository)
+    config = repository / "pgbackrest.conf"
+    bucket = "[global]\nrepo1-type=s3\nrepo1-path=/pg\n[main]\n"
+    config.write_text(bucket)
+    assert restore_record.place_of_records(bucket) == repository
+    assert restore_record.place_of_records("[global]\nrepo1-path=/srv/r\n") == Path("/srv/r")
+    with pytest.raises(RelevoError, match="is on backup1"):
+        restore_record.place_of_records("[global]\nrepo1-type=s3\nrepo1-host=backup1\n")
+
+    def ask(state: str) -> dict[str, Any]:
+        params = {"cluster": "main", "state": state, "record": unfinished().as_dict(), "config": str(config)}
+        module: Any = SimpleNamespace(params=params, check_mode=False)
+        return restore_record_module.work(module)
+
+    assert ask("read") == {"changed": False, "record": None}
+    assert ask("present")["changed"]
+    with pytest.raises(RelevoError, match="Finish it: ansible-playbook"):
+        operation_lock_holder.require_no_restore("backup", ["main"], config)
+    with pytest.raises(RelevoError, match="Finish it: ansible-playbook"):
+        pg_primary_facts.refuse_while_restoring(["a"], config)
+    assert forget.forget_cluster(PgBackRest("main", config), ["a"], everything=False) == ["the record of a restore"]
+    assert ask("read")["record"] is None
+
+
+def test_a_place_that_is_not_there_is_refused_before_anything_is_touched(tmp_path: Path) -> None:
+    config = tmp_path / "pgbackrest.conf"
+    config.write_text(f"[global]\nrepo1-path={tmp_path}/unmounted\n")
+    params = {"cluster": "main", "state": "present", "record": unfinished().as_dict(), "config": str(config)}
+    module: Any = SimpleNamespace(params=params, check_mode=True)
+    with pytest.raises(RelevoError, match="does not exist. Nothing was changed. Mount it"):
+        restore_record_module.work(module)
+    steps = yaml.safe_load((Path(__file__).resolve().parents[2] / "roles/restore/tasks/in_place.yml").read_text())
+    names = [step["name"] for step in steps]
+    assert names.index("There is a place for the record of it") < names.index("Refuse what nobody confirmed")
 
 
 def test_nobody_else_gets_the_lock(repository: Path) -> None:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import Archive
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
 from ansible_collections.relevo.postgres.plugins.module_utils._restore import facts
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.describe import describe, reached, windows
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.facts import foreign
@@ -402,3 +405,77 @@ def test_a_segment_on_its_way_is_no_hole(monkeypatch: pytest.MonkeyPatch) -> Non
             return {}
 
     assert facts.read_repository(cast("Any", Called())) == PLAIN
+
+
+# --- a repository that was away ---
+
+#: Segments 2 to 30 of timeline 1; taken back in minute 40 to segment 15, and gone on since.
+FORKED = {2: (history((1, 15, 0x500), reason="before"), ZERO + 60 * 40)}
+#: The same where the repository was away from minute 25 to 50: what came meanwhile has the time of the copying.
+LATE = Repository(
+    [A, B, C],
+    DATABASES,
+    archived(2, 25)
+    | dict.fromkeys([segment(n) for n in range(26, 31)], ZERO + 60 * 50)
+    | archived(15, 17, 2, minute=50),
+    {2: (FORKED[2][0], ZERO + 60 * 50)},
+)
+
+
+def test_files_that_came_late_do_not_hide_what_was_then() -> None:
+    moment = parse("", minute(41)).moment
+    assert moment is not None
+    # By its own times alone it is not known better, and the older past is taken for the true one.
+    assert LATE.branch_at(moment).timeline == 1
+    # The other repository saw it as it was.
+    seen = LATE.with_times(archived(2, 30) | archived(15, 17, 2, minute=41) | {"00000002.history": ZERO + 60 * 40})
+    assert seen.branch_at(moment).timeline == 2
+    assert seen.segments[segment(28)] == ZERO + 60 * 28
+    # What it lacks, or has later, changes nothing.
+    assert LATE.with_times({}) == LATE
+    assert LATE.with_times(dict.fromkeys(LATE.segments, ZERO + 60 * 55)) == LATE
+
+
+@pytest.mark.parametrize(
+    ("known", "began"),
+    [
+        ({}, 50),
+        # Its own WAL, which the server archived before the history was copied.
+        ({"segments": {**LATE.segments, **archived(15, 15, 2, minute=43)}}, 43),
+        # A backup of it.
+        ({"backups": [A, B, C, backup("e", 44, 16, 2)]}, 44),
+        # One that was left for another is older than that.
+        ({"histories": {**LATE.histories, 3: (history((1, 15, 0x500), (2, 17, 0x100)), ZERO + 60 * 46)}}, 46),
+        # What is of the timeline before it says nothing.
+        ({"backups": [A, B, C, backup("f", 30, 29)]}, 50),
+    ],
+)
+def test_a_timeline_began_when_the_first_that_is_known_of_it_was_there(known: dict[str, Any], began: float) -> None:
+    found = replace(LATE, **known).branches[2].began
+    assert found is not None
+    assert abs(found.timestamp() - ZERO - 60 * began) <= 5
+
+
+@pytest.mark.parametrize(("two", "away", "identifier"), [(False, 0, "17-1"), (True, 2, "17-1"), (True, 0, "17-2")])
+def test_the_other_repository_is_asked_where_it_can_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, two: bool, away: int, identifier: str
+) -> None:
+    for name in ("pgbackrest.conf", "repo1.conf", "repo2.conf") if two else ("pgbackrest.conf",):
+        (tmp_path / name).write_text("[global]\n")
+    names = {1: "17-1", 2: identifier}
+
+    def answering(_stanza: str, numbers: list[int], _config: Path) -> tuple[list[int], list[Any]]:
+        return [number for number in numbers if number != away], []
+
+    def newest(_cls: type, pgbackrest: PgBackRest, _timeout: float) -> Archive:
+        return Archive(pgbackrest, names[pgbackrest.repository])
+
+    monkeypatch.setattr(facts, "answering", answering)
+    monkeypatch.setattr(Archive, "newest", classmethod(newest))
+    monkeypatch.setattr(Archive, "files", lambda one: {"of": float(one.pgbackrest.repository)})
+    config = tmp_path / "pgbackrest.conf"
+    assert facts.times_of_other(PgBackRest("main", config)) == {}
+    names[2] = "17-1"
+    if two and not away:
+        assert facts.times_of_other(PgBackRest("main", config)) == {"of": 2.0}
+        assert facts.times_of_other(PgBackRest("main", config, 2)) == {"of": 1.0}

@@ -47,6 +47,7 @@ from ansible_collections.relevo.postgres.plugins.modules import (
     pg_restore_hold,
     pg_restore_in_place_plan,
     pg_restore_plan,
+    pgbackrest_annotate,
     pgbackrest_info,
     pgbackrest_repositories_info,
     pgbackrest_repository_check,
@@ -642,11 +643,11 @@ def test_a_hand_over_begins_no_second_repository_in_the_empty_place_of_a_share(
 
 
 @pytest.mark.parametrize(
-    ("two", "silent", "measured", "catalog"),
-    [(False, 0, 1, "main"), (True, 0, 1, "main"), (True, 2, 1, "main"), (True, 1, 2, "main@2")],
+    ("two", "silent", "measured", "others"),
+    [(False, 0, 1, []), (True, 0, 1, [2]), (True, 2, 1, []), (True, 1, 2, [])],
 )
-def test_the_first_that_answers_is_measured_with_its_own_records(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, two: bool, silent: int, measured: int, catalog: str
+def test_each_that_answers_is_measured_with_its_own_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, two: bool, silent: int, measured: int, others: list[int]
 ) -> None:
     for name in ("pgbackrest.conf", "repo1.conf", "repo2.conf") if two else ("pgbackrest.conf",):
         (tmp_path / name).write_text("[global]\n")
@@ -663,13 +664,16 @@ def test_the_first_that_answers_is_measured_with_its_own_records(
         counted.append(name)
         return 0, 0
 
+    monkeypatch.setattr(catalog_info, "answering", lambda _stanza, numbers, _config: (list(numbers), []))
     monkeypatch.setattr(catalog_info, "measured", measure)
     monkeypatch.setattr(catalog_info, "measure", lambda entry, *_rest: entry)
     monkeypatch.setattr(catalog_info, "connected", lambda _params: nullcontext())
     monkeypatch.setattr(catalog_info, "counts", count)
     found = catalog_info.work(AskingModule(tmp_path / "pgbackrest.conf"))  # type: ignore[arg-type]
-    assert (found["repository"], found["facts"], counted) == (measured, {"number": measured}, [catalog])
-    assert [one["repository"] for one in found["away"]] == ([1] if measured == 2 else [])
+    seen = [{"number": number, "repository": number} for number in (measured, *others)]
+    assert (found["repository"], found["facts"]) == (measured, {**seen[0], "others": seen[1:]})
+    assert counted == [{1: "main", 2: "main@2"}[number] for number in (measured, *others)]
+    assert [one["repository"] for one in found["away"]] == ([silent] if silent else [])
 
 
 # --- together ---
@@ -764,9 +768,15 @@ def test_a_segment_is_in_the_one_that_is_meant(tmp_path: Path, monkeypatch: pyte
             raise RelevoError("no route.")
         return archive.Archive(pgbackrest, "17-1")
 
-    held = {1: [segment], 2: ["000000020000000000000004"]}
+    held = {1: segment, 2: "000000020000000000000004"}
+
+    def names(pgbackrest: PgBackRest, path: str, _timeout: float) -> list[str]:
+        # A timeline of years has thousands of such folders.
+        assert path == "archive/main/17-1/0000000200000000"
+        return [f"{held[pgbackrest.repository]}-{'a' * 40}.zst", f"{segment}.partial-{'b' * 40}.zst"]
+
     monkeypatch.setattr(archive.Archive, "newest", newest)
-    monkeypatch.setattr(archive.Archive, "segments", lambda one, *_timelines: held[one.pgbackrest.repository])
+    monkeypatch.setattr(PgBackRest, "names", names)
     for number in (1, 2):
         (tmp_path / f"repo{number}.conf").touch()
     failing = False
@@ -774,6 +784,80 @@ def test_a_segment_is_in_the_one_that_is_meant(tmp_path: Path, monkeypatch: pyte
     assert not archive.in_repository(segment, 2, config=config)
     failing = True
     assert not archive.in_repository(segment, 2, config=config)
+
+
+# --- what a recovering server asks for ---
+
+#: The newest timeline of a repository, and its newest segment there.
+OLDER, NEWER, FRESH = (2, "000000020000000000000005"), (2, "000000020000000000000007"), (3, "")
+BEYOND_THE_FORK = (2, "000000020000000000000009")
+
+
+@pytest.mark.parametrize(
+    ("held", "newest", "away"),
+    [
+        ({1: NEWER}, NEWER[1], []),
+        ({1: None}, None, []),
+        ({1: OLDER, 2: NEWER}, NEWER[1], []),
+        ({1: NEWER, 2: OLDER}, NEWER[1], []),
+        ({1: NEWER, 2: None}, NEWER[1], []),
+        # Of a timeline that was left, nothing is waited for: what it has beyond its end is not replayed.
+        ({1: BEYOND_THE_FORK, 2: FRESH}, None, []),
+        ({1: BEYOND_THE_FORK, 2: (3, "000000030000000000000008")}, "000000030000000000000008", []),
+        ({1: OLDER, 2: RelevoError("No route.")}, OLDER[1], [Away(2, "No route.")]),
+        ({1: RelevoError("No disk."), 2: NEWER}, NEWER[1], [Away(1, "No disk.")]),
+    ],
+)
+def test_the_newest_segment_is_that_of_all_that_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: dict[int, Any], newest: str | None, away: list[Away]
+) -> None:
+    config = configured(tmp_path, len(held))
+
+    def of(pgbackrest: PgBackRest, _timeout: float) -> Any:
+        found = held[pgbackrest.repository]
+        if isinstance(found, RelevoError):
+            raise found
+        if found is None:
+            return None
+        timeline, last = found
+        listed = {timeline: [f"{timeline:08X}{1:016X}", last] if last else []}
+        return SimpleNamespace(newest_timeline=lambda: timeline, segments=listed.__getitem__)
+
+    monkeypatch.setattr(archive.Archive, "newest", of)
+    assert archive.newest_segment_anywhere("main", config=config) == (newest, away)
+
+
+def configured(directory: Path, count: int) -> Path:
+    for name in ("pgbackrest.conf", "repo1.conf", "repo2.conf") if count > 1 else ("pgbackrest.conf",):
+        (directory / name).write_text("[global]\n")
+    return directory / "pgbackrest.conf"
+
+
+@pytest.mark.parametrize(
+    ("count", "failing", "name"),
+    [
+        (1, [], "pgbackrest.conf"),
+        # Asked or not, there is no other one.
+        (1, [1], "pgbackrest.conf"),
+        (2, [], "pgbackrest.conf"),
+        (2, [1], "repo2.conf"),
+        (2, [2], "repo1.conf"),
+        (2, [1, 2], "pgbackrest.conf"),
+    ],
+)
+def test_a_recovering_server_asks_those_that_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, failing: list[int], name: str
+) -> None:
+    """pgBackRest asks each for each file, and one that hangs for minutes."""
+    config = configured(tmp_path, count)
+
+    def answer(pgbackrest: PgBackRest, _timeout: float) -> None:
+        assert count > 1, "the only one is not asked first"
+        if pgbackrest.repository in failing:
+            raise RelevoError("It hangs.")
+
+    monkeypatch.setattr(PgBackRest, "require_answer", answer)
+    assert archive.config_that_answers("main", config=config) == tmp_path / name
 
 
 @pytest.mark.parametrize(("numbers", "away"), [([1], False), ([1, 2], False), ([1, 2], True)])
@@ -942,3 +1026,122 @@ def test_backups_of_a_repository_that_is_away_are_not_deleted_and_may_be_kept(
     module.params["backups"] = "delete"
     with pytest.raises(RelevoError, match="Repository 2 is away: No route"):
         stanza_removal.work(module)
+
+
+@pytest.mark.parametrize(
+    ("labels", "away", "noted", "named"),
+    [
+        ({1: ["a", "b"], 2: ["c"]}, (), {1: "b", 2: "c"}, []),
+        # One that is away is named, and the other one has it.
+        ({1: ["a", "b"]}, (2,), {1: "b"}, [2]),
+        ({2: ["c"]}, (1,), {2: "c"}, [1]),
+        # Where there is no backup there is nothing to be restored from, either.
+        ({1: ["a"], 2: []}, (), {1: "a"}, []),
+        # It goes away in between.
+        ({1: ["a"], 2: ["fails"]}, (), {1: "a"}, [2]),
+    ],
+)
+def test_the_newest_backup_of_each_repository_is_annotated(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    labels: dict[int, list[str]],
+    away: Sequence[int],
+    noted: dict[int, str],
+    named: list[int],
+) -> None:
+    module, done, warned = annotating(tmp_path, monkeypatch, labels, away)
+    said = pgbackrest_annotate.work(module)
+    assert {one["repository"]: one["label"] for one in said["noted"]} == noted == done
+    assert [one["repository"] for one in said["away"]] == named
+    assert [f"Repository {number} is away: No route." for number in named] == warned
+    assert said["changed"]
+
+
+def test_where_no_repository_can_be_annotated_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[dict[int, list[str]], str]] = [
+        ({1: ["fails"], 2: ["fails"]}, "No route"),
+        ({1: [], 2: []}, "has no backup yet"),
+    ]
+    for labels, why in asked:
+        module, _done, _warned = annotating(tmp_path, monkeypatch, labels, ())
+        with pytest.raises(RelevoError, match=why):
+            pgbackrest_annotate.work(module)
+    module.params["label"] = "20260101-000000F"
+    with pytest.raises(RelevoError, match="every=true wants label=newest"):
+        pgbackrest_annotate.work(module)
+
+
+def annotating(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, labels: dict[int, list[str]], away: Sequence[int]
+) -> tuple[Any, dict[int, str], list[str]]:
+    """The module, what it has annotated by repository, and its warnings."""
+    config = tmp_path / "pgbackrest.conf"
+    config.write_text(TWO)
+    for number in (1, 2):
+        (tmp_path / f"repo{number}.conf").write_text(alone(TWO, number))
+    done: dict[int, str] = {}
+    warned: list[str] = []
+
+    def annotate(pgbackrest: PgBackRest, command: str, label: str, *options: str, timeout: float) -> None:
+        assert (command, options, timeout) == ("annotate", ("--annotation=relevo-point-x=1",), 5)
+        if label == "--set=fails":
+            raise RelevoError("No route.")
+        done[pgbackrest.repository] = label.removeprefix("--set=")
+
+    def entry(pgbackrest: PgBackRest) -> dict[str, Any]:
+        return {"backup": [{"label": label} for label in labels[pgbackrest.repository]]}
+
+    gone = [Away(number, "No route.") for number in away]
+
+    def answering(_stanza: str, numbers: Sequence[int], _config: str) -> tuple[list[int], list[Away]]:
+        return [number for number in numbers if number not in away], gone
+
+    monkeypatch.setattr(PgBackRest, "require_stanza", entry)
+    monkeypatch.setattr(PgBackRest, "run_when_free", annotate)
+    monkeypatch.setattr(pgbackrest_annotate, "answering", answering)
+    params = {"stanza": "main", "config": str(config), "repository": 1, "label": "newest", "every": True, "wait": 5}
+    params |= {"annotations": {"relevo-point-x": "1"}}
+    return SimpleNamespace(params=params, check_mode=False, warn=warned.append), done, warned
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def takes_a_repository(module: str) -> bool:
+    """Whether its option ``repository`` is the number of one of two; some modules name the repository host by it."""
+    path = ROOT / "plugins" / "modules" / f"{module.removeprefix('relevo.postgres.')}.py"
+    return "relevo.postgres." in module and path.exists() and "- relevo.postgres.repository\n" in path.read_text()
+
+
+def tasks_of_a_file(path: Path) -> list[dict[str, Any]]:
+    found, waiting = [], list(yaml.safe_load(path.read_text()))
+    while waiting:
+        task = waiting.pop(0)
+        found.append(task)
+        for within in ("block", "rescue", "always"):
+            waiting += task.get(within, [])
+    return found
+
+
+def calls_of(role: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """The file, the module and the arguments of every task that could say which repository it means."""
+    return [
+        (path.name, name, arguments)
+        for path in sorted((ROOT / "roles" / role / "tasks").glob("*.yml"))
+        for task in tasks_of_a_file(path)
+        for name, arguments in task.items()
+        if takes_a_repository(name)
+    ]
+
+
+#: In place it is always the first one, which main.yml holds.
+IN_PLACE = ("leave_present.yml", "replace.yml")
+
+
+@pytest.mark.parametrize(("role", "at_least"), [("restore", 4), ("drill", 5)])
+def test_every_step_of_a_restore_is_told_which_repository(role: str, at_least: int) -> None:
+    """``tables=`` once restored out of the first one whatever was asked for: one task of many was not told."""
+    told = [call for call in calls_of(role) if call[0] not in IN_PLACE and call[2].get("state") != "absent"]
+    assert len(told) >= at_least
+    for file, module, arguments in told:
+        assert arguments.get("repository") == f"{{{{ {role}_repository }}}}", f"{role}/tasks/{file}: {module}"

@@ -771,6 +771,50 @@ def test_scratch_instances_of_other_hosts_are_shown_with_how_they_are_removed() 
     assert scratch_of("repo", {}, []) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "state", "operations", "said"),
+    [
+        # Whole: somebody keeps it on purpose, for as long as he likes.
+        ("main_latest", "running", [], ""),
+        ("main_latest", "stopped", [], ""),
+        (
+            "main_latest",
+            "unfinished",
+            [],
+            "is half made: its restore was cut off. It takes 3.0 MiB. Run the same",
+        ),
+        # It is being made.
+        ("main_latest", "unfinished", ["restore_beside"], ""),
+        ("main_drill", "running", ["drill"], ""),
+        ("main_latest", "unfinished", ["backup"], "is half made"),
+        # That of a drill is nobody's, whatever its state.
+        (
+            "main_drill",
+            "running",
+            [],
+            "was left by a drill that was cut off, and takes 3.0 MiB. The next drill",
+        ),
+        ("main_drill", "unfinished", [], "was left by a drill"),
+        # Its note may keep a backup from expiring.
+        ("main_latest", "gone", [], "is gone, and it is still noted on the repository host"),
+        # Of that nothing is known.
+        ("main_drill", "not seen", [], ""),
+    ],
+)
+def test_what_a_killed_restore_or_drill_has_left_is_a_problem(
+    name: str, state: str, operations: list[str], said: str
+) -> None:
+    one = {"host": "b", "name": name, "state": state, "port": 5600, "size": 3 * 2**20}
+    at_work = [{"operation": operation, "sentence": operation} for operation in operations]
+    found = status(repository_host="repo", scratch=[one], operations=at_work)
+    assert codes(found) == (["scratch-left-behind"] if said else [])
+    # It is nothing that an application would notice.
+    assert found.healthy
+    if said:
+        assert f"The scratch instance {name} on b {said}" in sentences(found)
+        assert f"restore.yml -e remove={name} -e restore_host=b" in sentences(found)
+
+
 def test_what_was_restored_beside_the_cluster_is_shown_with_its_space() -> None:
     found = status(
         repository_host="repo",

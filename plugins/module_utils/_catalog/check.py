@@ -9,12 +9,13 @@ Text, JSON and the metrics are views of one ``Report``. docs/reference/metrics.m
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
+from .. import _names
 from .._authority import Authority
 from .._drill_note import last_drill
 from .._errors import RelevoError
@@ -30,7 +31,10 @@ SEGMENT = 16 * 2**20
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds, numbers, or days of a certificate; 0 means that it is not looked at."""
+    """Seconds, numbers, or days of a certificate; 0 means that it is not looked at.
+
+    ``repo2_``: of a second repository, whose cycle may be another one; None: as of the first.
+    """
 
     backup_age: float = 26 * 3600
     full_age: float = 8 * DAY
@@ -42,6 +46,19 @@ class Limits:
     rto: float = 0
     rpo: float = 0
     certificate_days: float = 14
+    repo2_backup_age: float | None = None
+    repo2_full_age: float | None = None
+
+    def of(self, repository: int) -> Limits:
+        """Those that the backups of a repository must keep."""
+        if repository == _names.FIRST_REPOSITORY:
+            return self
+        backup, full = self.repo2_backup_age, self.repo2_full_age
+        return replace(
+            self,
+            backup_age=self.backup_age if backup is None else backup,
+            full_age=self.full_age if full is None else full,
+        )
 
 
 def limits_of(given: Mapping[str, Any]) -> Limits:
@@ -60,11 +77,15 @@ def limits_of(given: Mapping[str, Any]) -> Limits:
 
 @dataclass(frozen=True)
 class Check:
-    """``message``: what was found, and what to do where ``ok`` is false."""
+    """``message``: what was found, and what to do where ``ok`` is false.
+
+    ``repository``: the number of the one that it is about, where that is not the first.
+    """
 
     code: str
     ok: bool
     message: str
+    repository: int | None = None
 
 
 @dataclass(frozen=True)
@@ -95,8 +116,14 @@ class Report:
     @property
     def text(self) -> str:
         head = f"Backups of {self.cluster}: " + ("can be trusted." if not self.failed else "NEED ATTENTION.")
-        ordered = [*self.failed, *(check for check in self.checks if check.ok)]
-        return "\n".join([head, *(f"{' ' if check.ok else '!'} {check.code}: {check.message}" for check in ordered)])
+        well = [check for check in self.checks if check.ok]
+        ordered = [*self.failed, *(check for check in well if check.repository is None)]
+        lines = [f"{' ' if check.ok else '!'} {check.code}: {check.message}" for check in ordered]
+        # What is well of another repository is one line, not all of them once more.
+        for number in dict.fromkeys(check.repository for check in well if check.repository is not None):
+            codes = ", ".join(check.code for check in well if check.repository == number)
+            lines.append(f"  repository {number}: {codes}: within their limits there, too.")
+        return "\n".join([head, *lines])
 
 
 # --- what the repository host tells ------------------------------------------------------------------------------
@@ -181,16 +208,18 @@ def _drill(backups: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
 
 
 def judge(cluster: str, facts: Mapping[str, Any], status: Mapping[str, Any], limits: Limits) -> Report:
-    """Compare what was found with the limits. ``facts``: of ``measure``; ``status``: the one of ``status.yml``."""
+    """Compare what was found with the limits. ``facts``: of ``measure``; ``status``: the one of ``status.yml``.
+
+    ``facts`` may have the ``repository`` that they are of, and those of the ``others`` that answer.
+    """
     checks = [
-        *_window(facts),
-        *_backups(facts, limits),
-        *_archive(facts, status, limits),
-        *_catalog(facts, limits),
+        *_of_repository(facts, limits),
+        *_archiving(status, limits),
         *_drills(facts, limits),
         *_certificates(status, limits),
         *_authority(status, limits),
         *_repositories(status),
+        *(check for other in _others(facts) for check in _of_repository(other, limits)),
     ]
     return _report(cluster, float(facts["at"]), checks, _metrics(facts, status))
 
@@ -203,13 +232,43 @@ def not_reached(cluster: str, why: str, now: datetime) -> Report:
 def _report(cluster: str, moment: float, checks: list[Check], metrics: Iterable[Metric] = ()) -> Report:
     """``moment``: when it was looked at, in seconds since 1970."""
     looked = Metric("relevo_check_timestamp_seconds", moment)
-    failures = [Metric("relevo_check_failed", float(not check.ok), {"check": check.code}) for check in checks]
+    failures = [
+        Metric("relevo_check_failed", float(not check.ok), {"check": check.code, **_label(check.repository)})
+        for check in checks
+    ]
     at = datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
     return Report(cluster, at, checks, [looked, *metrics, *failures])
 
 
 def _age(facts: Mapping[str, Any], moment: float) -> float:
     return max(0.0, float(facts["at"]) - moment)
+
+
+def _number(facts: Mapping[str, Any]) -> int | None:
+    """Of the repository that facts are of, where that is not the first."""
+    number = int(facts.get("repository") or _names.FIRST_REPOSITORY)
+    return None if number == _names.FIRST_REPOSITORY else number
+
+
+def _others(facts: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    found: Sequence[Mapping[str, Any]] = facts.get("others") or ()
+    return found
+
+
+def _label(repository: int | None) -> dict[str, str]:
+    """The first one has none: what is asked of its metrics is the same with one repository and with two."""
+    return {} if repository is None else {"repository": str(repository)}
+
+
+def _of_repository(facts: Mapping[str, Any], limits: Limits) -> Iterator[Check]:
+    """What is judged of each repository for itself: an old backup in the one is not made good by the other."""
+    number = _number(facts)
+    own = limits.of(number or _names.FIRST_REPOSITORY)
+    for check in (*_window(facts), *_backups(facts, own), *_hole(facts), *_catalog(facts, own)):
+        if number is None:
+            yield check
+        else:
+            yield replace(check, message=f"In repository {number}: {check.message}", repository=number)
 
 
 def _window(facts: Mapping[str, Any]) -> Iterator[Check]:
@@ -258,7 +317,7 @@ def _limited(code: str, value: float, limit: float, said: str, advice: str) -> C
     return Check(code, False, f"{said}, more than {format_duration(int(limit))}. {advice}")
 
 
-def _archive(facts: Mapping[str, Any], status: Mapping[str, Any], limits: Limits) -> Iterator[Check]:
+def _hole(facts: Mapping[str, Any]) -> Iterator[Check]:
     count = sum(int(hole["count"]) for hole in facts["holes"])
     if count:
         first, last = facts["holes"][0]["first"], facts["holes"][-1]["last"]
@@ -270,6 +329,9 @@ def _archive(facts: Mapping[str, Any], status: Mapping[str, Any], limits: Limits
         )
     else:
         yield Check("archive-hole", True, "The archive has no hole.")
+
+
+def _archiving(status: Mapping[str, Any], limits: Limits) -> Iterator[Check]:
     archive = status.get("archive") or {}
     if archive.get("failing"):
         yield Check(
@@ -406,26 +468,36 @@ def _with_certificate(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _metrics(facts: Mapping[str, Any], status: Mapping[str, Any]) -> Iterator[Metric]:
+    for one in (facts, *_others(facts)):
+        yield from _metrics_of_repository(one)
+    yield from _metrics_of_cluster(facts, status)
+
+
+def _metrics_of_repository(facts: Mapping[str, Any]) -> Iterator[Metric]:
+    own = _label(_number(facts))
     for kind, count in facts["counts"].items():
-        yield Metric("relevo_backups", count, {"type": kind})
+        yield Metric("relevo_backups", count, {"type": kind, **own})
     for kind, found in (("any", facts["newest"]), ("full", facts["newest_full"])):
         if found:
-            yield Metric("relevo_backup_age_seconds", _age(facts, found["stop"]), {"type": kind})
-            yield Metric("relevo_backup_duration_seconds", found["seconds"], {"type": kind})
-            yield Metric("relevo_backup_size_bytes", found["bytes"], {"type": kind})
+            yield Metric("relevo_backup_age_seconds", _age(facts, found["stop"]), {"type": kind, **own})
+            yield Metric("relevo_backup_duration_seconds", found["seconds"], {"type": kind, **own})
+            yield Metric("relevo_backup_size_bytes", found["bytes"], {"type": kind, **own})
     for stretch in facts["stretches"]:
-        where = {"timeline": str(stretch["timeline"]), "backup": str(stretch["oldest"])}
+        where = {"timeline": str(stretch["timeline"]), "backup": str(stretch["oldest"]), **own}
         yield Metric("relevo_window_from_timestamp_seconds", stretch["since"], where)
         yield Metric("relevo_window_to_timestamp_seconds", stretch["until"], where)
-    yield Metric("relevo_archive_missing_segments", sum(int(hole["count"]) for hole in facts["holes"]))
+    yield Metric("relevo_archive_missing_segments", sum(int(hole["count"]) for hole in facts["holes"]), own)
+    yield Metric("relevo_chain_broken_backups", len(facts["broken"]), own)
+    yield Metric("relevo_catalog_up", float(facts["records_missing"] is not None), own)
+    yield Metric("relevo_catalog_records_missing", facts["records_missing"], own)
+    yield Metric("relevo_catalog_records_orphaned", facts["records_orphaned"], own)
+
+
+def _metrics_of_cluster(facts: Mapping[str, Any], status: Mapping[str, Any]) -> Iterator[Metric]:
     lag = archive_lag(status)
     if lag:
         yield Metric("relevo_archive_lag_bytes", lag[0])
         yield Metric("relevo_archive_lag_seconds", lag[1])
-    yield Metric("relevo_chain_broken_backups", len(facts["broken"]))
-    yield Metric("relevo_catalog_up", float(facts["records_missing"] is not None))
-    yield Metric("relevo_catalog_records_missing", facts["records_missing"])
-    yield Metric("relevo_catalog_records_orphaned", facts["records_orphaned"])
     repository = status.get("repository") or {}
     yield Metric("relevo_repositories", repository.get("count", 1))
     yield Metric("relevo_repositories_away", len(repository.get("away") or []))

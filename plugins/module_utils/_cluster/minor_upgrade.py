@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
+from .. import _names
 from .._operation_plan import Effect, OperationPlan
 from .._server.marker import Marker, removed_words
 from .._server.software import HAPROXY, PGBACKREST, is_server, release
@@ -25,8 +26,6 @@ OPERATION = "upgrade_minor"
 MAX_LAG = 256 * 1024 * 1024
 #: The reason in the fence marker that a planned hand-over leaves on the old primary until that follows (switchover).
 PLANNED = "planned hand-over"
-#: How the names of the scratch instances of drills end (_restore/scratch).
-DRILL = "_drill"
 
 Action = Literal["none", "start", "create", "recreate"]
 MARKERS = ("fence", "rejoin", "removed", "restore")
@@ -443,7 +442,7 @@ def _gets(host: Host, package: str, pgbackrest: Sequence[str]) -> bool:
 
 def _is_left_over(facts: Facts, one: Scratch) -> bool:
     """Whether a drill of this cluster has left it, which the next one removes: none runs beside an upgrade."""
-    return one.cluster == facts.cluster and one.name.endswith(DRILL)
+    return one.cluster == facts.cluster and one.name.endswith(_names.DRILL)
 
 
 def _about_scratch(facts: Facts, host: Host, upgrade: MinorUpgrade) -> list[str]:

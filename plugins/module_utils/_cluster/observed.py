@@ -230,6 +230,12 @@ def scratch_of(
     return found
 
 
+def scratch_removal(one: Mapping[str, Any], repository_host: str) -> str:
+    """What removes a scratch instance, as somebody types it."""
+    host = "" if one["host"] == repository_host else f" -e restore_host={one['host']}"
+    return f"restore.yml -e remove={one['name']}{host}"
+
+
 @dataclass(frozen=True)
 class Observed:
     """All of it.

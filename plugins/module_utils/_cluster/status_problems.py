@@ -17,7 +17,7 @@ from .._server.lsn import SEGMENT, SEGMENT_SIZE, parse_lsn, segment_start
 from .._server.peer import Life
 from .._tables import format_bytes, format_duration
 from .answer import WAY_OUT, Slot
-from .observed import Proxy
+from .observed import Proxy, scratch_removal
 from .slots import not_synchronised, of_others
 from .status import ClusterStatus, NodeStatus, Problem, Severity, iso
 from .topology import cure_of
@@ -76,6 +76,7 @@ CODES: dict[str, Severity] = {
     "authority-expires": "warning",
     "scheduled-run-failed": "warning",
     "tables-unfinished": "warning",
+    "scratch-left-behind": "warning",
 }
 
 Found = Iterator[Problem]
@@ -648,6 +649,31 @@ def _holes(status: ClusterStatus) -> Found:
             )
 
 
+#: Those of the operation lock that make scratch instances: meanwhile one that is half made is being made.
+_MAKES_SCRATCH = ("restore_beside", "drill")
+
+
+def _scratch_left_behind(status: ClusterStatus) -> Found:
+    """What a killed restore or drill has left. One that is whole, running or stopped, is kept on purpose."""
+    if any(holder.get("operation") in _MAKES_SCRATCH for holder in status.operations or []):
+        return
+    for one in status.scratch or []:
+        removal = scratch_removal(one, status.repository_host)
+        named = f"The scratch instance {one['name']} on {one['host']}"
+        if one["state"] == "gone":
+            said = f"{named} is gone, and it is still noted on the repository host, where it may keep its backup."
+            action = f"Take the note away: {removal}."
+        elif one["state"] != "not seen" and one["name"].endswith(_names.DRILL):
+            said = f"{named} was left by a drill that was cut off, and takes {format_bytes(one['size'])}."
+            action = f"The next drill removes it, and so does {removal}."
+        elif one["state"] == "unfinished":
+            said = f"{named} is half made: its restore was cut off. It takes {format_bytes(one['size'])}."
+            action = f"Run the same restore again, or remove it: {removal}."
+        else:
+            continue
+        yield problem("scratch-left-behind", said, action, one["host"])
+
+
 CLUSTER_CHECKS: tuple[Callable[[ClusterStatus], Found], ...] = (
     _no_primary,
     _two_primaries,
@@ -692,4 +718,5 @@ REPOSITORY_CHECKS: tuple[Callable[[ClusterStatus], Found], ...] = (
     _repository_certificate,
     _authorities,
     _holes,
+    _scratch_left_behind,
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .._tables import Column, format_bytes, format_duration, format_table
 from .connection import HEADING
+from .observed import scratch_removal
 from .status import ClusterStatus, NodeStatus, iso
 
 COLUMNS = [
@@ -45,8 +46,7 @@ def _scratch(status: ClusterStatus) -> list[str]:
     lines = []
     for one in status.scratch or []:
         size = f", port {one['port']}, {format_bytes(one['size'])}" if one["port"] else ""
-        host = "" if one["host"] == status.repository_host else f" -e restore_host={one['host']}"
-        removal = f"restore.yml -e remove={one['name']}{host} removes it"
+        removal = f"{scratch_removal(one, status.repository_host)} removes it"
         lines.append(f"Scratch instance {one['name']} on {one['host']}: {one['state']}{size} ({removal}).")
     return lines
 

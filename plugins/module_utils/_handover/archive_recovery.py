@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._errors import RelevoError
-from .._repository.archive import Archive
-from .._repository.away import first_of
-from .._repository.command import repositories, restore_command
-from .._repository.pgbackrest import PgBackRest
+from .._repository.archive import config_that_answers, newest_segment_anywhere
+from .._repository.away import Away
+from .._repository.command import restore_command
 from .._server import marker, recovery, server_log
 from .._server.held_replay import HeldReplay
 from .._server.lsn import SEGMENT_SIZE, format_lsn, parse_lsn, segment_start
@@ -75,12 +74,18 @@ class ArchiveRecovery:
 
     def _follow(self, target: str, patience: float) -> dict[str, Any]:
         # "latest" is the default, and unsetting it after the promotion would want a restart.
-        self.server.write_replication_conf("", "", restore_command(self.stanza), "" if target == "latest" else target)
+        command = restore_command(self.stanza, config_that_answers(self.stanza))
+        self.server.write_replication_conf("", "", command, "" if target == "latest" else target)
         self.service.start()
         self._wait_for_start(patience)
         held = HeldReplay(self.node, self.server)
-        replayed = self._wait_for_archive(target, held)
-        return {"recovery_target_timeline": target, "replayed": replayed, "warnings": held.sentences()}
+        replayed, away = self._wait_for_archive(target, held)
+        return {
+            "recovery_target_timeline": target,
+            "replayed": replayed,
+            "away": [one.as_dict() for one in away],
+            "warnings": held.sentences(),
+        }
 
     def _wait_for_start(self, patience: float) -> None:
         """Wait until it answers as a standby.
@@ -116,11 +121,12 @@ class ArchiveRecovery:
                 )
             time.sleep(INTERVAL)
 
-    def _wait_for_archive(self, target: str, held: HeldReplay) -> str:
-        """The last complete segment of the history that is followed must have been replayed."""
-        archive, _away = first_of(
-            repositories(), lambda number: Archive.newest(PgBackRest(self.stanza, repository=number))
-        )
+    def _wait_for_archive(self, target: str, held: HeldReplay) -> tuple[str, list[Away]]:
+        """The last complete segment of the history that is followed must have been replayed.
+
+        Returns how far it has replayed, and the repositories that do not answer: those may have more.
+        """
+        newest, away = newest_segment_anywhere(self.stanza)
         with Session.local(application_name="relevo return", timeout=10) as session:
 
             def replayed() -> int:
@@ -128,10 +134,8 @@ class ArchiveRecovery:
                 held.look(session, found, time.monotonic())
                 return found
 
-            timeline = archive.newest_timeline() if archive and target == "latest" else None
-            segments = archive.segments(timeline) if archive and timeline else []
-            if segments:
-                end = segment_start(segments[-1]) + SEGMENT_SIZE
+            if newest and target == "latest":
+                end = segment_start(newest) + SEGMENT_SIZE
                 wait_while_it_goes_on(
                     lambda: replayed() >= end,
                     replayed,
@@ -140,4 +144,4 @@ class ArchiveRecovery:
                     LONGEST,
                     interval=0.2,
                 )
-            return format_lsn(replayed())
+            return format_lsn(replayed()), away

@@ -90,8 +90,11 @@ class Fenced:
     newer_timeline: int = 0
 
 
-def obstacle(request: FenceRequest) -> str:
-    """Why nobody could be promoted in the end, known before anything is touched; empty when nothing is in the way."""
+def obstacle(request: FenceRequest, no_record: str = "") -> str:
+    """Why nobody could be promoted in the end, known before anything is touched; empty when nothing is in the way.
+
+    ``no_record``: why a record could not be left, of a repository host that answers; asked if ``will_need_record``.
+    """
     if request.force:
         return ""
     if request.means[request.primary] == "none":
@@ -100,8 +103,8 @@ def obstacle(request: FenceRequest) -> str:
             "failover_fence_command is empty. Nobody was promoted; nothing was touched. Make it answer, or stop that "
             "machine, then run this again; with -e force=true you confirm that you have stopped it."
         )
-    if not request.marks_disk and not request.record_possible:
-        return f"{_no_mark(request)} Nothing was touched."
+    if not request.marks_disk and (no_record or not request.record_possible):
+        return f"{_no_mark(request, no_record)} Nothing was touched."
     helpless = [name for name in request.unreachable if request.means[name] == "none"]
     if helpless:
         return (
@@ -110,6 +113,11 @@ def obstacle(request: FenceRequest) -> str:
             "this again; or stop it, and lose what only it has with -e force=true."
         )
     return ""
+
+
+def will_need_record(request: FenceRequest) -> bool:
+    """Whether it is known before the fence that a record has to be left, and the repository host can be asked."""
+    return not request.force and not request.marks_disk and request.record_possible
 
 
 def beside_the_living(primary: str) -> str:
@@ -178,8 +186,11 @@ def _restart_or_lose(other: Fenced) -> str:
 
 def _no_mark(request: FenceRequest, no_record: str = "") -> str:
     why = f" ({no_record.rstrip('.')})" if no_record else ""
+    # One that answers need not be started: what is wrong there it has said itself.
+    first = f"Make {request.primary} answer, so that its own disk can be marked" if no_record else ""
     return (
         f"Neither the disk of {request.primary} nor the repository on {request.repository} can be written to{why}, so "
-        f"nothing would keep the old primary from coming back. Nobody was promoted. Start {request.repository}, or go "
-        f"on with -e force=true and make sure yourself that {request.primary} stays off."
+        f"nothing would keep the old primary from coming back. Nobody was promoted. "
+        f"{first or f'Start {request.repository}'}, or go on with -e force=true and make sure yourself that "
+        f"{request.primary} stays off."
     )

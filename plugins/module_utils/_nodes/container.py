@@ -14,7 +14,7 @@ import socket
 import tarfile
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -259,16 +259,25 @@ class ContainerNode:
 
         The engine sends what is below in the order of names. What this one holds is not waited for: it may be large.
         """
+        seen: set[str] = set()
+        while below := self._first_directory(path, seen):
+            # Not while that is being read: the engine keeps the container locked until the end (seen with 20.10).
+            with self.read_file(f"{path}/{below}/{name}") as there:
+                if there is not None:
+                    return below
+            seen.add(below)
+        return ""
+
+    def _first_directory(self, path: str, without: Collection[str]) -> str:
+        """The name of the first directory in ``path`` other than these; empty for none."""
         with self._archive(path) as found:
             if found is None:
                 return ""
-            top = found.first.name.rstrip("/")
+            top = f"{found.first.name.rstrip('/')}/"
             for entry in found.archive:
-                below = entry.name.removeprefix(f"{top}/").strip("/")
-                if entry.isdir() and below and "/" not in below:
-                    with self.read_file(f"{path}/{below}/{name}") as there:
-                        if there is not None:
-                            return below
+                below = entry.name.rstrip("/").removeprefix(top) if entry.name.startswith(top) else ""
+                if entry.isdir() and below and "/" not in below and below not in without:
+                    return below
         return ""
 
     def list_directory(self, path: str) -> list[str]:

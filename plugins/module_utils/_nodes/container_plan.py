@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import posixpath
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from .. import _names
@@ -31,6 +32,8 @@ PORTS = {
 #: HAProxy's second one, for the standbys.
 READ_ONLY_PORT = _names.PROXY_READ_ONLY_PORT
 CONFIG_PATH = str(_names.CONFIG_DIR)
+#: The type of a second repository that is a directory of its host.
+SECOND_DIRECTORY = "posix"
 #: The kinds of node whose image has the server's programs: on the repository host backups are restored beside the
 #: cluster.
 WITH_PROGRAMS = ("postgres", "pgbackrest")
@@ -53,6 +56,8 @@ class Wanted:
     #: Of HAProxy, a second pair of ports: as people reach it, and what it listens on.
     published_read_only_port: int | None = None
     read_only_port: int | None = None
+    #: Of a repository host, the directory that is to be its second repository.
+    second_directory: str = ""
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Wanted:
@@ -69,6 +74,7 @@ class Wanted:
             str(given.get("packages_as_of") or ""),
             given.get("published_read_only_port") if given["kind"] == "haproxy" else None,
             int(read_only) if read_only else None,
+            _directory(given.get("second_repository") or {}) if given["kind"] == "pgbackrest" else "",
         )
 
     def build_arguments(self) -> dict[str, str]:
@@ -84,7 +90,19 @@ class Wanted:
     def volumes(self) -> dict[str, str]:
         """Its volumes and where they are mounted."""
         data = _names.VOLUMES.get(self.kind)
-        return ({f"{self.name}_data": str(data)} if data else {}) | {f"{self.name}_etc": CONFIG_PATH}
+        usual = ({f"{self.name}_data": str(data)} if data else {}) | {f"{self.name}_etc": CONFIG_PATH}
+        second = PurePosixPath(self.second_directory)
+        # One that lies on a volume needs none, and one that a volume lies in is refused for what it is (``second``).
+        if not second.is_absolute() or any(
+            second.is_relative_to(path) or PurePosixPath(path).is_relative_to(second) for path in usual.values()
+        ):
+            return usual
+        return usual | {self.second_volume: str(second)}
+
+    @property
+    def second_volume(self) -> str:
+        """The volume of its second repository, if it has one."""
+        return f"{self.name}_second"
 
     def keeps(self, path: Path) -> bool:
         """Whether a directory is on one of its volumes, which outlive its container."""
@@ -102,10 +120,37 @@ class Wanted:
         )
         return [f"{_names.with_port(address, outside)}:{inside}" for outside, inside in pairs if outside]
 
+    def leavings(self) -> list[str]:
+        """The volumes that it may have had, whatever the inventory says now."""
+        return list(dict.fromkeys([*self.volumes(), *([self.second_volume] if self.kind == "pgbackrest" else [])]))
+
     @property
     def claims(self) -> list[int]:
         """The ports of the engine's host that it wants."""
         return [port for port in (self.published_port, self.published_read_only_port) if port is not None]
+
+
+def _directory(given: Mapping[str, Any]) -> str:
+    """The directory of a second repository, from the ``type``, ``path`` and ``mount`` given; empty if it is of no host.
+
+    Raises ``RelevoError`` where no container can have it.
+    """
+    path, mount = (str(given.get(name) or "") for name in ("path", "mount"))
+    if given.get("type") != SECOND_DIRECTORY or not path:
+        return ""
+    if ":" in path:
+        raise RelevoError(
+            f"pgbackrest_repo2_path={path} has a colon, with which Docker mounts no volume. Nothing was touched. Give "
+            "a directory without one."
+        )
+    directory = posixpath.normpath(path)
+    if mount and posixpath.normpath(mount) != directory:
+        raise RelevoError(
+            f"pgbackrest_repo2_mount={mount} is for machines: in a container only a volume is mounted, at "
+            f"pgbackrest_repo2_path={path}. Nothing was touched. Leave it out; docs/reference/backups.md (In a "
+            "container) says how the volume gets on a disk of its own."
+        )
+    return directory
 
 
 @dataclass(frozen=True)
@@ -226,14 +271,14 @@ def fingerprint(node: Wanted, image: str, settings: Settings) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _foreign(node: Wanted, engine: Engine) -> list[str]:
+def _foreign(node: Wanted, engine: Engine, volumes: Iterable[str]) -> list[str]:
     """The objects with this node's names that are not ours."""
     found = []
     container = engine.containers.get(node.name)
     ours = container is not None and container.owned_by(node.cluster)
     if container is not None and not ours:
         found.append(f"container {node.name}")
-    for volume in node.volumes():
+    for volume in volumes:
         labels = engine.volumes.get(volume)
         if labels is None or (labels.get(LABEL_MANAGED) == "true" and labels.get(LABEL_CLUSTER) == node.cluster):
             continue
@@ -247,7 +292,7 @@ def refuse_foreign(nodes: Iterable[Wanted], engine: Engine, settings: Settings) 
     """Fail, naming them, when there are objects of our names that we did not make."""
     if settings.adopt:
         return
-    found = [one for node in nodes for one in _foreign(node, engine)]
+    found = [one for node in nodes for one in _foreign(node, engine, node.volumes())]
     network = engine.networks.get(settings.network)
     if network is not None and network.get(LABEL_MANAGED) != "true":
         found.append(f"network {settings.network}")
@@ -335,6 +380,24 @@ def refuse_removed(
         down = container is not None and container.owned_by(node.cluster) and container.status in ("exited", "created")
         if node.kind == "postgres" and down and node.name not in readmitted and (why := removed(node.name)):
             raise RelevoError(f"{why} Nothing was touched.", removed=node.name)
+
+
+def refuse_unkept_second(nodes: Sequence[Wanted], plans: Sequence[Plan], engine: Engine) -> None:
+    """Fail when a container stays that has no volume for the second repository: it would go with the container."""
+    for node, decided in zip(nodes, plans, strict=True):
+        container = engine.containers.get(node.name)
+        if (
+            container is not None
+            and decided.action in ("none", "start")
+            and node.second_volume in node.volumes()
+            and node.second_volume not in container.volumes
+        ):
+            raise RelevoError(
+                f"The container of {node.name} has no volume for pgbackrest_repo2_path={node.second_directory}, and "
+                "what is put there would be lost with it. Nothing was touched. A new container gets one, and keeps "
+                "what is on the others. It is replaced by upgrade_minor.yml, or with -e docker_nodes_recreate=true, "
+                "each together with all that wait for a new one. Run this again then."
+            )
 
 
 @dataclass(frozen=True)
@@ -426,10 +489,12 @@ def removal(nodes: list[Wanted], engine: Engine, network: str) -> Removal:
     containers = []
     volumes: dict[str, list[str]] = {}
     for node in nodes:
-        foreign = _foreign(node, engine)
+        foreign = _foreign(node, engine, node.leavings())
         if node.name in engine.containers and f"container {node.name}" not in foreign:
             containers.append(node.name)
-        volumes[node.name] = [one for one in node.volumes() if one in engine.volumes and f"volume {one}" not in foreign]
+        volumes[node.name] = [
+            one for one in node.leavings() if one in engine.volumes and f"volume {one}" not in foreign
+        ]
     ours = engine.networks.get(network, {}).get(LABEL_MANAGED) == "true"
     others = [one.name for one in engine.containers.values() if network in one.networks and one.name not in containers]
     return Removal(containers, volumes, ours and not others)

@@ -20,9 +20,9 @@ from pathlib import Path
 from .. import _names, _process
 from .._durable import sync_directory, write_file
 from .._errors import RelevoError
-from .._repository.archive import push
+from .._repository.archive import config_that_answers, push
 from .._repository.away import answering, each
-from .._repository.command import repositories, restore_command
+from .._repository.command import CONFIG, repositories, restore_command
 from .._repository.pgbackrest import PgBackRest
 from .._server import marker
 from .._server.lsn import SEGMENT, history_name
@@ -46,12 +46,15 @@ def connection(request: Request, user: str, dbname: str) -> str:
     )
 
 
-def standby_settings(request: Request, restore: bool = False) -> tuple[str, str, str]:
-    """primary_conninfo, primary_slot_name and restore_command; ``restore``: to fetch what the primary no longer has."""
+def standby_settings(request: Request, restore: bool = False, config: Path = CONFIG) -> tuple[str, str, str]:
+    """primary_conninfo, primary_slot_name and restore_command.
+
+    ``restore``: to fetch what the primary no longer has, by this configuration of pgBackRest.
+    """
     return (
         primary_conninfo(request.primary, request.node),
         _names.slot_name(request.node),
-        restore_command(request.stanza) if restore else "",
+        restore_command(request.stanza, config) if restore else "",
     )
 
 
@@ -120,7 +123,8 @@ class Copier:
 
     def configure(self, restore: bool) -> bool:
         """Say whom to follow; ``restore``: fetch from the archive what the primary no longer has."""
-        return self.server.write_replication_conf(*standby_settings(self.request, restore))
+        config = config_that_answers(self.request.stanza) if restore else CONFIG
+        return self.server.write_replication_conf(*standby_settings(self.request, restore, config))
 
     @property
     def unfinished(self) -> Path:

@@ -15,6 +15,7 @@ from .. import _names, _process
 from .._cluster.probe import ask, probe
 from .._cluster.topology import NodeState
 from .._errors import RelevoError
+from .._repository.command import CONFIG, config_of, repositories
 from .._server import marker, recovery, server_log
 from .._server.credentials import Credentials
 from .._server.lsn import history_name, parse_history, parse_lsn
@@ -131,7 +132,9 @@ class Observer:
 
     def _configured(self, restore: bool = False) -> bool:
         """One that replays at its own pace may still need from the archive what the primary no longer has."""
-        return self.server.replication_conf_is(*standby_settings(self.request, restore))
+        # It may have been given the one repository that answered.
+        configs = {CONFIG, *map(config_of, repositories())} if restore else {CONFIG}
+        return any(self.server.replication_conf_is(*standby_settings(self.request, restore, one)) for one in configs)
 
     def _running(self) -> dict[str, Any]:
         if self.server.postmaster_pid() is None:

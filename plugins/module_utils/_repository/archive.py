@@ -14,8 +14,8 @@ from .._errors import RelevoError
 from .._recovery_window import Hole
 from .._server.lsn import SEGMENT, SEGMENT_SIZE, Fork, history_name, parse_history, segment_name, segment_start
 from .._wait import wait_until
-from .away import Away, each
-from .command import CONFIG, FIRST, repositories
+from .away import Away, answering, each
+from .command import CONFIG, FIRST, config_of, repositories
 from .pgbackrest import Finished, PgBackRest, parse_config
 
 #: A segment, its checksum, and how it is compressed.
@@ -67,6 +67,10 @@ class Archive:
         wanted = "|".join(f"{timeline:08X}" for timeline in timelines)
         paths = self.pgbackrest.names(self.path, self.timeout, below=f"^({wanted})[0-9A-F]{{8}}/")
         return sorted(segments_of([path.rpartition("/")[2] for path in paths]))
+
+    def holds(self, segment: str) -> bool:
+        """Whether it has this segment, whole. Asked again and again while one is waited for: so of its folder alone."""
+        return segment in segments_of(self.pgbackrest.names(f"{self.path}/{segment[:16]}", self.timeout))
 
     def files(self) -> dict[str, float]:
         """By name, when each complete segment and each history file was archived (seconds since 1970)."""
@@ -197,6 +201,37 @@ def newest_timeline_anywhere(stanza: str, timeout: float = 10, config: Path = CO
     return max(found.values()), away
 
 
+def newest_segment_anywhere(stanza: str, timeout: float = 10, config: Path = CONFIG) -> tuple[str | None, list[Away]]:
+    """The newest segment of the newest timeline that any repository of this host knows, and which do not answer.
+
+    One that was away has an older one. None while the timeline has none. Raises ``RelevoError`` where none answers.
+    """
+
+    def newest(number: int) -> tuple[int, str]:
+        archive = Archive.newest(PgBackRest(stanza, config, number), timeout)
+        timeline = archive.newest_timeline() if archive else None
+        segments = archive.segments(timeline) if archive and timeline else []
+        return timeline or 0, segments[-1] if segments else ""
+
+    found, away = each(repositories(config), newest, at_once=True)
+    return max(found.values())[1] or None, away
+
+
+def config_that_answers(stanza: str, config: Path = CONFIG) -> Path:
+    """The configuration by which a recovering server asks those repositories for WAL that answer now.
+
+    ``archive-get`` asks each for each file, also when it has found it (pgBackRest's src/command/archive/get/get.c), and
+    one that hangs up to 18 times ``io-timeout``: six minutes for a file, in which a server seems to wait for one that
+    never comes. That of all where all answer, or none.
+    """
+    try:
+        there, away = answering(stanza, repositories(config), config)
+    except RelevoError:
+        # Whoever comes back first is the one to ask.
+        return config
+    return config_of(there[0], config) if away else config
+
+
 def in_repository(segment: str, repository: int = FIRST, timeout: float = 10, config: Path = CONFIG) -> bool:
     """Whether this one of two repositories has a segment of this node's server.
 
@@ -209,7 +244,7 @@ def in_repository(segment: str, repository: int = FIRST, timeout: float = 10, co
     stanzas = (name for name in parse_config(config.read_text()).sections() if not name.startswith("global"))
     try:
         archives = [Archive.newest(PgBackRest(stanza, config, repository), timeout) for stanza in stanzas]
-        return any(one is not None and segment in one.segments(int(segment[:8], 16)) for one in archives)
+        return any(one is not None and one.holds(segment) for one in archives)
     except RelevoError:
         return False
 

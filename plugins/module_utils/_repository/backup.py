@@ -14,7 +14,7 @@ from typing import Any
 from .._drill_note import carried
 from .._errors import RelevoError
 from .._recovery_window import of_newest_system
-from .errors import LOCK_HELD
+from .errors import is_locked
 from .expire import configured_retention
 from .in_use import in_use
 from .pgbackrest import Finished, PgBackRest, annotation_options, find_backup, labels_of, running_backup
@@ -154,7 +154,7 @@ def make_backup(pgbackrest: PgBackRest, request: BackupRequest) -> BackupMade:
 
 def with_progress(pgbackrest: PgBackRest, error: RelevoError) -> RelevoError:
     """Say how far the backup is that holds the lock, where that was the failure."""
-    if error.details.get("rc") != LOCK_HELD:
+    if not is_locked(int(error.details.get("rc") or 0), str(error.details.get("stderr") or "")):
         return error
     running = running_backup(pgbackrest.info())
     progress = f" ({running})" if running else ""

@@ -58,11 +58,6 @@ RULES = (
         "A file system on {host} is mounted read-only. Look at the host's disk, then run this again.",
     ),
     Rule(
-        r"unable to acquire lock",
-        "Another pgBackRest command holds the lock of stanza {stanza}. Run this again when it has ended.",
-        LOCK_HELD,
-    ),
-    Rule(
         r"more than one primary",
         "Two primaries answer for stanza {stanza}, so nothing was backed up. Stop the one whose writes you can lose "
         "(compare their timelines with status.yml), then run rejoin.yml.",
@@ -168,7 +163,9 @@ def is_locked(code: int, text: str) -> bool:
 
     ``archive-push`` says so in its text alone: with an error of its own, it found no repository that it could use.
     """
-    return code == LOCK_HELD or (code != 0 and "[LockAcquireError]" in text)
+    held = code == LOCK_HELD or (code != 0 and "[LockAcquireError]" in text)
+    # Its lock's file may not be opened: that has the same code, and nobody lets go of it.
+    return held and "Permission denied" not in text
 
 
 def raised_on(text: str, default: str = "this host") -> str:

@@ -9,8 +9,10 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from .._server.lsn import SEGMENT
+from .archive import OTHERS_PUSH
 from .cleanup import ALL, RETENTION, Holdings, Removal
 from .command import answer_in
 from .in_use import in_use
@@ -28,7 +30,9 @@ from .pins import pinned_until
 
 #: More full backups than anybody has: nothing but what is named expires (pgBackRest's own limit).
 EVERY = 9999999
-#: Seconds for another pgBackRest command to give its lock back, and for a segment to arrive.
+#: Seconds for another expiry, or an annotation, to give the lock of the backups back. A backup is not waited for.
+LOCK_TIMEOUT = 60.0
+#: Seconds for a segment to arrive, where the configuration does not give it longer.
 CHECK_TIMEOUT = 60.0
 _EXPIRES = re.compile(r"repo\d+: expire .*backup")
 _LABEL = re.compile(r"\d{8}-\d{6}F(?:_\d{8}-\d{6}[DI])?")
@@ -49,22 +53,30 @@ class Retention:
         return f"{self.full} {'days' if self.by_time else 'full backup' if self.full == 1 else 'full backups'}"
 
 
-def configured_retention(pgbackrest: PgBackRest) -> Retention:
-    """From pgBackRest's configuration file on this host, which must be the repository's."""
+def _configured(pgbackrest: PgBackRest, name: str, otherwise: str) -> str:
+    """An option in the configuration file on this host, which must be the repository's."""
     parser = parse_config(pgbackrest.config.read_text())
+    for section in (pgbackrest.stanza, "global"):
+        if parser.has_option(section, name):
+            return parser.get(section, name)
+    return otherwise
 
-    def value(name: str, otherwise: str) -> str:
-        for section in (pgbackrest.stanza, "global"):
-            if parser.has_option(section, name):
-                return parser.get(section, name)
-        return otherwise
 
-    return Retention(int(value("repo1-retention-full", "0")), value("repo1-retention-full-type", "count") == "time")
+def configured_retention(pgbackrest: PgBackRest) -> Retention:
+    """From pgBackRest's configuration file."""
+    full = _configured(pgbackrest, "repo1-retention-full", "0")
+    return Retention(int(full), _configured(pgbackrest, "repo1-retention-full-type", "count") == "time")
+
+
+def _archive_timeout(pgbackrest: PgBackRest) -> float:
+    """How many seconds the configuration gives a segment: with a second repository more. 0 where it has a unit."""
+    given = _configured(pgbackrest, "archive-timeout", "0")
+    return float(given) if given.isdigit() else 0.0
 
 
 def would_expire(pgbackrest: PgBackRest) -> list[str]:
     """The labels that the configured retention no longer keeps, by pgBackRest's own word."""
-    said = pgbackrest.run("expire", "--dry-run", level="info").messages("INFO")
+    said = pgbackrest.run_when_free("expire", "--dry-run", timeout=LOCK_TIMEOUT, level="info").messages("INFO")
     return sorted({label for line in said if _EXPIRES.search(line) for label in _LABEL.findall(line)})
 
 
@@ -132,18 +144,34 @@ def thin_out(pgbackrest: PgBackRest, planned: Removal, timeout: float) -> None:
 
     Also where nothing is left to remove: pgBackRest then finishes what a killed run has left.
     """
+    expire = partial(pgbackrest.run_when_free, "expire", timeout=LOCK_TIMEOUT, takes=timeout)
     if planned.operation == RETENTION and not planned.stays:
-        pgbackrest.run("expire", timeout=timeout)
+        expire()
         return
     # What the configuration keeps of differential backups and of WAL is not what was asked for.
     kept = [f"--reset-repo1-retention-{name}" for name in ("diff", "archive", "archive-type")]
     if planned.stays:
         for label in planned.roots:
             # Of the WAL, nothing: what stays may have to be replayed up to any moment.
-            pgbackrest.run("expire", f"--set={label}", f"--repo1-retention-full={EVERY}", *kept, timeout=timeout)
+            expire(f"--set={label}", f"--repo1-retention-full={EVERY}", *kept)
     if planned.fulls_left:
         count = ["--repo1-retention-full-type=count", f"--repo1-retention-full={planned.fulls_left}"]
-        pgbackrest.run("expire", *count, *kept, timeout=timeout)
+        expire(*count, *kept)
+
+
+def stop_and_delete(pgbackrest: PgBackRest, *options: str, timeout: float) -> None:
+    """Remove its backups and its archive, within ``timeout`` seconds after whoever pushes WAL has let go of it.
+
+    While it is stopped no push begins, so the one that goes on is waited for: with a repository that hangs there is
+    nearly always one.
+    """
+    # pgBackRest wants it: nobody may write into what is being removed.
+    pgbackrest.run("stop")
+    try:
+        pgbackrest.run_when_free("stanza-delete", "--force", *options, timeout=OTHERS_PUSH, takes=timeout)
+    finally:
+        # Also the one of a run that was killed; without one it says so, and nothing else.
+        pgbackrest.run("start")
 
 
 def remove_everything(pgbackrest: PgBackRest, timeout: float) -> None:
@@ -153,15 +181,10 @@ def remove_everything(pgbackrest: PgBackRest, timeout: float) -> None:
     begins anew, and ends in the same state.
     """
     options, _unreachable = pgbackrest.reachable()
-    exists = pgbackrest.info()["status"]["code"] != STATUS_NO_STANZA
-    if exists:
-        # pgBackRest wants it: nobody may write into what is being removed.
-        pgbackrest.run("stop")
-    try:
-        if exists:
-            pgbackrest.run("stanza-delete", "--force", *options, timeout=timeout)
-    finally:
-        # Also the one of a run that was killed; without one it says so, and nothing else.
+    if pgbackrest.info()["status"]["code"] == STATUS_NO_STANZA:
+        # The stop file of a run that was killed after it had deleted.
         pgbackrest.run("start")
-    pgbackrest.run_when_free("stanza-create", *options, timeout=CHECK_TIMEOUT)
-    pgbackrest.prove_archiving(options, CHECK_TIMEOUT)
+    else:
+        stop_and_delete(pgbackrest, *options, timeout=timeout)
+    pgbackrest.run_when_free("stanza-create", *options, timeout=OTHERS_PUSH)
+    pgbackrest.prove_archiving(options, max(CHECK_TIMEOUT, _archive_timeout(pgbackrest)))

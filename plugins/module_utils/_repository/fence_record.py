@@ -49,6 +49,12 @@ class RepositoryReader(RepositoryFiles):
         return finished
 
 
+def require_place(repository: Path) -> None:
+    """Refuse the empty place of a share, where a record would be found by nobody."""
+    if not repository.is_dir():
+        raise RelevoError(f"The repository's directory {repository} does not exist. Nothing was written to it.")
+
+
 @dataclass(frozen=True)
 class FenceRecord:
     """The record of one node: where it stands, and who may do what with it."""
@@ -78,8 +84,7 @@ class FenceRecord:
         """Write it durably; returns whether that changed anything."""
         if self.text_in(repository) == content:
             return False
-        if not repository.is_dir():
-            raise RelevoError(f"The repository's directory {repository} does not exist. Nothing was written to it.")
+        require_place(repository)
         path = repository / self.name
         for folder in (path.parent.parent, path.parent):
             marker.ensure_directory(folder)

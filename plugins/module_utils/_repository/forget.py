@@ -12,10 +12,10 @@ from typing import Any
 
 from .._errors import RelevoError
 from .cleanup import ALL
-from .expire import holdings
+from .expire import holdings, stop_and_delete
 from .fence_record import FenceRecord
-from .pgbackrest import PgBackRest, parse_config, repository_directory
-from .restore_record import RestoreRecord
+from .pgbackrest import PgBackRest, in_bucket, parse_config
+from .restore_record import RestoreRecord, place_of_records
 
 LOGS, LOCKS = Path("/var/log/pgbackrest"), Path("/tmp/pgbackrest")
 #: No server's data directory.
@@ -54,14 +54,8 @@ def held(pgbackrest: PgBackRest) -> dict[str, Any]:
 
 
 def delete_stanza(pgbackrest: PgBackRest, timeout: float) -> None:
-    """Remove its backups and its archive. Nobody is asked: the servers have gone."""
-    # pgBackRest wants it: nobody may write into what is being removed.
-    pgbackrest.run("stop")
-    try:
-        pgbackrest.run("stanza-delete", "--force", *_place(pgbackrest), timeout=timeout)
-    finally:
-        # Also the one of a run that was killed; without one it says so, and nothing else.
-        pgbackrest.run("start")
+    """Remove its backups and its archive. Nobody is asked: the servers have gone, though a push of theirs may go on."""
+    stop_and_delete(pgbackrest, *_place(pgbackrest), timeout=timeout)
 
 
 def _place(pgbackrest: PgBackRest) -> list[str]:
@@ -92,13 +86,16 @@ def forget_cluster(pgbackrest: PgBackRest, nodes: Iterable[str], *, everything: 
     """
     done = []
     if pgbackrest.config.exists():
+        text = pgbackrest.config.read_text()
         try:
-            directory: Path | None = repository_directory(pgbackrest.config.read_text())
+            directory = place_of_records(text)
         except RelevoError:
-            # A bucket has no place for records.
+            # The repository is another host's, and so are the records.
             directory = None
         if directory is not None:
-            done += [f"the fence record of {node}" for node in nodes if FenceRecord(node).withdraw(directory)]
+            # In a bucket there are none of fences.
+            fenced = [] if in_bucket(text) else nodes
+            done += [f"the fence record of {node}" for node in fenced if FenceRecord(node).withdraw(directory)]
             done += ["the record of a restore"] if RestoreRecord(pgbackrest.stanza, directory).remove() else []
     if everything:
         for path in residue(pgbackrest.stanza):

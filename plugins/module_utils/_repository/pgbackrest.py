@@ -21,6 +21,7 @@ from .._server.lsn import SEGMENT_SIZE
 from .._wait import wait_until
 from .command import CONFIG, FIRST, RepositoryFiles, answer_in, command_line, config_of
 from .errors import ARCHIVE_TIMEOUT, NOTHING_CHANGED, explain, is_locked
+from .lock_holder import holder
 
 # Codes of the status of a stanza in the output of info (documentation, command info).
 STATUS_OK, STATUS_NO_STANZA, STATUS_NO_BACKUP, STATUS_NO_DATA = 0, 1, 2, 3
@@ -87,6 +88,14 @@ def repository_directory(text: str) -> Path:
     if kind not in ON_DISK:
         raise RelevoError(f"The repository is not a directory of this host (repo1-type={kind}).")
     return Path(parser.get("global", "repo1-path", fallback=DEFAULT_PATH))
+
+
+def in_bucket(text: str) -> bool:
+    """Whether this host itself keeps the first repository, and in none of its directories."""
+    parser = parse_config(text)
+    return not parser.get("global", "repo1-host", fallback="") and (
+        parser.get("global", "repo1-type", fallback="posix") not in ON_DISK
+    )
 
 
 def place_of(text: str) -> str:
@@ -181,7 +190,7 @@ class PgBackRest(RepositoryFiles):
             raise self.failure(command, finished)
         return finished
 
-    def try_when_free(self, attempt: Callable[[], Finished], what: str, timeout: float) -> Finished:
+    def try_when_free(self, attempt: Callable[[], Finished], what: str | Callable[[], str], timeout: float) -> Finished:
         """How an attempt ended that met nobody's lock; ``what`` is waited for, for ``timeout`` seconds.
 
         Asynchronous archive-push takes the lock for each of its attempts, and makes one after the other until there is
@@ -194,10 +203,23 @@ class PgBackRest(RepositoryFiles):
 
         return wait_until(unlocked, what, timeout, interval=0.2)
 
-    def run_when_free(self, command: str, *options: str, timeout: float) -> Finished:
-        """``run``, after a wait for whoever holds the stanza's lock."""
-        what = f"the lock of stanza {self.stanza}, which another pgBackRest command holds"
-        finished = self.try_when_free(lambda: self.try_run(command, *options), what, timeout)
+    def run_when_free(
+        self, command: str, *options: str, timeout: float, takes: float = 60, level: str = "warn"
+    ) -> Finished:
+        """``run``, after a wait of ``timeout`` seconds for whoever holds the stanza's lock; it may take ``takes``."""
+        said = ""
+
+        def attempt() -> Finished:
+            nonlocal said
+            finished = self.try_run(command, *options, timeout=takes, level=level)
+            said = finished.stderr
+            return finished
+
+        def lock() -> str:
+            who = holder(said)
+            return f"the lock of stanza {self.stanza}, which is held by {who.name}. {who.advice}"
+
+        finished = self.try_when_free(attempt, lock, timeout)
         if finished.returncode:
             raise self.failure(command, finished)
         return finished
@@ -215,7 +237,11 @@ class PgBackRest(RepositoryFiles):
         """
         text = finished.stderr or finished.stdout
         own = "" if self.config.name == CONFIG.name else str(self.config)
-        message = explain(finished.returncode, text, self.stanza, command, own)
+        if is_locked(finished.returncode, text):
+            who = holder(text)
+            message = f"The lock of stanza {self.stanza} is held by {who.name}. {who.advice}."
+        else:
+            message = explain(finished.returncode, text, self.stanza, command, own)
         if finished.returncode == ARCHIVE_TIMEOUT and self.repository_is_full():
             message = (
                 "The repository's disk is full, so no WAL arrives there. Free space there, "

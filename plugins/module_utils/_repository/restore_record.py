@@ -5,6 +5,9 @@
 
 While it stands nobody but that restore works on the cluster: whoever takes the operation lock is refused. It is also by
 what a second run knows what the first one had decided. A garbled one forbids like any other.
+
+It is read and written on the repository host alone, unlike the record of a fence. So where the repository is a bucket,
+it stands on that host's own disk.
 """
 
 from __future__ import annotations
@@ -15,12 +18,23 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .. import _names
 from .._durable import sync_directory, write_file
 from .._errors import RelevoError
 from .._server import marker
+from .pgbackrest import in_bucket, repository_directory
 
 #: Below the repository's path, beside the records of fences.
 FOLDER = "relevo/restore"
+
+
+def place_of_records(text: str) -> Path:
+    """Below what the records of the repository host stand, from the text of its configuration.
+
+    Where the repository is a bucket: where pgBackRest would have one of its own, a container's volume and the package's
+    directory on a machine. Raises ``RelevoError`` where the repository is another host's.
+    """
+    return _names.REPOSITORY_DIR if in_bucket(text) else repository_directory(text)
 
 
 @dataclass(frozen=True)
@@ -98,12 +112,19 @@ class RestoreRecord:
         content = json.dumps(unfinished.as_dict(), indent=1, sort_keys=True) + "\n"
         if self.path.exists() and self.path.read_text() == content:
             return False
-        if not self.repository.is_dir():
-            raise RelevoError(f"The repository's directory {self.repository} does not exist. Nothing was changed.")
+        self.require_place()
         for folder in (self.path.parent.parent, self.path.parent):
             marker.ensure_directory(folder)
         write_file(self.path, content, mode=0o640)
         return True
+
+    def require_place(self) -> None:
+        """Refuse the empty place of a share, or a host without the package's directory."""
+        if not self.repository.is_dir():
+            raise RelevoError(
+                f"The repository host's directory {self.repository}, where the record of a restore is to be, does not "
+                "exist. Nothing was changed. Mount it, or make it for postgres (mode 0750), then run this again."
+            )
 
     def remove(self) -> bool:
         """Remove it durably; returns whether there was one."""

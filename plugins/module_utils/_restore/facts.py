@@ -13,6 +13,8 @@ from typing import Any
 from .. import _names
 from .._errors import RelevoError
 from .._repository.archive import ARRIVAL, IN_FLIGHT, Archive
+from .._repository.away import answering
+from .._repository.command import CONFIG, repositories
 from .._repository.pgbackrest import PgBackRest
 from .._server.lsn import timeline_of_history
 from .._wait import wait_until
@@ -26,7 +28,30 @@ RESERVE = 0.02
 def read_repository(pgbackrest: PgBackRest, timeout: float = 30) -> Repository:
     """All that the plan needs, in a call of pgBackRest for the backups, one for the archive and one for each
     history."""
-    return settled_repository(pgbackrest, pgbackrest.require_stanza(timeout), timeout)
+    found = settled_repository(pgbackrest, pgbackrest.require_stanza(timeout), timeout)
+    # With one timeline nobody has to know when another one began.
+    return found.with_times(times_of_other(pgbackrest, timeout)) if found.histories else found
+
+
+def times_of_other(pgbackrest: PgBackRest, timeout: float = 30) -> dict[str, float]:
+    """When the other repository of two got what it has of the same archive; nothing where there is none, or it is
+    away."""
+    base = pgbackrest.config.with_name(CONFIG.name)
+    numbers = repositories(base)
+    if len(numbers) == 1:
+        return {}
+    try:
+        there, _away = answering(pgbackrest.stanza, numbers, base)
+        own = Archive.newest(pgbackrest, timeout)
+        for number in there:
+            if number != pgbackrest.repository:
+                archive = Archive.newest(PgBackRest(pgbackrest.stanza, base, number), timeout)
+                same = own is not None and archive is not None and own.identifier == archive.identifier
+                return archive.files() if same and archive else {}
+    except RelevoError:
+        # It only makes more exact what is known without it.
+        return {}
+    return {}
 
 
 def repository_of(pgbackrest: PgBackRest, entry: Mapping[str, Any], timeout: float = 30) -> Repository:

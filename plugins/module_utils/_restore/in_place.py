@@ -196,8 +196,12 @@ def describe_in_place(
     step: Step = "begin",
     lost: str = "",
     confirmed: bool = False,
+    repositories: int = 1,
 ) -> OperationPlan:
-    """The plan as every operation shows its own. ``found``: the refusals; ``lost``: what goes, in words."""
+    """The plan as every operation shows its own. ``found``: the refusals; ``lost``: what goes, in words.
+
+    ``repositories``: how many there are, each of which gets a backup.
+    """
     seen = [f"Window: {line}" for line in windows(repository)] if repository else []
     if plan is None:
         message = "It would not be begun. Nothing was touched."
@@ -208,7 +212,9 @@ def describe_in_place(
     stopped = "gets" if cluster.lost else "is stopped, gets"
     affects = [Effect(node, f"{stopped} these data ({format_bytes(plan.size)}), and is primary on a new timeline")]
     affects += [Effect(name, "is stopped before, and made its standby afterwards") for name in others]
-    affects.append(Effect(cluster.repository, "gets a full backup afterwards"))
+    affects.append(
+        Effect(cluster.repository, f"gets a full backup afterwards{', in each repository' if repositories > 1 else ''}")
+    )
     skipped = "No node holds data: nothing is stopped, and no restore point is made." if cluster.lost else ""
     return OperationPlan(
         "restore",
@@ -254,16 +260,22 @@ def loss_in_words(cluster: Cluster, plan: RestorePlan, target: Target, wal: int,
     return f"Everything that was written after it{since} goes from the cluster{size}."
 
 
-def report(unfinished: Unfinished, outcome: Mapping[str, Any], standbys: Sequence[str], backup: str) -> str:
-    """What was done, and how it is undone."""
+def report(
+    unfinished: Unfinished, outcome: Mapping[str, Any], standbys: Sequence[str], backups: Mapping[str, Any]
+) -> str:
+    """What was done, and how it is undone; ``backups``: what ``restore_backup`` returns."""
     last = f"last commit {outcome['last_commit']}" if outcome["last_commit"] else "no commit after the backup"
     seconds = f"copied in {outcome['copy_s']:g} s, recovered in {outcome['recovery_s']:g} s"
     follow = f"{' and '.join(standbys) or 'nobody'} follows it"
+    made, away = backups["backups"], backups["away"]
+    words = "{label} in repository {repository}" if len(made) + len(away) > 1 else "{label}"
+    full = " and ".join(words.format(**one) for one in made)
     lines = [
         f"The cluster {unfinished.cluster} is at {unfinished.plan['sentence']}.",
         f"  Position {outcome['lsn']} on timeline {outcome['recovered_timeline']}; {last}.",
         f"  {unfinished.node} is primary on timeline {outcome['timeline']}; {follow}.",
-        f"  Backup {outcome['backup']}; {seconds}. Archiving is proved; full backup {backup}.",
+        f"  Backup {outcome['backup']}; {seconds}. Archiving is proved; full backup {full}.",
+        *(_lacks_backup(one) for one in away),
         "  Passwords of users, and all else that was changed since, are as they were then: site.yml makes them as the "
         "inventory says.",
     ]
@@ -276,6 +288,14 @@ def report(unfinished: Unfinished, outcome: Mapping[str, Any], standbys: Sequenc
             f"  To undo it, until {undo.until} (the backup {undo.label} is pinned until then):",
             f"    {undo.command(unfinished.cluster)}",
         ]
+    )
+
+
+def _lacks_backup(one: Mapping[str, Any]) -> str:
+    reason = str(one["reason"]).strip().rstrip(".")
+    return (
+        f"  Repository {one['repository']} got no full backup: {reason}. Until it has one, its newest backups lead "
+        f"to the timeline that was left: backup.yml -e repository_number={one['repository']} -e day=1."
     )
 
 

@@ -5,13 +5,14 @@
 
 The moment at which WAL ended or a timeline began is that of its file in the repository: the commits in a segment are
 not
-later than the time at which the segment was archived.
+later than the time at which the segment was archived. A repository that was away gets its files later than they were
+made, so when a timeline began is the earliest of all that is known of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -47,8 +48,8 @@ class Stretch:
 class Branch:
     """A timeline as a way through the WAL: its ancestors up to where each was left, then itself.
 
-    ``began`` is when it was promoted, None of the first; ``known`` is False where its history is missing in the
-    archive.
+    ``began`` is when it was promoted, at the latest, None of the first; ``known`` is False where its history is missing
+    in the archive.
     """
 
     timeline: int
@@ -108,8 +109,41 @@ class Repository:
     def _branch(self, timeline: int) -> Branch:
         if timeline not in self.histories:
             return Branch(timeline, known=timeline == 1)
-        text, archived = self.histories[timeline]
-        return Branch(timeline, tuple(parse_history(text)), datetime.fromtimestamp(archived, UTC))
+        text, _archived = self.histories[timeline]
+        return Branch(timeline, tuple(parse_history(text)), datetime.fromtimestamp(self._began(timeline), UTC))
+
+    @cached_property
+    def _seen(self) -> dict[int, float]:
+        """The first time at which there was something of a timeline: its history, its WAL, a backup of it."""
+        seen = {timeline: archived for timeline, (_text, archived) in self.histories.items()}
+        times = list(self.segments.items())
+        times += [(str(one["archive"]["start"]), float(one["timestamp"]["start"])) for one in self.usable]
+        for name, moment in times:
+            timeline = int(name[:8], 16)
+            seen[timeline] = min(moment, seen.get(timeline, moment))
+        return seen
+
+    def _began(self, timeline: int) -> float:
+        """Not later than there was something of it, or of one that came from it."""
+        came = {
+            other
+            for other, (text, _archived) in self.histories.items()
+            if any(fork.timeline == timeline for fork in parse_history(text))
+        }
+        return min(self._seen[one] for one in {timeline} | came)
+
+    def with_times(self, other: Mapping[str, float]) -> Repository:
+        """The same with the earlier of two times of each file: of a repository that was away, they are those of the
+        copying.
+
+        ``other``: what another repository of the same archive has, by name.
+        """
+        histories = {
+            timeline: (text, min(archived, other.get(history_name(timeline), archived)))
+            for timeline, (text, archived) in self.histories.items()
+        }
+        segments = {name: min(archived, other.get(name, archived)) for name, archived in self.segments.items()}
+        return replace(self, segments=segments, histories=histories)
 
     def branch(self, timeline: int) -> Branch:
         """A branch by its number; ``RelevoError`` where no server ever was on it, or its way is not known."""

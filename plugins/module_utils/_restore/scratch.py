@@ -25,8 +25,7 @@ from .target import Target
 DIRECTORY = _names.SCRATCH_DIR
 #: The port of the first instance; the next one has the next that is free.
 FIRST_PORT = 5600
-#: How the names of the instances of drills end.
-DRILL = "_drill"
+DRILL = _names.DRILL
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 
 #: pgBackRest's options of a restore that say what is restored, where to and how far: here that is not the user's.

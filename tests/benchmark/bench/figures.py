@@ -96,3 +96,19 @@ def spread(values: Sequence[float]) -> Spread | None:
     if not values:
         return None
     return Spread(len(values), min(values), statistics.median(values), percentile(values, 0.95), max(values))
+
+
+def overhead(plain: Sequence[float], ours: Sequence[float]) -> dict[str, float]:
+    """What ours costs beside the plain way: medians, their ratio and difference, and the median difference of a pair.
+
+    Both in the same order. Raises ``ValueError`` when a pair lacks one of its two.
+    """
+    middle, own = statistics.median(plain), statistics.median(ours)
+    differences = [one - other for one, other in zip(ours, plain, strict=True)]
+    return {
+        "plain": middle,
+        "ours": own,
+        "ratio": own / middle,
+        "difference": own - middle,
+        "difference_of_a_pair": statistics.median(differences),
+    }

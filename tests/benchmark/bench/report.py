@@ -10,13 +10,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bench import report_api, report_proxy, report_scale
+from bench import report_api, report_backup, report_catalog, report_machines, report_proxy, report_scale
 from bench.figures import spread
 from bench.pieces import amount, ends, keys, name, numbers, problems, table
 from bench.targets import (
     Row,
     Target,
     api_targets,
+    backup_targets,
+    catalog_targets,
     emergency_targets,
     is_quiet,
     planned_targets,
@@ -29,7 +31,16 @@ OUTAGE_PLOT, EMERGENCY_PLOT = "performance-outage.svg", "performance-emergency.s
 #: How the kinds of hand-over are called.
 KINDS = {"quiet": "quiet", "load": "200 tps"}
 #: How the parts are called, in the order of the page.
-CALLED = {"planned": "Planned", "emergency": "Emergency", "proxy": "HAProxy", "returns": "Returns", "api": "API"}
+CALLED = {
+    "planned": "Planned",
+    "emergency": "Emergency",
+    "proxy": "HAProxy",
+    "returns": "Returns",
+    "api": "API",
+    "machines": "Machines",
+    "backup": "Backup",
+    "catalog": "Catalog",
+}
 
 Results = dict[str, Any]
 
@@ -87,8 +98,8 @@ def page(results: Results) -> str:
         "# Performance",
         "Made by `make bench`, which measures and writes this page, its plots and "
         "[performance.json](performance.json). Nothing here was typed by hand. A part of it: "
-        "`make bench BENCH='--only relevo,floor --part planned'`; `BENCH=--quick` takes minutes instead of half an "
-        "hour, with so few rounds that its figures only show the form.",
+        "`make bench BENCH='--only relevo,floor --part planned'`; `BENCH=--quick` takes minutes instead of hours, "
+        "with so few rounds that its figures only show the form.",
         *_run(results),
         "## Targets",
         *_targets(results),
@@ -99,6 +110,9 @@ def page(results: Results) -> str:
         "proxy": report_proxy.section,
         "returns": _returns,
         "api": report_api.section,
+        "machines": report_machines.section,
+        "backup": report_backup.section,
+        "catalog": report_catalog.section,
     }
     for part, section in sections.items():
         if part in results:
@@ -151,6 +165,12 @@ def _targets(results: Results) -> list[str]:
     if "api" in results:
         run = results["api"]["run"]
         found += api_targets(results["api"], is_quiet(run["load_before"][0], run["machine"]["cores"]))
+    if "machines" in results:
+        found += report_machines.targets(results["machines"]["rows"])
+    if "backup" in results:
+        found += backup_targets(results["backup"])
+    if "catalog" in results:
+        found += catalog_targets(results["catalog"])
     rows = [[one.text, amount(one.limit, one.unit), amount(one.figure, one.unit), _bold(one.verdict)] for one in found]
     if "returns" in results:
         verdict = results["returns"]["result"]["verdict"]

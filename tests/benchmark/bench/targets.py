@@ -13,6 +13,11 @@ Row = dict[str, Any]
 Verdict = Literal["met", "missed", "not measured", "not asked"]
 #: One-minute load average per core below which a machine counts as quiet.
 QUIET_LOAD_PER_CORE = 0.25
+#: `backup.yml` may take so many seconds, and such a share of the plain backup, longer than it does. Of a cluster that
+#: is smaller the seconds are all of it, so it is asked only from this size on.
+BACKUP_SECONDS, BACKUP_SHARE, BACKUP_BYTES = 3, 0.03, 2 << 30
+#: What is promised of the catalog is promised of so many records, and with fewer it is easy.
+CATALOG_RECORDS = 100_000
 
 
 @dataclass(frozen=True)
@@ -162,3 +167,34 @@ def api_targets(part: dict[str, Any], quiet_machine: bool) -> list[Target]:
         ),
         Target("answers about health that were wrong, or did not come", 0, float(failed), "answers"),
     ]
+
+
+def backup_targets(part: dict[str, Any]) -> list[Target]:
+    found = part["summary"]
+    return [
+        Target(
+            f"`backup.yml` over the plain full backup, {part['database_bytes'] / (1 << 30):.1f} GiB: difference of the "
+            f"medians ({BACKUP_SECONDS} s and {100 * BACKUP_SHARE:g} %; asked from {BACKUP_BYTES >> 30} GiB on)",
+            BACKUP_SECONDS + BACKUP_SHARE * found["plain"],
+            found["difference"],
+            "s",
+            part["database_bytes"] >= BACKUP_BYTES,
+        )
+    ]
+
+
+def catalog_targets(part: dict[str, Any]) -> list[Target]:
+    """``pages`` begins with the page that was promised; the longest rebuild and the most memory of all count."""
+    asked = part["records"] >= CATALOG_RECORDS
+    counted = f"{part['records']} records (asked from {CATALOG_RECORDS} on)"
+    many = median([row["seconds"] for row in part["plays"] if row["many"]])
+    few = median([row["seconds"] for row in part["plays"] if not row["many"]])
+    memory = most([row["memory_bytes"] / 1e6 for row in part["rebuilds"]])
+    return [
+        Target(f"a filtered page of 50 of {counted}: p95", 0.02, part["pages"][0]["p95"], "s", asked),
+        Target("the catalog rebuilt from `info`: longest", 15, most([row["seconds"] for row in part["rebuilds"]]), "s",
+               asked),
+        Target("what it takes in Redis then, MB: most", 300, None if memory is None else round(memory, 1), "MB", asked),
+        Target("`catalog.yml -e catalog_limit=20`: median, as a multiple of that with a few records", 1.2,
+               share(many, few), "x", asked),
+    ]  # fmt: skip

@@ -64,6 +64,10 @@ class Task:
     def __init__(self, event: dict[str, Any]) -> None:
         self.results: list[dict[str, Any]] = list(event["hosts"].values())
 
+    @property
+    def changed(self) -> bool:
+        return any(result.get("changed") for result in self.results)
+
     def ran(self, module: str) -> bool:
         return any(result.get("action") == f"relevo.postgres.{module}" for result in self.results)
 
@@ -87,9 +91,9 @@ def failure_of(output: str) -> str:
     return output[-500:] or "it said nothing"
 
 
-def play(name: str, *arguments: str) -> tuple[float, list[Task]]:
+def play(name: str, *arguments: str, inventory: Path = cluster.INVENTORY) -> tuple[float, list[Task]]:
     """Run a playbook; its seconds from the command's start to its end, and its tasks."""
-    command = cluster.command_line(name, *arguments)
+    command = cluster.command_line(name, *arguments, inventory=inventory)
     events = {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.jsonl", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
     started = time.monotonic()
     try:
@@ -115,16 +119,22 @@ class Relevo:
     name = "relevo"
     variant = ""
     automatic = False
+    inventory: Path = cluster.INVENTORY
+    nodes: tuple[str, str] = NODES
+    ports: tuple[int, ...] = tuple(cluster.PORTS.values())
 
     def __init__(self) -> None:
         self._up = False
+
+    def play(self, name: str, *arguments: str) -> tuple[float, list[Task]]:
+        return play(name, *arguments, inventory=self.inventory)
 
     # --- make and remove -----------------------------------------------------------------------------------------
 
     def up(self) -> None:
         if self._up:
             return
-        play("site.yml")
+        self.play("site.yml")
         primary = self.primary()
         if not self.ask(primary, f"SELECT true FROM pg_roles WHERE rolname = '{USER}'"):
             self.ask(primary, f"CREATE ROLE {USER} LOGIN PASSWORD '{PASSWORD}'")
@@ -133,7 +143,7 @@ class Relevo:
         self._up = True
 
     def down(self) -> None:
-        play("playbooks/down.yml", "-e", "down_data=true")
+        self.play("playbooks/down.yml", "-e", "down_data=true")
         self._up = False
 
     def versions(self) -> dict[str, str]:
@@ -148,6 +158,13 @@ class Relevo:
             "ansible-core": ansible,
         }
 
+    def provision_again(self) -> dict[str, float]:
+        """``site.yml`` where there is nothing to do."""
+        seconds, tasks = self.play("site.yml")
+        if any(task.changed for task in tasks):
+            raise BenchmarkError("A second site.yml changed something. Run it by hand to see what.")
+        return {"command": seconds}
+
     # --- look ----------------------------------------------------------------------------------------------------
 
     @staticmethod
@@ -158,7 +175,7 @@ class Relevo:
     def primary(self) -> str:
         """The node that takes writes now."""
         running = docker("ps", "--format", "{{.Names}}").split()
-        found = [node for node in NODES if node in running and self._takes_writes(node)]
+        found = [node for node in self.nodes if node in running and self._takes_writes(node)]
         if len(found) != 1:
             raise BenchmarkError(f"One primary was expected; these take writes: {', '.join(found) or 'none'}.")
         return found[0]
@@ -171,10 +188,10 @@ class Relevo:
             return False
 
     def other(self, node: str) -> str:
-        return NODES[1 - NODES.index(node)]
+        return self.nodes[1 - self.nodes.index(node)]
 
     def dsn(self) -> str:
-        return multi_host_dsn(*cluster.PORTS.values(), sslmode="require")
+        return multi_host_dsn(*self.ports, sslmode="require")
 
     def ready(self) -> None:
         def whole() -> bool:
@@ -189,12 +206,12 @@ class Relevo:
 
     def hand_over(self) -> dict[str, float]:
         """``failover.yml`` away from the preferred primary, ``failback.yml`` back to it."""
-        playbook = "failover.yml" if self.primary() == cluster.PRIMARY else "failback.yml"
-        seconds, tasks = play(f"playbooks/{playbook}")
+        playbook = "failover.yml" if self.primary() == self.nodes[0] else "failback.yml"
+        seconds, tasks = self.play(f"playbooks/{playbook}")
         return {
             "command": seconds,
             playbook: seconds,
-            "window": _result(tasks, "pg_switchover", "window_seconds")["window_seconds"],
+            "window": result_of(tasks, "pg_switchover", "window_seconds")["window_seconds"],
         }
 
     # --- emergencies ---------------------------------------------------------------------------------------------
@@ -223,8 +240,8 @@ class Relevo:
     def emergency(self) -> dict[str, float]:
         """``failover.yml``. Its salvage: the copy of the dead primary's WAL and the replay. Its fencing: with proof and
         marker."""
-        seconds, tasks = play("playbooks/failover.yml")
-        fence, promotion = _result(tasks, "pg_fence", "wal"), _result(tasks, "pg_promote", "salvage_seconds")
+        seconds, tasks = self.play("playbooks/failover.yml")
+        fence, promotion = result_of(tasks, "pg_fence", "wal"), result_of(tasks, "pg_promote", "salvage_seconds")
         return {
             "command": seconds,
             "fencing": fence["seconds"],
@@ -234,16 +251,16 @@ class Relevo:
 
     def heal(self) -> None:
         """``rejoin.yml``, after what kept the node away has been fixed."""
-        for node in NODES:
+        for node in self.nodes:
             if cluster.NETWORK not in json.loads(docker("inspect", "-f", "{{json .NetworkSettings.Networks}}", node)):
                 docker("network", "connect", cluster.NETWORK, node)
             if docker("inspect", "-f", "{{.State.Paused}}", node).strip() == "true":
                 docker("unpause", node)
-        play("playbooks/rejoin.yml")
+        self.play("playbooks/rejoin.yml")
         self.ready()
 
 
-def _result(tasks: list[Task], module: str, key: str) -> dict[str, Any]:
+def result_of(tasks: list[Task], module: str, key: str) -> dict[str, Any]:
     """What the call of the module that measured ``key`` returned."""
     for task in tasks:
         if task.ran(module) and key in task.results[0]:
