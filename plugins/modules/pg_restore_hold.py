@@ -89,9 +89,12 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server import mar
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import service_for, stop_for_good
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
+from ansible_collections.relevo.postgres.plugins.module_utils._wait import TimedOutError, wait_until
 
 #: Seconds for one file to be archived.
 PUSH = 60.0
+#: Seconds in which pgBackRest, which a standby has asked for a segment, gives up.
+OUTLIVE = 60.0
 
 
 def mark(node: str, unfinished: Unfinished, check_mode: bool) -> bool:
@@ -131,6 +134,18 @@ def archive_rest(server: Server, stanza: str) -> list[str]:
     return pushed
 
 
+def require_nobody_left(server: Server, node: str) -> None:
+    """Wait for what the server has started and what outlives it for a moment: a standby's restore_command."""
+    try:
+        wait_until(lambda: not server.processes(), "them to end", OUTLIVE, interval=0.2)
+    except TimedOutError as error:
+        left = ", ".join(map(str, server.processes()))
+        raise RelevoError(
+            f"The server of {node} was stopped, and processes of it are left after {OUTLIVE:g} s: {left}. Its data were "
+            "not touched. End them, then run this again."
+        ) from error
+
+
 def stop(module: AnsibleModule, unfinished: Unfinished) -> dict[str, Any]:
     server = Server()
     changed = mark(module.params["node"], unfinished, module.check_mode)
@@ -140,12 +155,7 @@ def stop(module: AnsibleModule, unfinished: Unfinished) -> dict[str, Any]:
         changed |= stop_for_good(
             service_for(module.params["service_manager"]), server, module.params["timeout"], module.params["archive"]
         )
-        left = server.processes()
-        if left:
-            raise RelevoError(
-                f"The server of {module.params['node']} was stopped, and processes of it are left: "
-                f"{', '.join(map(str, left))}. Its data were not touched. End them, then run this again."
-            )
+        require_nobody_left(server, module.params["node"])
         if module.params["archive"] and server.initialised:
             pushed = archive_rest(server, module.params["stanza"])
     newest = replacement.known_timelines(server) if server.initialised else 0
