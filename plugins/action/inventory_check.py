@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible.errors import AnsibleError
 from ansible.utils.display import Display
 
 from ansible_collections.relevo.postgres.plugins.filter.postgresql_paths import default_version
@@ -43,6 +44,7 @@ class ActionModule(ControllerAction):
             "cluster": {"type": "str", "default": ""},
             "proxies": {"type": "bool", "default": False},
             "choice": {"type": "str", "choices": ["all", "named", "one"], "default": "all"},
+            "python": {"type": "bool", "default": False},
             "names": {"type": "str", "choices": ["ignore", "warn", "refuse"], "default": "ignore"},
             "others": {"type": "list", "elements": "str", "default": []},
         }
@@ -65,6 +67,8 @@ class ActionModule(ControllerAction):
             raise RelevoError(f"{' '.join(faults)} Nothing was touched.", faults=faults)
         chosen = choose(list(known), options["cluster"], options["choice"])
         needed = list(dict.fromkeys(host for name in chosen for host in known[name].hosts))
+        if options["python"]:
+            self._refuse_old_python({name: hosts[name] for name in needed}, groups)
         others = [name for name in known if name not in chosen]
         return {
             "changed": False,
@@ -81,6 +85,33 @@ class ActionModule(ControllerAction):
                 if host
             },
         }
+
+    def _refuse_old_python(self, hosts: Mapping[str, Any], groups: Mapping[str, list[str]]) -> None:
+        """Asked of all machines at once, over connections of their own; a container has the image's."""
+        # Only here, since a hand-over has no use for them.
+        from ansible_collections.relevo.postgres.plugins.module_utils._nodes import python_version
+        from ansible_collections.relevo.postgres.plugins.plugin_utils import _machines, _node_program, _offline_nodes
+
+        found: dict[str, python_version.Version | None] = {}
+
+        def asker(name: str) -> Callable[[], None]:
+            named = _node_program.interpreter(hosts[name])
+            command = python_version.question(python_version.interpreters(named, name in groups["postgres"]))
+
+            def ask() -> None:
+                try:
+                    _code, output, _said = _machines.execute(name, hosts[name], self._play_context, command)
+                except AnsibleError:
+                    return  # Whether it answers is asked where it matters.
+                found[name] = python_version.version_in(output)
+
+            return ask
+
+        machines = [name for name in hosts if _offline_nodes.kind_of(hosts[name]) != _offline_nodes.DOCKER]
+        _machines.ask_all({name: asker(name) for name in machines})
+        said = python_version.refusal({name: found.get(name) for name in machines})
+        if said:
+            raise RelevoError(said)
 
     @staticmethod
     def _unseen(hosts: Mapping[str, Any], names: str, others: list[str]) -> list[str]:

@@ -1,17 +1,18 @@
 # Copyright (c) The Relevo authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The hosts of a play that must not be cut down by --limit or --tags."""
+"""The hosts of a play that must not be cut down by --limit, --tags or --start-at-task."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: whole_play
-short_description: Refuse to cut a play down by --limit or --tags
+short_description: Refuse to cut a play down by --limit, --tags or --start-at-task
 version_added: 0.1.0
 description:
-  - Returns its input, the hosts of a play. Fails when C(--limit) or C(--tags) was given, or C(--skip-tags) for
-    all tasks, since a play that leaves out hosts or tasks would end with 0 without having done what it is for.
+  - Returns its input, the hosts of a play. Fails when C(--limit), C(--tags) or C(--start-at-task) was given, or
+    C(--skip-tags) for all tasks, since a play that leaves out hosts or tasks would end with 0 without having done what
+    it is for. C(--start-at-task) is asked of Ansible, since no variable has it.
 author: The Relevo authors (@relevo)
 positional: limit, tags, skip_tags
 options:
@@ -48,6 +49,7 @@ _value:
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ansible import context
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.relevo.postgres.plugins.plugin_utils._preload import preload
@@ -59,7 +61,13 @@ EVERYTHING = {"all", "untagged"}
 def whole_play(hosts: str, limit: str = "", tags: Sequence[str] = ("all",), skip_tags: Sequence[str] = ()) -> str:
     """See DOCUMENTATION."""
     # No task of ours has a tag, so other tags to skip, as Molecule gives some, leave nothing out.
-    chosen = {"--limit": limit, "--tags": set(tags) - EVERYTHING, "--skip-tags": set(skip_tags) & EVERYTHING}
+    chosen = {
+        "--limit": limit,
+        "--tags": set(tags) - EVERYTHING,
+        "--skip-tags": set(skip_tags) & EVERYTHING,
+        # Without the tasks before it nothing would be locked, nor checked; with a name that no task has, nothing done.
+        "--start-at-task": context.CLIARGS.get("start_at_task"),
+    }
     given = [option for option, used in chosen.items() if used]
     if given:
         raise AnsibleFilterError(

@@ -16,7 +16,7 @@ description:
   - Looks for variables that nobody reads. The names of those that are read come from the C(argument_specs.yml) of the
     collection's roles.
   - A play whose groups are empty would otherwise succeed over "no hosts matched".
-  - Runs on the controller, asks no host and changes nothing.
+  - Runs on the controller and changes nothing. It asks no host, but with O(python).
 author: The Relevo authors (@relevo)
 extends_documentation_fragment:
   - relevo.postgres.attributes
@@ -36,6 +36,12 @@ options:
     description:
       - Whether the hosts of the group C(haproxy) are judged, too, as for what configures them. Whatever else is done
         with a cluster does not depend on what stands in front of it.
+    type: bool
+    default: false
+  python:
+    description:
+      - Whether the machines of the chosen clusters are asked for their Python, and refused when it is older than 3.11,
+        on which nothing of this collection runs. Containers are not asked. One that does not answer is passed over.
     type: bool
     default: false
   choice:

@@ -15,6 +15,9 @@ description:
     or the dead primary's disk knows a newer timeline than this node's.
   - The new timeline is newer than any that the archive knows. Where the archive cannot be asked, RV(notices) says so.
   - With O(salvage), the dead primary's last WAL is replayed first.
+  - Replay that is held back is made to go on. When it stands still for a second since sessions on this node read what
+    it would remove, those are ended, whatever C(max_standby_streaming_delay) says; RV(notices) names them. A server
+    that paused it itself, since its primary had a greater C(max_connections) for example, is started again with that.
   - On a node that is primary already it finishes what is missing after a promotion, so it can be run again.
 author: The Relevo authors (@relevo)
 extends_documentation_fragment:
@@ -23,6 +26,7 @@ extends_documentation_fragment:
   - relevo.postgres.cluster.node
   - relevo.postgres.cluster.nodes
   - relevo.postgres.cluster.psycopg
+  - relevo.postgres.cluster.service_manager
 attributes:
   check_mode:
     support: full
@@ -76,6 +80,7 @@ EXAMPLES = r"""
 - name: Promote
   relevo.postgres.pg_promote:
     node: postgres_slave
+    service_manager: runit
     old_primary: postgres_master
     nodes:
       - name: postgres_master

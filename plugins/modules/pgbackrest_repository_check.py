@@ -13,6 +13,7 @@ description:
   - Asks pgBackRest what it finds with the configuration of this host, and with the one that is to replace it, where
     the two differ in what makes the repository (its place, its encryption).
   - Fails when stanzas cannot be opened any more, and when what they hold would be left behind. Changes nothing.
+  - Fails, too, when this release of pgBackRest could not reach the servers by the addresses that they have.
   - Runs on the repository host.
 author: The Relevo authors (@relevo)
 extends_documentation_fragment:
@@ -34,6 +35,12 @@ options:
     default: /etc/pgbackrest/pgbackrest.conf
   left_path:
     description: The path of a repository that its owner leaves behind, with all that it holds.
+    type: str
+    default: ''
+  version:
+    description:
+      - What C(pgbackrest version) says. One before 2.53 finds no address of IPv6 in a certificate, so a configuration
+        with one is refused. Empty where nobody knows.
     type: str
     default: ''
   second_mount:
@@ -91,6 +98,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.comman
     SECOND,
     repositories,
 )
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.configuration import require_names
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.fence_record import FOLDER
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import (
     PgBackRest,
@@ -149,6 +157,7 @@ def require_told(kept: Collection[str]) -> None:
 def work(module: AnsibleModule) -> dict[str, Any]:
     config, after = Path(module.params["config"]), module.params["content"]
     before = config.read_text() if config.exists() else ""
+    require_names(after, module.params["version"])
     require_mounted(module.params["second_mount"])
     had, several = SECOND in repositories(config), module.params["second"]
     asked = False
@@ -171,6 +180,7 @@ def main() -> None:
             "stanzas": {"type": "list", "elements": "str", "required": True},
             "config": {"type": "path", "default": str(_names.PGBACKREST_CONF)},
             "left_path": {"type": "str", "default": ""},
+            "version": {"type": "str", "default": ""},
             "second_mount": {"type": "str", "default": ""},
             "second": {"type": "bool", "default": False},
             "kept": {"type": "list", "elements": "str", "default": []},

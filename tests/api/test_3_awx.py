@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import httpx
 import pytest
 from api_server import CLUSTERS, WIDE, Server, is_problem, runner_settings, serving
 from awx_jobs_stand_in import TOKEN, StandIn, awx
+from certificates import make
 
 
 @pytest.fixture(scope="module")
@@ -142,3 +144,42 @@ def test_an_awx_that_is_away(awx_server: Server, nothing: Path, tmp_path: Path) 
     ):
         problem = is_problem(client.post("/v1/clusters/main/failback", json={}), 412)
         assert "does not answer as it should" in problem["detail"]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_an_awx_is_known_by_its_authority(awx_server: Server, nothing: Path, tmp_path: Path, known: bool) -> None:
+    """One of a company of its own, that no system knows: without it no job is launched, nor the token sent."""
+    authority = make("Company authority")
+    node = make("awx", authority, ca=False, address="127.0.0.1")
+    (tmp_path / "authority.crt").write_text(authority.certificate)
+    (tmp_path / "node.pem").write_text(node.certificate + node.key)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "node.pem")
+    with awx(tls) as (stand_in, address):
+        backend = {**awx_server.settings["backend"], "url": address}
+        if known:
+            backend["authority"] = str(tmp_path / "authority.crt")
+        settings = {**runner_settings(nothing, CLUSTERS, limits=WIDE), "backend": backend}
+        with serving(tmp_path, settings) as server, server.client(server.token()) as client:
+            answer = client.post("/v1/clusters/main/rejoin", json={})
+            if known:
+                assert answer.status_code == 202
+                assert server.wait_for_job(client, answer.json()["id"])["state"] == "succeeded"
+                assert len(stand_in.jobs) == 1
+            else:
+                assert "CERTIFICATE_VERIFY_FAILED" in is_problem(answer, 412)["detail"]
+                assert stand_in.jobs == []
+
+
+def test_no_more_jobs_are_kept_than_that(awx_server: Server, nothing: Path, tmp_path: Path) -> None:
+    settings = {
+        **runner_settings(nothing, CLUSTERS, limits=WIDE, keep_jobs=2),
+        "backend": awx_server.settings["backend"],
+    }
+    with serving(tmp_path, settings) as server, server.client(server.token()) as client:
+        names = []
+        for _number in range(4):
+            names.append(client.post("/v1/clusters/main/rejoin", json={}).json()["id"])
+            server.wait_for_job(client, names[-1])
+        # Those before are removed when the next one begins.
+        assert [client.get(f"/v1/jobs/{name}").status_code for name in names] == [404, 404, 200, 200]

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -109,6 +110,29 @@ def curl(server: Server, path: str) -> str:
     """As in the old documentation."""
     command = ["curl", "-sS", "-X", "POST", f"{server.url}{path}"]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
+
+
+def test_plain_http_has_to_be_said_where_others_reach_it(cluster: None, tmp_path: Path) -> None:
+    given = (
+        "control_api_service=none",
+        "control_api_venv=",
+        f"control_api_directory={tmp_path}",
+        f"control_api_port={free_port()}",
+        "control_api_listen=0.0.0.0",
+    )
+    arguments = [word for setting in given for word in ("-e", setting)]
+    refused = play("playbooks/api.yml", *arguments, expect=2)
+    assert "or control_api_plain_http=true behind a proxy" in refused.text
+    assert not (tmp_path / "settings.json").exists()
+    play("playbooks/api.yml", *arguments, "-e", "control_api_plain_http=true")
+    started = Server.installed(tmp_path).start()
+    try:
+        assert started.settings["listen"] == "0.0.0.0"
+        # Any address of this machine is one that it listens on, not only the first of its loopback.
+        socket.create_connection(("127.0.0.2", started.port), timeout=10).close()
+        assert httpx.get(f"{started.url}/healthz").status_code == 200
+    finally:
+        started.stop()
 
 
 def test_load_balancers_see_who_is_what(server: Server, api: httpx.Client) -> None:

@@ -32,6 +32,13 @@ NEXT = str(int(VERSION) + 1)
 NODES = (PRIMARY, STANDBY, REPOSITORY, REDIS)
 BACKUPS = "/var/lib/pgbackrest/backup/main"
 LONELY = "all: {hosts: {lonely: {ansible_connection: local}}}\n"
+NAMES = """
+all:
+  vars: {{ansible_connection: local, node_service_manager: runit}}
+  children:
+    postgres: {{hosts: {{{first}: {{node_preferred_primary: true}}, {second}: {{}}}}}}
+    pgbackrest: {{hosts: {{archive: {{}}}}}}
+"""
 
 
 def fingerprint() -> dict[str, str]:
@@ -107,6 +114,29 @@ def test_an_inventory_that_does_not_exist(tmp_path: Path) -> None:
 )
 def test_a_word_that_we_do_not_know(message: str, name: str, argument: str) -> None:
     refused(message, name, "-e", argument)
+
+
+@pytest.mark.parametrize(
+    "option", [("--limit", STANDBY), ("--tags", "full"), ("--skip-tags", "all"), ("--start-at-task", "Show the plan")]
+)
+@pytest.mark.parametrize("name", ["playbooks/failover.yml", "backup.yml", "site.yml"])
+def test_a_part_of_a_play_is_refused(name: str, option: tuple[str, str]) -> None:
+    """It would do nothing of what it is for, and end with 0."""
+    refused(f"{option[0]} would leave out what this playbook is for. Nothing was touched.", name, *option)
+
+
+@pytest.mark.parametrize("name", ["site.yml", "playbooks/status.yml"])
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ("pg-1", "pg_1", "The replication slots of pg-1 and pg_1 would have the same name, pg_1. Rename all but one"),
+        ("pg-1", "ñ", "The name ñ has other characters than those of ASCII"),
+    ],
+)
+def test_names_that_make_no_slots(first: str, second: str, message: str, name: str, tmp_path: Path) -> None:
+    inventory = tmp_path / "inventory.yml"
+    inventory.write_text(NAMES.format(first=first, second=second))
+    refused(message, name, inventory=inventory)
 
 
 def test_a_name_of_another_collection_is_no_reason_to_refuse() -> None:

@@ -6,6 +6,7 @@ modules and its lock have other names. Its own code makes the cluster, from a ch
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,6 +94,12 @@ def wait_until_it_has(node: str, role: str) -> None:
     wait_until(lambda: role_inside(node) == role, f"{node} to come back as the {role}", 60)
 
 
+def owed(cluster: Path, node: str) -> bool:
+    """Whether ``status.yml`` says that a node lacks the reserved connections until it is restarted."""
+    said = play(STATUS, inventory=cluster).text
+    return re.search(rf"{node} must be restarted for [^.]*\breserved_connections\b", said) is not None
+
+
 @pytest.mark.long
 def test_the_cluster_of_an_older_commit_is_taken_over(cluster: Path) -> None:
     assert [guard_folders(node) for node in NODES] == [[], []], "the older commit has no folders: it proves nothing"
@@ -102,6 +109,8 @@ def test_the_cluster_of_an_older_commit_is_taken_over(cluster: Path) -> None:
     assert lives() == before, "a server was restarted"
     assert play("site.yml", inventory=cluster).changed == 0
     assert lives() == before
+    # What keeps connections back for ours is only in force once a server has been restarted, on standbys, too.
+    assert [owed(cluster, node) for node in NODES] == [True, True]
 
     # The service manager runs what was installed last, whoever starts the server.
     for node in NODES:
@@ -109,6 +118,7 @@ def test_the_cluster_of_an_older_commit_is_taken_over(cluster: Path) -> None:
         docker("restart", node)
         wait_until_it_has(node, "primary" if node == FIRST else "standby")
     play(REJOIN, inventory=cluster)
+    assert [owed(cluster, node) for node in NODES] == [False, False]
 
     play(FAILOVER, inventory=cluster)
     assert takes_writes_inside(SECOND)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -115,6 +116,9 @@ def test_a_standby_whose_replay_is_held_back_is_promoted_with_all_that_it_has(he
                 psql(STANDBY, "SELECT pg_wal_replay_pause()")
             more(writer)
             docker("kill", PRIMARY)
+            # Before the fence, so that nobody is surprised by a promotion that takes as long as it lags.
+            late = "replays with a delay, on purpose" in play(FAILOVER, "-e", "plan=text").text
+            assert late is (held == "delayed")
             taken = play(FAILOVER)
             assert taken.seconds < 120
             assert takes_writes(STANDBY)
@@ -122,3 +126,76 @@ def test_a_standby_whose_replay_is_held_back_is_promoted_with_all_that_it_has(he
         play(FAILBACK)
         wait_until_streaming(PRIMARY)
     assert missing(rows_of(PRIMARY), writer.acknowledged) == []
+
+
+REPORT = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM old_report; SELECT pg_sleep(600)"
+HELD = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'startup' AND wait_event_type = 'Lock'"
+
+
+@contextmanager
+def reading(node: str, sql: str) -> Iterator[None]:
+    """A session of somebody who reads on a node, until it is ended."""
+    command = ["docker", "exec", "-u", "root", "-e", "PGAPPNAME=report", node, "psql", "-U", "root", "-d", "imdb"]
+    with subprocess.Popen([*command, "-Xqc", sql], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as report:
+        there = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'report' AND wait_event = 'PgSleep'"
+        wait_until(lambda: psql(node, there) == "1", "the report to have read", 20)
+        try:
+            yield
+        finally:
+            report.kill()
+
+
+@pytest.mark.long
+def test_a_standby_whose_replay_is_blocked_by_a_report_is_promoted_in_seconds() -> None:
+    """The report may read for as long as it likes, says its owner; PostgreSQL would wait for it for ever."""
+    psql(PRIMARY, "CREATE TABLE old_report AS SELECT generate_series(1, 1000)")
+    wait_until_streaming(PRIMARY)
+    with Writer() as writer, NeverTwo():
+        with settings("max_standby_streaming_delay = -1", STANDBY), reading(STANDBY, REPORT):
+            more(writer)
+            psql(PRIMARY, "DROP TABLE old_report")
+            more(writer)
+            wait_until(lambda: psql(STANDBY, HELD) == "1", "replay to wait for the report", 20)
+            # A planned one refuses, and says who it is.
+            refused = play(FAILOVER, expect=2)
+            assert "replay on postgres_slave is held back by root@imdb (report, process " in refused.text
+            assert "Nothing was changed" in refused.text
+            docker("kill", PRIMARY)
+            assert "Replay on postgres_slave is held back by sessions there" in play(FAILOVER, "-e", "plan=text").text
+            taken = play(FAILOVER)
+            assert taken.seconds < 60
+            assert "replay waited for 1 session: root@imdb (report, process " in taken.text
+            assert takes_writes(STANDBY)
+            more(writer)
+        play(FAILBACK)
+        wait_until_streaming(PRIMARY)
+    assert missing(rows_of(PRIMARY), writer.acknowledged) == []
+    nothing_needs_attention()
+
+
+@pytest.mark.long
+def test_a_standby_that_paused_for_greater_parameters_is_promoted_with_them() -> None:
+    """The owner raised max_connections on the primary alone. To resume replay would shut the standby down."""
+    greater = int(psql(PRIMARY, "SHOW max_connections")) + 10
+    with Writer() as writer, NeverTwo():
+        more(writer)
+        with settings("work_mem = 5MB", PRIMARY):
+            shell(PRIMARY, "sh", "-c", f"echo 'max_connections = {greater}' >> {OWN}")
+            docker("restart", PRIMARY)
+            wait_until(lambda: takes_writes(PRIMARY), "the primary to be back", 60)
+            more(writer)
+            paused = "SELECT pg_get_wal_replay_pause_state()"
+            wait_until(lambda: psql(STANDBY, paused) == "paused", "the standby to pause its replay", 60)
+            docker("kill", PRIMARY)
+            taken = play(FAILOVER)
+            assert taken.seconds < 120
+            assert "had a greater max_connections, and its replay does not go on with less" in taken.text
+            assert takes_writes(STANDBY)
+            more(writer)
+        docker("start", PRIMARY)
+        shell(PRIMARY, "rm", "-f", OWN)
+        play(FAILBACK)
+        wait_until_streaming(PRIMARY)
+    assert missing(rows_of(PRIMARY), writer.acknowledged) == []
+    play("site.yml", "-e", "restart=true")
+    nothing_needs_attention()

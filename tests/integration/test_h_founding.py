@@ -15,6 +15,7 @@ from cluster import (
     labels,
     nothing_needs_attention,
     play,
+    provision,
     psql,
     shell,
     wait_until,
@@ -94,3 +95,21 @@ def test_backups_are_not_forgotten_for_a_new_cluster_unless_that_was_said() -> N
     assert labels()[-1] not in before
     nothing_needs_attention()
     assert play("site.yml").changed == 0
+
+
+@pytest.mark.long
+def test_the_first_wal_of_a_new_stanza_counts() -> None:
+    """A cluster that is an hour old, before its first backup: what is archived of it is all that is left of it."""
+    provision()
+    keep_something("three")
+    assert labels() == []
+    lose_the_volumes(PRIMARY, STANDBY)
+    refused = play("site.yml", expect=2)
+    assert "No node holds data of the cluster main, but the repository holds WAL of it. No new cluster was made." in (
+        refused.text
+    )
+    assert not has_data(PRIMARY)
+    assert not has_data(STANDBY)
+    play("site.yml", "-e", "new_cluster=main")
+    play("backup.yml")
+    nothing_needs_attention()

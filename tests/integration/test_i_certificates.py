@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cluster import (
@@ -16,6 +17,7 @@ from cluster import (
     play,
     shell,
 )
+from cryptography import x509
 
 pytestmark = [pytest.mark.usefixtures("backed_up"), pytest.mark.long]
 
@@ -35,6 +37,18 @@ def served(node: str, client: str) -> str:
 
 def all_served() -> list[str]:
     return [served(node, client) for node, client in SERVED]
+
+
+def test_a_node_whose_clock_is_behind_takes_a_new_certificate_at_once() -> None:
+    """The controller's clock may be hours ahead of theirs: a certificate from now on would not be valid there yet."""
+    play("site.yml", "-e", "secrets_renew_days=36500")
+    made = datetime.now(UTC)
+    for node in (PRIMARY, STANDBY, REPOSITORY):
+        for name in ("node.crt", "ca.crt"):
+            text = shell(node, "cat", f"/etc/relevo/tls/{name}")
+            for certificate in x509.load_pem_x509_certificates(text.encode()):
+                assert made - certificate.not_valid_before_utc >= timedelta(hours=23), f"{name} on {node}"
+    nothing_needs_attention()
 
 
 def test_certificates_are_renewed_in_time_and_used_at_once() -> None:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import yaml
 from clients import NeverTwo, Writer, more, takes_writes, wait_until_streaming
 from cluster import (
     FAILBACK,
     FAILOVER,
+    FIRST_PORT,
+    NETWORK,
     PRIMARY,
     REDIS,
     REPOSITORY,
     STANDBY,
     STATUS,
     Play,
+    inventory,
+    json_document,
     killed_play,
     labels,
     missing,
@@ -28,6 +35,7 @@ from cluster import (
 pytestmark = [pytest.mark.usefixtures("backed_up"), pytest.mark.long]
 
 NODES = (PRIMARY, STANDBY)
+ALONE = f"{NETWORK}_alone"
 #: Its password stands in its own file only, quoted.
 ASK_REDIS = (
     """export REDISCLI_AUTH="$(sed -n 's/^requirepass "\\(.*\\)"$/\\1/p' /etc/relevo/redis.conf)"; """
@@ -65,6 +73,24 @@ def problems(said: Play | None = None) -> dict[str, str]:
     output = (said or play(STATUS, "-e", "format=json")).output
     found = json.loads(output[output.index("\n{") : output.rindex("\n}") + 2])
     return {f"{one['code']} {one['node'] or ''}".strip(): one["message"] for one in found["problems"]}
+
+
+def test_false_is_false_however_it_is_given(tmp_path: Path) -> None:
+    """``-e name=false`` and a host's line of an INI inventory give text, which is true wherever it is not empty."""
+
+    def asynchronous() -> str:
+        lines = shell(PRIMARY, "cat", "/etc/pgbackrest/pgbackrest.conf").splitlines()
+        return next(line for line in lines if line.startswith("archive-async="))
+
+    for given_as, written in (("true", "y"), ("false", "n"), ("no", "n")):
+        play("site.yml", "-e", f"pgbackrest_archive_async={given_as}")
+        assert asynchronous() == f"archive-async={written}"
+    assert play("site.yml").changed == 0
+    more_about_them = tmp_path / "more.ini"
+    lines = ("[postgres]", f"{PRIMARY} node_preferred_primary=true", f"{STANDBY} node_preferred_primary=false")
+    more_about_them.write_text("\n".join(lines) + "\n")
+    found = json_document(play(FAILOVER, "-i", str(more_about_them), "-e", "plan=json").output)
+    assert (found["action"], found["message"]) == ("switchover", f"Hand over from {PRIMARY} to {STANDBY}.")
 
 
 @pytest.mark.parametrize(("name", "value", "words"), REFUSED, ids=[f"{name}={value}" for name, value, _ in REFUSED])
@@ -174,6 +200,31 @@ def test_what_only_a_start_shows_is_taken_back() -> None:
     wait_until_streaming(PRIMARY)
     assert play("site.yml").changed == 0
     nothing_needs_attention()
+
+
+@pytest.fixture
+def alone() -> Iterator[Path]:
+    """A cluster of one server: nothing shows beforehand on a standby what it does not start with."""
+    described = inventory(ALONE, FIRST_PORT + 60)
+    content = yaml.safe_load(described.read_text())
+    del content["all"]["children"]["postgres"]["hosts"][f"{ALONE}_standby"]
+    described.write_text(yaml.safe_dump(content))
+    play("playbooks/down.yml", "-e", "down_data=true", inventory=described)
+    play("site.yml", inventory=described)
+    yield described
+    play("playbooks/down.yml", "-e", "down_data=true", inventory=described)
+
+
+def test_a_server_without_any_standby_gets_its_files_back_and_is_started(alone: Path) -> None:
+    node = f"{ALONE}_primary"
+    much = given("postgresql_parameters", {"shared_buffers": "4000GB"})
+    failed = play("site.yml", "-e", much, "-e", "restart=true", inventory=alone, expect=2)
+    assert "did not come up with the new shared_buffers: could not map anonymous shared memory" in failed.text
+    assert "It runs again with what it had before." in failed.text
+    assert psql(node, "SELECT pg_is_in_recovery()") == "f"
+    assert setting(node, "shared_buffers") == "128MB"
+    assert "4000GB" not in shell(node, "cat", "/etc/relevo/postgresql.conf")
+    assert play("site.yml", inventory=alone).changed == 0
 
 
 def test_options_for_pgbackrest_replace_ours_in_every_section() -> None:

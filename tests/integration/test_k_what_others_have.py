@@ -34,6 +34,7 @@ from cluster import (
     shell,
     wait_until,
 )
+from disasters import lose
 
 LOGICAL = ("-e", json.dumps({"postgresql_parameters": {"wal_level": "logical"}}))
 SYNCHRONISED = "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'kept' AND synced AND NOT temporary"
@@ -249,6 +250,17 @@ def test_a_tablespace_that_a_node_lacks_is_asked_for_before_anything_is_copied()
     play(REJOIN)
     wait_until_streaming(PRIMARY)
     assert psql(STANDBY, "SELECT x FROM placed") == "1"
+
+    # A node that lost its data directory and not the tablespace's: a base backup wants that empty.
+    lose(STANDBY)
+    filled = play(REJOIN, expect=2)
+    assert "/srv/fast of the tablespace fast is not empty there: move what it holds to another place" in filled.text
+    assert "Its data was not changed." in filled.text
+    assert filled.seconds < 120
+    shell(STANDBY, "find", "/srv/fast", "-mindepth", "1", "-delete")
+    play(REJOIN)
+    wait_until_streaming(PRIMARY)
+    assert psql(STANDBY, "SELECT x FROM placed") == "1"
     psql(PRIMARY, "DROP TABLE placed")
     psql(PRIMARY, "DROP TABLESPACE fast")
     nothing_needs_attention()
@@ -321,6 +333,29 @@ def test_a_dump_with_too_many_tables_is_told_the_servers_hint() -> None:
     assert "max_locks_per_transaction" in said
     assert psql(PRIMARY, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'", dbname="many") == "0"
     psql(PRIMARY, "DROP DATABASE many")
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("backed_up")
+def test_a_dump_with_thousands_of_tables_hurts_nobody_beside_it() -> None:
+    """As many as fill the table of locks, which all sessions share: they are all loaded, or none of them."""
+    script = (
+        'for i in $(seq 1 8000); do echo "CREATE TABLE t$i (x int);"; done > /tmp/thousands.sql; '
+        "chmod 644 /tmp/thousands.sql"
+    )
+    shell(PRIMARY, "sh", "-c", script)
+    psql(PRIMARY, "CREATE DATABASE thousands")
+    with Writer() as writer:
+        more(writer)
+        said = seed("/tmp/thousands.sql", "thousands")
+        more(writer)
+    assert writer.trouble == ""
+    assert missing(rows_of(PRIMARY), writer.acknowledged) == []
+    loaded = '"loaded": true' in said
+    assert loaded or "The server's hint: You might need to increase" in said, said
+    tables = psql(PRIMARY, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'", dbname="thousands")
+    assert tables == ("8000" if loaded else "0")
+    psql(PRIMARY, "DROP DATABASE thousands")
 
 
 def test_a_slot_of_a_node_that_is_left_on_a_standby_is_named_until_a_rejoin_drops_it() -> None:

@@ -10,6 +10,7 @@ roles/awx, so that a launch drops, refuses and fills in what AWX would of them.
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -142,8 +143,8 @@ class StandIn(awx_stand_in.StandIn):
 
 
 @contextmanager
-def awx() -> Iterator[tuple[StandIn, str]]:
+def awx(tls: ssl.SSLContext | None = None) -> Iterator[tuple[StandIn, str]]:
     """The server and its address."""
     stand_in = StandIn()
-    with awx_stand_in.serving(stand_in) as address:
+    with awx_stand_in.serving(stand_in, tls) as address:
         yield stand_in, address

@@ -9,6 +9,7 @@ and holds everything in memory.
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -383,14 +384,16 @@ class Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(stand_in: StandIn) -> Iterator[str]:
-    """The address at which a stand-in answers."""
+def serving(stand_in: StandIn, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """The address at which a stand-in answers; ``tls``: with a certificate, as every AWX has one."""
     server = Server(("127.0.0.1", 0), Handler)
     server.stand_in = stand_in
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()

@@ -17,7 +17,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.methods im
 from ansible_collections.relevo.postgres.plugins.module_utils._rejoin.plan import Request
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import Archive
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away
-from ansible_collections.relevo.postgres.plugins.module_utils._server import marker, server_log
+from ansible_collections.relevo.postgres.plugins.module_utils._server import held_replay, marker, server_log
 from ansible_collections.relevo.postgres.plugins.module_utils._server import recovery as server_recovery
 from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import format_lsn
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
@@ -90,7 +90,7 @@ def test_the_server_starts_as_a_standby_that_restores_without_the_race(recovery:
     """It always crosses a switch of timelines, where asynchronous archive-get has a race (pgBackRest issue 2423)."""
     marker.write(marker.Marker.now("fence", node="a", by="alice"))
     found = recovery.run()
-    assert found == {"recovery_target_timeline": "latest", "replayed": "0/3000000", "away": []}
+    assert found == {"recovery_target_timeline": "latest", "replayed": "0/3000000", "away": [], "warnings": []}
     command = settings(recovery.server)["restore_command"]
     assert "--no-archive-async" in command
     assert recovery.server.is_standby_configured
@@ -215,7 +215,7 @@ def test_it_waits_for_the_last_segment_of_the_archive(
 
     archive.segments = lambda _timeline: ["000000010000000000000003"]
     with pytest.raises(RelevoError, match="a to replay the archive up to 0/4000000"):
-        recovery._wait_for_archive("latest")
+        recovery._wait_for_archive("latest", held_replay.HeldReplay("a", recovery.server))
 
 
 def test_what_it_waits_for_is_the_newest_that_any_repository_has(
@@ -231,7 +231,7 @@ def test_what_it_waits_for_is_the_newest_that_any_repository_has(
         archive_recovery, "newest_segment_anywhere", lambda _stanza: ("0" * 7 + "1" + "0" * 15 + "3", [])
     )
     with pytest.raises(RelevoError, match="a to replay the archive up to 0/4000000"):
-        recovery._wait_for_archive("latest")
+        recovery._wait_for_archive("latest", held_replay.HeldReplay("a", recovery.server))
 
 
 def test_of_two_repositories_the_one_that_answers_is_asked(
@@ -265,6 +265,36 @@ def test_an_archive_that_takes_long_is_waited_for_while_it_is_replayed(
     monkeypatch.setattr(LocalSession, "value", lambda _self, _sql: format_lsn(next(ended)))
     assert recovery.run()["recovery_target_timeline"] == "latest"
     assert recovery.timeout < 0.2 * 0x1000000 / 0x200000 / 2, "it takes longer than it would be waited for"
+
+
+def test_a_session_that_reads_there_does_not_hold_the_archive_up(
+    recovery: ArchiveRecovery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With max_standby_archive_delay = -1 for ever: it answers as a standby, so anybody may read there."""
+    monkeypatch.setattr(archive_recovery, "newest_segment_anywhere", lambda _stanza: ("000000010000000000000003", []))
+    monkeypatch.setattr(held_replay, "GRACE", 0.0)
+    monkeypatch.setattr(held_replay, "AGAIN", 0.0)
+    reading = ["7"]
+
+    def value(_self: object, sql: str) -> str:
+        if sql == held_replay.WAITS:
+            return "Lock relation"
+        return "0/3000000" if reading else "0/4000000"
+
+    def query(_self: object, sql: str, _parameters: tuple[str, ...] = ()) -> list[dict[str, str]]:
+        if "pg_terminate_backend" in sql:
+            reading.clear()
+        holder = {"pid": "7", "user": "ana", "database": "imdb", "program": "psql", "open_s": "9"}
+        return [holder for _pid in reading] if sql == held_replay.BLOCKING else []
+
+    monkeypatch.setattr(LocalSession, "value", value)
+    monkeypatch.setattr(LocalSession, "query", query, raising=False)
+    recovery.timeout = 5
+    done = recovery.run()
+    assert done["replayed"] == "0/4000000"
+    assert done["warnings"] == [
+        "Ended on a, since replay waited for 1 session: ana@imdb (psql, process 7, in a transaction for 9 s)."
+    ]
 
 
 def test_data_that_was_being_overwritten_is_not_recovered(recovery: ArchiveRecovery) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible import context
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.relevo.postgres.plugins.filter.cluster_nodes import cluster_nodes
@@ -59,6 +60,13 @@ def test_the_preferred_primaries_by_cluster() -> None:
 def test_a_play_that_is_cut_down_is_refused(limit: str, tags: list[str], skip_tags: list[str], said: str) -> None:
     with pytest.raises(AnsibleFilterError, match=said):
         whole_play("localhost", limit, tags, skip_tags)
+
+
+def test_a_play_that_would_begin_in_the_middle_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No variable has it, so no playbook can hand it over."""
+    monkeypatch.setattr(context, "CLIARGS", {"start_at_task": "Show the plan"})
+    with pytest.raises(AnsibleFilterError, match="--start-at-task would leave out"):
+        whole_play("localhost")
 
 
 def test_a_play_that_is_not_cut_down_has_its_hosts() -> None:

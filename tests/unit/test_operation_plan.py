@@ -71,6 +71,12 @@ def test_a_planned_hand_over_says_who_becomes_what() -> None:
     assert "  b becomes the primary." in found.text.splitlines()
 
 
+def test_an_emergency_says_whose_sessions_it_ends() -> None:
+    said = "Replay on b is held back by sessions there that read: they are ended, and named."
+    assert said in failover(unreachable("a"), standby("b", replay_waits="relation")).risks
+    assert said not in failover(unreachable("a"), standby("b", replay_waits="RecoveryWalStream")).risks
+
+
 def test_an_emergency_says_what_may_be_lost() -> None:
     found = failover(unreachable("a"), standby("b"), unreachable("c"))
     assert found.action == "promote"

@@ -8,7 +8,8 @@ import pytest
 
 from ansible_collections.relevo.postgres.plugins.filter.with_pgbackrest_options import with_pgbackrest_options
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.configuration import SINCE
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.configuration import SINCE, require_names
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.second import options
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,6 +78,25 @@ def test_an_older_pgbackrest_gets_what_it_knows(version: str, kept: list[str]) -
     assert second == "\n".join(["[global]", *(line.replace("repo1", "repo2") for line in kept), ""])
     # What somebody asks for is theirs: pgBackRest's own words say what is wrong with it.
     assert "repo1-block=y\n" in with_pgbackrest_options(ours, {"repo1-block": True}, version)
+
+
+@pytest.mark.parametrize(
+    ("version", "hosts", "refused"),
+    [
+        ("pgBackRest 2.45", "pg1-host=fd00::12\npg2-host=db2\n", "fd00::12"),
+        ("pgBackRest 2.52.1", "repo1-host=fd00::1\npg1-host=fd00::12\n", "fd00::1 and fd00::12"),
+        ("pgBackRest 2.53", "pg1-host=fd00::12\n", ""),
+        ("pgBackRest 2.45", "pg1-host=10.0.0.2\npg2-host=db2\npg1-socket-path=/a:b\n", ""),
+        # It is not installed yet, or it is a node's, which gets its part after the repository host's was judged.
+        ("", "pg1-host=fd00::12\n", ""),
+    ],
+)
+def test_an_older_pgbackrest_finds_no_address_of_ipv6(version: str, hosts: str, refused: str) -> None:
+    if not refused:
+        require_names(hosts, version)
+        return
+    with pytest.raises(RelevoError, match=f"and would refuse {refused}[.] Its configuration was not changed"):
+        require_names(hosts, version)
 
 
 def test_the_lines_that_depend_on_the_release_are_those_of_the_template() -> None:

@@ -18,13 +18,21 @@ from ansible_collections.relevo.postgres.plugins.module_utils._errors import Rel
 from ansible_collections.relevo.postgres.plugins.module_utils._handover import promotion
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.promotion import PromotionRequest, refusal
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away
-from ansible_collections.relevo.postgres.plugins.module_utils._server import abandoned_timelines
+from ansible_collections.relevo.postgres.plugins.module_utils._server import (
+    abandoned_timelines,
+    held_replay,
+    marker,
+    service,
+    standby_minimum,
+)
+from ansible_collections.relevo.postgres.plugins.module_utils._server.held_replay import OutgrownError
 from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import format_lsn
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import Session, SessionError
 
 A, B, C = (Peer(name, name) for name in "abc")
+MANAGER = "runit"
 REQUEST = PromotionRequest(local=B, nodes=[A, B, C], old_primary="a", requested_by="alice")
 
 
@@ -98,25 +106,25 @@ def test_the_server_that_is_to_be_promoted_is_asked_again_over_its_socket(monkey
     answers = [gone(A), gone(B), state(C)]
     monkeypatch.setattr(promotion, "probe", lambda *_given: answers)
     monkeypatch.setattr(Session, "local", Local)
-    assert promotion.Promotion(REQUEST).check() == (2, 0)
+    assert promotion.Promotion(REQUEST, MANAGER).check() == (2, 0)
     assert questions == [("relevo", 30.0), ("", 30.0)]
     # It has answered: what was wrong the first time is wrong no more.
     assert answers[1].error is None
     # What others have that it lacks is still seen.
     answers[1:] = [gone(B), state(C, "0/9000000")]
     with pytest.raises(RelevoError, match="c is ahead of b"):
-        promotion.Promotion(REQUEST).check()
+        promotion.Promotion(REQUEST, MANAGER).check()
     # Who answered is not asked twice.
     questions.clear()
     answers[1:] = [state(B), state(C)]
-    assert promotion.Promotion(REQUEST).check() == (2, 0)
+    assert promotion.Promotion(REQUEST, MANAGER).check() == (2, 0)
     assert questions == []
 
 
 def test_one_of_two_repositories_that_is_away_is_named_and_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     away = [Away(2, "It takes no connections.")]
     monkeypatch.setattr(promotion, "newest_timeline_anywhere", lambda *_given: (2, away))
-    one = promotion.Promotion(replace(REQUEST, stanza="main"))
+    one = promotion.Promotion(replace(REQUEST, stanza="main"), MANAGER)
     assert one._newest_archived() == 2
     assert one.away == [2]
     assert one.warnings == [
@@ -131,11 +139,15 @@ class Standby:
     """The server of this node, on a clock that goes on while somebody sleeps.
 
     It replays up to ``end`` at ``speed`` bytes a second; its receiver ends after ``receives`` seconds, and once it is
-    asked to it takes writes when all is replayed. ``unwilling``: what fails of each further session.
+    asked to it takes writes when all is replayed. ``unwilling``: what fails of each further session. ``holding``: the
+    sessions that its replay waits for; until they are ended it stands still.
     """
 
-    def __init__(self, end: int, speed: float = 1.0, receives: float = 0, unwilling: str = "") -> None:
+    def __init__(
+        self, end: int, speed: float = 1.0, receives: float = 0, unwilling: str = "", holding: tuple[str, ...] = ()
+    ) -> None:
         self.end, self.speed, self.receives, self.unwilling = end, speed, receives, unwilling
+        self.holding, self.freed = dict.fromkeys(holding), 0.0
         self.now, self.promoted, self.paces = 0.0, False, list[str]()
 
     def monotonic(self) -> float:
@@ -146,9 +158,13 @@ class Standby:
 
     @property
     def replayed(self) -> int:
-        return min(self.end, 0x5000000 + int(self.speed * self.now))
+        if self.holding:
+            return 0x5000000
+        return min(self.end, 0x5000000 + int(self.speed * (self.now - self.freed)))
 
     def value(self, query: str) -> str | None:
+        if query == held_replay.WAITS:
+            return held_replay.SNAPSHOT if self.holding else "Activity RecoveryWalStream"
         if "pg_stat_wal_receiver" in query:
             return "t" if self.now < self.receives else None
         if "pg_settings" in query:
@@ -159,7 +175,15 @@ class Standby:
     def flag(self, query: str) -> bool:
         return self.promoted and self.replayed == self.end if "in_recovery" in query else False
 
-    def query(self, query: str, timeout: float | None = None) -> list[dict[str, str]]:
+    def query(self, query: str, parameters: tuple[str, ...] = (), timeout: float | None = None) -> list[dict[str, str]]:
+        if query == held_replay.OLDER:
+            return [
+                {"pid": pid, "user": "ana", "database": "imdb", "program": "report", "open_s": "300"}
+                for pid in self.holding
+            ]
+        if "pg_terminate_backend" in query:
+            del self.holding[parameters[0]]
+            self.freed = self.now
         self.promoted = self.promoted or query == "SELECT pg_promote(false)"
         if "ALTER SYSTEM" in query or "pg_reload_conf" in query:
             assert timeout is None
@@ -194,7 +218,7 @@ def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Standby],
         monkeypatch.setattr(Server, "write_replication_conf", lambda *_given: True)
         monkeypatch.setattr(synchronous, "drop_requirement", lambda: False)
         monkeypatch.setattr(abandoned_timelines, "reserve", lambda *_given: None)
-        return promotion.Promotion(REQUEST, Server(tmp_path / "data"), began=0.0)
+        return promotion.Promotion(REQUEST, MANAGER, Server(tmp_path / "data"), began=0.0)
 
     return make
 
@@ -231,6 +255,73 @@ def test_what_stands_ends_it_and_so_does_what_never_ends(made: Make, standby: St
     with pytest.raises(RelevoError, match=words):
         taken_over(made(standby), standby)
     assert standby.now == ends
+
+
+def test_sessions_that_hold_replay_back_are_ended_and_named(made: Make) -> None:
+    """For ever, with max_standby_streaming_delay = -1. Before, 60 s later nobody had been promoted."""
+    standby = Standby(end=0x5000000 + 5, holding=("812", "813"))
+    one = made(standby)
+    assert taken_over(one, standby)["end_lsn"] == "0/5000005"
+    assert standby.now < 10
+    assert one.held.sentences() == [
+        "Ended on b, since replay waited for 2 sessions: ana@imdb (report, process 812, in a transaction for 300 s), "
+        "ana@imdb (report, process 813, in a transaction for 300 s)."
+    ]
+
+
+def test_a_standby_that_paused_for_greater_settings_is_started_again_with_them(
+    made: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To resume it would shut it down. The lock on it is taken again; who shut down for that is told by its files."""
+    standby = Standby(end=0x5000000)
+    one = made(standby)
+    said: list[str] = []
+
+    class Lock:
+        def __init__(self, *_given: object) -> None:
+            self.unreachable: dict[str, str] = {}
+
+        def take(self, *_given: object) -> None:
+            said.append("lock")
+
+        def release(self) -> None:
+            said.append("release")
+
+    class Service:
+        def start(self) -> None:
+            said.append("start")
+
+    failures: list[RelevoError] = [OutgrownError("b", ["max_connections"]), SessionError("it is gone")]
+    pgdata = tmp_path / "data"
+    pgdata.mkdir()
+    (pgdata / "standby.signal").touch()
+
+    def promoted(_self: object, _started: float) -> dict[str, Any]:
+        if failures:
+            raise failures.pop(0)
+        return {"promoted": True}
+
+    monkeypatch.setattr(promotion, "HandoverLock", Lock)
+    monkeypatch.setattr(marker, "require_no_restore", lambda _name: None)
+    monkeypatch.setattr(marker, "require_membership", lambda _name: None)
+    monkeypatch.setattr(service, "stop_for_good", lambda *_given, **_options: said.append("stop"))
+    monkeypatch.setattr(service, "service_for", lambda _manager: Service())
+    monkeypatch.setattr(standby_minimum, "needed", lambda _server: {"max_worker_processes": 16})
+    monkeypatch.setattr(Server, "wait_ready", lambda *_given, **_options: said.append("ready"))
+    monkeypatch.setattr(promotion.Promotion, "_promoted", promoted)
+    assert one.run()["promoted"]
+    again = ["release", "stop", "start", "ready", "lock"]
+    assert said == ["lock", *again, *again, "release"]
+    assert "had a greater max_connections, and its replay" in one.warnings[0]
+    assert "had a greater max_worker_processes, and its replay" in one.warnings[1]
+    # Not for ever; and not for a server that answered, or is a standby no longer.
+    failures = [OutgrownError("b", ["max_connections"]) for _number in range(9)]
+    with pytest.raises(OutgrownError):
+        one.run()
+    assert one.started_again == promotion.MOST_STARTS
+    assert one._shut_down_for(SessionError("no", "42501")) == ""
+    (pgdata / "standby.signal").unlink()
+    assert one._shut_down_for(SessionError("it is gone")) == ""
 
 
 def test_what_is_only_for_speed_ends_nothing(made: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,6 +361,8 @@ def test_salvaged_wal_is_waited_for_as_long_as_it_is_replayed(
     monkeypatch.setattr(Server, "bin_directory", tmp_path)
     if replayed:
         assert one._replay_salvage(cast("Session", standby), salvage) == (201, True)
+        # A server that was started again since has them, and the folder does not.
+        assert one._replay_salvage(cast("Session", standby), salvage) == (200, True)
     else:
         with pytest.raises(RelevoError, match="after 300 s in which nothing went on, waiting for the salvaged WAL"):
             one._replay_salvage(cast("Session", standby), salvage)

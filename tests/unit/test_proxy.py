@@ -157,7 +157,7 @@ def test_proxies_are_judged_where_that_is_asked_for(choice: str, proxies: bool, 
         "groups": {"postgres": ["a"], "pgbackrest": ["repo"], "redis": ["p"], "haproxy": ["p"]},
         "hostvars": hosts,
     }
-    options = {"groups": ["postgres"], "cluster": "", "choice": choice, "proxies": proxies}
+    options = {"groups": ["postgres"], "cluster": "", "choice": choice, "proxies": proxies, "python": False}
     options |= {"names": "ignore", "others": []}
     if refused:
         with pytest.raises(

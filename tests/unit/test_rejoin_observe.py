@@ -176,7 +176,14 @@ def test_a_slot_that_was_taken_meanwhile_stays(monkeypatch: pytest.MonkeyPatch) 
     [("RecoveryApplyDelay", "delayed"), ("RecoveryPause", "paused"), ("RecoveryWalStream", ""), (None, "")],
 )
 def test_what_a_standby_waits_for_on_purpose(waits: str | None, pace: str) -> None:
-    assert NodeState(REQUEST.primary, STANDBY | {"replay_waits": waits}).own_pace == pace
+    state = NodeState(REQUEST.primary, STANDBY | {"replay_waits": waits})
+    assert (state.own_pace, state.held_back) == (pace, False)
+
+
+@pytest.mark.parametrize("waits", ["RecoveryConflictSnapshot", "RecoveryConflictTablespace", "BufferPin", "relation"])
+def test_what_a_standby_waits_for_since_somebody_reads(waits: str) -> None:
+    state = NodeState(REQUEST.primary, STANDBY | {"replay_waits": waits})
+    assert (state.own_pace, state.held_back) == ("", True)
 
 
 class Pointed(Copier):

@@ -284,6 +284,7 @@ class GivenModule:
             "stanzas": ["main"],
             "config": str(config),
             "left_path": "",
+            "version": "pgBackRest 2.55.1",
             "second_mount": "",
             "second": second,
             "kept": list(kept),

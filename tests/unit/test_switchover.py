@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -29,10 +29,12 @@ from ansible_collections.relevo.postgres.plugins.module_utils._handover.switchov
     risks,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away
+from ansible_collections.relevo.postgres.plugins.module_utils._server import held_replay
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
 from ansible_collections.relevo.postgres.plugins.module_utils._server.senders import SENDERS
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import DB_SHUTDOWNED, Server
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import Runit
+from ansible_collections.relevo.postgres.plugins.module_utils._server.session import Session, SessionError
 
 GOOD = Situation()
 REQUEST = SwitchoverRequest("a", "b", 2, "backup")
@@ -54,6 +56,7 @@ def test_a_candidate_that_streams_can_take_over(situation: Situation) -> None:
         (replace(GOOD, apply_delay_ms=5), "b replays with a delay"),
         (replace(GOOD, restore_command="x"), "restore_command is set: run rejoin.yml"),
         (replace(GOOD, oldest_query_s=61), "a query on b has run for 61 s"),
+        (replace(GOOD, held_by="ana@imdb (psql)"), "replay on b is held back by ana@imdb (psql): end that first"),
         (replace(GOOD, synchronous="nobody would acknowledge"), "nobody would acknowledge"),
         (replace(GOOD, sender_state=""), "b does not stream from a"),
         (replace(GOOD, sender_state="catchup"), "b does not stream from a"),
@@ -127,6 +130,38 @@ def test_numbers_of_abandoned_timelines_are_reserved(
     request_: SwitchoverRequest, repository: RepositoryState | None, reserves: bool
 ) -> None:
     assert reserves_timelines(request_, repository) is reserves
+
+
+class HeldCandidate:
+    """A session at a candidate whose replay waits for another session; or, gone, one that answers nothing more."""
+
+    def __init__(self, gone: bool) -> None:
+        self.gone = gone
+
+    def value(self, query: str, timeout: float | None = None) -> str:
+        if query == held_replay.WAITS and self.gone:
+            raise SessionError("no answer in time")
+        return "Lock relation" if query == held_replay.WAITS else "0/10"
+
+    def query(self, query: str) -> list[dict[str, str]]:
+        assert query == held_replay.BLOCKING
+        return [{"pid": "7", "user": "ana", "database": "imdb", "program": "psql", "open_s": "9"}]
+
+
+@pytest.mark.parametrize(
+    ("gone", "words"),
+    [
+        (
+            False,
+            "b did not replay the last WAL within 0.01 s, since it is held back there by ana@imdb (psql, process 7",
+        ),
+        (True, "b did not replay the last WAL within 0.01 s[.]$"),
+    ],
+)
+def test_a_window_that_ends_says_who_held_the_replay(gone: bool, words: str) -> None:
+    one = Switchover(Peer("a", "a"), Peer("b", "b"), [], "alice", Runit("x"), limits=Limits(window=0.01))
+    with pytest.raises(RelevoError, match=words.replace("(psql", "[(]psql")):
+        one._wait_replayed(cast("Session", HeldCandidate(gone)), 0x20, time.monotonic() + 0.01)
 
 
 # --- who reads from the primary and does not confirm -----------------------------------------------------------------

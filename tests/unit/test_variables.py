@@ -189,7 +189,7 @@ def test_the_check_of_an_inventory(
     checked = inventory_check.ActionModule.__new__(inventory_check.ActionModule)
     hosts = {"a": NODE | {"node_preferred_primary": True}, "repo": NODE}
     checked._task_vars = {"groups": {"postgres": ["a"], "pgbackrest": ["repo"]}, "hostvars": hosts}
-    options = {"groups": ["postgres"], "cluster": "", "choice": "one", "proxies": True}
+    options = {"groups": ["postgres"], "cluster": "", "choice": "one", "proxies": True, "python": False}
     options |= {"names": names, "others": others}
     if refused:
         with pytest.raises(RelevoError, match=r"did you mean pgbackrest_retention_full\?.* Nothing was touched"):

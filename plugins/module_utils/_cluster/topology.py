@@ -27,6 +27,9 @@ OwnPace = Literal["", "delayed", "paused"]
 #: By what the startup process waits for (PostgreSQL's documentation, Wait Events).
 _OWN_PACE: dict[str | None, OwnPace] = {"RecoveryApplyDelay": "delayed", "RecoveryPause": "paused"}
 
+#: The same, of one that waits for sessions of its own; "relation" is what a lock is waited for on.
+_HELD = ("RecoveryConflictSnapshot", "RecoveryConflictTablespace", "BufferPin", "relation")
+
 #: What to do about a server that refuses us, by what it or libpq says. libpq speaks English (``_module``), a server the
 #: language of its ``lc_messages``: names of files, roles and databases are the same in all of them.
 CURES = {
@@ -170,6 +173,11 @@ class NodeState:
     @property
     def own_pace(self) -> OwnPace:
         return _OWN_PACE.get(self._text("replay_waits"), "")
+
+    @property
+    def held_back(self) -> bool:
+        """Whether the replay of this standby waits for sessions that read what it would remove."""
+        return self._text("replay_waits") in _HELD
 
     @property
     def follows(self) -> str | None:

@@ -18,6 +18,7 @@ from .._repository.archive import config_that_answers, newest_segment_anywhere
 from .._repository.away import Away
 from .._repository.command import restore_command
 from .._server import marker, recovery, server_log
+from .._server.held_replay import HeldReplay
 from .._server.lsn import SEGMENT_SIZE, format_lsn, parse_lsn, segment_start
 from .._server.server import Server
 from .._server.service import Service
@@ -77,11 +78,13 @@ class ArchiveRecovery:
         self.server.write_replication_conf("", "", command, "" if target == "latest" else target)
         self.service.start()
         self._wait_for_start(patience)
-        replayed, away = self._wait_for_archive(target)
+        held = HeldReplay(self.node, self.server)
+        replayed, away = self._wait_for_archive(target, held)
         return {
             "recovery_target_timeline": target,
             "replayed": replayed,
             "away": [one.as_dict() for one in away],
+            "warnings": held.sentences(),
         }
 
     def _wait_for_start(self, patience: float) -> None:
@@ -118,7 +121,7 @@ class ArchiveRecovery:
                 )
             time.sleep(INTERVAL)
 
-    def _wait_for_archive(self, target: str) -> tuple[str, list[Away]]:
+    def _wait_for_archive(self, target: str, held: HeldReplay) -> tuple[str, list[Away]]:
         """The last complete segment of the history that is followed must have been replayed.
 
         Returns how far it has replayed, and the repositories that do not answer: those may have more.
@@ -127,7 +130,9 @@ class ArchiveRecovery:
         with Session.local(application_name="relevo return", timeout=10) as session:
 
             def replayed() -> int:
-                return parse_lsn(session.value("SELECT pg_last_wal_replay_lsn()"))
+                found = parse_lsn(session.value("SELECT pg_last_wal_replay_lsn()"))
+                held.look(session, found, time.monotonic())
+                return found
 
             if newest and target == "latest":
                 end = segment_start(newest) + SEGMENT_SIZE

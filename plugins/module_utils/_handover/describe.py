@@ -122,8 +122,20 @@ def _promote(plan: Plan, topology: Topology) -> Words:
     ]
     last = topology.find(plan.primary)
     living = [f"{plan.primary} lives and may take writes: they end with its fence."] if last and last.lives else []
-    risks = [*living, f"If the WAL of {plan.primary} cannot be read: {plan.unread}", *_lost_slots(plan, topology)]
+    risks = [
+        *living,
+        *_held_back(plan, topology),
+        f"If the WAL of {plan.primary} cannot be read: {plan.unread}",
+        *_lost_slots(plan, topology),
+    ]
     return affects, expected, risks
+
+
+def _held_back(plan: Plan, topology: Topology) -> list[str]:
+    candidate = topology.find(plan.candidate)
+    if not candidate or not candidate.held_back:
+        return []
+    return [f"Replay on {plan.candidate} is held back by sessions there that read: they are ended, and named."]
 
 
 def _lost_slots(plan: Plan, topology: Topology) -> list[str]:

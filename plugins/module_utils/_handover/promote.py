@@ -31,7 +31,9 @@ def promote(given: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         force=given["force"],
         stopped=given["stopped"],
     )
-    promotion = Promotion(request, credentials=credentials_of(given), timeout=given["timeout"])
+    promotion = Promotion(
+        request, given["service_manager"], credentials=credentials_of(given), timeout=given["timeout"]
+    )
     if check_mode:
         with Session.local() as session:
             standby = session.flag("SELECT pg_is_in_recovery()")

@@ -15,6 +15,7 @@ def spec() -> dict[str, Any]:
     return {
         **nodes_spec(),
         "node": {"type": "str", "required": True},
+        "service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True},
         "old_primary": {"type": "str", "default": ""},
         "salvage": {"type": "path"},
         "stanza": {"type": "str"},

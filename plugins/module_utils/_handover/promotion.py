@@ -26,9 +26,10 @@ from .._repository.archive import newest_timeline_anywhere
 from .._repository.fence_record import FenceRecord, RepositoryReader
 from .._server import abandoned_timelines, marker
 from .._server.credentials import Credentials
+from .._server.held_replay import HeldReplay, OutgrownError, resume
 from .._server.lsn import SEGMENT, format_lsn, parse_lsn, segment_start
 from .._server.peer import Peer
-from .._server.replication import ensure_slot, let_replay_go_on, look_for_wal_as_usual, look_for_wal_often
+from .._server.replication import ensure_slot, look_for_wal_as_usual, look_for_wal_often
 from .._server.server import Server
 from .._server.session import PATIENCE, Session, SessionError
 from .._server.unlogged import EMPTIED, unlogged_tables
@@ -44,6 +45,10 @@ PROMOTION_STANDS = 60.0
 LONGEST = 840.0
 #: Seconds for what is only for speed.
 PACE = 5.0
+#: Seconds for a standby to answer that had to be started again: it replays from its last restartpoint.
+START = 300.0
+#: How often: each record of a greater setting may need one.
+MOST_STARTS = 3
 RECORD = re.compile(r"lsn: ([0-9A-F]+/[0-9A-F]+), prev")
 
 
@@ -109,6 +114,8 @@ class Promotion:
     """Carries out a ``PromotionRequest``."""
 
     request: PromotionRequest
+    #: What the inventory calls ``node_service_manager``.
+    service_manager: str
     server: Server = field(default_factory=Server)
     credentials: Credentials = field(default_factory=Credentials)
     timeout: float = 4.0
@@ -116,30 +123,84 @@ class Promotion:
     #: The repositories of several that did not answer when they were asked first.
     away: list[int] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
+    #: By folder, what was given to the server of its WAL, as ``_replay_salvage`` returns it.
+    given: dict[Path, tuple[int, bool]] = field(default_factory=dict)
+    #: Up to where it had replayed at first.
+    before: str = ""
+    started_again: int = 0
+    held: HeldReplay = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.held = HeldReplay(self.request.local.name, self.server)
 
     def run(self) -> dict[str, Any]:
         """Promote and return what happened. Run again after it was cut off, it finishes what is missing."""
         name = self.request.local.name
         marker.require_no_restore(name)
         marker.require_membership(name)
-        lock = HandoverLock(f"promotion of {name} by {self.request.requested_by}", self.credentials, self.timeout)
-        stopped = self.request.stopped
-        lock.take(name, [node for node in self.request.nodes if node.name not in stopped], {name})
+        lock = self._locked()
         started = time.monotonic()
         try:
-            with Session.local(application_name="relevo promotion", timeout=PATIENCE) as session:
-                promoted = session.flag("SELECT pg_is_in_recovery()")
-                result: dict[str, Any] = {"salvaged_bytes": 0, "promoted": promoted}
-                if promoted:
-                    result |= self._take_over(session, *self.check())
-                result["seconds"] = round(time.monotonic() - started, 3)
-                self.finish(session)
-                if promoted:
-                    self.warnings += unlogged_tables(EMPTIED, timeout=3).sentences(f"are empty on {name}")
+            result = None
+            while result is None:
+                try:
+                    result = self._promoted(started)
+                except (OutgrownError, SessionError) as error:
+                    settings = error.settings if isinstance(error, OutgrownError) else self._shut_down_for(error)
+                    if not settings or self.started_again == MOST_STARTS:
+                        raise
+                    self._start_again(settings, lock)
             result |= {"primary": name, "withdraw_record": self._record_stands()}
-            return result | {"not_locked": {**stopped, **lock.unreachable}, "notices": self.warnings}
+            return result | {"not_locked": {**self.request.stopped, **lock.unreachable}, "notices": self.warnings}
         finally:
             lock.release()
+
+    def _locked(self, lock: HandoverLock | None = None) -> HandoverLock:
+        name, stopped = self.request.local.name, self.request.stopped
+        if lock is None:
+            lock = HandoverLock(f"promotion of {name} by {self.request.requested_by}", self.credentials, self.timeout)
+        lock.take(name, [node for node in self.request.nodes if node.name not in stopped], {name})
+        return lock
+
+    def _promoted(self, started: float) -> dict[str, Any]:
+        with Session.local(application_name="relevo promotion", timeout=PATIENCE) as session:
+            promoted = session.flag("SELECT pg_is_in_recovery()")
+            result: dict[str, Any] = {"salvaged_bytes": 0, "promoted": promoted}
+            if promoted:
+                result |= self._take_over(session, *self.check())
+            result["seconds"] = round(time.monotonic() - started, 3)
+            self.finish(session)
+        if promoted:
+            self.warnings += unlogged_tables(EMPTIED, timeout=3).sentences(f"are empty on {self.request.local.name}")
+            self.warnings += self.held.sentences()
+        return result
+
+    def _shut_down_for(self, error: SessionError) -> str:
+        """The settings for which the server has shut down: asked to be promoted, it does so when it comes to the record
+        that its primary had greater ones. Empty when it answered, or may have ended for another reason.
+        """
+        if error.sqlstate is not None or not self.server.is_standby_configured:
+            return ""
+        # Here and below, since a node loads these anew for each promotion, and hardly any needs them.
+        from .._server import standby_minimum
+
+        return ", ".join(sorted(standby_minimum.needed(self.server)))
+
+    def _start_again(self, settings: str, lock: HandoverLock) -> None:
+        """Its start guard gives a standby the greater values (``standby_minimum``). The lock on it ends with it."""
+        from .._server.service import service_for, stop_for_good
+
+        self.started_again += 1
+        service = service_for(self.service_manager)
+        lock.release()
+        stop_for_good(service, self.server, timeout=PATIENCE)
+        service.start()
+        self.server.wait_ready(min(START, max(0.0, self.began + LONGEST - time.monotonic())), standby=True)
+        self._locked(lock)
+        self.warnings.append(
+            f"The primary of {self.request.local.name} had a greater {settings}, and its replay does not go on with "
+            "less: it was started again with that before it was promoted."
+        )
 
     def check(self) -> tuple[int, int]:
         """Ask, and refuse what ``refusal`` refuses.
@@ -201,7 +262,7 @@ class Promotion:
             return []
 
     def _take_over(self, session: Session, timeline: int, newest: int) -> dict[str, Any]:
-        before = session.value(REPLAYED)
+        self.before = self.before or session.value(REPLAYED)
         archived = self._fetch_archived() if newest else []
         # A walreceiver that hangs on a dead connection would delay replay by up to a minute; and a repository that
         # hangs would block the promotion for minutes.
@@ -215,7 +276,7 @@ class Promotion:
             f"{self.request.local.name} could not be told to look for WAL more often, so its promotion may have taken "
             "some seconds longer",
         )
-        let_replay_go_on(session)
+        resume(session, self.server, self.request.local.name)
         self._wait(
             session,
             lambda: not session.value("SELECT true FROM pg_stat_wal_receiver"),
@@ -242,14 +303,20 @@ class Promotion:
             "salvage_complete": complete,
             "archived_bytes": from_archive,
             "salvage_seconds": round(seconds, 3),
-            "replayed_before": before,
+            "replayed_before": self.before,
             "end_lsn": end,
         }
 
     def _wait(self, session: Session, condition: Callable[[], bool], what: str, patience: float) -> None:
         """Wait for as long as this server replays, and ``patience`` seconds after that."""
         left = max(0.0, self.began + LONGEST - time.monotonic())
-        wait_while_it_goes_on(condition, lambda: session.value(REPLAYED), what, patience, left, interval=0.02)
+
+        def replayed() -> object:
+            found: object = session.value(REPLAYED)
+            self.held.look(session, found, time.monotonic())
+            return found
+
+        wait_while_it_goes_on(condition, replayed, what, patience, left, interval=0.02)
 
     def _set_pace(self, change: Callable[[Session], None], otherwise: str) -> None:
         """What is only for speed ends nothing; ``otherwise``: what is warned of where it failed.
@@ -270,6 +337,9 @@ class Promotion:
         Each is put beside its target under a name that PostgreSQL itself uses for unfinished segments, owned by
         postgres, and renamed: a file that the server cannot read makes it panic.
         """
+        if salvage in self.given:
+            # It was started again since: the segments are where it looks for them.
+            return self.given[salvage]
         size = int(session.value("SELECT setting FROM pg_settings WHERE name = 'wal_segment_size'"))
         # Of one whose copy broke off a part may be there.
         segments = sorted(
@@ -291,6 +361,7 @@ class Promotion:
             temporary = self.server.pgdata / "pg_wal" / f"xlogtemp.{os.getpid()}"
             segment.rename(temporary)
             temporary.rename(self.server.pgdata / "pg_wal" / segment.name)
+        self.given[salvage] = (end - start, True)
         if session.value("SELECT setting FROM pg_settings WHERE name = 'recovery_min_apply_delay'") != "0":
             # A standby that lags on purpose replays all at once only when it is promoted.
             return end - start, True

@@ -24,6 +24,7 @@ from .._cluster.slots import SLOTS, left_behind, not_synchronised
 from .._errors import RelevoError
 from .._server import marker
 from .._server.credentials import Credentials
+from .._server.held_replay import WAITS, holders, named
 from .._server.lsn import CURRENT_TIMELINE, format_lsn, parse_lsn
 from .._server.peer import Peer
 from .._server.replication import ensure_slot, look_for_wal_as_usual, look_for_wal_often
@@ -84,7 +85,8 @@ class Limits:
 class Situation:
     """What the two servers say before a hand-over.
 
-    ``sender_state``: of the primary's connection to the candidate, empty where there is none. ``synchronous``: why the
+    ``held_by``: the sessions on the candidate that its replay waits for, or empty. ``sender_state``: of the primary's
+    connection to the candidate, empty where there is none. ``synchronous``: why the
     candidate could not take writes as a primary that needs a synchronous standby, or empty.
     """
 
@@ -93,6 +95,7 @@ class Situation:
     apply_delay_ms: int = 0
     restore_command: str = ""
     oldest_query_s: int = 0
+    held_by: str = ""
     sender_state: str = "streaming"
     synchronous: str = ""
 
@@ -114,6 +117,7 @@ def obstacles(situation: Situation, candidate: str, primary: str, long_query: in
             situation.oldest_query_s > long_query,
             f"a query on {candidate} has run for {situation.oldest_query_s} s and may hold replay back",
         ),
+        (bool(situation.held_by), f"replay on {candidate} is held back by {situation.held_by}: end that first"),
         (bool(situation.synchronous), situation.synchronous),
         (situation.sender_state != "streaming", f"{candidate} does not stream from {primary}"),
     ]
@@ -129,6 +133,11 @@ def aborted(primary: str, candidate: str, why: str) -> str:
 def slots_of(session: Session) -> list[Slot]:
     """The slots of a server."""
     return [read(Slot, given) for given in json.loads(session.value(SLOTS))]
+
+
+def held_by(candidate: Session, timeout: float | None = None) -> str:
+    """The sessions that the candidate's replay waits for; empty where it waits for none."""
+    return named(holders(candidate, candidate.value(WAITS, timeout=timeout)))
 
 
 @dataclass
@@ -200,6 +209,7 @@ class Switchover:
             apply_delay_ms=int(state["apply_delay"]),
             restore_command=state["restore_command"] or "",
             oldest_query_s=int(state["oldest_query_s"]),
+            held_by=held_by(candidate),
             sender_state=sender["state"] if sender else "",
             synchronous=synchronous.obstacle(candidate, name) or "",
         )
@@ -355,12 +365,21 @@ class Switchover:
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 raise RelevoError(
-                    f"{self.candidate.name} did not receive the last WAL within {self.limits.window:g} s."
+                    f"{self.candidate.name} did not replay the last WAL within {self.limits.window:g} s"
+                    f"{self._what_holds(candidate)}."
                 )
             replayed = candidate.value("SELECT pg_last_wal_replay_lsn()", timeout=remaining)
             if replayed and parse_lsn(replayed) > checkpoint:
                 return
             time.sleep(POLL)
+
+    def _what_holds(self, candidate: Session) -> str:
+        """Who holds replay back on a candidate that still answers: that role may see them, and end nobody."""
+        try:
+            found = held_by(candidate, timeout=1)
+        except SessionError:
+            return ""
+        return f", since it is held back there by {found}" if found else ""
 
     def _promote(self, candidate: Session) -> None:
         """Request the promotion, and observe it until it is decided: from here on it is never undone."""

@@ -9,9 +9,32 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .._errors import RelevoError
+
 GLOBAL = "[global]"
 #: Lines of ours that older releases of pgBackRest refuse, and since when they take them. Debian 12 has 2.45.
 SINCE = {"repo1-block=y": (2, 46), "repo2-block=y": (2, 46), "backup-standby=prefer": (2, 54)}
+
+#: Since when the address of a certificate is looked at; before, one is looked for among its names, where IPv6 is not.
+ADDRESSES_SINCE = (2, 53)
+_HOST = re.compile(r"^(?:pg|repo)\d+-host=(.*:.*)$", re.MULTILINE)
+
+
+def release(version: str) -> tuple[int, int] | None:
+    """From what ``pgbackrest version`` says; None where nobody knows it."""
+    found = re.search(r"(\d+)\.(\d+)", version)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def require_names(text: str, version: str) -> None:
+    """Refuse hosts with addresses of IPv6 for a pgBackRest that finds none in a certificate."""
+    has, hosts = release(version), list(dict.fromkeys(_HOST.findall(text)))
+    if has and has < ADDRESSES_SINCE and hosts:
+        raise RelevoError(
+            f"pgBackRest {has[0]}.{has[1]} finds no address of IPv6 in a certificate, and would refuse "
+            f"{' and '.join(hosts)}. Its configuration was not changed. Give those hosts a node_address that is a "
+            f"name, or install {ADDRESSES_SINCE[0]}.{ADDRESSES_SINCE[1]} or newer (Debian 13 has it)."
+        )
 
 
 def known_to(text: str, version: str) -> str:
@@ -19,10 +42,9 @@ def known_to(text: str, version: str) -> str:
 
     Where nobody knows the version, which is where pgBackRest is not installed yet, it stays as it is.
     """
-    found = re.search(r"(\d+)\.(\d+)", version)
-    if not found:
+    has = release(version)
+    if not has:
         return text
-    has = (int(found[1]), int(found[2]))
     kept = [line for line in text.splitlines() if SINCE.get(line, has) <= has]
     return "\n".join(kept) + "\n"
 

@@ -33,12 +33,6 @@ def _alter_system(session: Session, statement: str, timeout: float | None = None
     session.query("SELECT pg_reload_conf()", timeout=timeout)
 
 
-def let_replay_go_on(standby: Session) -> None:
-    """Replay that somebody paused is no reason to wait, nor to lose what was received."""
-    if standby.flag("SELECT pg_is_wal_replay_paused()"):
-        standby.query("SELECT pg_wal_replay_resume()")
-
-
 def drop_slot(session: Session, name: str, timeout: float = 30) -> bool:
     """Drop a physical slot, also one that a sender occupies whose standby is gone; returns whether there was one."""
     found = session.query("SELECT active_pid FROM pg_replication_slots WHERE slot_name = $1", (name,))

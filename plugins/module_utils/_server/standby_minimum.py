@@ -49,13 +49,19 @@ def minimum(configured: Mapping[str, str], control: Mapping[str, int]) -> dict[s
     return found
 
 
+def of_primary(server: Server) -> dict[str, int]:
+    """What the primary had last whose WAL this node has replayed."""
+    return control_values(
+        _process.run([str(server.bin_directory / "pg_controldata"), str(server.pgdata)], timeout=10).stdout
+    )
+
+
 def needed(server: Server) -> dict[str, int]:
     """What this node needs now; nothing unless it starts as a standby or in recovery."""
     recovers = server.is_standby_configured or (server.pgdata / "recovery.signal").exists()
     if not recovers or not _names.CONFIG_FILE.exists():
         return {}
-    said = _process.run([str(server.bin_directory / "pg_controldata"), str(server.pgdata)], timeout=10).stdout
-    return minimum(settings_of(_names.CONFIG_FILE.read_text()), control_values(said))
+    return minimum(settings_of(_names.CONFIG_FILE.read_text()), of_primary(server))
 
 
 def in_place() -> dict[str, str]:
