@@ -13,7 +13,9 @@ description:
   - V(marked) leaves the marker by which the start guard keeps the server of this node down, whoever starts it, and by
     which a promotion is refused. A server that runs goes on.
   - V(stopped) stops the server for good and proves that none of its processes is left.
-  - V(released) removes what is left of it when the restore is done.
+  - V(released) removes the marker when the restore is done.
+  - V(forgotten) removes what tells that the target was reached. After the record of the restore, which would be done
+    again otherwise.
 author: The Relevo authors (@relevo)
 extends_documentation_fragment:
   - relevo.postgres.attributes
@@ -29,10 +31,10 @@ options:
   state:
     description: What is done.
     type: str
-    choices: [marked, stopped, released]
+    choices: [marked, stopped, released, forgotten]
     required: true
   record:
-    description: The record of the restore (M(relevo.postgres.restore_record)). Needed unless O(state=released).
+    description: The record of the restore (M(relevo.postgres.restore_record)). Needed to mark and to stop.
     type: dict
   archive:
     description:
@@ -165,8 +167,9 @@ def stop(module: AnsibleModule, unfinished: Unfinished) -> dict[str, Any]:
 def work(module: AnsibleModule) -> dict[str, Any]:
     state = module.params["state"]
     if state == "released":
-        there = marker.read("restore") is not None or replacement.left_here()
-        return {"changed": there if module.check_mode else replacement.forget()}
+        return {"changed": marker.read("restore") is not None if module.check_mode else marker.remove("restore")}
+    if state == "forgotten":
+        return {"changed": replacement.left_here() if module.check_mode else replacement.forget()}
     unfinished = Unfinished.from_dict(module.params["record"])
     if state == "marked":
         return {"changed": mark(module.params["node"], unfinished, module.check_mode)}
@@ -177,7 +180,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "node": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["marked", "stopped", "released"], "required": True},
+            "state": {"type": "str", "choices": ["marked", "stopped", "released", "forgotten"], "required": True},
             "record": {"type": "dict"},
             "archive": {"type": "bool", "default": False},
             "stanza": {"type": "str", "default": "main"},

@@ -470,6 +470,17 @@ def test_an_outcome_is_that_of_one_restore(tmp_path: Path) -> None:
     assert not replacement.forget(tmp_path)
 
 
+def test_what_was_reached_outlives_the_record() -> None:
+    """Killed in between, the same command would restore again, and lose what was written since."""
+    tasks = yaml.safe_load(Path(__file__).parents[2].joinpath("roles/restore/tasks/finished.yml").read_text())
+    names = [task["name"] for task in tasks]
+    last = ["Remove what kept the nodes down", "Remove the record", "Forget what was reached", "Report"]
+    assert names[-4:] == last
+    hold = "relevo.postgres.pg_restore_hold"
+    states = [task[hold]["state"] for task in tasks if hold in task]
+    assert states == ["released", "forgotten"]
+
+
 def test_a_marked_node_neither_returns_nor_is_promoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     marked = Marker("restore", "b", "alice", "today", "a", reason="ansible-playbook restore.yml")
     monkeypatch.setattr(marker, "read", lambda kind, directory=None: marked if kind == "restore" else None)

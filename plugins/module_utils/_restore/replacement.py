@@ -65,11 +65,14 @@ def left_here(directory: Path = _names.MARKER_DIR) -> bool:
 
 
 def forget(directory: Path = _names.MARKER_DIR) -> bool:
-    """Remove the outcome, and a marker that is left: the restore is done. Returns whether there was any."""
-    path = directory / OUTCOME
-    there = path.exists()
-    path.unlink(missing_ok=True)
-    return marker.remove("restore", directory) or there
+    """Remove the outcome; returns whether there was one.
+
+    After the record, which without it says that nothing was reached: whoever finished the restore then would do it
+    again, and lose what was written since.
+    """
+    there = left_here(directory)
+    (directory / OUTCOME).unlink(missing_ok=True)
+    return there
 
 
 def private_settings(plan: RestorePlan, cluster: str) -> dict[str, Any]:
