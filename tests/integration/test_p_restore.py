@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import by_hand
 import pytest
+from by_hand import REPO
 from cluster import (
     FAILBACK,
     FAILOVER,
@@ -30,7 +33,6 @@ from cluster import (
 from restores import RESTORE, now, port_of, scratch_instances
 
 POINT, DRILL, CLEANUP = (f"playbooks/{name}.yml" for name in ("restore_point", "drill", "cleanup"))
-REPO = "/var/lib/pgbackrest"
 
 
 @pytest.fixture
@@ -91,17 +93,59 @@ def test_a_dropped_table_is_found_beside_the_cluster(ledger: None) -> None:
     assert scratch_instances() == []
 
 
+def refusals_of(rows: dict[tuple[str, ...], str]) -> None:
+    """Each is refused in such words; several at a time, since a plan takes no lock and changes nothing."""
+    with ThreadPoolExecutor(3) as pool:
+        plans = pool.map(lambda given: plan(RESTORE, *(part for one in given for part in ("-e", one))), rows)
+        found = dict(zip(rows, (one["refusals"] for one in plans), strict=True))
+    wrong = {given: found[given] for given, words in rows.items() if not any(words in one for one in found[given])}
+    assert wrong == {}
+
+
 def test_what_cannot_be_reached_is_refused_before_anything_is_touched(backed_up: None) -> None:
-    refused = {
-        (): "No target was given",
-        ("-e", "target=2026-11-25"): "Ansible cut it off at the space",
-        ("-e", "target=2999-01-01T00:00:00Z"): "is in the future",
-        ("-e", "target=2020-01-01T00:00:00Z"): "is before the first consistent point",
-    }
-    for arguments, words in refused.items():
-        found = plan(RESTORE, *arguments)["refusals"]
-        assert any(words in one for one in found), (arguments, found)
+    archive_all()
+    # Nothing is archived after it but what is written.
+    after_all = now()
+    refusals_of(
+        {
+            (): "No target was given",
+            ("target=2026-11-25",): "Ansible cut it off at the space",
+            ("target=2999-01-01T00:00:00Z",): "is in the future",
+            ("target=2020-01-01T00:00:00Z",): "is before the first consistent point",
+            ("target=2026-11-25T12:00:00Z", "target_type=latest"): "Two targets were given: target_type=latest",
+            ("target=2026-11-25T12:00:00",): "2026-11-25T12:00:00 has no time zone",
+            ("target=2026-11-25T12:00:00CET",): 'has the time zone "CET", which is not known, or means several',
+            ("target=never_made", "target_type=name"): "No backup knows a restore point never_made",
+            (f"target={after_all}",): "or take the end of the archive: -e target_type=latest goes there",
+            # A file system of 64 MB that every container has.
+            ("target_type=latest", "restore_directory=/dev/tried"): "MiB free below /dev/tried",
+        }
+    )
     assert "Nothing was touched" in play(RESTORE, expect=2).text
+    assert scratch_instances() == []
+
+
+def test_what_the_repository_does_not_have_once_is_refused(backed_up: None) -> None:
+    """With a hole on the way nothing behind it is a target, and a name that two backups know is not one."""
+    if len(labels()) < 2:
+        by_hand.backup("incr")
+    older, newer = labels()[-2:]
+    made = ("0/3000028 1 2026-11-25T10:00:00Z", "0/5000028 1 2026-11-25T11:00:00Z")
+    try:
+        for label, value in zip((older, newer), made, strict=True):
+            by_hand.annotate(label, relevo_point_twice=value)
+        with by_hand.hole() as lost:
+            refusals_of(
+                {
+                    ("target_type=latest",): f"has a hole on the way there: 1 segments from {lost} to {lost}",
+                    ("target_type=name", "target=twice"): "There are 2 restore points twice: 0/3000028 on timeline 1",
+                }
+            )
+    finally:
+        for label in (older, newer):
+            by_hand.annotate(label, relevo_point_twice="")
+    # They were what was in the way.
+    assert plan(RESTORE, "-e", "target_type=latest")["refusals"] == []
     assert scratch_instances() == []
 
 
@@ -313,10 +357,6 @@ def largest() -> str:
     return max((line.split() for line in found.splitlines()), key=lambda one: int(one[0]))[1]
 
 
-def archived_segments() -> list[str]:
-    return sorted(shell(REPOSITORY, "find", f"{REPO}/archive/main", "-name", "0*-*.zst").split())
-
-
 def newest_history() -> str:
     return max(shell(REPOSITORY, "find", f"{REPO}/archive/main", "-name", "*.history*").split())
 
@@ -324,13 +364,13 @@ def newest_history() -> str:
 def first_of_newest() -> str:
     """The segment in which the newest backup begins."""
     start = first_segment(labels()[-1])
-    return next(one for one in archived_segments() if start in one)
+    return next(one for one in by_hand.archived_files() if start in one)
 
 
 FAULTS = {
-    "a hole": lambda: ["rm", archived_segments()[-2]],
-    "a truncated segment": lambda: ["truncate", "-s", "100", archived_segments()[-2]],
-    "a truncated last segment": lambda: ["truncate", "-s", "100", archived_segments()[-1]],
+    "a hole": lambda: ["rm", by_hand.archived_files()[-2]],
+    "a truncated segment": lambda: ["truncate", "-s", "100", by_hand.archived_files()[-2]],
+    "a truncated last segment": lambda: ["truncate", "-s", "100", by_hand.archived_files()[-1]],
     "an archive that expired too early": lambda: ["rm", first_of_newest()],
     "a missing history": lambda: ["rm", newest_history()],
     "a missing file": lambda: ["rm", largest()],

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import by_hand
 import pytest
 from cluster import (
     DEFAULT_VERSION,
@@ -57,20 +58,11 @@ def redis(*command: str) -> str:
     return shell(REDIS, "env", f"REDISCLI_AUTH={password}", "redis-cli", *command).strip()
 
 
-def by_hand(kind: str) -> str:
-    """A backup of the repository that nothing else expires; its label."""
-    before = labels()
-    keep = "--repo1-retention-full=99"
-    shell(REPOSITORY, "pgbackrest", "--stanza=main", f"--type={kind}", keep, "backup", user="postgres")
-    [label] = [one for one in labels() if one not in before]
-    return label
-
-
 def two_chains() -> tuple[list[str], list[str]]:
     """Two full backups, each with an incremental one, and nothing else."""
     cleaned = play(CLEANUP, "-e", "operation=all", "-e", "confirm=main")
     assert "The stanza is empty and archives." in cleaned.text
-    return [by_hand("full"), by_hand("incr")], [by_hand("full"), by_hand("incr")]
+    return [by_hand.backup("full"), by_hand.backup("incr")], [by_hand.backup("full"), by_hand.backup("incr")]
 
 
 def plan_of(*arguments: str) -> dict[str, Any]:
@@ -138,7 +130,7 @@ def test_thinning_out_spares_what_is_pinned_and_all_leaves_a_stanza_that_works()
 @pytest.mark.long
 def test_retention_and_what_a_restore_or_a_scratch_instance_reads() -> None:
     old, new = two_chains()
-    by_hand("full")
+    by_hand.backup("full")
     restoring = ["pgbackrest", "--stanza=main", f"--set={old[1]}", "restore"]
     # What the repository host sees of a restore is its command line.
     shell(
@@ -160,7 +152,7 @@ def test_retention_and_what_a_restore_or_a_scratch_instance_reads() -> None:
 
 @pytest.mark.long
 def test_orphans_go_and_what_is_not_recorded_gets_a_record(backed_up: None) -> None:
-    label = by_hand("incr")
+    label = by_hand.backup("incr")
     old = {
         "fecha": "2020-01-01",
         "hora": "00:00:00",
@@ -200,7 +192,7 @@ def test_a_killed_cleanup_is_finished_by_the_same_command() -> None:
     play(CLEANUP, "-e", "operation=all", "-e", "confirm=main")
     psql(PRIMARY, "SELECT pg_switch_wal()")
     # As stanza-delete leaves it when it is cut off: it removes the lists first.
-    by_hand("full")
+    by_hand.backup("full")
     for kind in ("archive", "backup"):
         folder = f"/var/lib/pgbackrest/{kind}/main"
         shell(REPOSITORY, "rm", f"{folder}/{kind}.info", f"{folder}/{kind}.info.copy")
@@ -252,7 +244,7 @@ def test_a_terminal_gets_the_menu(backed_up: None) -> None:
 
 
 def test_views_take_filters_and_become_a_page(backed_up: None, tmp_path: Path) -> None:
-    by_hand("incr")
+    by_hand.backup("incr")
     listed = records("-e", "type=incr", "-e", "limit=1")
     assert [record["tipo_backup"] for record in listed] == ["incremental"]
     assert records("-e", "type=full", "-e", "since=2100-01-01") == []
@@ -334,11 +326,11 @@ def test_a_cleanup_ends_in_its_time_or_says_so(backed_up: None) -> None:
 
 @pytest.mark.long
 def test_the_check_finds_a_hole_and_a_catalog_that_is_out_of_step(backed_up: None) -> None:
-    by_hand("full")
+    by_hand.backup("full")
     psql(PRIMARY, "CREATE TABLE IF NOT EXISTS noise (x int); INSERT INTO noise VALUES (1); SELECT pg_switch_wal()")
     psql(PRIMARY, "INSERT INTO noise VALUES (1); SELECT pg_switch_wal()")
     psql(PRIMARY, "INSERT INTO noise VALUES (1); SELECT pg_switch_wal()")
-    by_hand("incr")
+    by_hand.backup("incr")
     start = first_segment(labels()[-2])
     lost = next(one for one in archived() if one > start)
     path = shell(REPOSITORY, "find", "/var/lib/pgbackrest/archive/main", "-name", f"{lost}-*").strip()
