@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pty
@@ -10,6 +11,7 @@ import select
 import statistics
 import subprocess
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from cluster import (
     REPOSITORY,
     ROOT,
     SECRETS,
+    at_once,
     command_line,
     controller_environment,
     first_segment,
@@ -243,12 +246,86 @@ def test_a_terminal_gets_the_menu(backed_up: None) -> None:
 # --- seeing ------------------------------------------------------------------------------------------------------
 
 
-def test_views_take_filters_and_become_a_page(backed_up: None, tmp_path: Path) -> None:
-    by_hand.backup("incr")
-    listed = records("-e", "type=incr", "-e", "limit=1")
-    assert [record["tipo_backup"] for record in listed] == ["incremental"]
-    assert records("-e", "type=full", "-e", "since=2100-01-01") == []
-    assert records("-e", "primary=nobody", "-e", "verified=true", "-e", "before=2100-01-01") == []
+LABEL = r"(\d{8}-\d{6}F(?:_\d{8}-\d{6}[DI])?)"
+#: How a view lists a backup; other lines name some, too: the oldest of the window, what the growth is since.
+LISTED = {
+    "table": rf"│ {LABEL} +[│║]",
+    "detail": rf"(?m)^ +Etiqueta: +{LABEL}$",
+    "info": rf"║ {LABEL} +│",
+    "size": rf"║ {LABEL} +│",
+    "json": rf'"etiqueta": "{LABEL}"',
+    "html": rf"<b>{LABEL}</b>",
+}
+
+
+def listed(view: str, given: tuple[str, ...], folder: Path) -> set[str]:
+    """The backups that a view shows of what filters take."""
+    page = folder / f"{'_'.join([view, *given])}.html"
+    output = play(CATALOG, *(part for one in (f"view={view}", f"output={page}", *given) for part in ("-e", one))).output
+    return set(re.findall(LISTED[view], page.read_text() if view == "html" else output))
+
+
+def filtered() -> dict[tuple[str, ...], set[str]]:
+    """What each filter takes of the backups that are there: of each kind some, and others not."""
+    old, new = labels()[-1], by_hand.backup("incr")
+    by_hand.annotate(new, relevo_drill_at="2026-11-25T03:00:00+00:00", relevo_drill_result="passed")
+    play(CLEANUP, "-e", "operation=orphans")
+    there = {record["etiqueta"]: record for record in records()}
+    moment = f"{there[new]['fecha']}T{there[new]['hora']}"
+
+    def those(field: str, *values: str) -> set[str]:
+        return {label for label, record in there.items() if record.get(field) in values}
+
+    everything, tried = set(there), those("resultado", "correcto")
+    taken: dict[tuple[str, ...], set[str]] = {
+        ("type=incr",): those("tipo_backup", "incremental"),
+        ("type=full",): those("tipo_backup", "completo"),
+        (f"since={moment}",): {new},
+        (f"before={moment}",): everything - {new},
+        # Nobody has noted of a backup by hand from which primary it was taken.
+        ("primary=desconocido",): those("maestro_usado", "desconocido"),
+        (f"primary={PRIMARY}",): those("maestro_usado", PRIMARY),
+        ("verified=true",): tried,
+        ("verified=false",): everything - tried,
+        ("limit=1",): {new},
+        ("cluster=main",): everything,
+        ("type=incr", f"since={moment}", "before=2100-01-01", "primary=desconocido", "verified=true", "limit=9"): {new},
+        ("since=2100-01-01",): set(),
+    }
+    # None of them takes all by itself, and each something; but for the last three.
+    assert all(found and found < everything for found in list(taken.values())[:-3]), taken
+    assert old in taken["verified=false",]
+    return taken
+
+
+@pytest.fixture
+def filters(backed_up: None) -> Iterator[dict[tuple[str, ...], set[str]]]:
+    if not any(record["maestro_usado"] == PRIMARY for record in records()):
+        play("backup.yml", "-e", "backup_force=true")
+    yield filtered()
+    # Others look whether there was a drill.
+    by_hand.annotate(labels()[-1], relevo_drill_at="", relevo_drill_result="")
+
+
+def wrong(asked: list[tuple[str, tuple[str, ...]]], taken: dict[tuple[str, ...], set[str]], folder: Path) -> list[str]:
+    found = at_once(lambda one: listed(one[0], one[1], folder), asked)
+    return [
+        f"{view} {' '.join(given)}: {sorted(labels)}, not {sorted(taken[given])}"
+        for (view, given), labels in zip(asked, found, strict=True)
+        if labels != taken[given]
+    ]
+
+
+def test_each_filter_takes_what_it_says_in_some_view(filters: dict[tuple[str, ...], set[str]], tmp_path: Path) -> None:
+    assert wrong(list(zip(itertools.cycle(LISTED), filters)), filters, tmp_path) == []
+
+
+@pytest.mark.long
+def test_each_filter_takes_the_same_in_every_view(filters: dict[tuple[str, ...], set[str]], tmp_path: Path) -> None:
+    assert wrong(list(itertools.product(LISTED, filters)), filters, tmp_path) == []
+
+
+def test_views_say_what_can_be_restored_and_become_a_page(backed_up: None, tmp_path: Path) -> None:
     said = play(CATALOG, "-e", "view=info", "-e", "catalog_language=en").text
     # A line for each timeline, where there are several.
     assert re.search(r"any moment since .* UTC until .* UTC|Timeline \d+: from .* UTC to .* UTC", said)
