@@ -37,10 +37,12 @@ from cluster import (
     play,
     psql,
     records,
+    repository_backups,
     shell,
     timeline_of,
 )
 from prometheus_client.parser import text_string_to_metric_families
+from restores import check_mode_differs
 
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.filters import Filters
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.page import read_page
@@ -66,6 +68,20 @@ def two_chains() -> tuple[list[str], list[str]]:
     cleaned = play(CLEANUP, "-e", "operation=all", "-e", "confirm=main")
     assert "The stanza is empty and archives." in cleaned.text
     return [by_hand.backup("full"), by_hand.backup("incr")], [by_hand.backup("full"), by_hand.backup("incr")]
+
+
+def an_orphan() -> None:
+    """A record, as the former scripts wrote them, of a backup that is not there."""
+    old = {
+        "fecha": "2020-01-01",
+        "hora": "00:00:00",
+        "tipo_backup": "completo",
+        "direccion_almacenamiento": "/var/lib/pgbackrest/backup/main/20200101-000000F",
+        "maestro_usado": "postgres_master",
+        "metodo": "pgBackRest",
+        "stanza": "main",
+    }
+    redis("hset", "backup:2020-01-01_00-00-00", *(part for pair in old.items() for part in pair))
 
 
 def plan_of(*arguments: str) -> dict[str, Any]:
@@ -154,18 +170,30 @@ def test_retention_and_what_a_restore_or_a_scratch_instance_reads() -> None:
 
 
 @pytest.mark.long
+def test_check_mode_shows_the_plan_and_removes_nothing() -> None:
+    old, new = two_chains()
+    by_hand.backup("full")
+    an_orphan()
+    operations = (
+        ("-e", "operation=keep", "-e", "keep=1"),
+        ("-e", "operation=retention"),
+        ("-e", "operation=orphans"),
+        ("-e", "operation=all", "-e", "confirm=main"),
+        ("-e", f"pin={old[0]}", "-e", "pin_until=2199-12-31"),
+    )
+    found = (repository_backups(), records(), archived())
+    for given in operations:
+        assert plan_of(*given)["action"] != "none", given
+        assert check_mode_differs(CLEANUP, *given) == [], given
+    assert (repository_backups(), records(), archived()) == found
+    assert labels()[:4] == [*old, *new]
+    play(CLEANUP, "-e", "operation=orphans")
+
+
+@pytest.mark.long
 def test_orphans_go_and_what_is_not_recorded_gets_a_record(backed_up: None) -> None:
     label = by_hand.backup("incr")
-    old = {
-        "fecha": "2020-01-01",
-        "hora": "00:00:00",
-        "tipo_backup": "completo",
-        "direccion_almacenamiento": "/var/lib/pgbackrest/backup/main/20200101-000000F",
-        "maestro_usado": "postgres_master",
-        "metodo": "pgBackRest",
-        "stanza": "main",
-    }
-    redis("hset", "backup:2020-01-01_00-00-00", *(part for pair in old.items() for part in pair))
+    an_orphan()
     redis("set", "backup:foreign", "not ours")
     planned = plan_of("-e", "operation=orphans")
     assert "backup:2020-01-01_00-00-00" in [one["name"] for one in planned["affects"]]
