@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,9 +29,10 @@ from cluster import (
     psql,
     records,
     shell,
+    timeline_of,
     wait_until,
 )
-from restores import RESTORE, now, port_of, scratch_instances
+from restores import RESTORE, SCRATCH, now, port_of, scratch_instances
 
 POINT, DRILL, CLEANUP, CATALOG = (f"playbooks/{name}.yml" for name in ("restore_point", "drill", "cleanup", "catalog"))
 
@@ -82,7 +84,14 @@ def test_a_dropped_table_is_found_beside_the_cluster(ledger: None) -> None:
     assert psql(PRIMARY, "SELECT to_regclass('ledger')") == ""
     assert psql(PRIMARY, "SELECT count(*) FROM pg_replication_slots") == "1"
     [name] = scratch_instances()
-    assert f"Scratch instance {name} on {REPOSITORY}: running, port {port}" in play(STATUS).text
+    # With the space that it takes, by which one remembers to remove it.
+    line = (
+        rf"Scratch instance {name} on {REPOSITORY}: running, port {port}, ([\d.]+) MiB \(restore.yml -e remove={name}"
+    )
+    shown = re.search(line, play(STATUS).text)
+    assert shown
+    used = shell(REPOSITORY, "du", "-sm", f"{SCRATCH}/{name}").split()[0]
+    assert abs(float(shown[1]) - int(used)) <= 0.2 * int(used)
     again = play(RESTORE, "-e", f"target={before}")
     assert again.changed == 0
     assert rows(port) == {1, 9}
@@ -180,8 +189,16 @@ def test_a_drill_proves_a_backup_and_its_result_is_kept(ledger: None, tmp_path: 
     assert "rpo_s" in record
     # What is expected and is not there is found, and said in the catalog.
     add(2)
-    red = play(DRILL, "-e", json.dumps(CHECKS), expect=2)
+    # Here it has a row, and nowhere else: as a table that came back with fewer rows than it had.
+    psql(PRIMARY, "CREATE VIEW only_here AS SELECT 1 WHERE current_setting('archive_mode') <> 'off'")
+    counted = {"drill_tables": ["public.ledger", "public.only_here"]}
+    try:
+        red = play(DRILL, "-e", json.dumps(CHECKS | counted), expect=2)
+    finally:
+        psql(PRIMARY, "DROP VIEW only_here")
     assert "rows of the ledger in imdb: 2, expected 1" in red.text
+    assert "public.only_here in imdb has 0 rows, and the primary had 1 then." in red.text
+    assert "public.ledger in imdb has" not in red.text
     [record] = [one for one in records() if one["etiqueta"] == newest]
     assert record["resultado"] == "fallido"
     assert "expected 1" in record["motivo"]
@@ -195,6 +212,79 @@ def test_a_drill_proves_a_backup_and_its_result_is_kept(ledger: None, tmp_path: 
     ] == []
     assert "rows of the ledger in imdb: 2, expected 1" in told["detail"]
     assert "rows of the ledger in imdb: 2, expected 1" in told["html"]
+
+
+def from_the_repository_host(user: str, database: str, sql: str) -> str:
+    """What its user postgres hears of the primary, with the passwords that it has; and psql's status."""
+    whom = f"host={PRIMARY} user={user} dbname={database} sslmode=require connect_timeout=5"
+    asked = f'PGPASSFILE=/etc/relevo/pgpass psql -w "{whom}" -XAtc "{sql}" 2>&1; echo "status $?"'
+    return shell(REPOSITORY, "sh", "-c", asked, user="postgres")
+
+
+def test_the_repository_host_writes_nothing_on_the_primary(backed_up: None) -> None:
+    """Whoever restores there gets no way to the primary: tables travel over the primary's own socket."""
+    # It may look, so the others are not refused for want of a connection.
+    assert from_the_repository_host("relevo_monitor", "relevo", "SELECT 1").split() == ["1", "status", "0"]
+    assert "status 0" not in from_the_repository_host("relevo_monitor", "relevo", "CREATE TABLE written (n int)")
+    for user in ("postgres", "root", "imdb", "relevo_monitor", "relevo_handover", "relevo_rewind"):
+        for database in ("imdb", "postgres"):
+            said = from_the_repository_host(user, database, "CREATE TABLE written (n int)")
+            # psql's word for a connection that there is not.
+            assert "status 2" in said, (user, database, said)
+
+
+@pytest.mark.long
+def test_a_scratch_instance_has_no_way_to_production(ledger: None) -> None:
+    """Neither subscriptions nor preloaded libraries of the cluster begin to work there, and it archives nothing."""
+    add(1)
+    # Nobody is at that address; the primary tries it all the time.
+    subscribed = "CONNECTION 'host=127.0.0.1 port=1' PUBLICATION p WITH (connect = false, slot_name = 'beside')"
+    try:
+        psql(PRIMARY, f"CREATE SUBSCRIPTION beside {subscribed}")
+        psql(PRIMARY, "ALTER SUBSCRIPTION beside ENABLE")
+        psql(PRIMARY, "ALTER SYSTEM SET shared_preload_libraries = 'auto_explain'")
+        label = by_hand.backup("incr")
+        add(2)
+        archive_all()
+        assert "auto_explain" in shell(PRIMARY, "cat", f"{PGDATA}/postgresql.auto.conf")
+        done = play(RESTORE, "-e", "target_type=latest")
+        port = port_of(done)
+        assert f"Backup {label};" in done.text
+        assert rows(port) == {1, 2}
+        assert psql_scratch(port, "SELECT subenabled FROM pg_subscription") == "t"
+        workers = "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'logical replication%'"
+        assert psql(PRIMARY, workers) != "0"
+        assert psql_scratch(port, workers) == "0"
+        shown = {name: psql_scratch(port, f"SHOW {name}") for name in APART}
+        assert shown == APART
+        psql_scratch(port, "INSERT INTO ledger VALUES (9)")
+        psql_scratch(port, "SELECT pg_switch_wal()")
+        psql_scratch(port, "CHECKPOINT")
+        # Nothing of its timeline is there, nor was it ever tried.
+        written = psql_scratch(port, "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)")
+        archive = shell(REPOSITORY, "find", f"{REPO}/archive/main", "-name", f"{written}*").split()
+        assert int(written, 16) > timeline_of(PRIMARY)
+        assert archive == []
+        assert psql_scratch(port, "SELECT archived_count + failed_count FROM pg_stat_archiver") == "0"
+        assert psql(PRIMARY, "SELECT count(*) FROM pg_replication_slots") == "1"
+    finally:
+        psql(PRIMARY, "ALTER SYSTEM RESET shared_preload_libraries")
+        if psql(PRIMARY, "SELECT count(*) FROM pg_subscription") != "0":
+            psql(PRIMARY, "ALTER SUBSCRIPTION beside DISABLE")
+            psql(PRIMARY, "ALTER SUBSCRIPTION beside SET (slot_name = NONE)")
+            psql(PRIMARY, "DROP SUBSCRIPTION beside")
+
+
+#: What keeps a scratch instance apart from the cluster.
+APART = {
+    "archive_mode": "off",
+    "primary_conninfo": "",
+    "primary_slot_name": "",
+    "max_wal_senders": "0",
+    "max_logical_replication_workers": "0",
+    "shared_preload_libraries": "",
+    "listen_addresses": "",
+}
 
 
 @contextlib.contextmanager
