@@ -26,6 +26,7 @@ from cluster import (
     REPOSITORY,
     ROOT,
     SECRETS,
+    archive_all,
     at_once,
     command_line,
     controller_environment,
@@ -40,6 +41,7 @@ from cluster import (
     repository_backups,
     shell,
     timeline_of,
+    wait_until,
 )
 from prometheus_client.parser import text_string_to_metric_families
 from restores import check_mode_differs
@@ -446,6 +448,66 @@ def test_the_check_finds_a_hole_and_a_catalog_that_is_out_of_step(backed_up: Non
     assert "2 backups not recorded" in said
     shell(REPOSITORY, "mv", "/tmp/lost", path)
     play(CLEANUP, "-e", "operation=orphans")
+    play(CHECK)
+
+
+def complaints(*arguments: str) -> dict[str, str]:
+    """What the check finds past its limit, by its code."""
+    output = play(CHECK, "-e", "format=json", *arguments, expect=2).output
+    report = json.loads(output[output.index("\n{") : output.index("\n}") + 2])
+    return {one["code"]: one["message"] for one in report["checks"] if not one["ok"]}
+
+
+@pytest.mark.long
+def test_the_check_finds_a_chain_without_its_files() -> None:
+    old, _new = two_chains()
+    play(CLEANUP, "-e", "operation=orphans")
+    path = f"{by_hand.REPO}/backup/main/{old[0]}"
+    shell(REPOSITORY, "mv", path, "/tmp/lost")
+    try:
+        # What is left of it is worth nothing either, and the other chain is what it was.
+        found = complaints()
+    finally:
+        shell(REPOSITORY, "mv", "/tmp/lost", path)
+    assert list(found) == ["chain"]
+    assert found["chain"].startswith(f"{old[0]}, {old[1]} cannot be restored: files of it or of its base are missing.")
+    play(CHECK)
+
+
+@pytest.mark.long
+def test_the_check_finds_an_archive_that_stands_still(backed_up: None) -> None:
+    play(CLEANUP, "-e", "operation=orphans")
+
+    def segment() -> str:
+        psql(PRIMARY, "SELECT pg_logical_emit_message(true, 'test', 'more')")
+        return psql(PRIMARY, "SELECT pg_walfile_name(pg_switch_wal())")
+
+    def archiving_by(command: str) -> None:
+        psql(PRIMARY, f"ALTER SYSTEM SET archive_command = '{command}'")
+        psql(PRIMARY, "SELECT pg_reload_conf()")
+        wait_until(lambda: psql(PRIMARY, "SHOW archive_command") == command, "the new command", 20)
+
+    archive_all()
+    try:
+        # Nothing fails, and nothing is archived.
+        archiving_by("")
+        segment()
+        segment()
+        found = complaints("-e", "catalog_check_max_archive_lag=1")
+        assert list(found) == ["archive-lag"]
+        assert re.search(
+            r"The archive is .* behind the primary, more than 1 s\. See archiving in", found["archive-lag"]
+        )
+        failures = "SELECT failed_count FROM pg_stat_archiver"
+        before = int(psql(PRIMARY, failures))
+        archiving_by("false")
+        wait_until(lambda: int(psql(PRIMARY, failures)) > before, "the archiver to fail", 90)
+        failed = psql(PRIMARY, "SELECT last_failed_wal FROM pg_stat_archiver")
+        assert complaints() == {"archive-lag": f"Archiving fails at {failed}. status.yml says why."}
+    finally:
+        psql(PRIMARY, "ALTER SYSTEM RESET archive_command")
+        psql(PRIMARY, "SELECT pg_reload_conf()")
+    archive_all()
     play(CHECK)
 
 

@@ -52,6 +52,8 @@ from restores import (
     undo_of,
 )
 
+CLEANUP = "playbooks/cleanup.yml"
+
 
 @pytest.fixture
 def ledger(backed_up: None) -> None:
@@ -145,9 +147,18 @@ def test_a_cluster_goes_back_and_forth(ledger: None) -> None:
     assert kept in labels()
     play(RESTORE, *undo_of(done))
     is_whole({1, 2, 3})
+    # When the time of a way back is over, retention takes what was kept for it, and nobody has to think of that.
+    pinned = [one["label"] for one in repository_backups() if (one.get("annotation") or {}).get("relevo-pinned")]
+    assert kept in pinned
+    play(CLEANUP, "-e", "operation=retention")
+    assert kept in labels()
+    for label in pinned:
+        by_hand.annotate(label, relevo_pinned="20200101T000000Z")
+    play(CLEANUP, "-e", "operation=retention")
+    assert kept not in labels()
+    is_whole({1, 2, 3})
 
 
-CLEANUP = "playbooks/cleanup.yml"
 #: What nobody may do to a cluster that is half restored; force is no way around it.
 FORBIDDEN: dict[str, tuple[str, ...]] = {
     "failover": (FAILOVER,),
