@@ -228,7 +228,7 @@ def from_the_repository_host(user: str, database: str, sql: str) -> str:
 
 def test_the_repository_host_writes_nothing_on_the_primary(backed_up: None) -> None:
     """Whoever restores there gets no way to the primary: tables travel over the primary's own socket."""
-    # It may look, so the others are not refused for want of a connection.
+    # It may look, so it is not a lack of a connection that keeps the others out.
     assert from_the_repository_host("relevo_monitor", "relevo", "SELECT 1").split() == ["1", "status", "0"]
     assert "status 0" not in from_the_repository_host("relevo_monitor", "relevo", "CREATE TABLE written (n int)")
     for user in ("postgres", "root", "imdb", "relevo_monitor", "relevo_handover", "relevo_rewind"):
