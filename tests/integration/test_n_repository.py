@@ -12,15 +12,18 @@ from cluster import (
     PRIMARY,
     REPOSITORY,
     STATUS,
+    archive_all,
     docker,
     labels,
     nothing_needs_attention,
     play,
+    provision,
     psql,
     shell,
     wait_until,
 )
 from holding import exists
+from restores import RESTORE, add, new_ledger, now, port_of
 
 pytestmark = [pytest.mark.usefixtures("backed_up"), pytest.mark.long]
 
@@ -60,6 +63,35 @@ def test_encryption_cannot_be_switched_on_for_backups_that_are_there() -> None:
     assert refused.changed == 0
     assert configurations() == before
     archives()
+
+
+def test_encryption_is_chosen_at_the_first_provisioning() -> None:
+    options = {"repo1-cipher-type": "aes-256-cbc", "repo1-cipher-pass": "a-pass-phrase"}
+    given = ("-e", json.dumps({"pgbackrest_options": options}))
+    play("playbooks/down.yml", "-e", "down_data=true")
+    try:
+        assert "a-pass-phrase" not in play("site.yml", "--diff", *given).output
+        play("backup.yml", *given)
+        new_ledger()
+        add(1)
+        before = now()
+        add(2)
+        archive_all()
+        # How openssl begins what it encrypts: backups, WAL and the lists of both.
+        heads = "-type f -exec head -c 8 {} ; -exec echo ;".split()
+        begin = shell(REPOSITORY, "find", f"{PATH}/archive/main", f"{PATH}/backup/main", *heads).split("\n")
+        assert len(begin) > 5
+        assert set(begin) == {"Salted__", ""}
+        # What it is opened with is in the configuration of the hosts by now.
+        port = port_of(play(RESTORE, "-e", f"target={before}"))
+        ids = shell(REPOSITORY, "psql", "-p", port, "-d", "imdb", "-XAtc", "SELECT id FROM ledger", user="postgres")
+        assert ids.split() == ["1"]
+        refused = play("site.yml", expect=2)
+        assert "cannot be opened with repo1-cipher-type=none in place of aes-256-cbc" in refused.text
+        assert refused.changed == 0
+        assert play("site.yml", *given).changed == 0
+    finally:
+        provision()
 
 
 def test_another_time_zone_of_the_repository_host_is_a_sentence_and_moves_no_window() -> None:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import by_hand
 import pytest
+from by_hand import REPO
 from cluster import (
     FAILBACK,
     FAILOVER,
     PGDATA,
     PRIMARY,
     REPOSITORY,
+    ROOT,
     STANDBY,
     STATUS,
+    Play,
     archive_all,
+    at_once,
     first_segment,
     killed_play,
     labels,
@@ -25,12 +32,14 @@ from cluster import (
     psql,
     records,
     shell,
+    timeline_of,
     wait_until,
 )
-from restores import RESTORE, now, port_of, scratch_instances
+from restores import RESTORE, SCRATCH, now, port_of, scratch_instances
 
-POINT, DRILL, CLEANUP = (f"playbooks/{name}.yml" for name in ("restore_point", "drill", "cleanup"))
-REPO = "/var/lib/pgbackrest"
+POINT, DRILL, CLEANUP, CATALOG, CHECK = (
+    f"playbooks/{name}.yml" for name in ("restore_point", "drill", "cleanup", "catalog", "catalog_check")
+)
 
 
 @pytest.fixture
@@ -80,7 +89,14 @@ def test_a_dropped_table_is_found_beside_the_cluster(ledger: None) -> None:
     assert psql(PRIMARY, "SELECT to_regclass('ledger')") == ""
     assert psql(PRIMARY, "SELECT count(*) FROM pg_replication_slots") == "1"
     [name] = scratch_instances()
-    assert f"Scratch instance {name} on {REPOSITORY}: running, port {port}" in play(STATUS).text
+    # With the space that it takes, by which one remembers to remove it.
+    line = (
+        rf"Scratch instance {name} on {REPOSITORY}: running, port {port}, ([\d.]+) MiB \(restore.yml -e remove={name}"
+    )
+    shown = re.search(line, play(STATUS).text)
+    assert shown
+    used = shell(REPOSITORY, "du", "-sm", f"{SCRATCH}/{name}").split()[0]
+    assert abs(float(shown[1]) - int(used)) <= 0.2 * int(used)
     again = play(RESTORE, "-e", f"target={before}")
     assert again.changed == 0
     assert rows(port) == {1, 9}
@@ -91,17 +107,58 @@ def test_a_dropped_table_is_found_beside_the_cluster(ledger: None) -> None:
     assert scratch_instances() == []
 
 
+def refusals_of(rows: dict[tuple[str, ...], str]) -> None:
+    """Each is refused in such words."""
+    plans = at_once(lambda given: plan(RESTORE, *(part for one in given for part in ("-e", one))), rows)
+    found = dict(zip(rows, (one["refusals"] for one in plans), strict=True))
+    wrong = {given: found[given] for given, words in rows.items() if not any(words in one for one in found[given])}
+    assert wrong == {}
+
+
 def test_what_cannot_be_reached_is_refused_before_anything_is_touched(backed_up: None) -> None:
-    refused = {
-        (): "No target was given",
-        ("-e", "target=2026-11-25"): "Ansible cut it off at the space",
-        ("-e", "target=2999-01-01T00:00:00Z"): "is in the future",
-        ("-e", "target=2020-01-01T00:00:00Z"): "is before the first consistent point",
-    }
-    for arguments, words in refused.items():
-        found = plan(RESTORE, *arguments)["refusals"]
-        assert any(words in one for one in found), (arguments, found)
+    archive_all()
+    # Nothing is archived after it but what is written.
+    after_all = now()
+    refusals_of(
+        {
+            (): "No target was given",
+            ("target=2026-11-25",): "Ansible cut it off at the space",
+            ("target=2999-01-01T00:00:00Z",): "is in the future",
+            ("target=2020-01-01T00:00:00Z",): "is before the first consistent point",
+            ("target=2026-11-25T12:00:00Z", "target_type=latest"): "Two targets were given: target_type=latest",
+            ("target=2026-11-25T12:00:00",): "2026-11-25T12:00:00 has no time zone",
+            ("target=2026-11-25T12:00:00CET",): 'has the time zone "CET", which is not known, or means several',
+            ("target=never_made", "target_type=name"): "No backup knows a restore point never_made",
+            (f"target={after_all}",): "or take the end of the archive: -e target_type=latest goes there",
+            # A file system of 64 MB that every container has.
+            ("target_type=latest", "restore_directory=/dev/tried"): "MiB free below /dev/tried",
+        }
+    )
     assert "Nothing was touched" in play(RESTORE, expect=2).text
+    assert scratch_instances() == []
+
+
+def test_what_the_repository_does_not_have_once_is_refused(backed_up: None) -> None:
+    """With a hole on the way nothing behind it is a target, and a name that two backups know is not one."""
+    if len(labels()) < 2:
+        by_hand.backup("incr")
+    older, newer = labels()[-2:]
+    made = ("0/3000028 1 2026-11-25T10:00:00Z", "0/5000028 1 2026-11-25T11:00:00Z")
+    try:
+        for label, value in zip((older, newer), made, strict=True):
+            by_hand.annotate(label, relevo_point_twice=value)
+        with by_hand.hole() as lost:
+            refusals_of(
+                {
+                    ("target_type=latest",): f"has a hole on the way there: 1 segments from {lost} to {lost}",
+                    ("target_type=name", "target=twice"): "There are 2 restore points twice: 0/3000028 on timeline 1",
+                }
+            )
+    finally:
+        for label in (older, newer):
+            by_hand.annotate(label, relevo_point_twice="")
+    # They were what was in the way.
+    assert plan(RESTORE, "-e", "target_type=latest")["refusals"] == []
     assert scratch_instances() == []
 
 
@@ -125,7 +182,7 @@ CHECKS = {
 }
 
 
-def test_a_drill_proves_a_backup_and_its_result_is_kept(ledger: None) -> None:
+def test_a_drill_proves_a_backup_and_its_result_is_kept(ledger: None, tmp_path: Path) -> None:
     add(1)
     done = play(DRILL, "-e", json.dumps(CHECKS))
     newest = labels()[-1]
@@ -137,12 +194,102 @@ def test_a_drill_proves_a_backup_and_its_result_is_kept(ledger: None) -> None:
     assert "rpo_s" in record
     # What is expected and is not there is found, and said in the catalog.
     add(2)
-    red = play(DRILL, "-e", json.dumps(CHECKS), expect=2)
+    # Here it has a row, and nowhere else: as a table that came back with fewer rows than it had.
+    psql(PRIMARY, "CREATE VIEW only_here AS SELECT 1 WHERE current_setting('archive_mode') <> 'off'")
+    counted = {"drill_tables": ["public.ledger", "public.only_here"]}
+    try:
+        red = play(DRILL, "-e", json.dumps(CHECKS | counted), expect=2)
+    finally:
+        psql(PRIMARY, "DROP VIEW only_here")
     assert "rows of the ledger in imdb: 2, expected 1" in red.text
+    assert "public.only_here in imdb has 0 rows, and the primary had 1 then." in red.text
+    assert "public.ledger in imdb has" not in red.text
     [record] = [one for one in records() if one["etiqueta"] == newest]
     assert record["resultado"] == "fallido"
     assert "expected 1" in record["motivo"]
-    assert "NO RESTAURA" in play("playbooks/catalog.yml").text
+    # Whichever view somebody looks at says so; json has it as a field, above.
+    page = tmp_path / "backups.html"
+    views = ("table", "detail", "info", "size", "html")
+    said = at_once(lambda view: play(CATALOG, "-e", f"view={view}", "-e", f"output={page}").output, views)
+    told = {**dict(zip(views, said, strict=True)), "html": page.read_text()}
+    assert [
+        view for view, text in told.items() if f"NO RESTAURA (probado {record['verificado'][:10]})" not in text
+    ] == []
+    assert "rows of the ledger in imdb: 2, expected 1" in told["detail"]
+    assert "rows of the ledger in imdb: 2, expected 1" in told["html"]
+
+
+def from_the_repository_host(user: str, database: str, sql: str) -> str:
+    """What its user postgres hears of the primary, with the passwords that it has; and psql's status."""
+    whom = f"host={PRIMARY} user={user} dbname={database} sslmode=require connect_timeout=5"
+    asked = f'PGPASSFILE=/etc/relevo/pgpass psql -w "{whom}" -XAtc "{sql}" 2>&1; echo "status $?"'
+    return shell(REPOSITORY, "sh", "-c", asked, user="postgres")
+
+
+def test_the_repository_host_writes_nothing_on_the_primary(backed_up: None) -> None:
+    """Whoever restores there gets no way to the primary: tables travel over the primary's own socket."""
+    # It may look, so it is not a lack of a connection that keeps the others out.
+    assert from_the_repository_host("relevo_monitor", "relevo", "SELECT 1").split() == ["1", "status", "0"]
+    assert "status 0" not in from_the_repository_host("relevo_monitor", "relevo", "CREATE TABLE written (n int)")
+    for user in ("postgres", "root", "imdb", "relevo_monitor", "relevo_handover", "relevo_rewind"):
+        for database in ("imdb", "postgres"):
+            said = from_the_repository_host(user, database, "CREATE TABLE written (n int)")
+            # psql's word for a connection that there is not.
+            assert "status 2" in said, (user, database, said)
+
+
+@pytest.mark.long
+def test_a_scratch_instance_has_no_way_to_production(ledger: None) -> None:
+    """Neither subscriptions nor preloaded libraries of the cluster begin to work there, and it archives nothing."""
+    add(1)
+    # Nobody is at that address; the primary tries it all the time.
+    subscribed = "CONNECTION 'host=127.0.0.1 port=1' PUBLICATION p WITH (connect = false, slot_name = 'beside')"
+    try:
+        psql(PRIMARY, f"CREATE SUBSCRIPTION beside {subscribed}")
+        psql(PRIMARY, "ALTER SUBSCRIPTION beside ENABLE")
+        psql(PRIMARY, "ALTER SYSTEM SET shared_preload_libraries = 'auto_explain'")
+        label = by_hand.backup("incr")
+        add(2)
+        archive_all()
+        assert "auto_explain" in shell(PRIMARY, "cat", f"{PGDATA}/postgresql.auto.conf")
+        done = play(RESTORE, "-e", "target_type=latest")
+        port = port_of(done)
+        assert f"Backup {label};" in done.text
+        assert rows(port) == {1, 2}
+        assert psql_scratch(port, "SELECT subenabled FROM pg_subscription") == "t"
+        workers = "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'logical replication%'"
+        assert psql(PRIMARY, workers) != "0"
+        assert psql_scratch(port, workers) == "0"
+        shown = {name: psql_scratch(port, f"SHOW {name}") for name in APART}
+        assert shown == APART
+        psql_scratch(port, "INSERT INTO ledger VALUES (9)")
+        psql_scratch(port, "SELECT pg_switch_wal()")
+        psql_scratch(port, "CHECKPOINT")
+        # Nothing of its timeline is there, nor was it ever tried.
+        written = psql_scratch(port, "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)")
+        archive = shell(REPOSITORY, "find", f"{REPO}/archive/main", "-name", f"{written}*").split()
+        assert int(written, 16) > timeline_of(PRIMARY)
+        assert archive == []
+        assert psql_scratch(port, "SELECT archived_count + failed_count FROM pg_stat_archiver") == "0"
+        assert psql(PRIMARY, "SELECT count(*) FROM pg_replication_slots") == "1"
+    finally:
+        psql(PRIMARY, "ALTER SYSTEM RESET shared_preload_libraries")
+        if psql(PRIMARY, "SELECT count(*) FROM pg_subscription") != "0":
+            psql(PRIMARY, "ALTER SUBSCRIPTION beside DISABLE")
+            psql(PRIMARY, "ALTER SUBSCRIPTION beside SET (slot_name = NONE)")
+            psql(PRIMARY, "DROP SUBSCRIPTION beside")
+
+
+#: What keeps a scratch instance apart from the cluster.
+APART = {
+    "archive_mode": "off",
+    "primary_conninfo": "",
+    "primary_slot_name": "",
+    "max_wal_senders": "0",
+    "max_logical_replication_workers": "0",
+    "shared_preload_libraries": "",
+    "listen_addresses": "",
+}
 
 
 @contextlib.contextmanager
@@ -317,10 +464,6 @@ def largest() -> str:
     return max((line.split() for line in found.splitlines()), key=lambda one: int(one[0]))[1]
 
 
-def archived_segments() -> list[str]:
-    return sorted(shell(REPOSITORY, "find", f"{REPO}/archive/main", "-name", "0*-*.zst").split())
-
-
 def newest_history() -> str:
     return max(shell(REPOSITORY, "find", f"{REPO}/archive/main", "-name", "*.history*").split())
 
@@ -328,13 +471,13 @@ def newest_history() -> str:
 def first_of_newest() -> str:
     """The segment in which the newest backup begins."""
     start = first_segment(labels()[-1])
-    return next(one for one in archived_segments() if start in one)
+    return next(one for one in by_hand.archived_files() if start in one)
 
 
 FAULTS = {
-    "a hole": lambda: ["rm", archived_segments()[-2]],
-    "a truncated segment": lambda: ["truncate", "-s", "100", archived_segments()[-2]],
-    "a truncated last segment": lambda: ["truncate", "-s", "100", archived_segments()[-1]],
+    "a hole": lambda: ["rm", by_hand.archived_files()[-2]],
+    "a truncated segment": lambda: ["truncate", "-s", "100", by_hand.archived_files()[-2]],
+    "a truncated last segment": lambda: ["truncate", "-s", "100", by_hand.archived_files()[-1]],
     "an archive that expired too early": lambda: ["rm", first_of_newest()],
     "a missing history": lambda: ["rm", newest_history()],
     "a missing file": lambda: ["rm", largest()],
@@ -344,9 +487,67 @@ FAULTS = {
 }
 
 
+#: What the check of a catalog says of those that can be seen in a list of files; the others take a look inside.
+SEEN = {
+    "a hole": "archive-hole",
+    "an archive that expired too early": "archive-hole",
+    "a missing history": "window",
+    "a missing manifest": "chain",
+    "a chain without its base": "chain",
+}
+#: The table of docs/explanation/planted-faults.md as the last run has it, and all that verify said.
+PLANTED = ROOT / ".cache" / "planted-faults.md"
+HEAD = "| fault | `drill.yml` | `catalog_check.yml` | `pgbackrest verify` |\n|---|---|---|---|"
+
+
+@dataclass
+class Planted:
+    """What each planted fault is found by."""
+
+    rows: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+
+    def found(self, fault: str, drill: str) -> set[str]:
+        """Look at a repository with a fault, of which a drill has said that; the codes of the check."""
+        output = play(CHECK, "-e", "format=json", expect=None).output
+        report = json.loads(output[output.index("\n{") : output.index("\n}") + 2])
+        # It tells of the drill, too, which is no finding of its own.
+        codes = [one["code"] for one in report["checks"] if not one["ok"] and one["code"] != "drill"]
+        verify = "pgbackrest --stanza=main verify --output=text --verbose"
+        said = shell(REPOSITORY, "sh", "-c", f'{verify} 2>&1; echo "status $?"', user="postgres")
+        *lines, status = said.strip().splitlines()
+        # The others count what is in order.
+        bad = re.compile(r"ERROR|WARN|^status: |(?:missing|invalid|mismatch|other)[^:]*: [1-9]")
+        words = "; ".join(line.strip() for line in lines if bad.search(line)).replace("|", "/")[:300]
+        self.rows.append(f"| {fault} | {drill} | {', '.join(codes) or 'nothing'} | {status}: {words or 'nothing'} |")
+        self.outputs.append(f"## {fault}\n\n```\n{said}```")
+        return set(codes)
+
+    @property
+    def text(self) -> str:
+        return "\n".join([HEAD, *self.rows, "", *self.outputs, ""])
+
+
+@pytest.fixture(scope="module")
+def planted() -> Iterator[Planted]:
+    found = Planted()
+    yield found
+    if found.rows:
+        PLANTED.parent.mkdir(exist_ok=True)
+        PLANTED.write_text(found.text)
+        print(found.text)
+
+
+def finding(drill: Play) -> str:
+    """Why a backup does not pass, in the drill's words."""
+    found = re.search(r"does not pass: (.*?) Take a full backup now", drill.text)
+    assert found, drill.output[-3000:]
+    return found[1].replace("|", "/")[:300]
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_drill_finds_a_planted_fault(ledger: None, fault: str) -> None:
+def test_a_drill_finds_a_planted_fault(ledger: None, planted: Planted, fault: str) -> None:
     leave_the_first_timeline()
     add(1)
     play("backup.yml", "-e", "day=1", "-e", "backup_force=true")
@@ -358,7 +559,8 @@ def test_a_drill_finds_a_planted_fault(ledger: None, fault: str) -> None:
     shell(REPOSITORY, "cp", "-a", REPO, saved)
     try:
         shell(REPOSITORY, *FAULTS[fault](), user="postgres")
-        assert "does not pass" in play(DRILL, expect=2).text
+        codes = planted.found(fault, finding(play(DRILL, expect=2)))
+        assert SEEN.get(fault) in (None, *codes)
     finally:
         shell(REPOSITORY, "sh", "-c", f"cp -a {saved}/backup {saved}/archive {REPO}/ && rm -r {saved}")
     assert scratch_instances() == []
@@ -367,7 +569,7 @@ def test_a_drill_finds_a_planted_fault(ledger: None, fault: str) -> None:
 
 
 @pytest.mark.long
-def test_a_drill_finds_a_page_with_a_wrong_checksum(ledger: None) -> None:
+def test_a_drill_finds_a_page_with_a_wrong_checksum(ledger: None, planted: Planted) -> None:
     psql(PRIMARY, "CREATE TABLE spoiled AS SELECT generate_series(1, 5000) AS id")
     page = psql(PRIMARY, "SELECT pg_relation_filepath('spoiled')")
     written = psql(PRIMARY, "SELECT pg_current_wal_lsn()")
@@ -378,16 +580,16 @@ def test_a_drill_finds_a_page_with_a_wrong_checksum(ledger: None) -> None:
         spoil = f"printf XXXXX | dd of={PGDATA}/{page} bs=1 seek=12000 conv=notrunc 2>&1"
         shell(node, "sh", "-c", spoil, user="postgres")
     play("backup.yml", "-e", "day=1", "-e", "backup_force=true", expect=None)
-    found = play(DRILL, expect=2).text
-    assert "does not pass" in found
+    found = finding(play(DRILL, expect=2))
     assert "pg_amcheck found" in found
+    assert "page-errors" in planted.found("a page with a wrong checksum", found)
     psql(PRIMARY, "DROP TABLE spoiled")
     play("backup.yml", "-e", "day=1", "-e", "backup_force=true")
     assert f"the backup {labels()[-1]} restores" in play(DRILL).text
 
 
 @pytest.mark.long
-def test_a_drill_without_room_blames_no_backup(ledger: None) -> None:
+def test_a_drill_without_room_blames_no_backup(ledger: None, planted: Planted) -> None:
     add(1)
     archive_all()
     # A file system of 64 MB that every container has.
@@ -395,3 +597,4 @@ def test_a_drill_without_room_blames_no_backup(ledger: None) -> None:
     assert "Make room there" in refused
     assert "does not pass" not in refused
     assert shell(REPOSITORY, "find", "/dev", "-name", "tried") == ""
+    planted.found("a full scratch disk", "refused before it begins, and no backup is blamed: Make room there")

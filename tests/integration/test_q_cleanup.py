@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pty
@@ -10,10 +11,12 @@ import select
 import statistics
 import subprocess
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import by_hand
 import pytest
 from cluster import (
     DEFAULT_VERSION,
@@ -23,6 +26,8 @@ from cluster import (
     REPOSITORY,
     ROOT,
     SECRETS,
+    archive_all,
+    at_once,
     command_line,
     controller_environment,
     first_segment,
@@ -33,10 +38,13 @@ from cluster import (
     play,
     psql,
     records,
+    repository_backups,
     shell,
     timeline_of,
+    wait_until,
 )
 from prometheus_client.parser import text_string_to_metric_families
+from restores import check_mode_differs
 
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.filters import Filters
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.page import read_page
@@ -57,20 +65,25 @@ def redis(*command: str) -> str:
     return shell(REDIS, "env", f"REDISCLI_AUTH={password}", "redis-cli", *command).strip()
 
 
-def by_hand(kind: str) -> str:
-    """A backup of the repository that nothing else expires; its label."""
-    before = labels()
-    keep = "--repo1-retention-full=99"
-    shell(REPOSITORY, "pgbackrest", "--stanza=main", f"--type={kind}", keep, "backup", user="postgres")
-    [label] = [one for one in labels() if one not in before]
-    return label
-
-
 def two_chains() -> tuple[list[str], list[str]]:
     """Two full backups, each with an incremental one, and nothing else."""
     cleaned = play(CLEANUP, "-e", "operation=all", "-e", "confirm=main")
     assert "The stanza is empty and archives." in cleaned.text
-    return [by_hand("full"), by_hand("incr")], [by_hand("full"), by_hand("incr")]
+    return [by_hand.backup("full"), by_hand.backup("incr")], [by_hand.backup("full"), by_hand.backup("incr")]
+
+
+def an_orphan() -> None:
+    """A record, as the former scripts wrote them, of a backup that is not there."""
+    old = {
+        "fecha": "2020-01-01",
+        "hora": "00:00:00",
+        "tipo_backup": "completo",
+        "direccion_almacenamiento": "/var/lib/pgbackrest/backup/main/20200101-000000F",
+        "maestro_usado": "postgres_master",
+        "metodo": "pgBackRest",
+        "stanza": "main",
+    }
+    redis("hset", "backup:2020-01-01_00-00-00", *(part for pair in old.items() for part in pair))
 
 
 def plan_of(*arguments: str) -> dict[str, Any]:
@@ -138,7 +151,7 @@ def test_thinning_out_spares_what_is_pinned_and_all_leaves_a_stanza_that_works()
 @pytest.mark.long
 def test_retention_and_what_a_restore_or_a_scratch_instance_reads() -> None:
     old, new = two_chains()
-    by_hand("full")
+    by_hand.backup("full")
     restoring = ["pgbackrest", "--stanza=main", f"--set={old[1]}", "restore"]
     # What the repository host sees of a restore is its command line.
     shell(
@@ -159,18 +172,30 @@ def test_retention_and_what_a_restore_or_a_scratch_instance_reads() -> None:
 
 
 @pytest.mark.long
+def test_check_mode_shows_the_plan_and_removes_nothing() -> None:
+    old, new = two_chains()
+    by_hand.backup("full")
+    an_orphan()
+    operations = (
+        ("-e", "operation=keep", "-e", "keep=1"),
+        ("-e", "operation=retention"),
+        ("-e", "operation=orphans"),
+        ("-e", "operation=all", "-e", "confirm=main"),
+        ("-e", f"pin={old[0]}", "-e", "pin_until=2199-12-31"),
+    )
+    found = (repository_backups(), records(), archived())
+    for given in operations:
+        assert plan_of(*given)["action"] != "none", given
+        assert check_mode_differs(CLEANUP, *given) == [], given
+    assert (repository_backups(), records(), archived()) == found
+    assert labels()[:4] == [*old, *new]
+    play(CLEANUP, "-e", "operation=orphans")
+
+
+@pytest.mark.long
 def test_orphans_go_and_what_is_not_recorded_gets_a_record(backed_up: None) -> None:
-    label = by_hand("incr")
-    old = {
-        "fecha": "2020-01-01",
-        "hora": "00:00:00",
-        "tipo_backup": "completo",
-        "direccion_almacenamiento": "/var/lib/pgbackrest/backup/main/20200101-000000F",
-        "maestro_usado": "postgres_master",
-        "metodo": "pgBackRest",
-        "stanza": "main",
-    }
-    redis("hset", "backup:2020-01-01_00-00-00", *(part for pair in old.items() for part in pair))
+    label = by_hand.backup("incr")
+    an_orphan()
     redis("set", "backup:foreign", "not ours")
     planned = plan_of("-e", "operation=orphans")
     assert "backup:2020-01-01_00-00-00" in [one["name"] for one in planned["affects"]]
@@ -200,7 +225,7 @@ def test_a_killed_cleanup_is_finished_by_the_same_command() -> None:
     play(CLEANUP, "-e", "operation=all", "-e", "confirm=main")
     psql(PRIMARY, "SELECT pg_switch_wal()")
     # As stanza-delete leaves it when it is cut off: it removes the lists first.
-    by_hand("full")
+    by_hand.backup("full")
     for kind in ("archive", "backup"):
         folder = f"/var/lib/pgbackrest/{kind}/main"
         shell(REPOSITORY, "rm", f"{folder}/{kind}.info", f"{folder}/{kind}.info.copy")
@@ -251,12 +276,86 @@ def test_a_terminal_gets_the_menu(backed_up: None) -> None:
 # --- seeing ------------------------------------------------------------------------------------------------------
 
 
-def test_views_take_filters_and_become_a_page(backed_up: None, tmp_path: Path) -> None:
-    by_hand("incr")
-    listed = records("-e", "type=incr", "-e", "limit=1")
-    assert [record["tipo_backup"] for record in listed] == ["incremental"]
-    assert records("-e", "type=full", "-e", "since=2100-01-01") == []
-    assert records("-e", "primary=nobody", "-e", "verified=true", "-e", "before=2100-01-01") == []
+LABEL = r"(\d{8}-\d{6}F(?:_\d{8}-\d{6}[DI])?)"
+#: How a view lists a backup; other lines name some, too: the oldest of the window, what the growth is since.
+LISTED = {
+    "table": rf"│ {LABEL} +[│║]",
+    "detail": rf"(?m)^ +Etiqueta: +{LABEL}$",
+    "info": rf"║ {LABEL} +│",
+    "size": rf"║ {LABEL} +│",
+    "json": rf'"etiqueta": "{LABEL}"',
+    "html": rf"<b>{LABEL}</b>",
+}
+
+
+def listed(view: str, given: tuple[str, ...], folder: Path) -> set[str]:
+    """The backups that a view shows of what filters take."""
+    page = folder / f"{'_'.join([view, *given])}.html"
+    output = play(CATALOG, *(part for one in (f"view={view}", f"output={page}", *given) for part in ("-e", one))).output
+    return set(re.findall(LISTED[view], page.read_text() if view == "html" else output))
+
+
+def filtered() -> dict[tuple[str, ...], set[str]]:
+    """What each filter takes of the backups that are there: of each kind some, and others not."""
+    old, new = labels()[-1], by_hand.backup("incr")
+    by_hand.annotate(new, relevo_drill_at="2026-11-25T03:00:00+00:00", relevo_drill_result="passed")
+    play(CLEANUP, "-e", "operation=orphans")
+    there = {record["etiqueta"]: record for record in records()}
+    moment = f"{there[new]['fecha']}T{there[new]['hora']}"
+
+    def those(field: str, *values: str) -> set[str]:
+        return {label for label, record in there.items() if record.get(field) in values}
+
+    everything, tried = set(there), those("resultado", "correcto")
+    taken: dict[tuple[str, ...], set[str]] = {
+        ("type=incr",): those("tipo_backup", "incremental"),
+        ("type=full",): those("tipo_backup", "completo"),
+        (f"since={moment}",): {new},
+        (f"before={moment}",): everything - {new},
+        # Nobody has noted of a backup by hand from which primary it was taken.
+        ("primary=desconocido",): those("maestro_usado", "desconocido"),
+        (f"primary={PRIMARY}",): those("maestro_usado", PRIMARY),
+        ("verified=true",): tried,
+        ("verified=false",): everything - tried,
+        ("limit=1",): {new},
+        ("cluster=main",): everything,
+        ("type=incr", f"since={moment}", "before=2100-01-01", "primary=desconocido", "verified=true", "limit=9"): {new},
+        ("since=2100-01-01",): set(),
+    }
+    # None of them takes all by itself, and each something; but for the last three.
+    assert all(found and found < everything for found in list(taken.values())[:-3]), taken
+    assert old in taken["verified=false",]
+    return taken
+
+
+@pytest.fixture
+def filters(backed_up: None) -> Iterator[dict[tuple[str, ...], set[str]]]:
+    if not any(record["maestro_usado"] == PRIMARY for record in records()):
+        play("backup.yml", "-e", "backup_force=true")
+    yield filtered()
+    # Others look whether there was a drill.
+    by_hand.annotate(labels()[-1], relevo_drill_at="", relevo_drill_result="")
+
+
+def wrong(asked: list[tuple[str, tuple[str, ...]]], taken: dict[tuple[str, ...], set[str]], folder: Path) -> list[str]:
+    found = at_once(lambda one: listed(one[0], one[1], folder), asked)
+    return [
+        f"{view} {' '.join(given)}: {sorted(labels)}, not {sorted(taken[given])}"
+        for (view, given), labels in zip(asked, found, strict=True)
+        if labels != taken[given]
+    ]
+
+
+def test_each_filter_takes_what_it_says_in_some_view(filters: dict[tuple[str, ...], set[str]], tmp_path: Path) -> None:
+    assert wrong(list(zip(itertools.cycle(LISTED), filters)), filters, tmp_path) == []
+
+
+@pytest.mark.long
+def test_each_filter_takes_the_same_in_every_view(filters: dict[tuple[str, ...], set[str]], tmp_path: Path) -> None:
+    assert wrong(list(itertools.product(LISTED, filters)), filters, tmp_path) == []
+
+
+def test_views_say_what_can_be_restored_and_become_a_page(backed_up: None, tmp_path: Path) -> None:
     said = play(CATALOG, "-e", "view=info", "-e", "catalog_language=en").text
     # A line for each timeline, where there are several.
     assert re.search(r"any moment since .* UTC until .* UTC|Timeline \d+: from .* UTC to .* UTC", said)
@@ -334,11 +433,11 @@ def test_a_cleanup_ends_in_its_time_or_says_so(backed_up: None) -> None:
 
 @pytest.mark.long
 def test_the_check_finds_a_hole_and_a_catalog_that_is_out_of_step(backed_up: None) -> None:
-    by_hand("full")
+    by_hand.backup("full")
     psql(PRIMARY, "CREATE TABLE IF NOT EXISTS noise (x int); INSERT INTO noise VALUES (1); SELECT pg_switch_wal()")
     psql(PRIMARY, "INSERT INTO noise VALUES (1); SELECT pg_switch_wal()")
     psql(PRIMARY, "INSERT INTO noise VALUES (1); SELECT pg_switch_wal()")
-    by_hand("incr")
+    by_hand.backup("incr")
     start = first_segment(labels()[-2])
     lost = next(one for one in archived() if one > start)
     path = shell(REPOSITORY, "find", "/var/lib/pgbackrest/archive/main", "-name", f"{lost}-*").strip()
@@ -349,6 +448,66 @@ def test_the_check_finds_a_hole_and_a_catalog_that_is_out_of_step(backed_up: Non
     assert "2 backups not recorded" in said
     shell(REPOSITORY, "mv", "/tmp/lost", path)
     play(CLEANUP, "-e", "operation=orphans")
+    play(CHECK)
+
+
+def complaints(*arguments: str) -> dict[str, str]:
+    """What the check finds past its limit, by its code."""
+    output = play(CHECK, "-e", "format=json", *arguments, expect=2).output
+    report = json.loads(output[output.index("\n{") : output.index("\n}") + 2])
+    return {one["code"]: one["message"] for one in report["checks"] if not one["ok"]}
+
+
+@pytest.mark.long
+def test_the_check_finds_a_chain_without_its_files() -> None:
+    old, _new = two_chains()
+    play(CLEANUP, "-e", "operation=orphans")
+    path = f"{by_hand.REPO}/backup/main/{old[0]}"
+    shell(REPOSITORY, "mv", path, "/tmp/lost")
+    try:
+        # What is left of it is worth nothing either, and the other chain is what it was.
+        found = complaints()
+    finally:
+        shell(REPOSITORY, "mv", "/tmp/lost", path)
+    assert list(found) == ["chain"]
+    assert found["chain"].startswith(f"{old[0]}, {old[1]} cannot be restored: files of it or of its base are missing.")
+    play(CHECK)
+
+
+@pytest.mark.long
+def test_the_check_finds_an_archive_that_stands_still(backed_up: None) -> None:
+    play(CLEANUP, "-e", "operation=orphans")
+
+    def segment() -> str:
+        psql(PRIMARY, "SELECT pg_logical_emit_message(true, 'test', 'more')")
+        return psql(PRIMARY, "SELECT pg_walfile_name(pg_switch_wal())")
+
+    def archiving_by(command: str) -> None:
+        psql(PRIMARY, f"ALTER SYSTEM SET archive_command = '{command}'")
+        psql(PRIMARY, "SELECT pg_reload_conf()")
+        wait_until(lambda: psql(PRIMARY, "SHOW archive_command") == command, "the new command", 20)
+
+    archive_all()
+    try:
+        # Nothing fails, and nothing is archived.
+        archiving_by("")
+        segment()
+        segment()
+        found = complaints("-e", "catalog_check_max_archive_lag=1")
+        assert list(found) == ["archive-lag"]
+        assert re.search(
+            r"The archive is .* behind the primary, more than 1 s\. See archiving in", found["archive-lag"]
+        )
+        failures = "SELECT failed_count FROM pg_stat_archiver"
+        before = int(psql(PRIMARY, failures))
+        archiving_by("false")
+        wait_until(lambda: int(psql(PRIMARY, failures)) > before, "the archiver to fail", 90)
+        failed = psql(PRIMARY, "SELECT last_failed_wal FROM pg_stat_archiver")
+        assert complaints() == {"archive-lag": f"Archiving fails at {failed}. status.yml says why."}
+    finally:
+        psql(PRIMARY, "ALTER SYSTEM RESET archive_command")
+        psql(PRIMARY, "SELECT pg_reload_conf()")
+    archive_all()
     play(CHECK)
 
 

@@ -9,11 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import by_hand
 import pytest
 from cluster import (
     FAILBACK,
     FAILOVER,
     INVENTORY,
+    PGDATA,
     PRIMARY,
     REDIS,
     REJOIN,
@@ -32,11 +34,25 @@ from cluster import (
     play,
     psql,
     records,
+    repository_backups,
     running,
     shell,
+    timeline_of,
     wait_until,
 )
-from restores import IN_PLACE, RECORD, RESTORE, add, new_ledger, now, undo_of
+from restores import (
+    IN_PLACE,
+    RECORD,
+    RESTORE,
+    add,
+    check_mode_differs,
+    new_ledger,
+    now,
+    scratch_instances,
+    undo_of,
+)
+
+CLEANUP = "playbooks/cleanup.yml"
 
 
 @pytest.fixture
@@ -131,18 +147,43 @@ def test_a_cluster_goes_back_and_forth(ledger: None) -> None:
     assert kept in labels()
     play(RESTORE, *undo_of(done))
     is_whole({1, 2, 3})
+    # When the time of a way back is over, retention takes what was kept for it, and nobody has to think of that.
+    pinned = [one["label"] for one in repository_backups() if (one.get("annotation") or {}).get("relevo-pinned")]
+    assert kept in pinned
+    play(CLEANUP, "-e", "operation=retention")
+    assert kept in labels()
+    for label in pinned:
+        by_hand.annotate(label, relevo_pinned="20200101T000000Z")
+    play(CLEANUP, "-e", "operation=retention")
+    assert kept not in labels()
+    is_whole({1, 2, 3})
 
 
-def refused_meanwhile() -> None:
+#: What nobody may do to a cluster that is half restored; force is no way around it.
+FORBIDDEN: dict[str, tuple[str, ...]] = {
+    "failover": (FAILOVER,),
+    "failback": (FAILBACK,),
+    "rejoin": (REJOIN,),
+    "site": ("site.yml",),
+    "backup": ("backup.yml",),
+    "cleanup": (CLEANUP, "-e", "operation=keep", "-e", "keep=1"),
+    "drill": ("playbooks/drill.yml",),
+    "forced failover": (FAILOVER, "-e", f"candidate={STANDBY}", "-e", "force=true"),
+}
+
+
+def refused_meanwhile(target: str) -> None:
     """Nobody else works on a cluster that is half restored; each says what finishes it."""
-    for name in (FAILOVER, FAILBACK, REJOIN, "site.yml", "backup.yml", "playbooks/drill.yml"):
-        refused = play(name, expect=2).text
-        assert "is being restored in place" in refused or "No primary" in refused, (name, refused[-1500:])
-    cleaning = play("playbooks/cleanup.yml", "-e", "operation=keep", "-e", "keep=1", expect=2).text
-    assert "Finish it: ansible-playbook playbooks/restore.yml -e cluster=main -e to=cluster" in cleaning
-    # Force is no way around it, nor a start by hand.
-    forced = play(FAILOVER, "-e", f"candidate={STANDBY}", "-e", "force=true", expect=None)
-    assert forced.code != 0
+    command = json.loads(shell(REPOSITORY, "cat", RECORD))["command"]
+    # What somebody would type again, with the target as it was given.
+    typed = f"-e target={target.removesuffix('Z').rstrip('0').rstrip('.')}Z -e confirm=main"
+    assert (
+        command == f"ansible-playbook playbooks/restore.yml -e cluster=main -e to=cluster -e target_type=time {typed}"
+    )
+    said = {name: play(*given, expect=2).text for name, given in FORBIDDEN.items()}
+    words = ("is being restored in place, by ", f"Finish it: {command}")
+    silent = {name: text[-1500:] for name, text in said.items() if any(one not in text for one in words)}
+    assert silent == {}
 
 
 @pytest.mark.long
@@ -154,12 +195,74 @@ def test_killed_with_all_servers_down_it_is_finished_by_the_same_command(ledger:
     command = (*IN_PLACE, "-e", f"target={before}")
     killed_play(RESTORE, "Restore, and wait until the target is reached", *command)
     wait_until(lambda: shell(REPOSITORY, "cat", RECORD) != "", "the record", 10)
-    refused_meanwhile()
+    refused_meanwhile(before)
     assert "waits for the end of a restore in place" in play(STATUS).text
     shell(STANDBY, "sv", "up", "postgresql")
     wait_until(lambda: "being restored in place" in guard_says(STANDBY)["reason"], "its guard to refuse", 30)
     play(RESTORE, *command)
     is_whole({1})
+
+
+def data_of(node: str) -> dict[str, str]:
+    """What a node's control file says, by field."""
+    said = shell(node, "pg_controldata", "-D", PGDATA, user="postgres")
+    return {name: value.strip() for name, _colon, value in (line.partition(":") for line in said.splitlines())}
+
+
+@pytest.mark.long
+def test_a_target_that_is_not_reached_gives_way_to_another_one(ledger: None) -> None:
+    """Until one is reached the standby keeps its data: whatever becomes of the restore, they are not gone."""
+    marked = "kept-until-the-target-is-reached"
+    psql(PRIMARY, f"DROP TABLE IF EXISTS kept; CREATE TABLE kept AS SELECT '{marked}' AS said")
+    add(1)
+    before = now()
+    add(2)
+    archive_all()
+    file = psql(PRIMARY, "SELECT pg_relation_filepath('kept')")
+    for node in (PRIMARY, STANDBY):
+        wait_until(lambda: rows(STANDBY) == {1, 2}, "the standby to have all rows", 30)
+        psql(node, "CHECKPOINT")
+    was = data_of(STANDBY)
+    # Noted, and in no WAL: the recovery comes to the end of the archive without it.
+    label = labels()[-1]
+    by_hand.annotate(label, relevo_point_beyond=f"F/FF000028 {timeline_of(PRIMARY)} 2026-11-25T10:00:00Z")
+    try:
+        failed = play(RESTORE, *IN_PLACE, "-e", "target_type=name", "-e", "target=beyond", expect=2)
+        assert "The target was not reached. The archive ends before the target." in failed.text
+        assert "The cluster stays down. Fix that and run this again, or give another target" in failed.text
+        kept = data_of(STANDBY)
+        assert kept["Database cluster state"] == "shut down in recovery"
+        same = ("Database system identifier", "Latest checkpoint's TimeLineID")
+        assert {name: kept[name] for name in same} == {name: was[name] for name in same}
+        assert shell(STANDBY, "grep", "-ac", marked, f"{PGDATA}/{file}").strip() == "1"
+        other = play(RESTORE, *IN_PLACE, "-e", "target_type=latest", "-e", "plan=text").text
+        assert "The target of an earlier run was not reached; this one takes its place." in other
+        done = play(RESTORE, *IN_PLACE, "-e", f"target={before}")
+        is_whole({1})
+        play(RESTORE, *undo_of(done))
+        is_whole({1, 2})
+        psql(PRIMARY, "DROP TABLE kept")
+    finally:
+        by_hand.annotate(label, relevo_point_beyond="")
+
+
+@pytest.mark.long
+def test_check_mode_shows_the_plan_and_changes_nothing(ledger: None) -> None:
+    add(1)
+    before = now()
+    add(2)
+    archive_all()
+
+    def there() -> tuple[object, ...]:
+        state = shell(REPOSITORY, "sh", "-c", f"if [ -e {RECORD} ]; then cat {RECORD}; fi")
+        pinned = [backup.get("annotation") for backup in repository_backups()]
+        return labels(), pinned, timeline_of(PRIMARY), rows(PRIMARY), rows(STANDBY), scratch_instances(), state
+
+    found = there()
+    for given in (("-e", f"target={before}"), (*IN_PLACE, "-e", f"target={before}"), ("-e", "target_type=latest")):
+        assert check_mode_differs(RESTORE, *given) == [], given
+    assert there() == found
+    nothing_needs_attention()
 
 
 @pytest.mark.long

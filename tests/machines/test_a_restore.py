@@ -13,6 +13,7 @@ from cluster import (
     REPOSITORY,
     STANDBY,
     STATUS,
+    VERSION,
     archive_all,
     guard_says,
     killed_play,
@@ -74,6 +75,12 @@ def test_a_past_moment_stands_beside_the_cluster_and_goes_again() -> None:
     assert "Removed the scratch instance" in play(RESTORE, "-e", f"remove={name}").text
     assert scratch_instances() == []
     assert rows(PRIMARY) == {1, 2}
+
+
+def test_the_repository_host_has_the_programs_and_no_cluster_of_debians() -> None:
+    """Its packages would make one, and start it: a second server, of which nobody knows."""
+    shell(REPOSITORY, "test", "-x", f"/usr/lib/postgresql/{VERSION}/bin/postgres")
+    assert shell(REPOSITORY, "pg_lsclusters", "-h") == ""
 
 
 def test_a_table_comes_back_beside_the_one_that_is_there() -> None:

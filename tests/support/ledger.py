@@ -6,6 +6,7 @@ in place began has of an older one what came before the target, and nothing of t
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -107,6 +108,33 @@ COMMITS, KEPT = 6, 3
 #: After which commits there is a restore point, and which backup; the restores make those of (3, 6) and (4, 0).
 POINTS = ((1, 2), (2, 1), (2, 2), (3, 2), (4, 2))
 BACKUPS = {(1, 0): 1, (3, 3): 2, (4, 3): 4}
+
+
+@dataclass(frozen=True)
+class Course:
+    """What is done beside the commits. ``inside``: after which commits the transaction of the next one makes a restore
+    point between its insert and its commit."""
+
+    name: str
+    points: Collection[tuple[int, int]] = ()
+    backups: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    inside: tuple[int, int] = (0, 0)
+
+
+LONG = Course("long", POINTS, BACKUPS)
+#: No play for any of it: the backup is the one that is there, and the next one that of the restore in place.
+SHORT = Course("short", inside=(4, 2))
+
+#: A tenth, one of each kind.
+SHORT_GOALS = [
+    Goal("time", 2, 2, zone="Europe/Madrid"),
+    Goal("lsn", 3, 5, along=3),
+    Goal("xid", 1, 3),
+    # The row of the transaction that made the point is not there: its commit comes later.
+    Goal("name", 4, 2),
+    Goal("immediate", 4, 0, backup=3),
+    Goal("latest", 4, 6),
+]
 
 #: Sixty. From commit 4 on, era 2 and era 3 are what the restore in place has left behind: era 4 goes on from commit 3
 #: of era 2, and has the same positions and transaction ids again.

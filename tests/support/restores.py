@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 
-from cluster import PRIMARY, REPOSITORY, Play, psql, shell
+from cluster import PRIMARY, REPOSITORY, Play, at_once, play, psql, shell
 
 RESTORE = "playbooks/restore.yml"
 SCRATCH = "/var/lib/postgresql/scratch"
@@ -48,3 +48,19 @@ def undo_of(done: Play) -> list[str]:
     found = re.search(r"To undo it, .*?: ansible-playbook playbooks/restore\.yml ((?:-e \S+ ?)+)", done.text)
     assert found, done.output[-3000:]
     return found[1].split()
+
+
+#: In a plan what goes on while nobody does anything: the clock, and what others leave of a disk.
+_MOVES = re.compile(r"until \S+Z|of the last [\w. ]+? goes|[\d.]+ \w+ free\b")
+
+
+def _shown(done: Play) -> list[str]:
+    """The lines of the one plan that a play has shown."""
+    [found] = re.findall(r"^Plan of .*\n(?:  .*\n)*", done.output, re.MULTILINE)
+    return _MOVES.sub("...", found).splitlines()
+
+
+def check_mode_differs(name: str, *arguments: str) -> list[str]:
+    """The lines in which what check mode shows and what the plan shows are not the same."""
+    checked, planned = at_once(lambda more: _shown(play(name, *arguments, *more)), (("--check",), ("-e", "plan=text")))
+    return sorted(set(checked) ^ set(planned))

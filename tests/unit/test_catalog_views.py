@@ -273,3 +273,13 @@ def test_a_hole_in_the_archive_is_no_part_of_the_window() -> None:
     shown = text("table", AWAY, information, language="en", holes=HOLES)
     assert "any moment since 2026-11-24 12:10:14 UTC until 2026-11-24 12:10:14 UTC (oldest:" in shown
     assert "from 2026-11-24 12:10:14 UTC to the next backup can be recovered" in shown
+
+
+@pytest.mark.parametrize("view", ["table", "detail", "info", "size"])
+def test_each_view_says_what_a_drill_found(view: str) -> None:
+    given = result()
+    given["records"][0]["record"] |= {"resultado": "fallido", "verificado": "2026-11-25T03:00:00+00:00"}
+    given["records"][1]["record"] |= {"resultado": "correcto", "verificado": "2026-11-26T03:00:00+00:00"}
+    shown = text(view, given)
+    assert "NO RESTAURA (probado 2026-11-25)" in shown
+    assert " restaura (probado 2026-11-26)" in shown

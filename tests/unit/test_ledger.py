@@ -9,7 +9,7 @@ from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
-from ledger import BACKUPS, COMMITS, GOALS, KEPT, POINTS, Commit, Era, Goal, Ledger
+from ledger import BACKUPS, COMMITS, GOALS, KEPT, POINTS, SHORT, SHORT_GOALS, Commit, Era, Goal, Ledger
 
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.target import TYPES, parse
 
@@ -82,3 +82,14 @@ def test_sixty_targets_of_every_kind_in_every_era() -> None:
             assert (goal.era, goal.after) in (*POINTS, (3, 6))
         if goal.kind == "immediate" and goal.backup:
             assert {**BACKUPS, (4, 0): 3}[goal.era, goal.after] == goal.backup
+
+
+def test_the_tenth_of_every_run_has_each_kind_in_every_era() -> None:
+    assert Counter(goal.kind for goal in SHORT_GOALS) == dict.fromkeys(TYPES, 1)
+    assert len(GOALS) == 10 * len(SHORT_GOALS)
+    assert {goal.era for goal in SHORT_GOALS} == {1, 2, 3, 4}
+    # What was left behind is one of them, and what the point of its own transaction does not have.
+    assert any(goal.era == 3 for goal in SHORT_GOALS)
+    assert {(goal.era, goal.after) for goal in SHORT_GOALS if goal.kind == "name"} == {SHORT.inside}
+    # Of the backups that of the restore in place, and none that only the long course makes.
+    assert {goal.backup for goal in SHORT_GOALS} == {0, 3}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ledger import GOALS, Commit, Era, Goal, Ledger
+from ledger import GOALS, SHORT_GOALS, Commit, Era, Goal, Ledger
 
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.plan import (
     Place,
@@ -82,7 +82,7 @@ def ends_before(plan: RestorePlan, target: Target, position: int, one: Commit, c
     return limit is not None and position > limit
 
 
-@pytest.mark.parametrize("goal", GOALS, ids=str)
+@pytest.mark.parametrize("goal", dict.fromkeys([*GOALS, *SHORT_GOALS]), ids=str)
 def test_each_target_has_exactly_the_rows_of_then(goal: Goal) -> None:
     given = goal.arguments(LEDGER)
     target = parse(given.get("target_type", ""), given.get("target", ""))

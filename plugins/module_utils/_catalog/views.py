@@ -86,16 +86,18 @@ def _table(catalog: Catalog) -> str:
         ]
         for entry in catalog.shown
     ]
-    return _noted_table(catalog, columns, rows, catalog.title)
+    return _noted_table(catalog, catalog.shown, columns, rows, catalog.title)
 
 
 def _columns(words: Labels, *fields: str) -> list[Column]:
     return [Column(words.fields[field], right=field in NUMBERS) for field in fields]
 
 
-def _noted_table(catalog: Catalog, columns: list[Column], rows: list[list[str]], title: str) -> str:
-    """Draw a table of the shown entries, with a column of notes only where there is any."""
-    notes = [entry.notes(catalog.words) for entry in catalog.shown]
+def _noted_table(
+    catalog: Catalog, entries: Sequence[Entry], columns: list[Column], rows: list[list[str]], title: str
+) -> str:
+    """Draw a table of these entries, a row for each, with a column of notes only where there is any."""
+    notes = [entry.notes(catalog.words) for entry in entries]
     if any(notes):
         columns = [*columns, Column(catalog.words.note)]
         rows = [[*row, note] for row, note in zip(rows, notes, strict=True)]
@@ -237,7 +239,7 @@ def _info(catalog: Catalog, usage: Mapping[str, Any] | None) -> str:
     ]
     title = words.info_title_without_redis if catalog.reason else words.info_title
     pairs = format_pairs(_information(catalog, usage), indent=0)
-    return f"{pairs}\n\n{_noted_table(catalog, columns, rows, title)}"
+    return f"{pairs}\n\n{_noted_table(catalog, catalog.shown, columns, rows, title)}"
 
 
 def _information(catalog: Catalog, usage: Mapping[str, Any] | None) -> dict[str, object]:
@@ -333,6 +335,7 @@ def _directories(words: Labels, usage: Mapping[str, Any]) -> str:
 
 def _sizes(catalog: Catalog) -> str:
     words = catalog.words
+    entries = catalog.backups[: catalog.limit or None]
     columns = [
         *_columns(words, "etiqueta", "tipo_backup"),
         *(Column(heading, right=True) for heading in (words.database, words.copy, words.share)),
@@ -345,9 +348,9 @@ def _sizes(catalog: Catalog) -> str:
             format_bytes(entry.record.get("tamano_copia")),
             _share(entry.record),
         ]
-        for entry in catalog.backups[: catalog.limit or None]
+        for entry in entries
     ]
-    return format_table(columns, rows, words.sizes_title, summary(catalog))
+    return _noted_table(catalog, entries, columns, rows, words.sizes_title)
 
 
 def _share(record: Mapping[str, str]) -> str:
