@@ -59,6 +59,9 @@ class ActionModule(ControllerAction):
             "candidate": {"type": "str", "default": ""},
             "force": {"type": "bool", "default": False},
             "fence_living": {"type": "bool", "default": False},
+            # Not run here. What is no list of words is refused before anybody was asked, or fenced.
+            "fence_command": {"type": "list", "elements": "str", "default": []},
+            "show_first": {"type": "bool", "default": False},
             "starting_timeout": {"type": "int", "default": 60},
             "cluster": {"type": "str", "default": "main"},
             "describe": {"type": "bool", "default": False},
@@ -66,6 +69,10 @@ class ActionModule(ControllerAction):
     }
 
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
+        if options["show_first"]:
+            # A task that is passed over is delegated all the same: it needs somebody's name.
+            anybody = self._task.delegate_to or self._task_vars["inventory_hostname"]
+            return {"changed": False, "plan": {"action": "show", "candidate": anybody, "primary": anybody}}
         if options["describe"]:
             question = self._question(options) | {"require": "nothing"}
             found = Topology.from_result(self.module("relevo.postgres.pg_primary_facts", question))

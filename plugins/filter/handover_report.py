@@ -76,8 +76,6 @@ _value:
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.relevo.postgres.plugins.module_utils._handover.report import Outcome, report
-
 
 def taken(result: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """The result of a task, or nothing where it was skipped."""
@@ -99,6 +97,9 @@ def handover_report(
     archiving: Mapping[str, Any] | None = None,
 ) -> str:
     """See DOCUMENTATION."""
+    # Here, since Ansible loads all filters where one is used, and an emergency begins with one.
+    from ansible_collections.relevo.postgres.plugins.module_utils._handover.report import Outcome, report
+
     outcome = Outcome(
         plan=plan,
         primary=primary,

@@ -45,9 +45,6 @@ _value:
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster.minor_upgrade import report
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import Topology
-
 
 def upgrade_minor_report(
     topology: Mapping[str, Any],
@@ -57,6 +54,10 @@ def upgrade_minor_report(
     switchover: Mapping[str, Any] | None = None,
 ) -> str:
     """See DOCUMENTATION."""
+    # Here, since Ansible loads all filters where one is used, and an emergency begins with one.
+    from ansible_collections.relevo.postgres.plugins.module_utils._cluster.minor_upgrade import report
+    from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import Topology
+
     now = {result["item"]: result for result in looked.get("results", [])}
     outage = float((switchover or {}).get("window_seconds") or 0)
     return report(Topology.from_result(topology), before, now, outage)

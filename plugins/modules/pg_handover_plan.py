@@ -64,6 +64,17 @@ options:
         with O(force=true), since it may go on taking writes.
     type: bool
     default: false
+  fence_command:
+    description:
+      - The command, as a list, that would fence a machine. Only its form is judged here, so that one that is no list is
+        refused before anything is done.
+    type: list
+    elements: str
+    default: []
+  show_first:
+    description: Ask nobody, and return a RV(plan) with the C(action) V(show), since the plan is to be shown first.
+    type: bool
+    default: false
   starting_timeout:
     description: Seconds to wait for a primary that is starting, stopping or recovering.
     type: int
@@ -110,9 +121,9 @@ plan:
   description:
     - C(action) is V(switchover) (C(primary) lives and hands over), V(promote) (C(primary) is dead), V(recover)
       (C(primary) is lost for good and C(candidate), which was primary before, returns from the archive) or V(finish)
-      (C(candidate) is primary already). C(message) says it in words, C(timeline) is the one that ends, and
-      C(unreachable) names the other nodes that do not answer, and C(removed) standbys that are not counted, since they
-      were removed from the cluster.
+      (C(candidate) is primary already); or V(show), see O(show_first), which says nothing else. C(message) says it in
+      words, C(timeline) is the one that ends, and C(unreachable) names the other nodes that do not answer, and
+      C(removed) standbys that are not counted, since they were removed from the cluster.
   returned: success; with O(describe=true) for a switchover only
   type: dict
   sample: {action: switchover, primary: postgres_master, candidate: postgres_slave, message: Hand over.}

@@ -23,7 +23,10 @@ from ansible_collections.relevo.postgres.plugins.module_utils._guard_files impor
 
 #: What comes after it is the answer: a login may greet, and a library may warn.
 MARK = "relevo-answer:"
+#: Nothing that is loaded is garbage, and to look for some of it takes up to a tenth of the time.
 PROGRAM = """
+import gc
+gc.disable()
 import base64, importlib, json, sys, zlib
 from importlib.machinery import ModuleSpec
 given = json.loads(zlib.decompress(base64.b64decode('{payload}')))
@@ -41,6 +44,7 @@ class Sources:
         exec(compile(text, module.__name__, 'exec'), module.__dict__)
 sys.meta_path.insert(0, Sources())
 program = importlib.import_module('relevo_program.' + given['entry'])
+gc.enable()
 try:
     answer = program.answer(given['question'])
 except Exception as error:

@@ -35,6 +35,8 @@ OPTIONS: dict[str, Any] = {
     "candidate": "",
     "force": False,
     "fence_living": False,
+    "fence_command": [],
+    "show_first": False,
     "starting_timeout": 0,
     "cluster": "main",
     "describe": False,
@@ -86,6 +88,17 @@ def test_it_is_shown_as_refused(monkeypatch: pytest.MonkeyPatch, asked: list[Any
     assert result["operation_plan"]["refusals"] == [REMOVED]
     # Nothing else is asked for after that.
     assert not {"asked", "plan"} & set(result)
+
+
+def test_a_plan_that_is_to_be_shown_first_asks_nobody_and_promotes_nobody(
+    monkeypatch: pytest.MonkeyPatch, asked: list[Any]
+) -> None:
+    result = action(monkeypatch, LIVING)
+    monkeypatch.setattr(ActionModule, "_topology", lambda *_given: pytest.fail("a server was asked"))
+    # Its nodes are only what tasks that are passed over are delegated to.
+    plan = {"action": "show", "candidate": "a", "primary": "a"}
+    assert result.work(OPTIONS | {"show_first": True}) == {"changed": False, "plan": plan}
+    assert asked == []
 
 
 def emergency(monkeypatch: pytest.MonkeyPatch, *standbys: str, witness: Any = None) -> ActionModule:

@@ -22,7 +22,8 @@ print("\\n".join(set(sys.modules) - before))
 """
 
 
-def test_what_chooses_the_hosts_of_a_play_loads_what_its_workers_need() -> None:
+def loaded_first() -> list[str]:
+    """What is loaded in the process that the workers are forked from."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(ROOT / "collections")],
         capture_output=True,
@@ -30,9 +31,19 @@ def test_what_chooses_the_hosts_of_a_play_loads_what_its_workers_need() -> None:
         timeout=60,
         check=True,
     )
-    loaded = done.stdout.split()
+    return done.stdout.split()
+
+
+def test_what_chooses_the_hosts_of_a_play_loads_what_its_workers_need() -> None:
+    loaded = loaded_first()
     for needed in ("plugins.connection.docker_api", "plugins.connection.ssh", "plugins.action.normal"):
         assert [name for name in loaded if name.endswith(needed)], needed
+
+
+def test_the_filters_that_are_loaded_with_it_load_little() -> None:
+    """Ansible loads all filters of a collection where one is asked for, and an emergency begins with one."""
+    ours = {name.partition("module_utils.")[2] for name in loaded_first() if "relevo" in name}
+    assert ours <= {"", "_errors", "_names", "_server", "_server.sender_limit"}
 
 
 def test_each_playbook_chooses_its_hosts_by_it() -> None:

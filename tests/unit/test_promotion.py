@@ -121,9 +121,28 @@ def test_the_server_that_is_to_be_promoted_is_asked_again_over_its_socket(monkey
     assert questions == []
 
 
+def test_the_archive_is_asked_by_the_name_that_it_likely_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def newest(_stanza: str, _timeout: float, likely: str) -> tuple[int, list[Away]]:
+        asked.append(likely)
+        return 2, []
+
+    def unknown(_server: Server) -> int:
+        raise RelevoError("This node is not configured.")
+
+    monkeypatch.setattr(promotion, "newest_timeline_anywhere", newest)
+    one = promotion.Promotion(replace(REQUEST, stanza="main"), MANAGER, Server(Path("/var/lib/postgresql/17/main")))
+    assert one._newest_archived() == 2
+    # A guess that cannot be made is no reason not to ask.
+    monkeypatch.setattr(Server, "version", property(unknown))
+    assert one._newest_archived() == 2
+    assert (asked, one.warnings) == (["17-1", ""], [])
+
+
 def test_one_of_two_repositories_that_is_away_is_named_and_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     away = [Away(2, "It takes no connections.")]
-    monkeypatch.setattr(promotion, "newest_timeline_anywhere", lambda *_given: (2, away))
+    monkeypatch.setattr(promotion, "newest_timeline_anywhere", lambda *_given, likely: (2, away))
     one = promotion.Promotion(replace(REQUEST, stanza="main"), MANAGER)
     assert one._newest_archived() == 2
     assert one.away == [2]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -188,14 +189,16 @@ def push(pgbackrest: PgBackRest, path: Path, timeout: float) -> bool:
     return called.returncode == 0
 
 
-def newest_timeline_anywhere(stanza: str, timeout: float = 10, config: Path = CONFIG) -> tuple[int, list[Away]]:
+def newest_timeline_anywhere(
+    stanza: str, timeout: float = 10, config: Path = CONFIG, likely: str = ""
+) -> tuple[int, list[Away]]:
     """The newest timeline that any repository of this host knows, and which do not answer.
 
-    Raises ``RelevoError`` where none does.
+    ``likely``: see ``newest_archived_timeline``. Raises ``RelevoError`` where none does.
     """
     found, away = each(
         repositories(config),
-        lambda number: newest_archived_timeline(PgBackRest(stanza, config, number), timeout),
+        lambda number: newest_archived_timeline(PgBackRest(stanza, config, number), timeout, likely),
         at_once=True,
     )
     return max(found.values()), away
@@ -249,10 +252,19 @@ def in_repository(segment: str, repository: int = FIRST, timeout: float = 10, co
         return False
 
 
-def newest_archived_timeline(pgbackrest: PgBackRest, timeout: float = 10) -> int:
-    """The newest timeline of the stanza's newest database, 0 without an archive; ``timeout`` for each question."""
-    archive = Archive.newest(pgbackrest, timeout)
-    return (archive.newest_timeline() if archive else None) or 0
+def newest_archived_timeline(pgbackrest: PgBackRest, timeout: float = 10, likely: str = "") -> int:
+    """The newest timeline of the stanza's newest database, 0 without an archive; ``timeout`` for each question.
+
+    ``likely``: what its directory in the archive is called as far as the caller can tell. Writers may wait, so it is
+    asked at the same time, and its answer counts where it turns out to be the newest one.
+    """
+    with ThreadPoolExecutor(max_workers=1) as asking:
+        guessed = asking.submit(Archive(pgbackrest, likely, timeout).timelines) if likely else None
+        archive = Archive.newest(pgbackrest, timeout)
+        if archive is None:
+            return 0
+        timelines = guessed.result() if guessed and archive.identifier == likely else archive.timelines()
+    return max(timelines, default=0)
 
 
 def newest_archive_id(names: Sequence[str]) -> str | None:
