@@ -32,7 +32,7 @@ options:
     PSYCOPG = r"""
 options: {}
 requirements:
-  - psycopg >= 3.1 (Debian package python3-psycopg) on the host that runs the module
+  - libpq 5 (Debian package libpq5), or psycopg >= 3.1 where the system has no libpq, on the host that runs the module
 """
 
     # All servers of a cluster.

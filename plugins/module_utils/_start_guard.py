@@ -235,7 +235,7 @@ def ask_repository(config: GuardConfig, local: LocalState, reader: RepositoryRea
 
 def ask(config: GuardConfig, local: LocalState) -> tuple[list[NodeState], Repository | None]:
     """Ask the peers and the repository at the same time."""
-    # Only here: it loads psycopg (0.12 s and more), and a start that needs no witness must lose no time.
+    # Only here: it loads libpq, or psycopg in its place (0.2 s), and a start that needs no witness must lose no time.
     from ._cluster.probe import probe
 
     answers: list[Repository] = []

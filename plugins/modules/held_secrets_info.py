@@ -36,7 +36,7 @@ options:
     type: bool
     default: false
 requirements:
-  - psycopg >= 3.1, where PostgreSQL runs
+  - libpq 5, or psycopg >= 3.1 where the system has none, where PostgreSQL runs
 """
 
 EXAMPLES = r"""

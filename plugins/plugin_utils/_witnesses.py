@@ -61,7 +61,7 @@ def on_node(name: str, variables: Mapping[str, Any], context: PlayContext, serve
 
 
 def on_controller(server: Peer) -> Ask:
-    """What asks from here, where psycopg is installed."""
+    """What asks from here, where libpq is, or psycopg with its own."""
 
     def ask() -> Life:
         # Loaded only now: no other emergency needs it on the controller.

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Ask all servers of a cluster at once what they are; what may be concluded is ``topology``'s business.
 
-Apart from it, since asking loads psycopg, and the controller concludes without it.
+Apart from it, since asking loads libpq, and the controller concludes without it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # Copyright (c) The Relevo authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The arguments of ``pg_promote``. Apart from what it does, so that the controller does not load psycopg for them."""
+"""The arguments of ``pg_promote``. Apart from what it does, so that the controller does not load libpq for them."""
 
 from __future__ import annotations
 

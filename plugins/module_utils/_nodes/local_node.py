@@ -47,7 +47,7 @@ class LocalNode:
         """Whether its server gives an answer of any kind."""
         if not self._server.processes():
             return False
-        # Loads psycopg: the usual case is a server that is gone.
+        # Loads libpq: the usual case is a server that is gone.
         from .._server.session import PSYCOPG_IMPORT_ERROR, local_answer
 
         return not PSYCOPG_IMPORT_ERROR and local_answer() != "none"

@@ -1,7 +1,7 @@
 # Copyright (c) The Relevo authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a node logs in with at its peers. Apart from the session, so that the controller need not load psycopg."""
+"""What a node logs in with at its peers. Apart from the session, so that the controller need not load libpq."""
 
 from __future__ import annotations
 

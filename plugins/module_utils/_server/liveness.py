@@ -12,5 +12,5 @@ from .session import PSYCOPG_IMPORT_ERROR, answer_of
 
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:
-    """``question`` has the ``node``. One without psycopg has seen nothing."""
+    """``question`` has the ``node``. One without libpq has seen nothing."""
     return {"answer": "none" if PSYCOPG_IMPORT_ERROR else answer_of(Peer.from_dict(question["node"]))}

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import queue
+import re
 import select
 import socket
 import threading
@@ -24,17 +25,19 @@ from typing import Any
 
 from .. import _names
 from .._errors import RelevoError
+from . import libpq as pq
 from .credentials import Credentials
 from .installation import local_port, version_at_socket
+from .libpq import Error
 from .peer import Life, Peer
 
+#: Why there is nothing that a server could be asked with: neither libpq nor psycopg, which then has one of its own.
 PSYCOPG_IMPORT_ERROR: str | None = None
-try:
-    import psycopg
-    from psycopg import pq
-    from psycopg.conninfo import make_conninfo
-except ImportError:
-    PSYCOPG_IMPORT_ERROR = traceback.format_exc()
+if not pq.AVAILABLE:
+    try:
+        from psycopg import Error, pq  # type: ignore[no-redef, assignment]
+    except ImportError:
+        PSYCOPG_IMPORT_ERROR = traceback.format_exc()
 
 Row = dict[str, Any]
 
@@ -140,13 +143,23 @@ def first_open(addresses: Sequence[Address], deadline: float) -> Address | None:
     return None if waiting else addresses[0]
 
 
+def conninfo_of(**parameters: str | int) -> str:
+    """A connection string of libpq."""
+    return " ".join(f"{name}={_quoted(str(value))}" for name, value in parameters.items())
+
+
+def _quoted(value: str) -> str:
+    escaped = re.sub(r"([\\'])", r"\\\1", value)
+    return f"'{escaped}'" if not value or re.search(r"\s", value) else escaped
+
+
 def socket_dsn(port: int, dbname: str, options: str = "") -> str:
     """How a program of PostgreSQL reaches a server of this host as its superuser; any name of a database.
 
     ``options``: more than those of all our sessions; they stand for its ``PGOPTIONS``.
     """
     given = f"{options} {_options_at(port)}".strip()
-    return str(make_conninfo(host=str(_names.SOCKET_DIR), port=port, user="postgres", dbname=dbname, options=given))
+    return conninfo_of(host=str(_names.SOCKET_DIR), port=port, user="postgres", dbname=dbname, options=given)
 
 
 def _options_at(port: int) -> str:
@@ -184,7 +197,7 @@ class Session:
         options: str = "",
     ) -> Session:
         """A superuser's session at a server of this host, by the port in its socket's name; ``options``: more."""
-        conninfo = make_conninfo(
+        conninfo = conninfo_of(
             host=str(_names.SOCKET_DIR),
             port=port,
             user="postgres",
@@ -214,7 +227,7 @@ class Session:
         credentials = credentials or Credentials()
         started = time.monotonic()
         hostaddr = reach(address or node.host, node.port, timeout)
-        conninfo = make_conninfo(
+        conninfo = conninfo_of(
             host=node.host,
             hostaddr=hostaddr,
             port=node.port,
@@ -229,7 +242,7 @@ class Session:
         )
         return cls(conninfo, node.name, max(0.1, timeout - (time.monotonic() - started)))
 
-    def _open(self, conninfo: str, deadline: float) -> pq.abc.PGconn:
+    def _open(self, conninfo: str, deadline: float) -> pq.PGconn:
         pgconn = pq.PGconn.connect_start(conninfo.encode())
         try:
             while pgconn.status != pq.ConnStatus.BAD:
@@ -247,9 +260,13 @@ class Session:
         pgconn.finish()
         raise NotConnected(f"{self.label}: {reason}")
 
-    def _wait(self, pgconn: pq.abc.PGconn, deadline: float, what: str, writing: bool = False) -> None:
+    def _wait(self, pgconn: pq.PGconn, deadline: float, what: str, writing: bool = False) -> None:
         remaining = deadline - time.monotonic()
-        readers, writers = ([], [pgconn.socket]) if writing else ([pgconn.socket], [])
+        try:
+            watched = [pgconn.socket]
+        except Error as error:
+            raise SessionError(f"{self.label}: {error}") from error
+        readers, writers = ([], watched) if writing else (watched, [])
         if remaining <= 0 or not any(select.select(readers, writers, [], remaining)):
             raise SessionError(f"{self.label}: no answer in time (waited for {what})")
 
@@ -263,7 +280,7 @@ class Session:
             else:
                 self._pgconn.send_query(sql.encode())
             self._pgconn.flush()
-        except psycopg.Error as error:
+        except Error as error:
             raise SessionError(f"{self.label}: {error}") from error
 
     def result(self, timeout: float | None = None) -> list[Row]:
@@ -276,7 +293,7 @@ class Session:
                 self._wait(self._pgconn, deadline, "the result of a statement")
                 try:
                     self._pgconn.consume_input()
-                except psycopg.Error as error:
+                except Error as error:
                     raise SessionError(f"{self.label}: {error}") from error
             result = self._pgconn.get_result()
             if result is None:
@@ -332,7 +349,7 @@ def answer_of(node: Peer, timeout: int = 2) -> Life:
         address = reach(node.host, node.port, timeout)
     except SessionError:
         return "none"
-    conninfo = make_conninfo(
+    conninfo = conninfo_of(
         host=node.host,
         hostaddr=address,
         port=node.port,
@@ -350,7 +367,7 @@ def answer_of(node: Peer, timeout: int = 2) -> Life:
 def local_answer(timeout: int = 2) -> Life:
     """What this node's own server says to somebody on its socket, as ``answer_of``."""
     socket_dir, port = str(_names.SOCKET_DIR), local_port()
-    return _ping(make_conninfo(host=socket_dir, port=port, connect_timeout=timeout, application_name="relevo ping"))
+    return _ping(conninfo_of(host=socket_dir, port=port, connect_timeout=timeout, application_name="relevo ping"))
 
 
 def _ping(conninfo: str) -> Life:
