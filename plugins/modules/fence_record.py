@@ -33,7 +33,7 @@ options:
     required: true
   state:
     description:
-      - Whether there is to be a record. V(tried) writes none, and fails where none could be left.
+      - Whether there is to be a record. V(tried) leaves a file in its place and removes it, and fails where it cannot.
       - A repository that is a bucket takes none, so V(absent) has nothing to do there.
     type: str
     choices: [present, absent, tried]
@@ -74,6 +74,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._module import run
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.fence_record import (
     FenceRecord,
     require_place,
+    try_place,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import (
     in_bucket,
@@ -99,7 +100,10 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     if directory is None:
         return {"changed": False, "directory": "", "diff": []}
     if state == "tried":
-        require_place(directory)
+        if module.check_mode:
+            require_place(directory)
+        else:
+            try_place(directory)
         return {"changed": False, "directory": str(directory), "diff": []}
     records = [FenceRecord(node) for node in module.params["nodes"]]
     if wanted is not None and len(records) != 1:

@@ -91,7 +91,8 @@ def archive_id() -> str:
 
 def wait_for(segment: str, *repositories: int) -> None:
     for number in repositories:
-        wait_until(partial(archived, segment, number), f"{segment} in repository {number}", 90)
+        # As long as a backup waits: with one away a segment may have to wait for several attempts of half a minute.
+        wait_until(partial(archived, segment, number), f"{segment} in repository {number}", 240)
 
 
 def modes(node: str) -> dict[str, str]:

@@ -99,6 +99,17 @@ def test_whether_one_could_be_left_is_asked_without_one(tmp_path: Path) -> None:
         asked(config, f"[global]\nrepo1-path={tmp_path}/unmounted\n", "tried")
 
 
+@pytest.mark.usefixtures("own_account")
+def test_a_disk_that_takes_nothing_is_found_before_anybody_is_fenced(tmp_path: Path) -> None:
+    fence_record.try_place(tmp_path)
+    assert list((tmp_path / "relevo" / "fence").iterdir()) == []
+    # Root, who may run the tests, writes to what is read-only.
+    (tmp_path / "other" / "relevo").mkdir(parents=True)
+    (tmp_path / "other" / "relevo" / "fence").touch()
+    with pytest.raises(RelevoError, match="No record can be left in .*other"):
+        fence_record.try_place(tmp_path / "other")
+
+
 @pytest.mark.parametrize(
     ("text", "directory"),
     [

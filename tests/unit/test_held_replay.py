@@ -159,3 +159,13 @@ def test_one_that_is_being_promoted_ends_its_pause_itself(state: str, raised: bo
     else:
         held.look(session(standby), 1, held_replay.GRACE)
     assert standby.resumed
+
+
+@pytest.mark.parametrize(("waits", "since"), [("IPC RecoveryConflictSnapshot", 50.0), ("BufferPin BufferPin", 1.0)])
+def test_what_somebody_may_have_taken_since_is_looked_for_in_the_last_second(waits: str, since: float) -> None:
+    """A session that took the page after replay stood still would always be younger than that."""
+    standby, held = Standby(waits), HeldReplay("b", SERVER)
+    held.look(session(standby), 1, 0)
+    held.look(session(standby), 1, 50)
+    [given] = [given for query, given in standby.asked if query == held_replay.OLDER]
+    assert float(given[0]) == since

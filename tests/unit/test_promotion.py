@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -328,11 +329,18 @@ def test_a_standby_that_paused_for_greater_settings_is_started_again_with_them(
     monkeypatch.setattr(standby_minimum, "needed", lambda _server: {"max_worker_processes": 16})
     monkeypatch.setattr(Server, "wait_ready", lambda *_given, **_options: said.append("ready"))
     monkeypatch.setattr(promotion.Promotion, "_promoted", promoted)
+    # It stands still when it is found so, and is gone when it shut down.
+    monkeypatch.setattr(Server, "postmaster_pid", lambda _server: 7 if len(failures) == 1 else None)
     assert one.run()["promoted"]
-    again = ["release", "stop", "start", "ready", "lock"]
-    assert said == ["lock", *again, *again, "release"]
+    again = ["release", "start", "ready", "lock"]
+    assert said == ["lock", "release", "stop", *again[1:], *again, "release"]
     assert "had a greater max_connections, and its replay" in one.warnings[0]
     assert "had a greater max_worker_processes, and its replay" in one.warnings[1]
+    # One that has lost its session and goes on was only slow, and is not stopped for it.
+    monkeypatch.setattr(promotion, "SHUTDOWN", 0.1)
+    monkeypatch.setattr(Server, "postmaster_pid", lambda _server: 7)
+    one.postmaster = 7
+    assert one._shut_down_for(SessionError("no answer in time")) == ""
     # Not for ever; and not for a server that answered, or is a standby no longer.
     failures = [OutgrownError("b", ["max_connections"]) for _number in range(9)]
     with pytest.raises(OutgrownError):
@@ -341,6 +349,23 @@ def test_a_standby_that_paused_for_greater_settings_is_started_again_with_them(
     assert one._shut_down_for(SessionError("no", "42501")) == ""
     (pgdata / "standby.signal").unlink()
     assert one._shut_down_for(SessionError("it is gone")) == ""
+
+
+def test_the_only_standby_is_started_again_even_when_it_could_not_be_stopped(
+    made: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its service would leave it down otherwise, with the old primary fenced."""
+    started: list[bool] = []
+
+    def refuse(*_given: object, **_options: object) -> None:
+        raise RelevoError("it hangs.")
+
+    monkeypatch.setattr(service, "stop_for_good", refuse)
+    monkeypatch.setattr(service, "service_for", lambda _manager: SimpleNamespace(start=lambda: started.append(True)))
+    monkeypatch.setattr(Server, "postmaster_pid", lambda _server: 7)
+    with pytest.raises(RelevoError, match="it hangs"):
+        made(Standby(end=0x5000000))._start_again("max_connections", cast("Any", SimpleNamespace(release=lambda: None)))
+    assert started == [True]
 
 
 def test_what_is_only_for_speed_ends_nothing(made: Make, monkeypatch: pytest.MonkeyPatch) -> None:

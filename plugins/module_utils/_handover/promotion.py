@@ -12,7 +12,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from .._server.replication import ensure_slot, look_for_wal_as_usual, look_for_w
 from .._server.server import Server
 from .._server.session import PATIENCE, Session, SessionError
 from .._server.unlogged import EMPTIED, unlogged_tables
-from .._wait import wait_while_it_goes_on
+from .._wait import TimedOutError, wait_until, wait_while_it_goes_on
 from .archive_salvage import DIRECTORY as ARCHIVED
 from .archive_salvage import fetch_segments, not_looked_for
 
@@ -49,6 +49,8 @@ PACE = 5.0
 START = 300.0
 #: How often: each record of a greater setting may need one.
 MOST_STARTS = 3
+#: Seconds for a server that has begun to shut down, which has ended the session first.
+SHUTDOWN = 10.0
 RECORD = re.compile(r"lsn: ([0-9A-F]+/[0-9A-F]+), prev")
 
 
@@ -128,6 +130,8 @@ class Promotion:
     #: Up to where it had replayed at first.
     before: str = ""
     started_again: int = 0
+    #: The process that is asked.
+    postmaster: int | None = None
     held: HeldReplay = field(init=False)
 
     def __post_init__(self) -> None:
@@ -164,6 +168,7 @@ class Promotion:
 
     def _promoted(self, started: float) -> dict[str, Any]:
         with Session.local(application_name="relevo promotion", timeout=PATIENCE) as session:
+            self.postmaster = self.server.postmaster_pid()
             promoted = session.flag("SELECT pg_is_in_recovery()")
             result: dict[str, Any] = {"salvaged_bytes": 0, "promoted": promoted}
             if promoted:
@@ -181,10 +186,20 @@ class Promotion:
         """
         if error.sqlstate is not None or not self.server.is_standby_configured:
             return ""
+        try:
+            wait_until(self._ended, "the server to end", SHUTDOWN)
+        except TimedOutError:
+            # It was only slow.
+            return ""
         # Here and below, since a node loads these anew for each promotion, and hardly any needs them.
         from .._server import standby_minimum
 
         return ", ".join(sorted(standby_minimum.needed(self.server)))
+
+    def _ended(self) -> bool:
+        """Whether the server that was asked is no more; its service may have started another one."""
+        pid = self.server.postmaster_pid()
+        return pid is None or pid != self.postmaster
 
     def _start_again(self, settings: str, lock: HandoverLock) -> None:
         """Its start guard gives a standby the greater values (``standby_minimum``). The lock on it ends with it."""
@@ -193,8 +208,12 @@ class Promotion:
         self.started_again += 1
         service = service_for(self.service_manager)
         lock.release()
-        stop_for_good(service, self.server, timeout=PATIENCE)
-        service.start()
+        try:
+            if self.server.postmaster_pid() is not None:
+                stop_for_good(service, self.server, timeout=PATIENCE)
+        finally:
+            # It may be the only one that is left.
+            service.start()
         self.server.wait_ready(min(START, max(0.0, self.began + LONGEST - time.monotonic())), standby=True)
         self._locked(lock)
         self.warnings.append(
@@ -212,7 +231,9 @@ class Promotion:
             archived = asking.submit(self._newest_archived)
             topology = Topology(self._asked())
             newest = archived.result()
-        why_not = refusal(self.request, topology, newest)
+        # Started again it has not replayed all yet that it had received: what the others have was compared before.
+        request = replace(self.request, force=True) if self.started_again else self.request
+        why_not = refusal(request, topology, newest)
         if why_not:
             raise RelevoError(why_not)
         local = topology.find(self.request.local.name)

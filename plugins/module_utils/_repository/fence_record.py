@@ -55,6 +55,19 @@ def require_place(repository: Path) -> None:
         raise RelevoError(f"The repository's directory {repository} does not exist. Nothing was written to it.")
 
 
+def try_place(repository: Path) -> None:
+    """Leave a file where a record would stand, and take it away: a disk may be full, or not be written to any more."""
+    require_place(repository)
+    path = repository / FOLDER / ".tried"
+    try:
+        for folder in (path.parent.parent, path.parent):
+            marker.ensure_directory(folder)
+        write_file(path, "tried\n", mode=0o640)
+        path.unlink()
+    except OSError as error:
+        raise RelevoError(f"No record can be left in {repository}: {error.strerror}.") from error
+
+
 @dataclass(frozen=True)
 class FenceRecord:
     """The record of one node: where it stands, and who may do what with it."""

@@ -138,7 +138,9 @@ class HeldReplay:
         waits = session.value(WAITS)
         if waits == PAUSED:
             self._resume(session)
-        for row in holders(session, waits, stands):
+        # Who has a snapshot conflicts by it, from the beginning. Other things somebody else may have taken since.
+        since = stands if waits == SNAPSHOT else min(stands, GRACE)
+        for row in holders(session, waits, since):
             session.query("SELECT pg_terminate_backend($1)", (row["pid"],))
             self.ended[str(row["pid"])] = row
 
