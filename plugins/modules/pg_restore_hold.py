@@ -14,8 +14,6 @@ description:
     which a promotion is refused. A server that runs goes on.
   - V(stopped) stops the server for good and proves that none of its processes is left.
   - V(released) removes the marker when the restore is done.
-  - V(forgotten) removes what tells that the target was reached. After the record of the restore, which would be done
-    again otherwise.
 author: The Relevo authors (@relevo)
 extends_documentation_fragment:
   - relevo.postgres.attributes
@@ -31,7 +29,7 @@ options:
   state:
     description: What is done.
     type: str
-    choices: [marked, stopped, released, forgotten]
+    choices: [marked, stopped, released]
     required: true
   record:
     description: The record of the restore (M(relevo.postgres.restore_record)). Needed to mark and to stop.
@@ -168,8 +166,6 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     state = module.params["state"]
     if state == "released":
         return {"changed": marker.read("restore") is not None if module.check_mode else marker.remove("restore")}
-    if state == "forgotten":
-        return {"changed": replacement.left_here() if module.check_mode else replacement.forget()}
     unfinished = Unfinished.from_dict(module.params["record"])
     if state == "marked":
         return {"changed": mark(module.params["node"], unfinished, module.check_mode)}
@@ -180,7 +176,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "node": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["marked", "stopped", "released", "forgotten"], "required": True},
+            "state": {"type": "str", "choices": ["marked", "stopped", "released"], "required": True},
             "record": {"type": "dict"},
             "archive": {"type": "bool", "default": False},
             "stanza": {"type": "str", "default": "main"},

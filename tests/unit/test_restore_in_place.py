@@ -464,21 +464,16 @@ def test_an_outcome_is_that_of_one_restore(tmp_path: Path) -> None:
     (tmp_path / replacement.OUTCOME).write_text(json.dumps(OUTCOME))
     assert replacement.outcome_of("x", tmp_path) == OUTCOME
     assert replacement.outcome_of("y", tmp_path) is None
-    assert replacement.left_here(tmp_path)
-    assert replacement.forget(tmp_path)
-    assert not replacement.left_here(tmp_path)
-    assert not replacement.forget(tmp_path)
 
 
 def test_what_was_reached_outlives_the_record() -> None:
     """Killed in between, the same command would restore again, and lose what was written since."""
     tasks = yaml.safe_load(Path(__file__).parents[2].joinpath("roles/restore/tasks/finished.yml").read_text())
     names = [task["name"] for task in tasks]
-    last = ["Remove what kept the nodes down", "Remove the record", "Forget what was reached", "Report"]
-    assert names[-4:] == last
+    assert names[-3:] == ["Remove what kept the nodes down", "Remove the record", "Report"]
     hold = "relevo.postgres.pg_restore_hold"
     states = [task[hold]["state"] for task in tasks if hold in task]
-    assert states == ["released", "forgotten"]
+    assert states == ["released"]
 
 
 def test_a_marked_node_neither_returns_nor_is_promoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -271,6 +271,12 @@ def _of_repository(facts: Mapping[str, Any], limits: Limits) -> Iterator[Check]:
             yield replace(check, message=f"In repository {number}: {check.message}", repository=number)
 
 
+def _of(facts: Mapping[str, Any]) -> str:
+    """What a command has to be told which works on the first repository otherwise."""
+    number = _number(facts)
+    return "" if number is None else f" -e repository_number={number}"
+
+
 def _window(facts: Mapping[str, Any]) -> Iterator[Check]:
     """The one that everything else is for; a backup that is young, whole and recorded may still lead nowhere."""
     if facts["window"]:
@@ -374,7 +380,7 @@ def _catalog(facts: Mapping[str, Any], limits: Limits) -> Iterator[Check]:
             "catalog",
             False,
             f"{plural(missing, 'backup')} not recorded, {plural(orphans, 'record')} without a backup. "
-            "Run cleanup.yml -e operation=orphans.",
+            f"Run cleanup.yml -e operation=orphans{_of(facts)}.",
         )
     else:
         yield Check("catalog", True, "The catalog is in step with the repository.")

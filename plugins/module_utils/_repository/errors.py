@@ -124,7 +124,7 @@ RULES = (
     Rule(
         r"stop file exists",
         "pgBackRest was stopped on purpose for stanza {stanza}. Run 'pgbackrest start' as postgres on the host that "
-        "has the stop file, then run this again.",
+        "has the stop file, then run this again. Where a removal of all backups was cut off, run that again instead.",
         62,
     ),
     Rule(

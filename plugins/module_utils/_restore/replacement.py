@@ -34,7 +34,8 @@ from .private_server import REACHED, PrivateServer
 
 #: One below those of scratch instances: no client of the cluster asks there.
 PORT = scratch.FIRST_PORT - 1
-#: What was reached, on the node that was restored, until all of the restore is done.
+#: What was reached, on the node that was restored. It stays until the next restore: removed before the record of the
+#: restore, whoever finishes that would do it again, and lose what was written since.
 OUTCOME = "restore-outcome.json"
 #: The end of a sentence about a target that cannot be reached.
 WAYS_OUT = "Fix that and run this again, or give another target: the command of the way back is one."
@@ -57,22 +58,6 @@ def outcome_of(order: str, directory: Path = _names.MARKER_DIR) -> dict[str, Any
     path = directory / OUTCOME
     found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     return found if found.get("order") == order else None
-
-
-def left_here(directory: Path = _names.MARKER_DIR) -> bool:
-    """Whether there is an outcome that nobody needs once the restore is done."""
-    return (directory / OUTCOME).exists()
-
-
-def forget(directory: Path = _names.MARKER_DIR) -> bool:
-    """Remove the outcome; returns whether there was one.
-
-    After the record, which without it says that nothing was reached: whoever finished the restore then would do it
-    again, and lose what was written since.
-    """
-    there = left_here(directory)
-    (directory / OUTCOME).unlink(missing_ok=True)
-    return there
 
 
 def private_settings(plan: RestorePlan, cluster: str) -> dict[str, Any]:
