@@ -158,10 +158,10 @@ def test_a_standby_whose_replay_is_blocked_by_a_report_is_promoted_in_seconds() 
             wait_until(lambda: psql(STANDBY, HELD) == "1", "replay to wait for the report", 20)
             # A planned one refuses, and says who it is.
             refused = play(FAILOVER, expect=2)
-            assert "replay on postgres_slave is held back by root@imdb (report, process " in refused.text
+            assert f"replay on {STANDBY} is held back by root@imdb (report, process " in refused.text
             assert "Nothing was changed" in refused.text
             docker("kill", PRIMARY)
-            assert "Replay on postgres_slave is held back by sessions there" in play(FAILOVER, "-e", "plan=text").text
+            assert f"Replay on {STANDBY} is held back by sessions there" in play(FAILOVER, "-e", "plan=text").text
             taken = play(FAILOVER)
             assert taken.seconds < 60
             assert "replay waited for 1 session: root@imdb (report, process " in taken.text
