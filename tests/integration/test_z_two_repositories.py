@@ -341,8 +341,8 @@ def test_one_that_hangs_makes_a_hand_over_neither_fail_nor_long(
         assert outage, done.text
         assert float(outage[1]) < 5
         missed = archive(1) - before
-    its_gap_is_filled(settings, missed)
     play(FAILBACK)
+    its_gap_is_filled(settings, missed)
 
 
 def test_everything_is_removed_from_the_one_while_the_other_hangs(
