@@ -124,7 +124,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store imp
     connection_spec,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import answering, each
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import each_that_answers
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import repositories
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.kept import first_backup, lost_backups
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest, labels_of
@@ -180,9 +180,9 @@ def facts_of(found: Measured, params: dict[str, Any]) -> dict[str, Any]:
 def work(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     numbers = repositories(Path(params["config"])) if params["every"] else [params["repository"]]
-    there, away = answering(params["stanza"], numbers, params["config"])
-    found, failed = each(there, lambda number: measured(params, number), at_once=True)
-    away = [*away, *failed]
+    found, away = each_that_answers(
+        params["stanza"], numbers, lambda number: measured(params, number), params["config"], at_once=True
+    )
     first, *others = [facts_of(found[number], params) for number in sorted(found)]
     return {
         "changed": False,

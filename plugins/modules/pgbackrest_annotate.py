@@ -89,7 +89,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import answering, each
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import each_that_answers
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import repositories
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import (
     PgBackRest,
@@ -131,9 +131,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     def of(number: int) -> dict[str, Any] | None:
         return annotate(PgBackRest(stanza, config, number), params, module.check_mode)
 
-    numbers, away = answering(stanza, repositories(Path(config)), config) if every else ([params["repository"]], [])
-    answers, failed = each(numbers, of)
-    away = [*away, *failed]
+    numbers = repositories(Path(config)) if every else [params["repository"]]
+    answers, away = each_that_answers(stanza, numbers, of, config)
     done = {number: answer for number, answer in sorted(answers.items()) if answer is not None}
     if not done:
         raise RelevoError(f"The repository of stanza {stanza} has no backup yet. Take one with backup.yml.")

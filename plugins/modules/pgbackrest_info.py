@@ -167,7 +167,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.archiv
     archive_holes,
     newest_archived_timeline,
 )
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away, answering, each
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away, each, each_that_answers
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.backup import wait_for_idle
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import repositories
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import (
@@ -188,9 +188,7 @@ def ask(params: dict[str, Any]) -> tuple[dict[int, dict[str, Any]], list[Away]]:
         return PgBackRest(stanza, config, number).require_stanza(timeout)
 
     def demand_all() -> tuple[dict[int, dict[str, Any]], list[Away]]:
-        there, away = answering(stanza, numbers, config)
-        found, failed = each(there, demand, at_once=True)
-        return found, [*away, *failed]
+        return each_that_answers(stanza, numbers, demand, config, at_once=True)
 
     if params["require"] == "stanza":
         return demand_all()

@@ -97,7 +97,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import OTHERS_PUSH
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import answering, each
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import each_that_answers
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import FIRST, repositories
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import (
     STATUS_NO_BACKUP,
@@ -141,9 +141,9 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         params["connect_timeout"], params["unreachable"]
     )
     numbers = repositories(Path(params["config"]))
-    there, away = answering(params["stanza"], numbers, params["config"])
-    created, failed = each(there, lambda number: bring(module, number, options, len(numbers)))
-    away += failed
+    created, away = each_that_answers(
+        params["stanza"], numbers, lambda number: bring(module, number, options, len(numbers)), params["config"]
+    )
     for one in away:
         module.warn(f"{one.sentence} The other one works.")
     return {

@@ -79,7 +79,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away, answering, each
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away, each_that_answers
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.backup import BackupRequest, make_backup
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import repositories
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.errors import LOCK_HELD
@@ -128,12 +128,11 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     # Where all are said to be away they are asked: one of them must have it.
     asked = [number for number in numbers if number not in {one.repository for one in known}] or numbers
     backups = Backups(module)
-    there, unreachable = answering(params["stanza"], asked, params["config"])
-    found, failed = each(there, backups.bring)
+    found, failed = each_that_answers(params["stanza"], asked, backups.bring, params["config"])
     if backups.busy:
         # It ends by itself, and the next run finds it, or makes its own.
         raise backups.busy
-    away = [*(one for one in known if one.repository in numbers and one.repository not in asked), *unreachable, *failed]
+    away = [*(one for one in known if one.repository in numbers and one.repository not in asked), *failed]
     return {
         "changed": bool(backups.made),
         "backups": [{"repository": number, "label": label} for number, label in found.items()],

@@ -135,7 +135,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store imp
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away, answering, each
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away, each_that_answers
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import (
     FIRST,
     config_of,
@@ -155,9 +155,8 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgback
 def all_held(params: dict[str, Any]) -> tuple[dict[int, dict[str, Any]], list[Away]]:
     """What each repository holds, by number, and those that do not answer."""
     stanza, config = params["stanza"], params["config"]
-    there, away = answering(stanza, repositories(Path(config)), config)
-    found, failed = each(there, lambda number: held(PgBackRest(stanza, config, number)))
-    return found, [*away, *failed]
+    numbers = repositories(Path(config))
+    return each_that_answers(stanza, numbers, lambda number: held(PgBackRest(stanza, config, number)), config)
 
 
 def on_this_host(config: Path, number: int) -> bool:

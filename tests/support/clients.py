@@ -223,20 +223,26 @@ def more(writer: Writer, rows: int = 20) -> list[int]:
     return list(writer.acknowledged)
 
 
-def may_log_in(node: str, role: str, password: str) -> bool:
-    """Over the network, as ``role`` and where its right to do so lies."""
-    own = {"user_imdb": "dbname=imdb user=imdb", "relevo_replication": f"replication=true user={role}"}
-    database = "postgres" if role == "relevo_rewind" else "relevo"
+def _log_in(node: str, where: str, role: str, password: str) -> None:
+    """Over the network, and out again; ``where``: the database, as a part of the connection's string."""
     conninfo = make_conninfo(
-        own.get(role, f"dbname={database} user={role}"),
+        where,
+        user=role,
         host="127.0.0.1",
         port=PORTS[node],
         password=password,
         sslmode="require",
         connect_timeout=5,
     )
+    psycopg.connect(conninfo, autocommit=True).close()
+
+
+def may_log_in(node: str, role: str, password: str) -> bool:
+    """Over the network, as ``role`` and where its right to do so lies."""
+    user = "imdb" if role == "user_imdb" else role
+    own = {"user_imdb": "dbname=imdb", "relevo_replication": "replication=true", "relevo_rewind": "dbname=postgres"}
     try:
-        psycopg.connect(conninfo, autocommit=True).close()
+        _log_in(node, own.get(role, "dbname=relevo"), user, password)
     except psycopg.OperationalError as error:
         if "password authentication failed" not in str(error):
             raise
@@ -246,17 +252,8 @@ def may_log_in(node: str, role: str, password: str) -> bool:
 
 def log_in(node: str, role: str, password: str, database: str) -> str:
     """Why the server refuses a login over the network; empty when it does not. ``database`` "": for replication."""
-    conninfo = make_conninfo(
-        f"dbname={database}" if database else "replication=true",
-        user=role,
-        host="127.0.0.1",
-        port=PORTS[node],
-        password=password,
-        sslmode="require",
-        connect_timeout=5,
-    )
     try:
-        psycopg.connect(conninfo, autocommit=True).close()
+        _log_in(node, f"dbname={database}" if database else "replication=true", role, password)
     except psycopg.OperationalError as error:
         return " ".join(str(error).split())
     return ""

@@ -30,13 +30,14 @@ from ansible_collections.relevo.postgres.plugins.module_utils._operation_plan im
 from ansible_collections.relevo.postgres.plugins.module_utils._process import Finished
 from ansible_collections.relevo.postgres.plugins.module_utils._recovery_window import Hole
 from ansible_collections.relevo.postgres.plugins.module_utils._repository import archive
+from ansible_collections.relevo.postgres.plugins.module_utils._repository import away as away_module
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.alone import alone
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import (
     FIRST_ANSWER,
     Away,
     answering,
     each,
-    first_of,
+    each_that_answers,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import config_of, repositories
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
@@ -461,17 +462,10 @@ def test_at_once_or_one_after_the_other_the_answers_are_the_same(at_once: bool) 
     assert found == ({2: "answer 2"}, [Away(1, "disk gone.")])
 
 
-@pytest.mark.parametrize(
-    ("failing", "answer", "away"),
-    [({}, "answer 1", []), ({2: "no."}, "answer 1", []), ({1: "no."}, "answer 2", [Away(1, "no.")])],
-)
-def test_the_first_that_can(failing: dict[int, str], answer: str, away: list[Away]) -> None:
-    assert first_of([1, 2], lambda number: answers(failing, number)) == (answer, away)
-
-
-def test_where_none_can_the_first_failure_is_told() -> None:
-    with pytest.raises(RelevoError, match=r"^first\.$"):
-        first_of([1, 2], lambda number: answers({1: "first.", 2: "second."}, number))
+def test_nothing_is_done_with_one_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    config = question(monkeypatch, tmp_path, {1: THERE, 2: None})
+    found, (away,) = each_that_answers("main", [1, 2], lambda number: answers({}, number), config)
+    assert (found, away.repository) == ({1: "answer 1"}, 2)
 
 
 @pytest.mark.parametrize(("asked", "failing"), [([1], {1: "first."}), ([1, 2], {1: "first.", 2: "second."})])
@@ -664,7 +658,7 @@ def test_each_that_answers_is_measured_with_its_own_records(
         counted.append(name)
         return 0, 0
 
-    monkeypatch.setattr(catalog_info, "answering", lambda _stanza, numbers, _config: (list(numbers), []))
+    monkeypatch.setattr(away_module, "answering", lambda _stanza, numbers, _config: (list(numbers), []))
     monkeypatch.setattr(catalog_info, "measured", measure)
     monkeypatch.setattr(catalog_info, "measure", lambda entry, *_rest: entry)
     monkeypatch.setattr(catalog_info, "connected", lambda _params: nullcontext())
@@ -1098,7 +1092,7 @@ def annotating(
 
     monkeypatch.setattr(PgBackRest, "require_stanza", entry)
     monkeypatch.setattr(PgBackRest, "run_when_free", annotate)
-    monkeypatch.setattr(pgbackrest_annotate, "answering", answering)
+    monkeypatch.setattr(away_module, "answering", answering)
     params = {"stanza": "main", "config": str(config), "repository": 1, "label": "newest", "every": True, "wait": 5}
     params |= {"annotations": {"relevo-point-x": "1"}}
     return SimpleNamespace(params=params, check_mode=False, warn=warned.append), done, warned

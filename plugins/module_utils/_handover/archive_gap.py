@@ -20,7 +20,7 @@ from typing import Any
 
 from .._errors import RelevoError
 from .._repository.archive import Archive, push, spans
-from .._repository.away import Away, answering, each
+from .._repository.away import Away, each_that_answers
 from .._repository.command import CONFIG, repositories
 from .._repository.pgbackrest import PgBackRest
 from .._server.lsn import SEGMENT, SEGMENT_SIZE, Fork, history_name, parse_history, segment_start
@@ -118,9 +118,12 @@ class ArchiveGap:
         if not several:
             self._wait_for_history()
         # With two it is never archived for as long as one of them is away: whatever has not got it yet gets it here.
-        there, away = answering(self.stanza, numbers, self.config)
-        found, failed = each(there, lambda number: self._close_in(number, timeline, check_mode, every=several))
-        away += failed
+        found, away = each_that_answers(
+            self.stanza,
+            numbers,
+            lambda number: self._close_in(number, timeline, check_mode, every=several),
+            self.config,
+        )
         if several:
             history = parse_history(self._history(timeline).read_text())
             # After all that needs no other one, which may hang.

@@ -77,12 +77,14 @@ def answering(stanza: str, numbers: Sequence[int], config: Path | str = CONFIG) 
     return list(there), away
 
 
-def first_of(numbers: Sequence[int], do: Callable[[int], Answer]) -> tuple[Answer, list[Away]]:
-    """Do something with the first repository that can, and name those before it; raises the first failure otherwise."""
-    failures: list[tuple[int, RelevoError]] = []
-    for number in numbers:
-        try:
-            return do(number), [Away(failed, error.message) for failed, error in failures]
-        except RelevoError as error:
-            failures.append((number, error))
-    raise failures[0][1]
+def each_that_answers(
+    stanza: str,
+    numbers: Sequence[int],
+    do: Callable[[int], Answer],
+    config: Path | str = CONFIG,
+    at_once: bool = False,
+) -> tuple[dict[int, Answer], list[Away]]:
+    """``each`` of those that are there (``answering``); the others are away, too."""
+    there, away = answering(stanza, numbers, config)
+    found, failed = each(there, do, at_once)
+    return found, [*away, *failed]
