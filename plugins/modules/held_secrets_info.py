@@ -87,6 +87,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._secrets import other_passwords, public_roles
 from ansible_collections.relevo.postgres.plugins.module_utils._server import session as _session
+from ansible_collections.relevo.postgres.plugins.module_utils._server.foreign import has_read_our_files
 from ansible_collections.relevo.postgres.plugins.module_utils._server.scram import matches
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import Session
@@ -97,7 +98,12 @@ def public_logins() -> tuple[list[str], bool]:
 
     A standby's roles are its primary's, so only the latter is asked.
     """
-    if Server().postmaster_pid() is None or Server().is_standby_configured:
+    server = Server()
+    if server.postmaster_pid() is None or server.is_standby_configured:
+        return [], False
+    # An adoption that died half way: our files are here, and the server of others has not read them. It has no role of
+    # ours then.
+    if not has_read_our_files(server):
         return [], False
     with Session.local(timeout=30) as session:
         if session.flag("SELECT pg_is_in_recovery()"):

@@ -81,8 +81,6 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.server imp
 from ansible_collections.relevo.postgres.plugins.module_utils._wait import wait_until
 
 _AUTO = "SELECT name FROM pg_file_settings WHERE sourcefile LIKE '%postgresql.auto.conf'"
-#: Whether it has read our file since; the view of its files tells only what they say.
-_READ = f"SELECT EXISTS (SELECT FROM pg_settings WHERE sourcefile = '{_names.CONFIG_FILE}')"
 _LOADED = "SELECT pg_conf_load_time()"
 _REFUSED = """
 SELECT string_agg(said, '; ') FROM (
@@ -116,7 +114,7 @@ def adopt(server: Server, hba: str, ident: str, check_mode: bool) -> tuple[list[
     changed, diff = bring(entries, check_mode)
     if check_mode:
         return [*changed, *moved], diff
-    if changed or foreign.psql(server, foreign.listening_port(server), _READ).strip() != "t":
+    if changed or not foreign.has_read_our_files(server):
         _daemon_reload()
         _reload(server)
     for name in moved:

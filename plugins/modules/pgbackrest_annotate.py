@@ -43,6 +43,12 @@ options:
     description: The annotations, as a dictionary. An empty value removes the key. Other annotations are kept.
     type: dict
     required: true
+  keep_going:
+    description:
+      - Whether a backup that is not there fails nothing, with its reason in RV(lost) and in a warning. So it is where
+        what would be noted is that the backup is broken.
+    type: bool
+    default: false
   wait:
     description: Seconds to wait for a running backup to end.
     type: float
@@ -72,6 +78,10 @@ noted:
   elements: dict
   sample:
     - {repository: 1, label: 20261124-120000F}
+lost:
+  description: With O(keep_going=true), why there was nothing to annotate; empty otherwise.
+  returned: success
+  type: str
 away:
   description: With O(every=true), the repositories that could not be annotated, and why.
   returned: success
@@ -91,6 +101,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._errors import Rel
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import each_that_answers
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import repositories
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.errors import BACKUP_MISSING
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import (
     PgBackRest,
     find_backup,
@@ -111,7 +122,8 @@ def annotate(pgbackrest: PgBackRest, params: dict[str, Any], check_mode: bool) -
     if backup is None:
         raise RelevoError(
             f"The repository of stanza {params['stanza']} has no backup {label}. Choose one that "
-            "'pgbackrest info' or catalog.yml shows."
+            "'pgbackrest info' or catalog.yml shows.",
+            rc=BACKUP_MISSING,
         )
     before = backup.get("annotation") or {}
     given = {key: "" if value is None else str(value) for key, value in params["annotations"].items()}
@@ -132,7 +144,15 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         return annotate(PgBackRest(stanza, config, number), params, module.check_mode)
 
     numbers = repositories(Path(config)) if every else [params["repository"]]
-    answers, away = each_that_answers(stanza, numbers, of, config)
+    try:
+        answers, away = each_that_answers(stanza, numbers, of, config)
+    except RelevoError as error:
+        # pgBackRest takes a backup without a manifest out of its list when it is asked to annotate it.
+        if not params["keep_going"] or error.details.get("rc") != BACKUP_MISSING:
+            raise
+        lost = f"The backup {params['label']} is in the repository no more, or without its manifest: nothing is noted."
+        module.warn(lost)
+        return {"changed": False, "annotations": {}, "noted": [], "lost": lost, "away": []}
     done = {number: answer for number, answer in sorted(answers.items()) if answer is not None}
     if not done:
         raise RelevoError(f"The repository of stanza {stanza} has no backup yet. Take one with backup.yml.")
@@ -143,6 +163,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         "changed": any(one["after"] != one["before"] for one in done.values()),
         "annotations": first["after"],
         "noted": [{"repository": number, "label": one["label"]} for number, one in done.items()],
+        "lost": "",
         "away": [one.as_dict() for one in away],
         "diff": [
             {
@@ -166,6 +187,7 @@ def main() -> None:
             "annotations": {"type": "dict", "required": True},
             "wait": {"type": "float", "default": 0},
             "every": {"type": "bool", "default": False},
+            "keep_going": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )

@@ -152,10 +152,11 @@ def test_no_archive_is_ended_by_alter_system() -> None:
     assert "in its files (not by ALTER SYSTEM" in refusal
 
 
-def test_a_server_tells_what_alter_system_has_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Found:
+    """What a server tells that has its configuration, its rules and its maps in this folder."""
     said = {
         "standby": False,
-        "in_force": IN_FORCE | {name: f"/their/{name}" for name in ("config_file", "hba_file", "ident_file")},
+        "in_force": IN_FORCE | {name: str(tmp_path / name) for name in ("config_file", "hba_file", "ident_file")},
         "at_start": [],
         "files": [
             ["work_mem", "7MB", "/etc/postgresql/17/main/postgresql.conf"],
@@ -166,9 +167,34 @@ def test_a_server_tells_what_alter_system_has_set(tmp_path: Path, monkeypatch: p
     } | dict.fromkeys(("defaults", "hba", "maps", "passwords"))
     monkeypatch.setattr(foreign, "psql", lambda *_asked: json.dumps(said))
     monkeypatch.setattr(foreign, "listening_port", lambda _server: 5432)
-    found, _files = foreign.look(Server(tmp_path))
+    return foreign.look(Server(tmp_path))[0]
+
+
+def test_a_server_tells_what_alter_system_has_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = told(tmp_path, monkeypatch)
     assert (found.file_settings, found.by_alter_system) == ({"work_mem": "7MB"}, {"archive_command": ""})
     assert found.in_force["wal_segment_size"] == "16MB"
+
+
+@pytest.mark.parametrize("name", ["config_file", "hba_file", "ident_file"])
+def test_a_run_that_died_between_two_files_is_not_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Its lines for our roles would else be others' rules, to be decided, and our map a map of theirs."""
+    (tmp_path / name).write_text("listen_addresses = '*'\n")
+    assert not told(tmp_path, monkeypatch).included
+    (tmp_path / name).write_text(with_block("listen_addresses = '*'\n", "ours\n", top=True))
+    assert told(tmp_path, monkeypatch).included
+
+
+@pytest.mark.parametrize(("command", "answer", "read"), [("ours", "f", True), ("", "t", True), ("", "f", False)])
+def test_a_server_goes_by_our_files_once_it_has_read_them(
+    monkeypatch: pytest.MonkeyPatch, command: str, answer: str, read: bool
+) -> None:
+    monkeypatch.setattr(foreign, "reads_our_files", lambda _server: bool(command))
+    monkeypatch.setattr(foreign, "listening_port", lambda _server: 5432)
+    monkeypatch.setattr(foreign, "psql", lambda *_asked: f"{answer}\n")
+    assert foreign.has_read_our_files(Server(Path("/d"))) is read
 
 
 def test_a_password_that_somebody_has_is_not_replaced() -> None:

@@ -17,6 +17,8 @@ from ansible_collections.relevo.postgres.plugins.module_utils._held_secrets impo
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._secrets import other_passwords, passwords_of
 from ansible_collections.relevo.postgres.plugins.module_utils._server.scram import make_verifier, matches
+from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
+from ansible_collections.relevo.postgres.plugins.modules import held_secrets_info
 
 OURS, OTHER = frozenset({"ours"}), frozenset({"other"})
 NEW, MEMBER, STRANGER = Held(), Held(True, OURS, OURS), Held(True, OTHER, OTHER)
@@ -154,3 +156,12 @@ def test_no_authority_comes_back_to_a_node_that_has_dropped_it(
     nodes: dict[str, Held | None], both: bool, expected: dict[str, set[str]]
 ) -> None:
     assert also_trusted(nodes, OURS, both) == expected
+
+
+def test_a_server_of_others_that_has_not_read_our_files_is_not_entered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An adoption that died half way has left them on the node; root of the node is let in only by them."""
+    monkeypatch.setattr(Server, "postmaster_pid", lambda _self: 7)
+    monkeypatch.setattr(Server, "is_standby_configured", False)
+    monkeypatch.setattr(held_secrets_info, "has_read_our_files", lambda _server: False)
+    # Session.local would fail the test: there is no server here.
+    assert held_secrets_info.public_logins() == ([], False)

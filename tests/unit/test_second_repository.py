@@ -40,6 +40,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.away i
     each_that_answers,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import config_of, repositories
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.errors import BACKUP_MISSING
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.second import in_the_way, require_mounted
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
@@ -1065,6 +1066,29 @@ def test_where_no_repository_can_be_annotated_that_fails(tmp_path: Path, monkeyp
         pgbackrest_annotate.work(module)
 
 
+@pytest.mark.parametrize(
+    ("label", "error"),
+    [("broken", "no backup set to annotate"), ("absent", "has no backup absent"), ("fails", "No route")],
+)
+def test_what_is_learnt_of_a_backup_that_is_gone_fails_nothing_where_that_was_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, label: str, error: str
+) -> None:
+    """A drill of a backup without its manifest has found just that, and pgBackRest will not annotate it."""
+    module, done, warned = annotating(tmp_path, monkeypatch, {1: ["broken", "fails"]}, ())
+    module.params |= {"every": False, "label": label}
+    with pytest.raises(RelevoError, match=error):
+        pgbackrest_annotate.work(module)
+    module.params["keep_going"] = True
+    if label == "fails":
+        with pytest.raises(RelevoError, match=error):
+            pgbackrest_annotate.work(module)
+        return
+    said = pgbackrest_annotate.work(module)
+    assert (said["changed"], said["noted"], done) == (False, [], {})
+    assert warned == [said["lost"]]
+    assert f"The backup {label} is in the repository no more, or without its manifest" in said["lost"]
+
+
 def annotating(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, labels: dict[int, list[str]], away: Sequence[int]
 ) -> tuple[Any, dict[int, str], list[str]]:
@@ -1080,6 +1104,8 @@ def annotating(
         assert (command, options, timeout) == ("annotate", ("--annotation=relevo-point-x=1",), 5)
         if label == "--set=fails":
             raise RelevoError("No route.")
+        if label == "--set=broken":
+            raise RelevoError("no backup set to annotate found", rc=BACKUP_MISSING)
         done[pgbackrest.repository] = label.removeprefix("--set=")
 
     def entry(pgbackrest: PgBackRest) -> dict[str, Any]:
@@ -1094,7 +1120,7 @@ def annotating(
     monkeypatch.setattr(PgBackRest, "run_when_free", annotate)
     monkeypatch.setattr(away_module, "answering", answering)
     params = {"stanza": "main", "config": str(config), "repository": 1, "label": "newest", "every": True, "wait": 5}
-    params |= {"annotations": {"relevo-point-x": "1"}}
+    params |= {"annotations": {"relevo-point-x": "1"}, "keep_going": False}
     return SimpleNamespace(params=params, check_mode=False, warn=warned.append), done, warned
 
 

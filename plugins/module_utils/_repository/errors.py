@@ -18,6 +18,8 @@ OPTION_REQUIRED = 37
 POSTMASTER_RUNNING = 38
 LOCK_HELD = 50
 FILE_MISSING = 55
+#: Such a backup is not in the repository, or not whole enough to be taken for one.
+BACKUP_MISSING = 75
 ARCHIVE_TIMEOUT = 82
 
 NOTHING_CHANGED = "no files have changed since the last backup"

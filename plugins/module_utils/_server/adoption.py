@@ -53,7 +53,7 @@ class Found:
     files. ``by_alter_system``: what that sets, whatever our files say. ``defaults``: those of the former whose value is
     PostgreSQL's own. ``in_force``: every setting as ``SHOW`` has it. ``at_start``: the names that take effect only
     at a start. ``hba``: as ``pg_hba_file_rules`` has it. ``passwords``: the roles that have one. ``unit``: of systemd,
-    empty without. ``included``: it reads our files already.
+    empty without. ``included``: our lines stand in one of its files at least.
     """
 
     standby: bool

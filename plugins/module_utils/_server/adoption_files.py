@@ -39,6 +39,10 @@ def with_block(text: str, block: str, top: bool) -> str:
     return ours + theirs if top else theirs + ours
 
 
+def has_block(path: Path) -> bool:
+    return path.is_file() and BEGIN in path.read_text(encoding="utf-8", errors="replace")
+
+
 def drop_in(unit: str) -> Path:
     return UNITS / f"{unit}.d" / "relevo.conf"
 

@@ -16,6 +16,7 @@ from typing import Any
 from .. import _names, _process
 from .._errors import RelevoError
 from .adoption import RIVALS, Found
+from .adoption_files import has_block
 from .server import Server
 from .service import unit_of
 
@@ -39,6 +40,9 @@ SELECT json_build_object(
   'own_database', EXISTS (SELECT FROM pg_database WHERE datname = $$OWN$$)
                   AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = $$MONITOR$$))
 """.replace("OWN", _names.OWN_DATABASE).replace("MONITOR", _names.MONITOR_ROLE)
+
+#: Whether it has read our file since; the view of its files tells only what they say.
+_READ = f"SELECT EXISTS (SELECT FROM pg_settings WHERE sourcefile = '{_names.CONFIG_FILE}')"
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,11 @@ def reads_our_files(server: Server) -> bool:
     return any(str(_names.CONFIG_FILE) in word for word in words)
 
 
+def has_read_our_files(server: Server) -> bool:
+    """Whether the server that runs goes by our files, however it was started: only then it lets root of the node in."""
+    return reads_our_files(server) or psql(server, listening_port(server), _READ).strip() == "t"
+
+
 def programs() -> list[str]:
     """Those that run here and act on a server of their own accord."""
     found = set()
@@ -108,6 +117,7 @@ def look(server: Server) -> tuple[Found, dict[str, Path]]:
     own = str(_names.CONFIG_DIR)
     files = said["files"] or []
     theirs = {name: value for name, value, file in files if not file.startswith(own) and not file.endswith(_AUTO_CONF)}
+    paths = {name: Path(said["in_force"][name]) for name in ("config_file", "hba_file", "ident_file")}
     pid = server.postmaster_pid()
     found = Found(
         standby=said["standby"],
@@ -124,6 +134,7 @@ def look(server: Server) -> tuple[Found, dict[str, Path]]:
         own_database=said["own_database"],
         rivals=programs(),
         pgbackrest_of_others=_PGBACKREST.exists() and not _names.CONFIG_DIR.exists(),
-        included=any(file == str(_names.CONFIG_FILE) for _name, _value, file in files),
+        # In any of them: a run may have died between two.
+        included=any(has_block(path) for path in paths.values()),
     )
-    return found, {name: Path(said["in_force"][name]) for name in ("config_file", "hba_file", "ident_file")}
+    return found, paths
