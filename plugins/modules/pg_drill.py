@@ -194,7 +194,8 @@ class Drill:
         self.label = str(backup["label"])
         result = drill.Result(self.label, now.isoformat(timespec="seconds").replace("+00:00", "Z"))
         if backup.get("error"):
-            return None, self._red(result, "pgBackRest found pages with a wrong checksum when the backup was taken.")
+            # It is tried all the same: pg_amcheck names the table, which is what has to be known next.
+            result = self._red(result, "pgBackRest found pages with a wrong checksum when the backup was taken.")
         try:
             plan = self._planned(repository, now)
             until = repository.until(repository.branch(plan.timeline))
@@ -210,7 +211,7 @@ class Drill:
         return decide(Request(self.target, self.label, self.params["timeline"]), repository, place, now)
 
     def _red(self, result: drill.Result, why: str) -> drill.Result:
-        return replace(result, failures=[why])
+        return replace(result, failures=[*result.failures, why])
 
     def carry_out(self, plan: RestorePlan, result: drill.Result) -> drill.Result:
         params = self.params

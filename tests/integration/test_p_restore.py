@@ -581,6 +581,7 @@ def test_a_drill_finds_a_page_with_a_wrong_checksum(ledger: None, planted: Plant
         shell(node, "sh", "-c", spoil, user="postgres")
     play("backup.yml", "-e", "day=1", "-e", "backup_force=true", expect=None)
     found = finding(play(DRILL, expect=2))
+    assert "pgBackRest found pages with a wrong checksum when the backup was taken" in found
     assert "pg_amcheck found" in found
     assert "page-errors" in planted.found("a page with a wrong checksum", found)
     psql(PRIMARY, "DROP TABLE spoiled")
