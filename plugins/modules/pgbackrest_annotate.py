@@ -39,6 +39,13 @@ options:
       - Only with O(label=newest), since a label is that of one repository.
     type: bool
     default: false
+  required:
+    description:
+      - Whether a repository that cannot be annotated fails the task. With V(false) it is named in RV(away) and in a
+        warning instead.
+      - With O(every=true) the task fails where all cannot.
+    type: bool
+    default: true
   annotations:
     description: The annotations, as a dictionary. An empty value removes the key. Other annotations are kept.
     type: dict
@@ -73,7 +80,7 @@ noted:
   sample:
     - {repository: 1, label: 20261124-120000F}
 away:
-  description: With O(every=true), the repositories that could not be annotated, and why.
+  description: With O(every=true) or O(required=false), the repositories that could not be annotated, and why.
   returned: success
   type: list
   elements: dict
@@ -89,7 +96,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import each_that_answers
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away, each_that_answers
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import repositories
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import (
     PgBackRest,
@@ -132,8 +139,16 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         return annotate(PgBackRest(stanza, config, number), params, module.check_mode)
 
     numbers = repositories(Path(config)) if every else [params["repository"]]
-    answers, away = each_that_answers(stanza, numbers, of, config)
+    try:
+        answers, away = each_that_answers(stanza, numbers, of, config)
+    except RelevoError as error:
+        if params["required"] or every:
+            raise
+        answers, away = {}, [Away(params["repository"], error.message)]
     done = {number: answer for number, answer in sorted(answers.items()) if answer is not None}
+    if not done and away:
+        module.warn(away[0].sentence)
+        return {"changed": False, "annotations": {}, "noted": [], "away": [away[0].as_dict()], "diff": []}
     if not done:
         raise RelevoError(f"The repository of stanza {stanza} has no backup yet. Take one with backup.yml.")
     for one in away:
@@ -166,6 +181,7 @@ def main() -> None:
             "annotations": {"type": "dict", "required": True},
             "wait": {"type": "float", "default": 0},
             "every": {"type": "bool", "default": False},
+            "required": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
     )
