@@ -14,6 +14,7 @@ description:
     pgBackRest repository, as C(relevo/fence/NODE.json) below C(repo1-path) of this host's configuration.
   - Only a repository that is a directory of the repository host can hold it (C(repo1-type) V(posix) or V(cifs)). With
     any other the module fails.
+  - It fails, too, where that directory has not answered within 10 s, as a mount does whose server is away.
 author:
   - The Relevo authors (@relevo)
 extends_documentation_fragment:
@@ -71,6 +72,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.directory import answer_of
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.fence_record import (
     FenceRecord,
     require_place,
@@ -94,23 +96,29 @@ def configured_directory(config: Path, wanted: bool) -> Path | None:
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
-    wanted = module.params["content"] if module.params["state"] == "present" else None
-    state = module.params["state"]
-    directory = configured_directory(Path(module.params["config"]), state != "absent")
+    params = module.params
+    directory = configured_directory(Path(params["config"]), params["state"] != "absent")
     if directory is None:
         return {"changed": False, "directory": "", "diff": []}
+    return answer_of(directory, lambda: keep(params, directory, module.check_mode))
+
+
+def keep(params: dict[str, Any], directory: Path, check_mode: bool) -> dict[str, Any]:
+    """Have the records as they are wanted; returns what the module does."""
+    state = params["state"]
+    wanted = params["content"] if state == "present" else None
     if state == "tried":
-        if module.check_mode:
+        if check_mode:
             require_place(directory)
         else:
             try_place(directory)
         return {"changed": False, "directory": str(directory), "diff": []}
-    records = [FenceRecord(node) for node in module.params["nodes"]]
+    records = [FenceRecord(node) for node in params["nodes"]]
     if wanted is not None and len(records) != 1:
         raise RelevoError("state=present takes one node, since a marker is that of one node.")
     before = {record.name: record.text_in(directory) for record in records}
     changing = [record for record in records if before[record.name] != wanted]
-    for record in [] if module.check_mode else changing:
+    for record in [] if check_mode else changing:
         if wanted is None:
             record.withdraw(directory)
         else:

@@ -108,6 +108,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.operation
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import CONFIG
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.directory import answer_of
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.restore_record import (
     RestoreRecord,
     place_of_records,
@@ -126,8 +127,7 @@ def require_no_restore(operation: str, clusters: list[str], config: Path = CONFI
     except RelevoError:
         # The repository is another host's, and so is the record.
         return
-    for cluster in clusters:
-        unfinished = RestoreRecord(cluster, repository).read()
+    for unfinished in answer_of(repository, lambda: [RestoreRecord(name, repository).read() for name in clusters]):
         if unfinished:
             raise RelevoError(unfinished.sentence, unfinished_restore=unfinished.as_dict())
 

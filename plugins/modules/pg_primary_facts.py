@@ -116,8 +116,10 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.probe import probe
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import Topology
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
+from ansible_collections.relevo.postgres.plugins.module_utils._hung_disk import NoAnswerError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import CONFIG
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.directory import answer_of
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.restore_record import (
     place_of_records,
     unfinished_of,
@@ -136,7 +138,11 @@ def refuse_while_restoring(nodes: list[str], config: Path = CONFIG) -> None:
         repository = place_of_records(config.read_text())
     except (RelevoError, OSError):
         return
-    unfinished = unfinished_of(repository, nodes)
+    try:
+        unfinished = answer_of(repository, lambda: unfinished_of(repository, nodes))
+    except NoAnswerError:
+        # What is known of the servers is said all the same.
+        return
     if unfinished:
         raise RelevoError(unfinished.sentence, unfinished_restore=unfinished.as_dict())
 

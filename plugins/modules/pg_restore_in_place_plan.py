@@ -128,10 +128,13 @@ point:
   description: The restore point that is made before; empty where there is none.
   returned: when it is not refused
   type: str
-pin:
-  description: The annotations that keep what the way back needs, for the backup C(label).
+pins:
+  description:
+    - What keeps the way back in each repository, as arguments of M(relevo.postgres.pgbackrest_annotate), C(repository),
+      C(label), C(annotations) and C(required). The second one is in the way of nothing.
   returned: when it is not refused
-  type: dict
+  type: list
+  elements: dict
 newest_timeline:
   description: The newest timeline that the archive or a server knows.
   returned: when it is not refused
@@ -161,7 +164,8 @@ from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import newest_archived_timeline
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import SECOND, repositories
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import FIRST_ANSWER
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import FIRST, SECOND, repositories
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pins import pin_through
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.restore_record import Unfinished
@@ -203,6 +207,20 @@ def known_to_a_second(params: dict[str, Any]) -> int:
         return 0
 
 
+def read_second(params: dict[str, Any]) -> Repository | str | None:
+    """What a second repository holds, or why it does not say so; None where there is none."""
+    config = Path(params["config"])
+    if SECOND not in repositories(config):
+        return None
+    pgbackrest = PgBackRest(params["stanza"], config, SECOND)
+    try:
+        # A bucket that is away would take minutes for each of the questions.
+        pgbackrest.require_answer(FIRST_ANSWER)
+        return facts.read_repository(pgbackrest)
+    except RelevoError as error:
+        return error.message
+
+
 class Asked:
     """One question to this module."""
 
@@ -217,6 +235,9 @@ class Asked:
         self.place: Place | None = None
         self.step: in_place.Step = "begin"
         self.undo: Undo | str = ""
+        #: The second repository, and the way to the present out of it, by which its own backup is kept.
+        self.second: Repository | str | None = None
+        self.second_undo: Undo | str | None = None
         self.lost = ""
 
     def plan(self) -> RestorePlan:
@@ -238,6 +259,8 @@ class Asked:
         else:
             undo_or_why = in_place.undo_of(self.cluster, repository, self.now, params["undo_days"])
             self.undo = in_place.with_point(undo_or_why, self.now)
+            if isinstance(self.undo, Undo):
+                self.look_at_second()
         if self.step == "finish" and self.unfinished:
             return RestorePlan.from_dict(self.unfinished.plan)
         # Its own words are of a directory that can be chosen.
@@ -247,6 +270,33 @@ class Asked:
         wal = in_place.lost_wal(plan, self.request.target, repository, timeline)
         self.lost = in_place.loss_in_words(self.cluster, plan, self.request.target, wal, self.now)
         return RestorePlan(**(plan.as_dict() | {"free": self.place.free}))
+
+    def look_at_second(self) -> None:
+        self.second = read_second(self.params)
+        if isinstance(self.second, Repository):
+            self.second_undo = in_place.undo_of(self.cluster, self.second, self.now, self.params["undo_days"])
+        else:
+            self.second_undo = self.second
+
+    def pins(self) -> list[dict[str, Any]]:
+        """The backups that stay until the undo is over, one in each repository that has the way back."""
+        return [
+            {
+                "repository": number,
+                "label": undo.label,
+                "annotations": pin_through(
+                    next(one for one in repository.backups if one["label"] == undo.label),
+                    datetime.fromisoformat(undo.until),
+                    self.now,
+                ),
+                "required": number == FIRST,
+            }
+            for number, repository, undo in (
+                (FIRST, self.repository, self.undo),
+                (SECOND, self.second, self.second_undo),
+            )
+            if isinstance(repository, Repository) and isinstance(undo, Undo)
+        ]
 
     def refusals(self, plan: RestorePlan) -> list[str]:
         if self.place is None or self.repository is None:
@@ -279,16 +329,12 @@ class Asked:
             return {}
         record = self.record(plan)
         begin = self.step == "begin" and isinstance(self.undo, Undo)
-        pin = dict[str, str]()
-        if begin and isinstance(self.undo, Undo):
-            [kept] = [one for one in self.repository.backups if one["label"] == self.undo.label]
-            pin = pin_through(kept, datetime.fromisoformat(self.undo.until), self.now)
         return {
             "step": self.step,
             "record": record.as_dict(),
             "reached": self.reached,
             "point": self.undo.point if begin and isinstance(self.undo, Undo) and self.cluster.primaries else "",
-            "pin": pin,
+            "pins": self.pins() if begin else [],
             "newest_timeline": max(
                 [*self.repository.branches, self.cluster.newest_timeline, known_to_a_second(self.params)]
             ),
@@ -319,6 +365,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         lost=asked.lost,
         confirmed=confirmed,
         repositories=len(repositories(Path(params["config"]))),
+        second=asked.second_undo,
     )
     return {
         "changed": False,

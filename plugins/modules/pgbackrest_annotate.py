@@ -39,16 +39,17 @@ options:
       - Only with O(label=newest), since a label is that of one repository.
     type: bool
     default: false
+  required:
+    description:
+      - Whether a repository that cannot be annotated fails the task. With V(false) it is named in RV(away) and in a
+        warning instead. So it is where what would be noted is that the backup is broken.
+      - With O(every=true) the task fails where all cannot.
+    type: bool
+    default: true
   annotations:
     description: The annotations, as a dictionary. An empty value removes the key. Other annotations are kept.
     type: dict
     required: true
-  keep_going:
-    description:
-      - Whether a backup that is not there fails nothing, with its reason in RV(lost) and in a warning. So it is where
-        what would be noted is that the backup is broken.
-    type: bool
-    default: false
   wait:
     description: Seconds to wait for a running backup to end.
     type: float
@@ -78,12 +79,8 @@ noted:
   elements: dict
   sample:
     - {repository: 1, label: 20261124-120000F}
-lost:
-  description: With O(keep_going=true), why there was nothing to annotate; empty otherwise.
-  returned: success
-  type: str
 away:
-  description: With O(every=true), the repositories that could not be annotated, and why.
+  description: With O(every=true) or O(required=false), the repositories that could not be annotated, and why.
   returned: success
   type: list
   elements: dict
@@ -99,7 +96,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import each_that_answers
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away, each_that_answers
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import repositories
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.errors import BACKUP_MISSING
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import (
@@ -109,6 +106,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgback
 )
 
 NEWEST = "newest"
+GONE = "it is in the repository no more, or without its manifest."
 
 
 def annotate(pgbackrest: PgBackRest, params: dict[str, Any], check_mode: bool) -> dict[str, Any] | None:
@@ -147,12 +145,13 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     try:
         answers, away = each_that_answers(stanza, numbers, of, config)
     except RelevoError as error:
-        # pgBackRest takes a backup without a manifest out of its list when it is asked to annotate it.
-        if not params["keep_going"] or error.details.get("rc") != BACKUP_MISSING:
+        if params["required"] or every:
             raise
-        lost = f"The backup {params['label']} is in the repository no more, or without its manifest: nothing is noted."
-        module.warn(lost)
-        return {"changed": False, "annotations": {}, "noted": [], "lost": lost, "away": []}
+        one = Away(numbers[0], error.message)
+        # pgBackRest takes a backup without a manifest out of its list when it is asked to annotate it.
+        gone = error.details.get("rc") == BACKUP_MISSING
+        module.warn(f"Nothing was noted with the backup {params['label']}: {GONE}" if gone else one.sentence)
+        return {"changed": False, "annotations": {}, "noted": [], "away": [one.as_dict()], "diff": []}
     done = {number: answer for number, answer in sorted(answers.items()) if answer is not None}
     if not done:
         raise RelevoError(f"The repository of stanza {stanza} has no backup yet. Take one with backup.yml.")
@@ -163,7 +162,6 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         "changed": any(one["after"] != one["before"] for one in done.values()),
         "annotations": first["after"],
         "noted": [{"repository": number, "label": one["label"]} for number, one in done.items()],
-        "lost": "",
         "away": [one.as_dict() for one in away],
         "diff": [
             {
@@ -187,7 +185,7 @@ def main() -> None:
             "annotations": {"type": "dict", "required": True},
             "wait": {"type": "float", "default": 0},
             "every": {"type": "bool", "default": False},
-            "keep_going": {"type": "bool", "default": False},
+            "required": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
     )

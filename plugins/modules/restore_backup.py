@@ -80,9 +80,12 @@ from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away, each_that_answers
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.backup import BackupRequest, make_backup
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.backup import (
+    BackupRequest,
+    is_busy,
+    make_backup,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import repositories
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.errors import LOCK_HELD
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
 
 #: The annotation by which the backup of a restore is found again.
@@ -111,7 +114,7 @@ class Backups:
         try:
             done = make_backup(pgbackrest, request)
         except RelevoError as error:
-            if error.details.get("rc") == LOCK_HELD:
+            if is_busy(error):
                 self.busy = error
             raise
         for message in done.finished.messages("WARN"):

@@ -14,7 +14,7 @@ description:
     last one; meanwhile M(relevo.postgres.operation_lock) is given to nobody but a restore.
   - It holds what the restore had decided, so that the same command finishes it after a kill.
   - It stands below the repository's directory; where the repository is a bucket, below C(/var/lib/pgbackrest) of the
-    repository host.
+    repository host. It fails where that directory has not answered within 10 s, as a mount does whose server is away.
 author: The Relevo authors (@relevo)
 extends_documentation_fragment:
   - relevo.postgres.attributes
@@ -67,6 +67,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.directory import answer_of
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.restore_record import (
     RestoreRecord,
     Unfinished,
@@ -75,14 +76,18 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.restor
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
-    params = module.params
-    record = RestoreRecord(params["cluster"], place_of_records(Path(params["config"]).read_text()))
+    record = RestoreRecord(module.params["cluster"], place_of_records(Path(module.params["config"]).read_text()))
+    return answer_of(record.repository, lambda: keep(record, module.params, module.check_mode))
+
+
+def keep(record: RestoreRecord, params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Have the record as it is wanted; returns what the module does."""
     before = record.read()
     wanted = Unfinished.from_dict(params["record"]) if params["state"] == "present" else None
     changed = params["state"] != "read" and before != wanted
     if wanted is not None:
         record.require_place()
-    if changed and not module.check_mode:
+    if changed and not check_mode:
         if wanted is None:
             record.remove()
         else:

@@ -133,12 +133,12 @@ HELD = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'startup' AND
 
 
 @contextmanager
-def reading(node: str, sql: str) -> Iterator[None]:
+def reading(node: str, sql: str, name: str = "report") -> Iterator[None]:
     """A session of somebody who reads on a node, until it is ended."""
-    command = ["docker", "exec", "-u", "root", "-e", "PGAPPNAME=report", node, "psql", "-U", "root", "-d", "imdb"]
+    command = ["docker", "exec", "-u", "root", "-e", f"PGAPPNAME={name}", node, "psql", "-U", "root", "-d", "imdb"]
     with subprocess.Popen([*command, "-Xqc", sql], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as report:
-        there = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'report' AND wait_event = 'PgSleep'"
-        wait_until(lambda: psql(node, there) == "1", "the report to have read", 20)
+        there = f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}' AND wait_event = 'PgSleep'"
+        wait_until(lambda: psql(node, there) == "1", f"the {name} to have read", 20)
         try:
             yield
         finally:
@@ -170,6 +170,39 @@ def test_a_standby_whose_replay_is_blocked_by_a_report_is_promoted_in_seconds() 
         play(FAILBACK)
         wait_until_streaming(PRIMARY)
     assert missing(rows_of(PRIMARY), writer.acknowledged) == []
+    nothing_needs_attention()
+
+
+BYSTANDER = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class; SELECT pg_sleep(600)"
+CONFLICT = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'RecoveryConflictSnapshot'"
+
+
+@pytest.mark.long
+def test_of_those_who_read_a_planned_one_names_who_holds_replay_back() -> None:
+    """Whoever began when replay stood already has a snapshot that the removed rows are not in."""
+    psql(PRIMARY, "CREATE TABLE old_report AS SELECT generate_series(1, 1000)")
+    wait_until_streaming(PRIMARY)
+
+    def conflict() -> bool:
+        # Until the primary has heard that the standby keeps no rows for it any more.
+        psql(PRIMARY, "VACUUM old_report")
+        return psql(STANDBY, CONFLICT) == "1"
+
+    alone = settings("max_standby_streaming_delay = -1\nhot_standby_feedback = off", STANDBY)
+    with alone, reading(STANDBY, REPORT):
+        psql(PRIMARY, "DELETE FROM old_report")
+        wait_until(conflict, "replay to wait for the report's snapshot", 60)
+        with reading(STANDBY, BYSTANDER, "bystander"):
+            refused = play(FAILOVER, expect=2).text
+            assert f"replay on {STANDBY} is held back by root@imdb (report, process " in refused
+            assert "bystander" not in refused
+        # Their clients are gone, which a server that sleeps does not see.
+        named = "application_name IN ('report', 'bystander')"
+        psql(STANDBY, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {named}")
+    psql(PRIMARY, "DROP TABLE old_report")
+    play(FAILOVER)
+    play(FAILBACK)
+    wait_until_streaming(PRIMARY)
     nothing_needs_attention()
 
 

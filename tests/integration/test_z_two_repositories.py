@@ -366,6 +366,10 @@ def restored_fulls(repository: int) -> list[str]:
     return [one["label"] for one in backups(repository) if "relevo-restore" in one.get("annotation", {})]
 
 
+def pinned(repository: int) -> list[str]:
+    return [one["label"] for one in backups(repository) if one.get("annotation", {}).get("relevo-pinned")]
+
+
 def test_a_restore_in_place_ends_with_a_full_backup_in_each(
     store: S3Server, settings: dict[str, Any], filled: None
 ) -> None:
@@ -375,9 +379,13 @@ def test_a_restore_in_place_ends_with_a_full_backup_in_each(
     add(2)
     archive_all()
     known = {number: len(restored_fulls(number)) for number in (1, 2)}
+    present = {number: backups(number)[-1]["label"] for number in (1, 2)}
     command = (*IN_PLACE, "-e", f"target={before}")
+    assert f"Repository 2 keeps the backup {present[2]} for it" in play(RESTORE, *command, "-e", "plan=text").text
     # Those that were made before the controller was killed are not made again.
     killed_play(RESTORE, "Bring the catalog up to the repository", *command)
+    # The full backup of now would let retention have the way back.
+    assert all(present[number] in pinned(number) for number in (1, 2))
     assert [len(restored_fulls(number)) - known[number] for number in (1, 2)] == [1, 1]
     said = play(RESTORE, *command).text
     assert psql(PRIMARY, "SELECT id FROM ledger") == "1"

@@ -123,8 +123,9 @@ def test_a_record_that_cannot_be_left_is_known_before_the_fence() -> None:
     assert will_need_record(MACHINES)
     assert will_need_record(replace(CONTAINERS, lost=("a",)))
     said = obstacle(MACHINES, bucket)
-    assert said.startswith(f"{NO_MARK} (No record of a fence can be kept here: ")
-    assert "Make a answer, so that its own disk can be marked, or go on with -e force=true" in said
+    assert said.startswith(
+        f"{NO_MARK} (the machine a does not answer; backup answers: No record of a fence can be kept"
+    )
     assert said.endswith("Nothing was touched.")
     # Nobody is asked who would not need one, or does not answer.
     for other in (CONTAINERS, replace(MACHINES, force=True), replace(MACHINES, record_possible=False)):
@@ -165,7 +166,7 @@ def test_somebody_may_be_promoted(wanted: FenceRequest, primary: Fenced, others:
         (UNPROVED, [], "", "a could not be proved to be stopped (status 1)"),
         # A marker is no proof.
         (replace(UNPROVED, marked=True), [], "", "a could not be proved to be stopped (status 1)"),
-        (STOPPED, [], "The disk is full.", f"{NO_MARK} (The disk is full)"),
+        (STOPPED, [], "The disk is full.", f"{NO_MARK} (a took no marker; backup answers: The disk is full)"),
         (MARKED, [replace(GONE, proved=False)], "", "c does not answer, and could not be proved to be stopped (the"),
         (MARKED, [replace(GONE, newer_timeline=4)], "", "c does not answer, and was promoted to timeline 4, which b"),
         (MARKED, [GONE, replace(GONE, node="d", proved=False)], "", "d does not answer, and could not be proved"),
@@ -179,8 +180,58 @@ def test_nobody_may_be_promoted(primary: Fenced, others: list[Fenced], no_record
     assert refusal(replace(CONTAINERS, force=True), primary, others, no_record) == ""
 
 
-def test_a_repository_host_that_does_not_answer_leaves_no_record() -> None:
-    assert refusal(replace(CONTAINERS, record_possible=False), STOPPED, []).startswith(NO_MARK)
+LOST, AWAY = replace(CONTAINERS, lost=("a",)), "it does not answer"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "no_record", "why", "advice"),
+    [
+        # What is not there cannot be made to answer.
+        (
+            LOST,
+            "It is full.",
+            "there is no container a any more; backup answers: It is full",
+            "Fix what backup says",
+        ),
+        (
+            replace(LOST, record_possible=False),
+            AWAY,
+            "there is no container a any more; the repository host backup does not answer",
+            "Start backup",
+        ),
+        (
+            MACHINES,
+            "It is full.",
+            "the machine a does not answer; backup answers: It is full",
+            "Make a answer, so that its own disk can be marked",
+        ),
+        (
+            replace(MACHINES, record_possible=False),
+            AWAY,
+            "the machine a does not answer; the repository host backup does not answer",
+            "Start backup, or make a answer, so that its own disk can be marked",
+        ),
+        # Its disk is full.
+        (CONTAINERS, "It is full.", "a took no marker; backup answers: It is full", "Make the disk of a writable"),
+        (
+            replace(ANSWERING, record_possible=False),
+            AWAY,
+            "a took no marker; the repository host backup does not answer",
+            "Start backup, or make the disk of a writable",
+        ),
+    ],
+)
+def test_what_is_away_and_what_is_gone_are_told_apart(
+    wanted: FenceRequest, no_record: str, why: str, advice: str
+) -> None:
+    said = refusal(wanted, STOPPED, [], no_record)
+    assert said == (
+        f"{NO_MARK} ({why}), so nothing would keep the old primary from coming back. Nobody was promoted. {advice}, "
+        "then run this again; or go on with -e force=true and make sure yourself that a stays off."
+    )
+    if not wanted.marks_disk:
+        # Known before the fence, in the same words.
+        assert obstacle(wanted, "" if no_record == AWAY else no_record) == f"{said} Nothing was touched."
 
 
 # --- the marker ------------------------------------------------------------------------------------------------------

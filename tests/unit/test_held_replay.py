@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, cast
 
 import pytest
@@ -22,10 +23,19 @@ class Standby:
         self.running = {"max_connections": "100", "max_wal_senders": "10"}
         self.asked: list[tuple[str, tuple[str, ...]]] = []
         self.refuses: SessionError | None = None
+        self.replayed = ["0/10"]
+        self.next_waits: list[str | None] = []
 
-    def value(self, query: str) -> str | None:
+    def value(self, query: str, timeout: float | None = None) -> str | None:
+        del timeout
         self.asked.append((query, ()))
+        if query == held_replay.REPLAYED:
+            return self.replayed.pop(0) if len(self.replayed) > 1 else self.replayed[0]
         assert query == held_replay.WAITS
+        # One conflict after the other, and the last one stays.
+        if len(self.next_waits) > 0:
+            now, self.waits = self.waits, self.next_waits.pop(0)
+            return now
         return self.waits
 
     def flag(self, query: str) -> bool:
@@ -36,7 +46,7 @@ class Standby:
         self.asked.append((query, parameters))
         if "pg_wal_replay_resume" in query and self.refuses:
             raise self.refuses
-        if query in (held_replay.BLOCKING, held_replay.OLDER):
+        if query in (held_replay.BLOCKING, held_replay.OLDER, held_replay.OLD_SNAPSHOT):
             return [
                 {"pid": pid, "user": "ana", "database": "imdb", "program": "", "open_s": "9"} for pid in self.holders
             ]
@@ -169,3 +179,73 @@ def test_what_somebody_may_have_taken_since_is_looked_for_in_the_last_second(wai
     held.look(session(standby), 1, 50)
     [given] = [given for query, given in standby.asked if query == held_replay.OLDER]
     assert float(given[0]) == since
+
+
+# --- before a planned hand-over --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_replay, "AGAIN", 0.01)
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize(
+    ("waits", "query"),
+    [
+        (held_replay.SNAPSHOT, held_replay.OLD_SNAPSHOT),
+        ("BufferPin BufferPin", held_replay.OLDER),
+        ("Lock relation", held_replay.BLOCKING),
+    ],
+)
+def test_replay_that_stands_at_each_look_is_held_by_those_who_can(waits: str, query: str) -> None:
+    standby = Standby(waits)
+    began = time.monotonic()
+    said = held_replay.held_by(session(standby), 0.2)
+    assert 0.2 <= time.monotonic() - began < 5
+    assert said == "ana@imdb (no name, process 7, in a transaction for 9 s)"
+    [(asked, given)] = [
+        (one, given) for one, given in standby.asked if one not in (held_replay.WAITS, held_replay.REPLAYED)
+    ]
+    # Whoever began since the first look is none of them.
+    assert (asked, given) == (query, ("0.200", "false") if query == held_replay.OLDER else ())
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize(
+    ("waits", "replayed"),
+    [
+        (None, ["0/10"]),
+        # It has gone on, be it to the next one.
+        (held_replay.SNAPSHOT, ["0/10", "0/20"]),
+        ("Lock relation", ["0/10", "0/20"]),
+    ],
+)
+def test_replay_that_goes_on_is_held_by_nobody(waits: str | None, replayed: list[str]) -> None:
+    standby = Standby(waits)
+    standby.replayed = replayed
+    assert held_replay.held_by(session(standby), 10) == ""
+    standby = Standby(held_replay.SNAPSHOT)
+    standby.next_waits = [held_replay.SNAPSHOT, "Activity RecoveryWalStream"]
+    assert held_replay.held_by(session(standby), 10) == ""
+
+
+@pytest.mark.usefixtures("hasty")
+def test_one_whose_holder_is_not_known_is_held_all_the_same() -> None:
+    assert held_replay.held_by(session(Standby(held_replay.SNAPSHOT, holders=())), 0.1) == (
+        "a session that PostgreSQL does not name"
+    )
+
+
+@pytest.mark.usefixtures("hasty")
+def test_one_that_ends_at_the_very_last_holds_nothing() -> None:
+    standby = Standby("Lock relation")
+    # After the first look and that of the wait.
+    standby.next_waits = ["Lock relation", "Activity RecoveryWalStream"]
+    assert held_replay.held_by(session(standby), 1e-9) == ""
+
+
+def test_inside_the_window_nobody_looks_twice() -> None:
+    standby = Standby("Lock relation")
+    assert held_replay.held_by(session(standby), timeout=1) != ""
+    assert [query for query, _given in standby.asked] == [held_replay.WAITS, held_replay.BLOCKING]

@@ -21,7 +21,7 @@ FULL_NAME = "ansible_collections.relevo.postgres.plugins.module_utils."
 #: What everybody may use: flat files that know nothing of PostgreSQL.
 TOOLS = {
     *("_errors", "_names", "_wait", "_tables", "_durable", "_process", "_operation_plan", "_recovery_window"),
-    *("_drill_note", "_authority"),
+    *("_drill_note", "_authority", "_hung_disk"),
 }
 #: What stands on a cluster as a whole.
 CLUSTER = TOOLS | {"_server", "_repository", "_cluster"}
@@ -34,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "_drill_note": set(),
     "_authority": set(),
     "_wait": {"_errors"},
+    "_hung_disk": {"_errors"},
     "_durable": {"_errors"},
     "_process": {"_errors", "_names", "_wait"},
     "_module": {"_errors"},

@@ -189,7 +189,7 @@ class Standby:
             return "t" if self.now < self.receives else None
         if "pg_settings" in query:
             return str(SIZE) if "wal_segment_size" in query else "0"
-        assert query == promotion.REPLAYED
+        assert query == held_replay.REPLAYED
         return format_lsn(self.replayed)
 
     def flag(self, query: str) -> bool:

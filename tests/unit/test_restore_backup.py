@@ -13,7 +13,11 @@ from typing import Any
 import pytest
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.backup import BackupMade, BackupRequest
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.backup import (
+    BackupMade,
+    BackupRequest,
+    is_busy,
+)
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import Finished, PgBackRest
 from ansible_collections.relevo.postgres.plugins.modules import restore_backup
 
@@ -148,6 +152,27 @@ def test_a_backup_that_runs_is_not_one_that_is_away(two: Trial, number: int) -> 
         two.run()
     # The other one did not have to wait for it.
     assert [made for made, _request in two.made] == [3 - number]
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "busy"),
+    [
+        (50, "ERROR: [050]: unable to acquire lock on file '/tmp/pgbackrest/main-backup-1.lock'", True),
+        (82, "ERROR: [082]: [LockAcquireError] on 1 repository", True),
+        # pgBackRest was run as root once: nobody lets go of that.
+        (50, "ERROR: [050]: unable to acquire lock on file '/tmp/x.lock': Permission denied", False),
+        (55, "ERROR: [055]: unable to load info file", False),
+    ],
+)
+def test_only_a_lock_that_somebody_lets_go_of_is_waited_for(two: Trial, code: int, text: str, busy: bool) -> None:
+    two.fails[1] = RelevoError("It failed.", rc=code, stderr=text)
+    assert is_busy(two.fails[1]) is busy
+    if busy:
+        with pytest.raises(RelevoError, match="It failed"):
+            two.run()
+        return
+    found = two.run()
+    assert (labels(found), found["away"]) == ({2: "new2F"}, [lacks(1, "It failed.")])
 
 
 def test_check_mode_makes_none(two: Trial) -> None:

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 
+from ansible_collections.relevo.postgres.plugins.filter.unnoted_point import unnoted_point
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.records import record_from_backup
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._restore import drill, drill_run, points
@@ -230,3 +231,32 @@ def test_the_plan_of_a_restore_point() -> None:
     plan = points.describe_point("p", "main", "a", "repo", BACKUPS)
     assert [effect.name for effect in plan.affects] == ["a", "repo"]
     assert "backup c" in plan.affects[1].change
+
+
+@pytest.mark.parametrize(
+    ("noted", "away", "said"),
+    [
+        ([1], [], ""),
+        ([1, 2], [], ""),
+        # It blocks nothing, and the report has the way out of it.
+        ([1], [2], ""),
+        # What the report would advise finds nothing.
+        ([2], [1], "does not know its name: No route. Restore"),
+        ([2], [], "does not know its name: it has no backup yet. Restore"),
+    ],
+)
+def test_a_point_that_the_first_repository_does_not_know_is_no_success(
+    noted: list[int], away: list[int], said: str
+) -> None:
+    answer = {
+        "noted": [{"repository": number, "label": "x"} for number in noted],
+        "away": [{"repository": number, "reason": "No route."} for number in away],
+    }
+    text = unnoted_point("p", {"lsn": "0/5000028"}, answer)
+    if not said:
+        assert text == ""
+        return
+    assert text.startswith("The restore point p was made at 0/5000028 and is archived, but repository 1,")
+    assert said in text
+    assert "restore.yml -e target_type=lsn -e target=0/5000028. By its name" in text
+    assert "restore.yml -e repository_number=2 -e target_type=name -e target=p." in text

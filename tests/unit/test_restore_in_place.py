@@ -34,7 +34,11 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server import mar
 from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import SEGMENT_SIZE, format_lsn, segment_name
 from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
-from ansible_collections.relevo.postgres.plugins.modules import operation_lock_holder, pg_primary_facts
+from ansible_collections.relevo.postgres.plugins.modules import (
+    operation_lock_holder,
+    pg_primary_facts,
+    pg_restore_in_place_plan,
+)
 from ansible_collections.relevo.postgres.plugins.modules import restore_record as restore_record_module
 
 ZERO = datetime(2026, 11, 26, 12, 0, tzinfo=UTC).timestamp()
@@ -209,6 +213,46 @@ def test_the_way_back_is_the_end_of_the_present_timeline() -> None:
     named = in_place.with_point(undo, NOW)
     assert isinstance(named, Undo)
     assert named.point == "before_restore_20261126_130000"
+
+
+UNTIL = {"relevo-pinned": "20261203T130000Z"}
+
+
+@pytest.mark.parametrize(
+    ("second", "kept", "said"),
+    [
+        (None, {1: "b"}, ""),
+        # It has backups of its own, by its own cycle.
+        (
+            replace(PLAIN, backups=[backup("other", 10, 10)]),
+            {1: "b", 2: "other"},
+            "Repository 2 keeps the backup other for it as long.",
+        ),
+        # It is in the way of nothing.
+        ("It did not answer within 10 s.", {1: "b"}, "Repository 2 keeps no backup for it: It did not answer"),
+        (
+            replace(PLAIN, backups=[], segments={}),
+            {1: "b"},
+            "Repository 2 keeps no backup for it: the present state could not be restored",
+        ),
+    ],
+)
+def test_what_leads_back_to_the_present_is_kept_in_each_repository(
+    monkeypatch: pytest.MonkeyPatch, second: Repository | str | None, kept: dict[int, str], said: str
+) -> None:
+    monkeypatch.setattr(pg_restore_in_place_plan, "read_second", lambda _params: second)
+    asked: Any = object.__new__(pg_restore_in_place_plan.Asked)
+    asked.params, asked.cluster, asked.now, asked.repository = {"undo_days": 7}, CLUSTER, NOW, PLAIN
+    asked.undo, asked.second, asked.second_undo = in_place.undo_of(CLUSTER, PLAIN, NOW, 7), None, None
+    asked.look_at_second()
+    assert asked.pins() == [
+        {"repository": number, "label": label, "annotations": UNTIL, "required": number == 1}
+        for number, label in kept.items()
+    ]
+    plan = plan_of(request(minute(25)))
+    text = in_place.describe_in_place(plan, PLAIN, CLUSTER, "a", asked.undo, [], second=asked.second_undo).text
+    assert said in text
+    assert ("Repository 2 keeps" in text) == (second is not None)
 
 
 def test_a_dead_cluster_goes_back_to_what_is_archived_and_a_lost_one_nowhere() -> None:

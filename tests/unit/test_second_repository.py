@@ -43,6 +43,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.comman
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.errors import BACKUP_MISSING
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.second import in_the_way, require_mounted
+from ansible_collections.relevo.postgres.plugins.module_utils._restore import facts
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 from ansible_collections.relevo.postgres.plugins.modules import (
     catalog_info,
@@ -1068,25 +1069,59 @@ def test_where_no_repository_can_be_annotated_that_fails(tmp_path: Path, monkeyp
 
 @pytest.mark.parametrize(
     ("label", "error"),
-    [("broken", "no backup set to annotate"), ("absent", "has no backup absent"), ("fails", "No route")],
+    [("broken", "no backup set to annotate"), ("absent", "has no backup absent")],
 )
 def test_what_is_learnt_of_a_backup_that_is_gone_fails_nothing_where_that_was_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, label: str, error: str
 ) -> None:
     """A drill of a backup without its manifest has found just that, and pgBackRest will not annotate it."""
-    module, done, warned = annotating(tmp_path, monkeypatch, {1: ["broken", "fails"]}, ())
+    module, done, warned = annotating(tmp_path, monkeypatch, {1: ["broken"]}, ())
     module.params |= {"every": False, "label": label}
     with pytest.raises(RelevoError, match=error):
         pgbackrest_annotate.work(module)
-    module.params["keep_going"] = True
-    if label == "fails":
-        with pytest.raises(RelevoError, match=error):
-            pgbackrest_annotate.work(module)
-        return
+    module.params["required"] = False
     said = pgbackrest_annotate.work(module)
     assert (said["changed"], said["noted"], done) == (False, [], {})
-    assert warned == [said["lost"]]
-    assert f"The backup {label} is in the repository no more, or without its manifest" in said["lost"]
+    gone = f"Nothing was noted with the backup {label}: it is in the repository no more, or without its manifest."
+    assert warned == [gone]
+
+
+def test_a_second_one_that_cannot_be_annotated_fails_only_who_requires_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, done, warned = annotating(tmp_path, monkeypatch, {1: ["a"], 2: ["fails"]}, ())
+    module.params |= {"every": False, "repository": 2, "label": "fails"}
+    with pytest.raises(RelevoError, match="No route"):
+        pgbackrest_annotate.work(module)
+    module.params["required"] = False
+    said = pgbackrest_annotate.work(module)
+    assert (said["changed"], said["noted"], done) == (False, [], {})
+    assert said["away"] == [{"repository": 2, "reason": "No route."}]
+    assert warned == ["Repository 2 is away: No route."]
+
+
+@pytest.mark.parametrize(("two", "answers"), [(False, True), (True, True), (True, False)])
+def test_a_second_one_is_asked_whether_it_is_there_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, two: bool, answers: bool
+) -> None:
+    """A bucket that is away takes minutes for each question."""
+    for name in ("pgbackrest.conf", "repo1.conf", "repo2.conf") if two else ("pgbackrest.conf",):
+        (tmp_path / name).write_text("[global]\n")
+
+    def require(pgbackrest: PgBackRest, timeout: float) -> None:
+        assert (pgbackrest.repository, timeout) == (2, 10)
+        if not answers:
+            raise RelevoError("No route.")
+
+    def read(_pgbackrest: PgBackRest) -> str:
+        assert answers
+        return "all of it"
+
+    monkeypatch.setattr(PgBackRest, "require_answer", require)
+    monkeypatch.setattr(facts, "read_repository", read)
+    given = {"stanza": "main", "config": str(tmp_path / "pgbackrest.conf")}
+    expected = ("all of it" if answers else "No route.") if two else None
+    assert pg_restore_in_place_plan.read_second(given) == expected
 
 
 def annotating(
@@ -1120,7 +1155,8 @@ def annotating(
     monkeypatch.setattr(PgBackRest, "run_when_free", annotate)
     monkeypatch.setattr(away_module, "answering", answering)
     params = {"stanza": "main", "config": str(config), "repository": 1, "label": "newest", "every": True, "wait": 5}
-    params |= {"annotations": {"relevo-point-x": "1"}, "keep_going": False}
+    params |= {"required": True}
+    params |= {"annotations": {"relevo-point-x": "1"}}
     return SimpleNamespace(params=params, check_mode=False, warn=warned.append), done, warned
 
 

@@ -185,12 +185,28 @@ def _restart_or_lose(other: Fenced) -> str:
 
 
 def _no_mark(request: FenceRequest, no_record: str = "") -> str:
-    why = f" ({no_record.rstrip('.')})" if no_record else ""
-    # One that answers need not be started: what is wrong there it has said itself.
-    first = f"Make {request.primary} answer, so that its own disk can be marked" if no_record else ""
+    """Why neither the disk nor the repository shows the fence, and what of it can be fixed.
+
+    A container that is gone has no disk to be marked, a machine may answer again; and a repository host that is away is
+    to be started, while one that answers has said itself what is wrong.
+    """
+    primary, repository = request.primary, request.repository
+    if primary in request.lost:
+        disk, ways = f"there is no container {primary} any more", []
+    elif request.marks_disk:
+        disk, ways = f"{primary} took no marker", [f"make the disk of {primary} writable"]
+    else:
+        disk = f"the machine {primary} does not answer"
+        ways = [f"make {primary} answer, so that its own disk can be marked"]
+    if not request.record_possible:
+        record = f"the repository host {repository} does not answer"
+        ways.insert(0, f"start {repository}")
+    else:
+        record = f"{repository} answers: {no_record.rstrip('.')}"
+        ways = ways or [f"fix what {repository} says"]
+    advice = ", or ".join(ways)
     return (
-        f"Neither the disk of {request.primary} nor the repository on {request.repository} can be written to{why}, so "
-        f"nothing would keep the old primary from coming back. Nobody was promoted. "
-        f"{first or f'Start {request.repository}'}, or go on with -e force=true and make sure yourself that "
-        f"{request.primary} stays off."
+        f"Neither the disk of {primary} nor the repository on {repository} can be written to ({disk}; {record}), so "
+        f"nothing would keep the old primary from coming back. Nobody was promoted. {advice[0].upper()}{advice[1:]}, "
+        f"then run this again; or go on with -e force=true and make sure yourself that {primary} stays off."
     )

@@ -26,7 +26,7 @@ from .._repository.archive import newest_timeline_anywhere
 from .._repository.fence_record import FenceRecord, RepositoryReader
 from .._server import abandoned_timelines, marker
 from .._server.credentials import Credentials
-from .._server.held_replay import HeldReplay, OutgrownError, resume
+from .._server.held_replay import REPLAYED, HeldReplay, OutgrownError, resume
 from .._server.lsn import SEGMENT, format_lsn, parse_lsn, segment_start
 from .._server.peer import Peer
 from .._server.replication import ensure_slot, look_for_wal_as_usual, look_for_wal_often
@@ -37,7 +37,6 @@ from .._wait import TimedOutError, wait_until, wait_while_it_goes_on
 from .archive_salvage import DIRECTORY as ARCHIVED
 from .archive_salvage import fetch_segments, not_looked_for
 
-REPLAYED = "SELECT pg_last_wal_replay_lsn()"
 #: Seconds without any replay: for the salvaged WAL to be replayed, and for the promotion.
 REPLAY_STANDS = 300.0
 PROMOTION_STANDS = 60.0

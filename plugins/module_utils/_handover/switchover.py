@@ -22,9 +22,8 @@ from .._cluster.answer import Slot, read
 from .._cluster.lock import HandoverLock
 from .._cluster.slots import SLOTS, left_behind, not_synchronised
 from .._errors import RelevoError
-from .._server import marker
+from .._server import held_replay, marker
 from .._server.credentials import Credentials
-from .._server.held_replay import WAITS, holders, named
 from .._server.lsn import CURRENT_TIMELINE, format_lsn, parse_lsn
 from .._server.peer import Peer
 from .._server.replication import ensure_slot, look_for_wal_as_usual, look_for_wal_often
@@ -135,11 +134,6 @@ def slots_of(session: Session) -> list[Slot]:
     return [read(Slot, given) for given in json.loads(session.value(SLOTS))]
 
 
-def held_by(candidate: Session, timeout: float | None = None) -> str:
-    """The sessions that the candidate's replay waits for; empty where it waits for none."""
-    return named(holders(candidate, candidate.value(WAITS, timeout=timeout)))
-
-
 @dataclass
 class Switchover:
     """One hand-over from the primary on this node (``local``) to ``candidate``."""
@@ -209,7 +203,7 @@ class Switchover:
             apply_delay_ms=int(state["apply_delay"]),
             restore_command=state["restore_command"] or "",
             oldest_query_s=int(state["oldest_query_s"]),
-            held_by=held_by(candidate),
+            held_by=held_replay.held_by(candidate, held_replay.GRACE),
             sender_state=sender["state"] if sender else "",
             synchronous=synchronous.obstacle(candidate, name) or "",
         )
@@ -376,7 +370,7 @@ class Switchover:
     def _what_holds(self, candidate: Session) -> str:
         """Who holds replay back on a candidate that still answers: that role may see them, and end nobody."""
         try:
-            found = held_by(candidate, timeout=1)
+            found = held_replay.held_by(candidate, timeout=1)
         except SessionError:
             return ""
         return f", since it is held back there by {found}" if found else ""

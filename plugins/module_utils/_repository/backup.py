@@ -152,9 +152,14 @@ def make_backup(pgbackrest: PgBackRest, request: BackupRequest) -> BackupMade:
     return BackupMade(backup, expired, unreachable, forced, finished)
 
 
+def is_busy(error: RelevoError) -> bool:
+    """Whether a call of pgBackRest failed since another one holds the lock, which lets go of it by itself."""
+    return is_locked(int(error.details.get("rc") or 0), str(error.details.get("stderr") or ""))
+
+
 def with_progress(pgbackrest: PgBackRest, error: RelevoError) -> RelevoError:
     """Say how far the backup is that holds the lock, where that was the failure."""
-    if not is_locked(int(error.details.get("rc") or 0), str(error.details.get("stderr") or "")):
+    if not is_busy(error):
         return error
     running = running_backup(pgbackrest.info())
     progress = f" ({running})" if running else ""

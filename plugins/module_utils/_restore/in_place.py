@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from .._errors import RelevoError
 from .._operation_plan import Effect, OperationPlan
+from .._repository.command import SECOND
 from .._repository.restore_record import Unfinished
 from .._server.lsn import SEGMENT_SIZE, parse_lsn, segment_start
 from .._tables import format_bytes, format_duration
@@ -197,10 +198,12 @@ def describe_in_place(
     lost: str = "",
     confirmed: bool = False,
     repositories: int = 1,
+    second: Undo | str | None = None,
 ) -> OperationPlan:
     """The plan as every operation shows its own. ``found``: the refusals; ``lost``: what goes, in words.
 
-    ``repositories``: how many there are, each of which gets a backup.
+    ``repositories``: how many there are, each of which gets a backup; ``second``: the way to the present out of the
+    second one, or why there is none.
     """
     seen = [f"Window: {line}" for line in windows(repository)] if repository else []
     if plan is None:
@@ -230,6 +233,7 @@ def describe_in_place(
             f"Time without writes: {took}, and the restart.",
             *([skipped] if skipped else []),
             _way_back(undo, cluster),
+            *_kept_in_second(second),
             *([] if confirmed else [f"It is done when it is confirmed: -e confirm={cluster.name}."]),
         ],
         risks=[*([lost] if lost else []), *plan.notes],
@@ -244,6 +248,14 @@ def _way_back(undo: Undo | str, cluster: Cluster) -> str:
     if isinstance(undo, str):
         return f"No way back: {undo}."
     return f"The way back, until {undo.until}: {undo.command(cluster.name)}"
+
+
+def _kept_in_second(second: Undo | str | None) -> list[str]:
+    if second is None:
+        return []
+    if isinstance(second, str):
+        return [f"Repository {SECOND} keeps no backup for it: {second.rstrip('.')}."]
+    return [f"Repository {SECOND} keeps the backup {second.label} for it as long."]
 
 
 def loss_in_words(cluster: Cluster, plan: RestorePlan, target: Target, wal: int, now: datetime) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._operation_plan import Effect, OperationPlan
 from .._repository.archive import in_repository
+from .._repository.command import FIRST
 from .._server.lsn import CURRENT_TIMELINE, parse_lsn
 from .._wait import wait_until
 from .target import POINT_NAME
@@ -93,6 +94,30 @@ def describe_point(
             "It can be restored to as soon as this ends: restore.yml -e target_type=name -e target=" + name + ".",
             "Changes whose commit comes later are not in it, also those of a transaction that made it itself.",
         ],
+    )
+
+
+def unnoted(name: str, position: str, noted: Iterable[Mapping[str, Any]], away: Iterable[Mapping[str, Any]]) -> str:
+    """Why a point that was made is not found by its name, and how it is reached; empty where it is found.
+
+    ``noted``: the repositories whose newest backup knows it; ``away``: those that could not be told, and why.
+    """
+    where = [int(one["repository"]) for one in noted]
+    if FIRST in where:
+        return ""
+    # It is archived there, which is waited for before it is noted.
+    reasons = [str(one["reason"]).strip().rstrip(".") for one in away if int(one["repository"]) == FIRST]
+    why = reasons[0] if reasons else "it has no backup yet"
+    others = "".join(
+        f" By its name it is found in repository {number}: restore.yml -e repository_number={number} "
+        f"-e target_type=name -e target={name}."
+        for number in where
+    )
+    return (
+        f"The restore point {name} was made at {position} and is archived, but repository {FIRST}, which restore.yml "
+        f"reads unless it is told otherwise, does not know its name: {why}. Restore to it out of there by its "
+        f"position: restore.yml -e target_type=lsn -e target={position}.{others} For a point that is found by its name "
+        "in each, fix that and run this again with another name."
     )
 
 
