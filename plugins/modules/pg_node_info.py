@@ -55,18 +55,18 @@ EXAMPLES = r"""
 RETURN = r"""
 node:
   description:
-    - C(initialised) (there is a data directory), C(state) and C(timeline) of its control file, C(standby) (it starts as
-      a standby), C(running) (a postmaster lives), C(wanted) (the service manager means it to run), C(booted) (when
-      the machine or container was started; the guard's word may be older), C(fence), C(rejoin) and C(removed) (the
-      markers, or null), C(guard) (the latest verdict of the start guard, or null),
+    - C(initialised) (there is a data directory), C(state), C(timeline) and C(system_identifier) of its control file,
+      C(standby) (it starts as a standby), C(running) (a postmaster lives), C(wanted) (the service manager means it to
+      run), C(booted) (when the machine or container was started; the guard's word may be older), C(fence), C(rejoin)
+      and C(removed) (the markers, or null), C(guard) (the latest verdict of the start guard, or null),
       C(certificate_days) (until the node's certificate expires, or null where nobody can tell), C(authority) (the
-      authority of that, as M(relevo.postgres.haproxy_info) returns it),
-      C(kept_for_primary) (the settings of which it has the greater value as a standby),
-      C(configuration_written) (when the newest of the files that the server reads was written), C(configuration) (null,
-      or C(faults) that the server finds in them, and a digest of each of the C(settings)), C(tls_server_owed)
-      (pgBackRest's TLS server has not read its files since they were written), C(recovery) (with O(configuration=true),
-      how far the server's recovery is, in a sentence), C(foreign_unit) (the unit of systemd that runs an adopted server
-      until its next start, or empty), C(adopted_unit) (the unit that the server was adopted from, or empty).
+      authority of that, as M(relevo.postgres.haproxy_info) returns it), C(kept_for_primary) (the settings of which it
+      has the greater value as a standby), C(configuration_written) (when the newest of the files that the server
+      reads was written), C(configuration) (null, or C(faults) that the server finds in them, and a digest of each of
+      the C(settings)), C(tls_server_owed) (pgBackRest's TLS server has not read its files since they were written),
+      C(recovery) (with O(configuration=true), how far the server's recovery is, in a sentence), C(foreign_unit) (the
+      unit of systemd that runs an adopted server until its next start, or empty), C(adopted_unit) (the unit that the
+      server was adopted from, or empty).
   returned: success
   type: dict
   sample: {initialised: true, state: in production, timeline: 1, standby: false, running: true, wanted: true}

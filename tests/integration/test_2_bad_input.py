@@ -125,6 +125,25 @@ def test_a_part_of_a_play_is_refused(name: str, option: tuple[str, str]) -> None
     refused(f"{option[0]} would leave out what this playbook is for. Nothing was touched.", name, *option)
 
 
+@pytest.mark.long
+@pytest.mark.usefixtures("backed_up")
+def test_a_part_of_a_failover_is_refused_with_a_dead_primary_too() -> None:
+    """When it is in a hurry that somebody promotes: a play that ended with 0 would be taken for a promotion."""
+    wait_until_streaming()
+    docker("kill", PRIMARY)
+    for option in (("--limit", STANDBY), ("--tags", "promote")):
+        message = f"{option[0]} would leave out what this playbook is for. Nothing was touched."
+        refused(message, "playbooks/failover.yml", *option)
+        assert psql(STANDBY, "SELECT pg_is_in_recovery()") == "t"
+    play("playbooks/failover.yml")
+    assert psql(STANDBY, "SELECT pg_is_in_recovery()") == "f"
+    docker("start", PRIMARY)
+    play("playbooks/failback.yml")
+    assert psql(PRIMARY, "SELECT pg_is_in_recovery()") == "f"
+    wait_until_streaming()
+    nothing_needs_attention()
+
+
 @pytest.mark.parametrize("name", ["site.yml", "playbooks/status.yml"])
 @pytest.mark.parametrize(
     ("first", "second", "message"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Iterator
@@ -13,20 +14,23 @@ from cluster import (
     FAILBACK,
     FAILOVER,
     PRIMARY,
+    REJOIN,
     REPOSITORY,
     STANDBY,
     STATUS,
     docker,
+    guard_says,
     labels,
     missing,
     nothing_needs_attention,
     play,
     psql,
     rows_of,
+    running,
     shell,
     wait_until,
 )
-from holding import processes, send
+from holding import FENCE, exists, processes, send
 
 pytestmark = pytest.mark.usefixtures("backed_up")
 
@@ -150,7 +154,7 @@ def test_a_primary_that_refuses_us_is_left_alone(statement: str, undo: str, word
 
 @pytest.mark.long
 def test_with_all_connections_in_use_the_role_can_be_taken_on_demand() -> None:
-    """Also those that are kept back: a superuser's sessions use them all."""
+    """Also those that are kept back: a superuser's sessions use them all. The fence is what it is in an emergency."""
     with Writer() as writer, NeverTwo():
         more(writer)
         with connections_used_up(PRIMARY, "postgres"):
@@ -162,7 +166,19 @@ def test_with_all_connections_in_use_the_role_can_be_taken_on_demand() -> None:
             assert f"{PRIMARY} is fenced" in taken.text
             assert "none were lost" in taken.text
         assert takes_writes(STANDBY)
+        assert not running(PRIMARY)
         more(writer)
+        for command in ("start", "restart"):
+            docker(command, PRIMARY)
+            wait_until(lambda: "it was fenced by" in guard_says(PRIMARY)["reason"], "the start guard to refuse", 30)
+            assert guard_says(PRIMARY)["verdict"] == "refuse"
+            assert "rejoin.yml" in guard_says(PRIMARY)["advice"]
+            assert json.loads(shell(PRIMARY, "cat", FENCE))["successor"] == STANDBY
+            more(writer, 100)
+            assert not takes_writes(PRIMARY)
+        play(REJOIN)
+        wait_until_streaming(STANDBY)
+        assert not exists(PRIMARY, FENCE)
         play(FAILBACK)
         wait_until_streaming(PRIMARY)
     assert missing(rows_of(PRIMARY), writer.acknowledged) == []

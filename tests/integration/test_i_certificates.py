@@ -6,18 +6,28 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from clients import takes_writes, wait_until_streaming
 from cluster import (
+    FAILBACK,
+    FAILOVER,
     PRIMARY,
     REPOSITORY,
+    SECRETS,
     STANDBY,
     STATUS,
+    archive_all,
     killed_play,
     labels,
     nothing_needs_attention,
     play,
+    psql,
     shell,
+    wait_until,
 )
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 pytestmark = [pytest.mark.usefixtures("backed_up"), pytest.mark.long]
 
@@ -91,3 +101,72 @@ def test_what_a_killed_run_has_renewed_is_named_and_used_by_the_next() -> None:
     assert served(REPOSITORY, PGBACKREST) != first
     nothing_needs_attention()
     assert play("site.yml").changed == 0
+
+
+def expired(node: str) -> x509.Certificate:
+    """Its certificate as it would be had nobody renewed it: of the same key, signed by the same authority."""
+    folder = SECRETS / "tls"
+    authority = x509.load_pem_x509_certificate((folder / "ca.crt").read_bytes())
+    signer = load_pem_private_key((folder / "ca.key").read_bytes(), None)
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    found = x509.load_pem_x509_certificate((folder / f"{node}.crt").read_bytes())
+    builder = (
+        x509.CertificateBuilder(subject_name=found.subject, issuer_name=authority.subject)
+        .public_key(found.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(datetime.now(UTC) - timedelta(days=30))
+        .not_valid_after(datetime.now(UTC) - timedelta(days=1))
+    )
+    for extension in found.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    return builder.sign(signer, hashes.SHA256())
+
+
+def serves(node: str, client: str, certificate: x509.Certificate) -> bool:
+    return int(served(node, client), 16) == certificate.serial_number
+
+
+def test_an_expired_certificate_is_named_and_replaced_and_all_goes_on() -> None:
+    """Nobody who looks at certificates gets in, our own roles neither: the run that renews it must not need that."""
+    wait_until_streaming(PRIMARY)
+    old = expired(PRIMARY)
+    text = old.public_bytes(Encoding.PEM).decode()
+    # As it is after the day on which nobody has run site.yml: on the controller, on the node, and in its processes.
+    (SECRETS / "tls" / f"{PRIMARY}.crt").write_text(text)
+    shell(PRIMARY, "sh", "-c", "cat > /etc/relevo/tls/node.crt", stdin=text)
+    psql(PRIMARY, "SELECT pg_reload_conf()")
+    shell(PRIMARY, "sv", "hup", "pgbackrest")
+    wait_until(lambda: serves(PRIMARY, POSTGRESQL, old), "PostgreSQL to serve the expired certificate", 30)
+    wait_until(lambda: serves(PRIMARY, PGBACKREST, old), "pgBackRest to serve the expired certificate", 30)
+    assert not takes_writes(PRIMARY)
+    # What stands does not end by itself.
+    psql(PRIMARY, "SELECT pg_terminate_backend(pid) FROM pg_stat_replication")
+
+    said = play(STATUS).text
+    assert f"The certificate of {PRIMARY} has expired. Run site.yml, which renews it." in said
+    assert f"{PRIMARY} lives and answers, but not to us" in said
+    assert "certificate verify failed" in said
+    assert "Look at its certificate in /etc/relevo/tls, which site.yml writes." in said
+    assert "run failover.yml" not in said
+    # It lives, and takes writes of all who do not look.
+    refused = play(FAILOVER, expect=2)
+    assert "certificate verify failed" in refused.text
+    assert "Nobody was promoted; nothing was touched." in refused.text
+    assert refused.changed == 0
+    assert psql(PRIMARY, "SELECT count(*) FROM pg_stat_replication") == "0"
+
+    play("site.yml")
+    assert not serves(PRIMARY, POSTGRESQL, old)
+    assert not serves(PRIMARY, PGBACKREST, old)
+    assert takes_writes(PRIMARY)
+    wait_until_streaming(PRIMARY)
+    archive_all()
+    nothing_needs_attention()
+    assert play("site.yml").changed == 0
+    before = labels()
+    play("backup.yml", "-e", "day=2")
+    assert len(labels()) > len(before)
+    play(FAILOVER)
+    play(FAILBACK)
+    wait_until_streaming(PRIMARY)
+    nothing_needs_attention()

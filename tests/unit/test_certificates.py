@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import jinja2
 import pytest
+import yaml
+from answers import primary, standby, unreachable
 from certificates import Pair, make
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from ansible_collections.relevo.postgres.plugins.action.held_secrets_check import Authority
 from ansible_collections.relevo.postgres.plugins.filter.certificate_days import certificate_days
+from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState, Topology
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.plugin_utils import _certificates
 
@@ -138,3 +142,36 @@ def test_a_certificate_of_another_authority_or_name_is_renewed(
     # An impostor of the same name.
     assert certificate_days(make("db1", make("Root"), ca=False).certificate, authority) == 0
     assert certificate_days("") == certificate_days(str(tmp_path / "nothing")) == 0
+
+
+TASKS = Path(__file__).resolve().parents[2] / "roles" / "postgresql" / "tasks" / "main.yml"
+LET_IN, ASK_AGAIN = "Let a server that refuses us read what was written", "Ask again who is primary"
+
+
+def is_done(task: dict[str, object], states: list[NodeState], host: str, running: bool = True) -> bool:
+    given = task["when"]
+    variables = {
+        "cluster_topology": Topology(states).as_dict(),
+        "inventory_hostname": host,
+        "__postgresql_node": {"node": {"running": running}},
+    }
+    conditions = given if isinstance(given, list) else [given]
+    return all(jinja2.Environment().compile_expression(str(one))(**variables) for one in conditions)
+
+
+def test_a_server_whose_certificate_had_expired_reads_the_new_one_before_anybody_looks_for_the_primary() -> None:
+    """Otherwise nobody finds it, a standby fails to follow it, and the reload at the end of the role is never owed."""
+    tasks = yaml.safe_load(TASKS.read_text())
+    names = [task["name"] for task in tasks]
+    asked = names.index("Ask the servers who is primary")
+    assert names[asked : asked + 3] == ["Ask the servers who is primary", LET_IN, ASK_AGAIN]
+    assert names.index(ASK_AGAIN) < names.index("Make the cluster where there is none")
+    let_in, again = tasks[asked + 1], tasks[asked + 2]
+    refusing = [unreachable("a", "a: certificate has expired", "refused"), standby("b")]
+    assert is_done(let_in, refusing, "a")
+    assert not is_done(let_in, refusing, "a", running=False)
+    assert not is_done(let_in, refusing, "b")
+    assert is_done(again, refusing, "a")
+    assert is_done(again, refusing, "b")
+    for others in ([primary("a"), standby("b")], [unreachable("a"), standby("b")]):
+        assert not any(is_done(task, others, host) for task in (let_in, again) for host in ("a", "b"))

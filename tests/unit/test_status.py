@@ -406,6 +406,26 @@ def test_a_node_of_another_cluster_is_said() -> None:
     assert codes(found) == ["foreign-node"]
 
 
+@pytest.mark.parametrize(
+    ("server", "code"),
+    [(gone(), "server-stopped"), (unreachable("b", "b: no such role", "refused"), "server-refuses-us")],
+)
+def test_data_of_another_cluster_are_said_of_a_node_whose_server_does_not_answer_us(
+    server: NodeState, code: str
+) -> None:
+    """Such a server is mostly down, or knows none of our roles; rejoin.yml overwrites nothing there."""
+    theirs = Disk.of({"running": False, "wanted": False, "system_identifier": "8"})
+    found = status(a(system_identifier="7"), server, disks={"a": Disk(True), "b": theirs})
+    assert codes(found) == ["foreign-node", code]
+    assert not any("Run rejoin.yml" in one.action for one in found.problems)
+    assert node(found)["system_identifier"] == "8"
+    own = Disk.of({"running": False, "wanted": False, "system_identifier": "7"})
+    assert codes(status(a(system_identifier="7"), server, disks={"a": Disk(True), "b": own})) == [code]
+    # One that belongs to this cluster no more may hold what its owner likes.
+    left = Disk.of({"running": False, "wanted": False, "system_identifier": "8", "removed": {"by": "root"}})
+    assert codes(status(a(system_identifier="7"), gone(), disks={"a": Disk(True), "b": left})) == ["node-removed"]
+
+
 def test_a_silent_repository_is_not_taken_for_an_empty_one() -> None:
     found = status(repository=None)
     text = status_text(found)

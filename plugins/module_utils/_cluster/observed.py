@@ -79,6 +79,8 @@ class Disk:
     #: Of an adopted server: the unit that runs it until its next start, and the one that it was adopted from.
     foreign_unit: str = ""
     adopted_unit: str = ""
+    #: Of the data directory; None where there is none.
+    system_identifier: str | None = None
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Disk:
@@ -102,6 +104,7 @@ class Disk:
             given.get("restore_left") or (),
             str(given.get("foreign_unit") or ""),
             str(given.get("adopted_unit") or ""),
+            given.get("system_identifier"),
         )
 
     @property

@@ -331,7 +331,7 @@ def _node_status(observed: Observed, state: NodeState) -> NodeStatus:
         observed.topology.lag(state) if state.is_standby else Lag(),
         receiver.host if receiver else state.follows,
         state.started,
-        state.system_identifier,
+        state.system_identifier or (disk.system_identifier if disk else None),
         state.replay_paused,
         sorted({*state.pending_restart, *_outlived(state, disk)}),
         state.senders,

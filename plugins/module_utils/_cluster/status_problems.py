@@ -119,14 +119,20 @@ def _two_primaries(status: ClusterStatus) -> Found:
         )
 
 
-def _foreign_node(status: ClusterStatus) -> Found:
+def _is_foreign(status: ClusterStatus, node: NodeStatus) -> bool:
+    """Whether it holds the data of another cluster than the primary's, whether or not its server answers."""
     known = status.primary.system_identifier if status.primary else None
+    return bool(known) and node.state != "removed" and node.system_identifier not in (None, known)
+
+
+def _foreign_node(status: ClusterStatus) -> Found:
     for node in status.nodes:
-        if known and node.system_identifier not in (None, known):
+        if _is_foreign(status, node):
             yield problem(
                 "foreign-node",
                 f"{node.name} holds another cluster's data: its system identifier differs from that of the primary.",
-                "Check the inventory (node_address, node_cluster).",
+                "Check the inventory (node_address, node_cluster). To have it made a standby here, move that data away "
+                "first: rejoin.yml overwrites none of it.",
                 node.name,
             )
 
@@ -263,6 +269,9 @@ def _down(status: ClusterStatus, node: NodeStatus) -> Found:
     if node.state in _DOWN and not node.fence:
         code, look = _DOWN[node.state]
         action = "Run rejoin.yml." if status.primary else _without_primary(node)
+        if _is_foreign(status, node):
+            # Which would refuse.
+            action = "See first whose data it holds."
         said = node.error.removeprefix(f"{node.name}: ")
         message = f"{node.name} does not answer: {node.reason} ({said}).{_why_stopped(node)}"
         yield problem(code, message, f"{look} {action}".strip(), node.name)
