@@ -194,8 +194,10 @@ class Drill:
         self.label = str(backup["label"])
         result = drill.Result(self.label, now.isoformat(timespec="seconds").replace("+00:00", "Z"))
         if backup.get("error"):
-            # It is tried all the same: pg_amcheck names the table, which is what has to be known next.
             result = self._red(result, "pgBackRest found pages with a wrong checksum when the backup was taken.")
+            # It is tried all the same, though no restore would choose it: pg_amcheck names the table.
+            backups = [dict(one, error=False) if one["label"] == self.label else one for one in repository.backups]
+            repository = replace(repository, backups=backups)
         try:
             plan = self._planned(repository, now)
             until = repository.until(repository.branch(plan.timeline))

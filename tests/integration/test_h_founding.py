@@ -49,7 +49,7 @@ def lose_the_volumes(*nodes: str) -> None:
 def keep_something(content: str) -> None:
     psql(PRIMARY, "CREATE TABLE IF NOT EXISTS kept (what text)")
     psql(PRIMARY, f"INSERT INTO kept VALUES ('{content}')")
-    psql(PRIMARY, "SELECT pg_switch_wal()")
+    archive_all()
 
 
 def kept(node: str) -> set[str]:
@@ -163,7 +163,6 @@ def way_back(refused: Play) -> list[list[str]]:
 @pytest.mark.long
 def test_all_volumes_are_lost_and_what_the_refusal_prints_brings_them_back(tmp_path: Path) -> None:
     keep_something("all")
-    archive_all()
     newest = labels()[-1]
     system = psql(PRIMARY, SYSTEM)
     lose_the_volumes(PRIMARY, STANDBY)
