@@ -11,13 +11,12 @@ from ansible_collections.relevo.postgres.plugins.module_utils._errors import Rel
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.switchover_check import (
     RepositoryState,
     SwitchoverRequest,
-    archiver_timeout,
     refusal,
     reserves_timelines,
     risks,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._operation_plan import OperationPlan
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away, archiver_timeout
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
 

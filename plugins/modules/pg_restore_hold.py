@@ -73,6 +73,7 @@ archived:
   elements: str
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.archive import push
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import answering, archiver_timeout
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import FIRST, repositories
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.restore_record import Unfinished
@@ -115,14 +117,15 @@ def taken(stanza: str, repository: int, path: Path) -> bool:
     return True
 
 
-def archive_rest(server: Server, stanza: str) -> list[str]:
+def archive_rest(server: Server, stanza: str, answer: Sequence[int]) -> list[str]:
     """Archive what the server had not; it has been stopped, so nothing is added any more.
 
-    In the first repository, which the way back begins in, and in a second one as far as that takes it.
+    In the first repository, which the way back begins in, and in a second one of those that ``answer`` as far as that
+    takes it.
     """
     wal, pushed = server.pgdata / "pg_wal", []
     pgbackrest = PgBackRest(stanza)
-    others = [number for number in repositories() if number != FIRST]
+    others = [number for number in answer if number != FIRST]
     for ready in sorted((wal / "archive_status").glob("*.ready")):
         name = ready.name.removesuffix(".ready")
         if (wal / name).exists():
@@ -151,13 +154,15 @@ def stop(module: AnsibleModule, unfinished: Unfinished) -> dict[str, Any]:
     changed = mark(module.params["node"], unfinished, module.check_mode)
     pushed: list[str] = []
     if not module.check_mode:
-        # Its last checkpoint may take a while, and ends with the archiving of what the way back needs.
-        changed |= stop_for_good(
-            service_for(module.params["service_manager"]), server, module.params["timeout"], module.params["archive"]
-        )
+        answer, limit = [FIRST], None
+        if module.params["archive"]:
+            # Asked while the server still runs: it is down for the shorter a time.
+            answer, away = answering(module.params["stanza"], repositories())
+            limit = archiver_timeout(away)
+        changed |= stop_for_good(service_for(module.params["service_manager"]), server, module.params["timeout"], limit)
         require_nobody_left(server, module.params["node"])
         if module.params["archive"] and server.initialised:
-            pushed = archive_rest(server, module.params["stanza"])
+            pushed = archive_rest(server, module.params["stanza"], answer)
     newest = replacement.known_timelines(server) if server.initialised else 0
     return {"changed": changed or bool(pushed), "newest_timeline": newest, "archived": pushed}
 

@@ -874,14 +874,13 @@ def test_what_a_stopped_server_had_left_is_archived_in_both(
         return True
 
     monkeypatch.setattr(pg_restore_hold, "PgBackRest", To)
-    monkeypatch.setattr(pg_restore_hold, "repositories", lambda: numbers)
     monkeypatch.setattr(pg_restore_hold, "push", push)
     status = tmp_path / "pg_wal" / "archive_status"
     status.mkdir(parents=True)
     for name in ("one", "two"):
         (status.parent / name).touch()
         (status / f"{name}.ready").touch()
-    assert pg_restore_hold.archive_rest(Server(tmp_path), "main") == ["one", "two"]
+    assert pg_restore_hold.archive_rest(Server(tmp_path), "main", numbers) == ["one", "two"]
     assert [name for number, name in pushed if number == 1] == ["one", "two"]
     assert [name for number, name in pushed if number == 2] == ([] if numbers == [1] else ["one", "two"][: 2 - away])
     assert sorted(path.name for path in status.iterdir()) == ["one.done", "two.done"]

@@ -23,12 +23,11 @@ from ansible_collections.relevo.postgres.plugins.module_utils._handover.switchov
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.switchover_check import (
     RepositoryState,
     SwitchoverRequest,
-    archiver_timeout,
     refusal,
     reserves_timelines,
     risks,
 )
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import Away, archiver_timeout
 from ansible_collections.relevo.postgres.plugins.module_utils._server import held_replay
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
 from ansible_collections.relevo.postgres.plugins.module_utils._server.senders import SENDERS

@@ -36,17 +36,6 @@ class SwitchoverRequest:
         return f"failover.yml -e candidate={self.candidate} -e force=true"
 
 
-#: Seconds for the old primary's archiver to end what it has begun.
-ARCHIVER = 60.0
-#: With a repository that is away it never ends it: what is left goes to the other one when the node is made a standby.
-ARCHIVER_IN_VAIN = 5.0
-
-
-def archiver_timeout(away: Sequence[Away]) -> float:
-    """How long the old primary's archiver is waited for once the role has moved."""
-    return ARCHIVER_IN_VAIN if away else ARCHIVER
-
-
 def risks(away: Sequence[Away]) -> list[str]:
     """What a repository of two that is away costs a hand-over."""
     return [

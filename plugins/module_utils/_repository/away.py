@@ -88,3 +88,14 @@ def each_that_answers(
     there, away = answering(stanza, numbers, config)
     found, failed = each(there, do, at_once)
     return found, [*away, *failed]
+
+
+#: Seconds for the archiver of a server that is stopped to end what it has begun.
+ARCHIVER = 60.0
+#: With a repository that is away it never ends it: what is left is pushed to the other one by us.
+ARCHIVER_IN_VAIN = 5.0
+
+
+def archiver_timeout(away: Sequence[Away]) -> float:
+    """How long the archiver of a server that has written its last WAL is waited for."""
+    return ARCHIVER_IN_VAIN if away else ARCHIVER

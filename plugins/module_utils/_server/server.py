@@ -31,7 +31,7 @@ SLOT_SYNC_SINCE = 17
 #: Our word for the state of a server that was stopped in the middle of its recovery from a crash. Its control file
 #: calls that "shut down in recovery", as it does a standby's; but a standby has a point up to which it must recover.
 HALF_RECOVERED = "shut down in crash recovery"
-DB_SHUTDOWNED = 1  # src/include/catalog/pg_control.h, enum DBState
+DB_SHUTDOWNED, DB_SHUTDOWNED_IN_RECOVERY = 1, 2  # src/include/catalog/pg_control.h, enum DBState
 
 
 @dataclass(frozen=True)

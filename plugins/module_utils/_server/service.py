@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Protocol
 
 from .._errors import RelevoError
-from .._wait import wait_until
-from .server import Server
+from .._wait import TimedOutError, wait_until
+from .server import DB_SHUTDOWNED, DB_SHUTDOWNED_IN_RECOVERY, Server
 
 SERVICE_DIR = Path("/etc/service")
 
@@ -140,18 +140,19 @@ class Systemd:
         return bool(self._others()) or self._systemctl("is-active") in ("active", "activating", "reloading")
 
 
-def stop_for_good(service: Service, server: Server, timeout: float = 30, orderly: bool = False) -> bool:
+def stop_for_good(service: Service, server: Server, timeout: float = 30, archiver: float | None = None) -> bool:
     """Stop the service, the waiting start guard included, and whatever runs on the node's data without it.
 
-    ``orderly``: a server that has not stopped within ``timeout`` seconds is not ended at once, which would leave the
-    end of its WAL unarchived. Returns whether a server ran. It is down when this returns; ``RelevoError`` otherwise.
+    ``archiver``: the server ends with its last checkpoint, which may take ``timeout`` seconds, and its archiver has
+    that many more; what is left is ready in ``pg_wal/archive_status``. Without it a server that has not stopped in its
+    time is ended. Returns whether a server ran. It is down when this returns; ``RelevoError`` otherwise.
     """
     running = server.postmaster_pid() is not None
+    if running and archiver is not None:
+        _shut_down(service, server, timeout, archiver)
     try:
         service.stop(timeout)
     except RelevoError:
-        if orderly:
-            raise
         # An archiver or a sender that hangs.
         server.signal_postmaster(signal.SIGQUIT)
         service.stop(15)
@@ -160,6 +161,24 @@ def stop_for_good(service: Service, server: Server, timeout: float = 30, orderly
         server.signal_postmaster(signal.SIGINT)
         wait_until(lambda: server.postmaster_pid() is None, "the server of this node to stop", timeout)
     return running
+
+
+def _shut_down(service: Service, server: Server, checkpoint: float, archiver: float) -> None:
+    """Until the last WAL is written, and ``archiver`` seconds for who pushes it, who may try a repository in vain."""
+    service.ask_to_stop()
+    # One that was started by hand is no service's.
+    server.signal_postmaster(signal.SIGINT)
+    wait_until(
+        lambda: (
+            server.postmaster_pid() is None or server.quick_state()[0] in (DB_SHUTDOWNED, DB_SHUTDOWNED_IN_RECOVERY)
+        ),
+        "the last checkpoint of the server of this node",
+        checkpoint,
+    )
+    try:
+        wait_until(lambda: server.postmaster_pid() is None, "its archiver to end", archiver)
+    except TimedOutError:
+        server.signal_postmaster(signal.SIGQUIT)
 
 
 def running_unit() -> str:
