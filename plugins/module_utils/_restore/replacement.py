@@ -70,6 +70,9 @@ def private_settings(plan: RestorePlan, cluster: str) -> dict[str, Any]:
         "hot_standby": "off",
         "synchronous_standby_names": "",
         "primary_conninfo": "",
+        # Its WAL stays ready for the node's own server. With a repository of two that is away its archiver would keep
+        # this one from ending for minutes.
+        "archive_command": "",
         "max_logical_replication_workers": 0,
         # Its messages are read.
         "logging_collector": "off",
