@@ -299,6 +299,8 @@ def timeline_of(node: str) -> int:
 
 def archive_all() -> None:
     """Everything until now is in the archive."""
+    # After a switch that nothing was written since, as a backup's end is, there is no segment to be archived.
+    psql(PRIMARY, "SELECT txid_current()")
     segment = psql(PRIMARY, "SELECT pg_walfile_name(pg_switch_wal())")
     archived = f"SELECT last_archived_wal >= '{segment}' FROM pg_stat_archiver"
     wait_until(lambda: psql(PRIMARY, archived) == "t", f"{segment} to be archived", 60)
