@@ -152,6 +152,17 @@ def test_an_answer_that_is_no_json_is_an_error() -> None:
         pgbackrest.parse_info("WARN: hello", "main")
 
 
+def test_what_another_pass_phrase_makes_of_a_file_is_no_part_of_what_is_said() -> None:
+    """pgBackRest 2.55 quotes it with its control characters, which JSON does not allow."""
+    said = "[FormatError] unable to load info file\nFormatError: key/value found outside of section at line 1: "
+    text = json.dumps([entry(99, "other") | {"repo": [{"status": {"code": 99, "message": said}}]}])
+    text = text.replace("at line 1: ", "at line 1: \ufffd[\x17B\x11\\nm7\ufffd")
+    problem = pgbackrest.status_problem(pgbackrest.parse_info(text, "main"), "main")
+    assert problem is not None
+    assert "not in order: [FormatError] unable to load info file FormatError: key/value found outside" in problem
+    assert "at line 1:... m7.... Look at its disk" in problem
+
+
 def test_the_state_of_a_stanza() -> None:
     assert pgbackrest.status_problem(entry(), "main") is None
     assert pgbackrest.status_problem(entry(2, "no valid backups"), "main") is None

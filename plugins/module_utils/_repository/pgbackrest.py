@@ -352,7 +352,8 @@ class PgBackRest(RepositoryFiles):
 def parse_info(text: str, stanza: str) -> dict[str, Any]:
     """Return the stanza's entry of ``info --output=json``."""
     try:
-        entries = json.loads(answer_in(text))
+        # Of a file that it could not decrypt it quotes what came out, as it is.
+        entries = json.loads(answer_in(text), strict=False)
     except ValueError as error:
         raise RelevoError(
             "pgbackrest info gave no JSON. Look at its configuration on this host.", stdout=text[:2000]
@@ -362,6 +363,15 @@ def parse_info(text: str, stanza: str) -> dict[str, Any]:
             return dict(entry)
     message = "missing stanza path"
     return {"name": stanza, "backup": [], "db": [], "archive": [], "status": {"code": 1, "message": message}}
+
+
+def readable(said: str) -> str:
+    """Words of pgBackRest's in one line, each of its lines up to what nobody can read."""
+    lines = []
+    for line in said.split("\n"):
+        end = next((at for at, char in enumerate(line) if not char.isprintable() or char == "\ufffd"), len(line))
+        lines.append(line[:end] if end == len(line) else f"{line[:end].rstrip()}...")
+    return " ".join(" ".join(lines).split())
 
 
 def status_problem(entry: Mapping[str, Any], stanza: str) -> str | None:
@@ -376,7 +386,7 @@ def status_problem(entry: Mapping[str, Any], stanza: str) -> str | None:
     messages = [str(((repo.get("status") or {}).get("message")) or "") for repo in entry.get("repo") or []]
     reason = next((text for text in messages if text and text != "ok"), str(status.get("message", "no status")))
     return (
-        f"The repository of stanza {stanza} is not in order: {' '.join(reason.split())}. Look at its disk and at "
+        f"The repository of stanza {stanza} is not in order: {readable(reason)}. Look at its disk and at "
         "'pgbackrest info' on the repository host."
     )
 
