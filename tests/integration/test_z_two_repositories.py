@@ -370,6 +370,7 @@ def pinned(repository: int) -> list[str]:
     return [one["label"] for one in backups(repository) if one.get("annotation", {}).get("relevo-pinned")]
 
 
+@pytest.mark.timeout(3600)
 def test_a_restore_in_place_ends_with_a_full_backup_in_each(
     store: S3Server, settings: dict[str, Any], filled: None
 ) -> None:
@@ -401,7 +402,8 @@ def test_a_restore_in_place_ends_with_a_full_backup_in_each(
     add(4)
     archive_all()
     with store.away():
-        said = play(RESTORE, *IN_PLACE, "-e", f"target={moment}").text
+        # Each wait for an archive takes minutes then; the cluster is down for less than one of them.
+        said = play(RESTORE, *IN_PLACE, "-e", f"target={moment}", limit=1700).text
         assert "Repository 2 got no full backup: " in said
         assert "backup.yml -e repository_number=2 -e day=1" in said
         assert len(restored_fulls(1)) == known[1] + 2
@@ -412,6 +414,7 @@ def test_a_restore_in_place_ends_with_a_full_backup_in_each(
     nothing_needs_attention()
 
 
+@pytest.mark.timeout(3600)
 def test_a_moment_while_it_was_away_is_found_on_the_timeline_of_then(
     store: S3Server, settings: dict[str, Any], filled: None
 ) -> None:
@@ -422,7 +425,7 @@ def test_a_moment_while_it_was_away_is_found_on_the_timeline_of_then(
     psql(PRIMARY, "INSERT INTO pasts VALUES (2)")
     wait_for(switch(), 1, 2)
     with store.away():
-        play(RESTORE, *IN_PLACE, "-e", f"target={goal}")
+        play(RESTORE, *IN_PLACE, "-e", f"target={goal}", limit=1700)
         psql(PRIMARY, "INSERT INTO pasts VALUES (3)")
         later = now()
         psql(PRIMARY, "INSERT INTO pasts VALUES (4)")

@@ -124,9 +124,14 @@ def command_line(name: str, *arguments: str, inventory: Path | str = INVENTORY) 
 
 
 def play(
-    name: str, *arguments: str, inventory: Path | str = INVENTORY, expect: int | None = 0, root: Path = ROOT
+    name: str,
+    *arguments: str,
+    inventory: Path | str = INVENTORY,
+    expect: int | None = 0,
+    root: Path = ROOT,
+    limit: float = 900,
 ) -> Play:
-    """Run a playbook; fails the test when it does not end with ``expect`` (None: any status).
+    """Run a playbook; fails the test when it does not end with ``expect`` (None: any status), or in ``limit`` seconds.
 
     ``root`` is the checkout whose playbook and collection are run.
     """
@@ -139,7 +144,7 @@ def play(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=limit,
     )
     result = Play(done.returncode, done.stdout + done.stderr, time.monotonic() - started)
     print(f"\n$ ansible-playbook {name} {' '.join(arguments)}   [{result.seconds:.1f} s, status {result.code}]")
