@@ -164,7 +164,7 @@ def stop_for_good(service: Service, server: Server, timeout: float = 30, archive
 
 
 def _shut_down(service: Service, server: Server, checkpoint: float, archiver: float) -> None:
-    """Until the last WAL is written, and ``archiver`` seconds for who pushes it, who may try a repository in vain."""
+    """Until the last WAL is written, and ``archiver`` seconds for who pushes it: a repository may be away."""
     service.ask_to_stop()
     # One that was started by hand is no service's.
     server.signal_postmaster(signal.SIGINT)
