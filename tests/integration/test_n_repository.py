@@ -18,8 +18,8 @@ from cluster import (
     nothing_needs_attention,
     play,
     provision,
-    psql,
     shell,
+    switch,
     wait_until,
 )
 from holding import exists
@@ -30,14 +30,6 @@ pytestmark = [pytest.mark.usefixtures("backed_up"), pytest.mark.long]
 CONFIG = "/etc/pgbackrest/pgbackrest.conf"
 PATH, ELSEWHERE = "/var/lib/pgbackrest", "/var/lib/pgbackrest-elsewhere"
 CATALOG = ("playbooks/catalog.yml", "-e", "catalog_language=en")
-
-
-def switch(times: int = 1) -> str:
-    """Switch to new segments; the name of the last one that is complete."""
-    for _ in range(times):
-        psql(PRIMARY, "SELECT txid_current()")
-        name = psql(PRIMARY, "SELECT pg_walfile_name(pg_switch_wal())")
-    return name
 
 
 def archived(segment: str, path: str = PATH) -> bool:

@@ -29,6 +29,7 @@ from cluster import (
     psql,
     records,
     shell,
+    switch,
     wait_until,
 )
 from restores import IN_PLACE, RESTORE, add, new_ledger, now
@@ -70,12 +71,6 @@ def site(settings: dict[str, Any], *arguments: str, expect: int = 0) -> Play:
 
 def started(node: str) -> str:
     return psql(node, "SELECT pg_postmaster_start_time()")
-
-
-def switch() -> str:
-    """The segment that is complete now."""
-    psql(PRIMARY, "SELECT txid_current()")
-    return psql(PRIMARY, "SELECT pg_walfile_name(pg_switch_wal())")
 
 
 def archived(segment: str, repository: int) -> bool:

@@ -302,11 +302,18 @@ def timeline_of(node: str) -> int:
     return int(psql(node, "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"), 16)
 
 
+def switch(times: int = 1) -> str:
+    """Switch to new segments; the name of the last one that is complete."""
+    for _ in range(times):
+        # After a switch that nothing was written since, as a backup's end is, there is no segment to be completed.
+        psql(PRIMARY, "SELECT txid_current()")
+        name = psql(PRIMARY, "SELECT pg_walfile_name(pg_switch_wal())")
+    return name
+
+
 def archive_all() -> None:
     """Everything until now is in the archive."""
-    # After a switch that nothing was written since, as a backup's end is, there is no segment to be archived.
-    psql(PRIMARY, "SELECT txid_current()")
-    segment = psql(PRIMARY, "SELECT pg_walfile_name(pg_switch_wal())")
+    segment = switch()
     archived = f"SELECT last_archived_wal >= '{segment}' FROM pg_stat_archiver"
     wait_until(lambda: psql(PRIMARY, archived) == "t", f"{segment} to be archived", 60)
 
