@@ -22,11 +22,8 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.playbook.play_context import PlayContext
 from ansible.plugins.loader import become_loader, connection_loader
 
-from ansible_collections.relevo.postgres.plugins.plugin_utils import _node_program
+from ansible_collections.relevo.postgres.plugins.plugin_utils import _node_program, _run_connection
 
-#: Asks the machine itself. A shared connection of Ansible's may still stand, and a command over it hang for minutes,
-#: when the machine behind it has gone without a word. What the user's own ssh_args say comes before these.
-FRESH_CONNECTION = "-o ControlPath=none -o ServerAliveInterval=2 -o ServerAliveCountMax=2"
 DEADLINE = 15.0
 
 Ask = Callable[[], str | None]
@@ -84,7 +81,8 @@ def connect(name: str, variables: Mapping[str, Any], context: PlayContext) -> An
     options = {key: variables[key] for key in wanted if key in variables}
     options.setdefault("inventory_hostname", name)
     if "ansible_ssh_extra_args" in wanted:
-        options["ansible_ssh_extra_args"] = f"{options.get('ansible_ssh_extra_args') or ''} {FRESH_CONNECTION}".strip()
+        given = options.get("ansible_ssh_extra_args")
+        options["ansible_ssh_extra_args"] = _run_connection.with_own_arguments(given)
     connection.set_options(task_keys={"timeout": own.timeout, "password": own.password}, var_options=options)
     return connection
 

@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.module_utils._server import session
+from ansible_collections.relevo.postgres.plugins.module_utils._server import addresses, liveness, session
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import Session
 
@@ -101,14 +101,14 @@ def listener(host: str, port: int = 0, full: bool = False) -> Iterator[int]:
 @pytest.fixture
 def named(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The addresses of the name ``db``, in this order."""
-    addresses: list[str] = []
+    listed: list[str] = []
 
     def lookup(_host: str, port: int, **_type: int) -> list[tuple[int, int, int, str, tuple[str, int]]]:
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port)) for one in addresses]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port)) for one in listed]
 
     monkeypatch.setattr(socket, "getaddrinfo", lookup)
-    monkeypatch.setattr(session, "_chosen", {})
-    return addresses
+    monkeypatch.setattr(addresses, "_chosen", {})
+    return listed
 
 
 def test_an_address_that_nothing_comes_through_to_hides_no_server(named: list[str], opened: None) -> None:
@@ -120,29 +120,52 @@ def test_an_address_that_nothing_comes_through_to_hides_no_server(named: list[st
         assert (asked["host"], asked["hostaddr"]) == ("db", "127.0.0.2")
         # It is not waited for again.
         started = time.monotonic()
-        assert session.reach("db", port, 5) == "127.0.0.2"
-        assert time.monotonic() - started < session.HEAD_START
+        assert addresses.reach("db", port, 5) == "127.0.0.2"
+        assert time.monotonic() - started < addresses.HEAD_START
 
 
 def test_the_order_of_the_addresses_counts_where_all_take_connections(named: list[str]) -> None:
     """What a server allows to whom goes by addresses: it is not to be another one each time."""
     with listener("127.0.0.3") as port, listener("127.0.0.2", port), listener("127.0.0.1", port):
         named += ["127.0.0.2", "127.0.0.1", "127.0.0.3"]
-        assert {session.reach("db", port, 5) for _attempt in range(20)} == {"127.0.0.2"}
+        assert {addresses.reach("db", port, 5) for _attempt in range(20)} == {"127.0.0.2"}
 
 
 def test_a_refusal_is_libpqs_to_tell_and_silence_ours(named: list[str]) -> None:
     with listener("127.0.0.3") as port:
         named += ["127.0.0.1", "127.0.0.2"]
-        assert session.reach("db", port, 5) == "127.0.0.1"
+        assert addresses.reach("db", port, 5) == "127.0.0.1"
     with listener("127.0.0.1", full=True) as port:
         with pytest.raises(RelevoError, match=r"none of its addresses \(127.0.0.1, 127.0.0.2\) answered in time"):
-            session.reach("db", port, 0.2)
+            addresses.reach("db", port, 0.2)
         assert session.answer_of(Peer("a", "db", port)) == "none"
 
 
 def test_a_single_address_costs_no_connection(named: list[str]) -> None:
     named.append("192.0.2.1")
     started = time.monotonic()
-    assert session.reach("db", PORT, 5) == "192.0.2.1"
+    assert addresses.reach("db", PORT, 5) == "192.0.2.1"
     assert time.monotonic() - started < 1
+
+
+def test_a_witness_loads_no_library_where_nobody_listens(named: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Peer] = []
+
+    def answer_of(node: Peer, _timeout: int) -> str:
+        asked.append(node)
+        return "refused"
+
+    monkeypatch.setattr(session, "answer_of", answer_of)
+    named += ["127.0.0.1", "127.0.0.2"]
+    with listener("127.0.0.3") as port:
+        question = {"node": {"name": "a", "host": "db", "port": port}}
+        assert liveness.answer(question) == {"answer": "none"}
+        assert asked == []
+    with listener("127.0.0.2") as port:
+        question = {"node": {"name": "a", "host": "db", "port": port}}
+        assert liveness.answer(question) == {"answer": "refused"}
+        assert asked == [Peer("a", "db", port)]
+    monkeypatch.setattr(liveness, "TIMEOUT", 0.2)
+    with listener("127.0.0.1", full=True) as port:
+        named.remove("127.0.0.2")
+        assert liveness.answer({"node": {"name": "a", "host": "db", "port": port}}) == {"answer": "none"}

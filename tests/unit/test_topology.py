@@ -16,8 +16,8 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology 
     TopologyError,
     cure_of,
 )
+from ansible_collections.relevo.postgres.plugins.module_utils._server.addresses import NotReached, resolve
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Life, Peer
-from ansible_collections.relevo.postgres.plugins.module_utils._server.session import SessionError, resolve
 
 
 def answer(name: str, in_recovery: bool, **more: Any) -> NodeState:
@@ -86,7 +86,7 @@ def test_dead_nodes_cost_one_timeout_together() -> None:
 
 
 def test_a_name_that_does_not_resolve_is_said() -> None:
-    with pytest.raises(SessionError, match="no-such-host.invalid"):
+    with pytest.raises(NotReached, match="no-such-host.invalid"):
         resolve("no-such-host.invalid", 5432, 5)
 
 

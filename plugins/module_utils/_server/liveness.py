@@ -7,10 +7,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import addresses
 from .peer import Peer
-from .session import PSYCOPG_IMPORT_ERROR, answer_of
+
+#: Seconds for a server that says nothing.
+TIMEOUT = 2
 
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:
     """``question`` has the ``node``. One without psycopg has seen nothing."""
-    return {"answer": "none" if PSYCOPG_IMPORT_ERROR else answer_of(Peer.from_dict(question["node"]))}
+    node = Peer.from_dict(question["node"])
+    if not addresses.listens(node.host, node.port, TIMEOUT):
+        return {"answer": "none"}
+    # Loads psycopg, which takes as long as all the rest; in most emergencies nobody listens any more.
+    from .session import PSYCOPG_IMPORT_ERROR, answer_of
+
+    return {"answer": "none" if PSYCOPG_IMPORT_ERROR else answer_of(node, TIMEOUT)}

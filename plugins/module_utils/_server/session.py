@@ -10,20 +10,14 @@ so this uses libpq's asynchronous interface and waits on the socket itself.
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import queue
 import select
-import socket
-import threading
 import time
 import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from .. import _names
 from .._errors import RelevoError
+from . import addresses
 from .credentials import Credentials
 from .installation import local_port, version_at_socket
 from .peer import Life, Peer
@@ -53,91 +47,14 @@ class NotConnected(SessionError):
 
 #: Seconds for an answer of this node's own server that nothing goes on without: a busy machine takes long, too.
 PATIENCE = 30.0
-#: For how many seconds an earlier address of a name is still waited for once a later one has taken a connection.
-HEAD_START = 0.5
-#: The address that was chosen last, by name and port: one that a firewall drops is not waited for each time.
-_chosen: dict[tuple[str, int], str] = {}
 
 
-@dataclass(frozen=True)
-class Address:
-    """One address of a name. ``to``: as ``socket`` connects to it; its first part is the address itself."""
-
-    family: int
-    to: tuple[Any, ...]
-
-    @property
-    def host(self) -> str:
-        return str(self.to[0])
-
-
-def resolve(host: str, port: int, timeout: float) -> list[Address]:
-    """The addresses of ``host``, in the order in which the system prefers them.
-
-    ``getaddrinfo`` knows no deadline: it runs in a thread that may be left behind.
-    """
-    answer: queue.Queue[list[Address] | OSError] = queue.Queue()
-
-    def ask() -> None:
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            answer.put([Address(int(one[0]), one[4]) for one in found])
-        except OSError as error:
-            answer.put(error)
-
-    threading.Thread(target=ask, daemon=True).start()
+def address_of(host: str, port: int, timeout: float) -> str:
+    """As ``addresses.reach``, in the error of a session."""
     try:
-        result = answer.get(timeout=timeout)
-    except queue.Empty:
-        raise SessionError(f"the name {host} was not resolved within {timeout:g} s") from None
-    if isinstance(result, OSError):
-        raise SessionError(f"the name {host} does not resolve ({result.strerror or result})")
-    return result
-
-
-def reach(host: str, port: int, timeout: float) -> str:
-    """The address of ``host`` to connect to: its only one, or of several the first that takes a connection.
-
-    libpq would try them one after another, each for as long as its connection takes to fail: two minutes at one that a
-    firewall drops. Here they are tried at once. Where all of them refuse it is the first, so that libpq has its words.
-    """
-    deadline = time.monotonic() + timeout
-    found = resolve(host, port, timeout)
-    if len(found) == 1:
-        return found[0].host
-    before = _chosen.get((host, port))
-    found.sort(key=lambda one: one.host != before)
-    chosen = first_open(found, deadline)
-    if chosen is None:
-        raise SessionError(f"{host}: none of its addresses ({', '.join(one.host for one in found)}) answered in time")
-    _chosen[host, port] = chosen.host
-    return chosen.host
-
-
-def first_open(addresses: Sequence[Address], deadline: float) -> Address | None:
-    """The first that takes a connection; the first of all where each refuses; None where some say nothing."""
-    waiting: dict[socket.socket, int] = {}
-    best, limit = len(addresses), deadline
-    with contextlib.ExitStack() as opened:
-        for number, address in enumerate(addresses):
-            try:
-                one = opened.enter_context(socket.socket(address.family, socket.SOCK_STREAM))
-            except OSError:
-                continue  # The system does not know that family.
-            one.setblocking(False)
-            if one.connect_ex(address.to) in (0, errno.EINPROGRESS):
-                waiting[one] = number
-        while waiting and min(waiting.values()) < best:
-            ready = select.select([], list(waiting), [], max(0.0, limit - time.monotonic()))[1]
-            if not ready:
-                break
-            for one in ready:
-                number = waiting.pop(one)
-                if one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0 and number < best:
-                    best, limit = number, min(limit, time.monotonic() + HEAD_START)
-    if best < len(addresses):
-        return addresses[best]
-    return None if waiting else addresses[0]
+        return addresses.reach(host, port, timeout)
+    except addresses.NotReached as error:
+        raise SessionError(error.message) from error
 
 
 def socket_dsn(port: int, dbname: str, options: str = "") -> str:
@@ -213,7 +130,7 @@ class Session:
         """
         credentials = credentials or Credentials()
         started = time.monotonic()
-        hostaddr = reach(address or node.host, node.port, timeout)
+        hostaddr = address_of(address or node.host, node.port, timeout)
         conninfo = make_conninfo(
             host=node.host,
             hostaddr=hostaddr,
@@ -329,7 +246,7 @@ def answer_of(node: Peer, timeout: int = 2) -> Life:
     connections, a refused login. ``timeout``: whole seconds, at least 2.
     """
     try:
-        address = reach(node.host, node.port, timeout)
+        address = address_of(node.host, node.port, timeout)
     except SessionError:
         return "none"
     conninfo = make_conninfo(

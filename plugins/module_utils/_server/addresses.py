@@ -1,0 +1,120 @@
+# Copyright (c) The Relevo authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The addresses of a server's name, and which of them takes a connection. Apart from ``session``, whose library takes
+a while to load."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import queue
+import select
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .._errors import RelevoError
+
+#: For how many seconds an earlier address of a name is still waited for once a later one has taken a connection.
+HEAD_START = 0.5
+#: The address that was chosen last, by name and port: one that a firewall drops is not waited for each time.
+_chosen: dict[tuple[str, int], str] = {}
+
+
+class NotReached(RelevoError):
+    """No connection can be tried: the name has no address, or none of several answered in time."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """One address of a name. ``to``: as ``socket`` connects to it; its first part is the address itself."""
+
+    family: int
+    to: tuple[Any, ...]
+
+    @property
+    def host(self) -> str:
+        return str(self.to[0])
+
+
+def resolve(host: str, port: int, timeout: float) -> list[Address]:
+    """The addresses of ``host``, in the order in which the system prefers them.
+
+    ``getaddrinfo`` knows no deadline: it runs in a thread that may be left behind.
+    """
+    answer: queue.Queue[list[Address] | OSError] = queue.Queue()
+
+    def ask() -> None:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            answer.put([Address(int(one[0]), one[4]) for one in found])
+        except OSError as error:
+            answer.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        result = answer.get(timeout=timeout)
+    except queue.Empty:
+        raise NotReached(f"the name {host} was not resolved within {timeout:g} s") from None
+    if isinstance(result, OSError):
+        raise NotReached(f"the name {host} does not resolve ({result.strerror or result})")
+    return result
+
+
+def reach(host: str, port: int, timeout: float) -> str:
+    """The address of ``host`` to connect to: its only one, or of several the first that takes a connection.
+
+    libpq would try them one after another, each for as long as its connection takes to fail: two minutes at one that a
+    firewall drops. Here they are tried at once. Where all of them refuse it is the first, so that libpq has its words.
+    """
+    deadline = time.monotonic() + timeout
+    found = resolve(host, port, timeout)
+    if len(found) == 1:
+        return found[0].host
+    before = _chosen.get((host, port))
+    found.sort(key=lambda one: one.host != before)
+    chosen, refused = first_open(found, deadline)
+    if chosen is None and refused:
+        chosen = found[0]
+    if chosen is None:
+        raise NotReached(f"{host}: none of its addresses ({', '.join(one.host for one in found)}) answered in time")
+    _chosen[host, port] = chosen.host
+    return chosen.host
+
+
+def listens(host: str, port: int, timeout: float) -> bool:
+    """Whether anybody takes a connection there within ``timeout`` seconds. No client library is needed for that."""
+    deadline = time.monotonic() + timeout
+    try:
+        found = resolve(host, port, timeout)
+    except NotReached:
+        return False
+    return first_open(found, deadline)[0] is not None
+
+
+def first_open(addresses: Sequence[Address], deadline: float) -> tuple[Address | None, bool]:
+    """The first that takes a connection, or None; and whether each of the others refused, rather than say nothing."""
+    waiting: dict[socket.socket, int] = {}
+    best, limit = len(addresses), deadline
+    with contextlib.ExitStack() as opened:
+        for number, address in enumerate(addresses):
+            try:
+                one = opened.enter_context(socket.socket(address.family, socket.SOCK_STREAM))
+            except OSError:
+                continue  # The system does not know that family.
+            one.setblocking(False)
+            if one.connect_ex(address.to) in (0, errno.EINPROGRESS):
+                waiting[one] = number
+        while waiting and min(waiting.values()) < best:
+            ready = select.select([], list(waiting), [], max(0.0, limit - time.monotonic()))[1]
+            if not ready:
+                break
+            for one in ready:
+                number = waiting.pop(one)
+                if one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0 and number < best:
+                    best, limit = number, min(limit, time.monotonic() + HEAD_START)
+    return (addresses[best] if best < len(addresses) else None), not waiting
