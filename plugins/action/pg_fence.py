@@ -142,8 +142,11 @@ class ActionModule(ControllerAction):
         return self._fence_by_engine(request, name, node)
 
     def _answers(self, name: str) -> bool:
-        """Whether a machine that should be off is not; asked of one that has answered before."""
-        ask = _machines.asker(name, self._task_vars["hostvars"][name], self._play_context)
+        """Whether a machine that should be off is not; asked of one that has answered before.
+
+        Anew: that a connection of before is lost says nothing of the machine.
+        """
+        ask = _machines.asker(name, self._task_vars["hostvars"][name], self._play_context, alone=True)
         return _machines.ask_all({name: ask}, STILL_THERE)[name] is None
 
     def _fence_by_engine(self, request: FenceRequest, name: str, node: offline_node.Node) -> tuple[Fenced, bool]:

@@ -15,7 +15,7 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.plugin_utils import _node_program
+from ansible_collections.relevo.postgres.plugins.plugin_utils import _node_program, _run_connection
 
 
 class ControllerAction(ActionBase):
@@ -57,6 +57,8 @@ class ControllerAction(ActionBase):
         return answer
 
     def _ask_once(self, entry: str, question: dict[str, Any]) -> dict[str, Any] | None:
+        name = self._task.delegate_to or self._task_vars["inventory_hostname"]
+        _run_connection.use(self._connection, name)
         done = _node_program.run(self, entry, question, self._task_vars)
         return _node_program.answer_in(done["stdout"]) if done else None
 

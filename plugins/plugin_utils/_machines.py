@@ -29,12 +29,15 @@ DEADLINE = 15.0
 Ask = Callable[[], str | None]
 
 
-def asker(name: str, variables: Mapping[str, Any], context: PlayContext) -> Ask:
-    """What asks the machine ``name`` over the connection of its variables: None when it answers, otherwise why not."""
+def asker(name: str, variables: Mapping[str, Any], context: PlayContext, *, alone: bool = False) -> Ask:
+    """What asks the machine ``name`` over the connection of its variables: None when it answers, otherwise why not.
+
+    ``alone``: over a new one, whatever became of that of this run.
+    """
 
     def ask() -> str | None:
         try:
-            code, _output, said = execute(name, variables, context, "exit 0")
+            code, _output, said = execute(name, variables, context, "exit 0", alone=alone)
         except AnsibleConnectionFailure as error:
             return one_line(error.message)
         except AnsibleError as error:
@@ -52,12 +55,13 @@ def execute(
     stdin: str | None = None,
     *,
     become: bool = False,
+    alone: bool = False,
 ) -> tuple[int, str, str]:
     """Run a command on a machine; its status, output and errors. Raises ``AnsibleError`` where it cannot be entered.
 
-    ``become``: as the user that the machine's tasks become, where the inventory names one.
+    ``become``: as the user that the machine's tasks become, where the inventory names one. ``alone``: as ``connect``.
     """
-    connection = connect(name, variables, context)
+    connection = connect(name, variables, context, alone=alone)
     try:
         if become:
             command = as_become_user(connection, variables, context, command)
@@ -68,8 +72,11 @@ def execute(
     return code, output.decode(errors="replace"), said.decode(errors="replace")
 
 
-def connect(name: str, variables: Mapping[str, Any], context: PlayContext) -> Any:
-    """A connection plugin with the options that the host's variables give it, as for a task on that host."""
+def connect(name: str, variables: Mapping[str, Any], context: PlayContext, *, alone: bool = False) -> Any:
+    """A connection plugin with the options that the host's variables give it, as for a task on that host.
+
+    ``alone``: it is not to share the SSH connection of this run.
+    """
     kind = variables.get("ansible_connection") or constants.DEFAULT_TRANSPORT
     own = context.copy()
     own.remote_addr = variables.get("ansible_host") or name
@@ -80,10 +87,8 @@ def connect(name: str, variables: Mapping[str, Any], context: PlayContext) -> An
     wanted = constants.config.get_plugin_vars("connection", connection._load_name)
     options = {key: variables[key] for key in wanted if key in variables}
     options.setdefault("inventory_hostname", name)
-    if "ansible_ssh_extra_args" in wanted:
-        given = options.get("ansible_ssh_extra_args")
-        options["ansible_ssh_extra_args"] = _run_connection.with_own_arguments(given)
     connection.set_options(task_keys={"timeout": own.timeout, "password": own.password}, var_options=options)
+    _run_connection.use(connection, name, alone=alone)
     return connection
 
 

@@ -20,7 +20,6 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.relevo.postgres.plugins.module_utils._guard_files import closure
-from ansible_collections.relevo.postgres.plugins.plugin_utils import _run_connection
 
 #: What comes after it is the answer: a login may greet, and a library may warn.
 MARK = "relevo-answer:"
@@ -81,7 +80,6 @@ def run(action: ActionBase, entry: str, question: dict[str, Any], variables: dic
     if python is None:
         return None
     text = program(entry, question)
-    _run_connection.use(action._connection)
     return action._low_level_execute_command(f"{shlex.quote(python)} -", in_data=text.encode())
 
 

@@ -4,41 +4,49 @@
 """One SSH connection to each machine for the questions of one run of Ansible, which the first question opens.
 
 Ansible's own shared connection may still stand when the machine behind it has gone without a word, and a command over
-it hang for minutes. To open one for each question instead takes 0.2 s and more each time, and in an emergency five of
-them would come one after the other while nobody takes writes. This one is as fresh as the run itself.
+it hang for minutes. To open one for each question instead takes 0.2 s and more each time, and in an emergency several
+of them would come one after the other while nobody takes writes. This one is as fresh as the run itself.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shlex
+from pathlib import Path
 from typing import Any
 
 from ansible import constants
 
-#: A machine that says nothing for 9 s has gone. What the user's own ssh_args say comes before all of these.
-ALIVE = "-o ServerAliveInterval=3 -o ServerAliveCountMax=3"
+#: A machine that says nothing for 6 s has gone: ssh gives up when more than five questions of it have no answer.
+ALIVE = "-o ServerAliveInterval=1 -o ServerAliveCountMax=5"
 #: It ends by itself some time after its last use, as Ansible's own does.
 PERSIST = "-o ControlMaster=auto -o ControlPersist=60s"
+ALONE = "-o ControlPath=none"
 
 
-def ssh_arguments() -> str:
-    """What makes ssh share the connection of this run. The folder is Ansible's own, which each of its processes has."""
-    # %C is a hash of 40 digits, and the path of a socket has 107 at most: without it where the folder's name is long.
-    folder = str(constants.DEFAULT_LOCAL_TMP).replace("%", "%%")
-    path = f"{folder}/%C"
-    room = len(path) - len("%C") + 40 + len(".0123456789abcdef") <= 107
-    if not room:
-        return f"-o ControlPath=none {ALIVE}"
-    own = shlex.quote(f'ControlPath="{path}"')
-    return f"{PERSIST} -o {own} {ALIVE}"
+def use(connection: Any, name: str, *, alone: bool = False) -> None:
+    """Have a connection of SSH to the host ``name`` share the one of this run; ``alone``: have one of its own.
+
+    What the user's own ``ssh_args`` say comes before what this adds.
+    """
+    if connection.transport != "ssh":
+        return
+    given = connection.get_option("ssh_extra_args") or ""
+    ours = f"{ALONE if alone else _shared(connection, name)} {ALIVE}"
+    if ours not in given:
+        connection.set_option("ssh_extra_args", f"{given} {ours}".strip())
 
 
-def with_own_arguments(given: str | None) -> str:
-    """The option ``ssh_extra_args`` of a connection, with ours behind what it has."""
-    return f"{given or ''} {ssh_arguments()}".strip()
-
-
-def use(connection: Any) -> None:
-    """Have the connection of a task take part in it, where that is one of SSH."""
-    if connection.transport == "ssh":
-        connection.set_option("ssh_extra_args", with_own_arguments(connection.get_option("ssh_extra_args")))
+def _shared(connection: Any, name: str) -> str:
+    """The options that share it, in the folder in which Ansible has its own sockets."""
+    folder = Path(os.path.expandvars(connection.get_option("control_path_dir"))).expanduser()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # All processes of a run have the same temporary folder, and no other run has it. By its name in the inventory: two
+    # machines may have one address, each behind a jump host of its own.
+    told_apart = repr((constants.DEFAULT_LOCAL_TMP, name))
+    # Short, since the path of a socket has 107 characters at most, of which ssh wants 17.
+    digest = hashlib.sha256(told_apart.encode()).hexdigest()[:10]
+    path = f"{folder}/{digest}".replace("%", "%%")
+    quoted = shlex.quote(f'ControlPath="{path}"')
+    return f"{PERSIST} -o {quoted}"

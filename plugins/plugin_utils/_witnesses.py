@@ -20,8 +20,9 @@ from ansible.playbook.play_context import PlayContext
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Life, Peer
 from ansible_collections.relevo.postgres.plugins.plugin_utils import _machines, _node_program
 
-#: A server that does not answer is asked for 2 s; the rest is for the connection to the witness.
-DEADLINE = 6.0
+#: A server that does not answer is asked for 2 s; the rest is for the connection to the witness, which may have to be
+#: made anew when it has been silent for 6 s.
+DEADLINE = 8.0
 
 Ask = Callable[[], Life]
 

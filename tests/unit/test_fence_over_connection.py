@@ -150,7 +150,7 @@ def test_a_command_is_not_believed_of_a_machine_that_still_answers(
     def machine(name: str, _entry: str, _question: Question) -> dict[str, Any]:
         raise AnsibleError(f"{name} did not answer within 60 s")
 
-    monkeypatch.setattr(_machines, "asker", lambda *_given: lambda: silence)
+    monkeypatch.setattr(_machines, "asker", lambda *_given, **_options: lambda: silence)
     if proved:
         assert fenced(monkeypatch, machine, "true")["stopped"] == {"a": "the fence command true ended with status 0"}
         return

@@ -65,6 +65,7 @@ def action(monkeypatch: pytest.MonkeyPatch, topology: Topology) -> ActionModule:
     made: Any = ActionModule.__new__(ActionModule)
     made._task_vars = {"hostvars": {"a": {}, "b": {}}}
     made._play_context = SimpleNamespace()
+    made._connection = SimpleNamespace(transport="local")
     made._task = SimpleNamespace(delegate_to="a")
     monkeypatch.setattr(ActionModule, "_topology", lambda _self, _options: topology)
     monkeypatch.setattr(ActionModule, "module", lambda _self, _name, _given: topology.as_dict())

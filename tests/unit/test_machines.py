@@ -53,7 +53,7 @@ class Machine:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, machine: Machine, deadline: float = 5) -> dict[str, Any]:
-    monkeypatch.setattr(_machines, "connect", lambda *_arguments: machine)
+    monkeypatch.setattr(_machines, "connect", lambda *_arguments, **_options: machine)
     question = {"node": "a", "service_manager": "systemd", "files": {}}
     return _machines.run_program("a", {}, PlayContext(), "_nodes.receive_here", question, deadline)
 

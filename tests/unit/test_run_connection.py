@@ -16,6 +16,11 @@ from ansible_collections.relevo.postgres.plugins.plugin_utils import _machines, 
 VARIABLES = {"ansible_host": "db1.example", "ansible_connection": "ssh"}
 
 
+def extra_arguments(name: str, **variables: object) -> str:
+    connection = _machines.connect(name, VARIABLES | variables, PlayContext())
+    return str(connection.get_option("ssh_extra_args"))
+
+
 def options_of(arguments: str) -> dict[str, str]:
     """What ssh makes of these arguments."""
     done = subprocess.run(
@@ -24,37 +29,50 @@ def options_of(arguments: str) -> dict[str, str]:
     return dict(line.split(" ", 1) for line in done.stdout.splitlines())
 
 
-@pytest.mark.parametrize("name", ["ansible-local-1", "with a space", "100%"])
-def test_ssh_shares_one_in_the_folder_of_the_run(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    folder = f"/tmp/{name}"
-    monkeypatch.setattr(constants, "DEFAULT_LOCAL_TMP", folder)
-    found = options_of(_run_connection.ssh_arguments())
+@pytest.mark.parametrize("name", ["cp", "with a space", "100%"])
+def test_ssh_shares_one_in_the_folder_of_ansibles_own(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    found = options_of(extra_arguments("db1", ansible_control_path_dir=str(folder)))
     path = Path(found["controlpath"])
-    assert str(path.parent) == folder
-    assert len(path.name) == 40
+    assert path.parent == folder
+    assert len(path.name) == 10
+    assert folder.stat().st_mode & 0o777 == 0o700
     assert (found["controlmaster"], found["controlpersist"]) == ("auto", "60")
-    assert (found["serveraliveinterval"], found["serveralivecountmax"]) == ("3", "3")
+    assert (found["serveraliveinterval"], found["serveralivecountmax"]) == ("1", "5")
 
 
-def test_a_folder_whose_name_leaves_no_room_for_a_socket_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(constants, "DEFAULT_LOCAL_TMP", f"/{'a' * 60}")
-    # ssh itself prints nothing for a path that is "none".
-    assert "controlpath" not in options_of(_run_connection.ssh_arguments())
-    monkeypatch.setattr(constants, "DEFAULT_LOCAL_TMP", f"/{'a' * 48}")
-    assert "controlpath" in options_of(_run_connection.ssh_arguments())
+def test_another_machine_at_the_same_address_and_another_run_have_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = {"ansible_control_path_dir": str(tmp_path)}
+    first = extra_arguments("db1", **folder)
+    assert extra_arguments("db1", **folder) == first
+    assert extra_arguments("db2", **folder) != first
+    monkeypatch.setattr(constants, "DEFAULT_LOCAL_TMP", "/tmp/another")
+    assert extra_arguments("db1", **folder) != first
 
 
-def test_what_the_user_gives_stays_and_comes_first() -> None:
-    connection = _machines.connect("db1", VARIABLES | {"ansible_ssh_extra_args": "-o ControlPath=own"}, PlayContext())
-    given = connection.get_option("ssh_extra_args")
-    assert given == f"-o ControlPath=own {_run_connection.ssh_arguments()}"
+def test_what_the_user_gives_stays_and_comes_first(tmp_path: Path) -> None:
+    own = {"ansible_ssh_extra_args": "-o ControlPath=own", "ansible_control_path_dir": str(tmp_path)}
+    given = extra_arguments("db1", **own)
+    assert given.startswith("-o ControlPath=own -o ControlMaster=auto ")
     assert options_of(given)["controlpath"] == "own"
 
 
-def test_the_connection_of_a_task_takes_part_where_it_is_one_of_ssh() -> None:
-    for kind in ("ssh", "local"):
-        connection = connection_loader.get(kind, PlayContext(), None)
-        connection.set_options(var_options={})
-        _run_connection.use(connection)
-        if kind == "ssh":
-            assert connection.get_option("ssh_extra_args") == _run_connection.ssh_arguments()
+def test_one_that_is_to_be_alone_shares_nothing() -> None:
+    connection = _machines.connect("db1", VARIABLES, PlayContext(), alone=True)
+    given = connection.get_option("ssh_extra_args")
+    assert given == f"-o ControlPath=none {_run_connection.ALIVE}"
+    # ssh itself prints nothing for a path that is "none".
+    assert "controlpath" not in options_of(given)
+
+
+def test_the_connection_of_a_task_takes_part_once_where_it_is_one_of_ssh(tmp_path: Path) -> None:
+    connection = connection_loader.get("ssh", PlayContext(), None)
+    connection.set_options(var_options={"ansible_control_path_dir": str(tmp_path)})
+    for _question in range(2):
+        _run_connection.use(connection, "db1")
+    assert connection.get_option("ssh_extra_args") == extra_arguments("db1", ansible_control_path_dir=str(tmp_path))
+    other = connection_loader.get("local", PlayContext(), None)
+    # It has no such option.
+    _run_connection.use(other, "db1")

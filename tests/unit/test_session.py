@@ -164,7 +164,7 @@ def test_a_witness_loads_no_library_where_nobody_listens(named: list[str], monke
     with listener("127.0.0.2") as port:
         question = {"node": {"name": "a", "host": "db", "port": port}}
         assert liveness.answer(question) == {"answer": "refused"}
-        assert asked == [Peer("a", "db", port)]
+        assert asked == [Peer("a", "127.0.0.2", port)]
     monkeypatch.setattr(liveness, "TIMEOUT", 0.2)
     with listener("127.0.0.1", full=True) as port:
         named.remove("127.0.0.2")

@@ -86,14 +86,15 @@ def reach(host: str, port: int, timeout: float) -> str:
     return chosen.host
 
 
-def listens(host: str, port: int, timeout: float) -> bool:
-    """Whether anybody takes a connection there within ``timeout`` seconds. No client library is needed for that."""
-    deadline = time.monotonic() + timeout
+def listening(host: str, port: int, timeout: float) -> str | None:
+    """The address at which somebody takes a connection within ``timeout`` seconds; no client library is needed for
+    that. The name has as long again."""
     try:
         found = resolve(host, port, timeout)
     except NotReached:
-        return False
-    return first_open(found, deadline)[0] is not None
+        return None
+    chosen, _refused = first_open(found, time.monotonic() + timeout)
+    return chosen.host if chosen else None
 
 
 def first_open(addresses: Sequence[Address], deadline: float) -> tuple[Address | None, bool]:

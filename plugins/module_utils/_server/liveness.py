@@ -17,9 +17,10 @@ TIMEOUT = 2
 def answer(question: dict[str, Any]) -> dict[str, Any]:
     """``question`` has the ``node``. One without psycopg has seen nothing."""
     node = Peer.from_dict(question["node"])
-    if not addresses.listens(node.host, node.port, TIMEOUT):
+    address = addresses.listening(node.host, node.port, TIMEOUT)
+    if address is None:
         return {"answer": "none"}
     # Loads psycopg, which takes as long as all the rest; in most emergencies nobody listens any more.
     from .session import PSYCOPG_IMPORT_ERROR, answer_of
 
-    return {"answer": "none" if PSYCOPG_IMPORT_ERROR else answer_of(node, TIMEOUT)}
+    return {"answer": "none" if PSYCOPG_IMPORT_ERROR else answer_of(Peer(node.name, address, node.port), TIMEOUT)}
