@@ -46,6 +46,10 @@ CURES = {
         "Something else than site.yml has changed pg_hba.conf, or the role or the database relevo, there: undo it, or "
         "run site.yml when the server lets us in again."
     ),
+    r"does not support SSL": (
+        "Its ssl is off, which site.yml turns on: ALTER SYSTEM RESET ssl there, as its superuser, then "
+        "SELECT pg_reload_conf()."
+    ),
     r"SSL|certificate": "Look at its certificate in /etc/relevo/tls, which site.yml writes.",
 }
 
