@@ -63,7 +63,7 @@ class ActionModule(ControllerAction):
         if self._task.check_mode:
             return {"held": False}
         # Ansible's directory for this run, and for no other.
-        host = self._task.delegate_to or (self._task_vars or {})["inventory_hostname"]
+        host = self._task_host
         note = Path(constants.DEFAULT_LOCAL_TMP) / f"relevo-operation-lock-{host}"
         lost = _lock_keeper.kept(note)
         if options["state"] == "kept" and not lost:

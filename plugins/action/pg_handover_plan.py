@@ -71,7 +71,7 @@ class ActionModule(ControllerAction):
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
         if options["show_first"]:
             # A task that is passed over is delegated all the same: it needs somebody's name.
-            anybody = self._task.delegate_to or self._task_vars["inventory_hostname"]
+            anybody = self._task_host
             return {"changed": False, "plan": {"action": "show", "candidate": anybody, "primary": anybody}}
         if options["describe"]:
             question = self._question(options) | {"require": "nothing"}

@@ -29,6 +29,11 @@ class ControllerAction(ActionBase):
     #: The arguments of ``validate_argument_spec``: ``argument_spec``, ``required_if``, ...
     SPEC: ClassVar[dict[str, Any]]
 
+    @property
+    def _task_host(self) -> str:
+        """Whom the task is delegated to, or else whose it is."""
+        return str(self._task.delegate_to or self._task_vars["inventory_hostname"])
+
     @abstractmethod
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
         """Do it, and return the task's result."""
@@ -57,8 +62,7 @@ class ControllerAction(ActionBase):
         return answer
 
     def _ask_once(self, entry: str, question: dict[str, Any]) -> dict[str, Any] | None:
-        name = self._task.delegate_to or self._task_vars["inventory_hostname"]
-        _run_connection.use(self._connection, name)
+        _run_connection.use(self._connection, self._task_host)
         done = _node_program.run(self, entry, question, self._task_vars)
         return _node_program.answer_in(done["stdout"]) if done else None
 

@@ -49,14 +49,6 @@ class NotConnected(SessionError):
 PATIENCE = 30.0
 
 
-def address_of(host: str, port: int, timeout: float) -> str:
-    """As ``addresses.reach``, in the error of a session."""
-    try:
-        return addresses.reach(host, port, timeout)
-    except addresses.NotReached as error:
-        raise SessionError(error.message) from error
-
-
 def socket_dsn(port: int, dbname: str, options: str = "") -> str:
     """How a program of PostgreSQL reaches a server of this host as its superuser; any name of a database.
 
@@ -130,7 +122,10 @@ class Session:
         """
         credentials = credentials or Credentials()
         started = time.monotonic()
-        hostaddr = address_of(address or node.host, node.port, timeout)
+        try:
+            hostaddr = addresses.reach(address or node.host, node.port, timeout)
+        except addresses.NotReached as error:
+            raise SessionError(error.message) from error
         conninfo = make_conninfo(
             host=node.host,
             hostaddr=hostaddr,
@@ -246,8 +241,8 @@ def answer_of(node: Peer, timeout: int = 2) -> Life:
     connections, a refused login. ``timeout``: whole seconds, at least 2.
     """
     try:
-        address = address_of(node.host, node.port, timeout)
-    except SessionError:
+        address = addresses.reach(node.host, node.port, timeout)
+    except addresses.NotReached:
         return "none"
     conninfo = make_conninfo(
         host=node.host,
