@@ -15,6 +15,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._nodes.reachabilit
 from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker, removed_words
 from ansible_collections.relevo.postgres.plugins.plugin_utils import _machines, _offline_nodes
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
+from ansible_collections.relevo.postgres.plugins.plugin_utils._early_question import EarlyQuestion
 
 
 def marker_of(node: Node) -> dict[str, Any] | None:
@@ -41,8 +42,10 @@ class ActionModule(ControllerAction):
             "cluster": {"type": "str"},
             "markers": {"type": "bool", "default": False},
             "require_any": {"type": "bool", "default": False},
+            "ask_servers": {"type": "bool", "default": False},
         },
         "required_one_of": [("nodes", "cluster")],
+        "required_if": [("ask_servers", True, ("cluster",))],
         "mutually_exclusive": [("nodes", "cluster")],
     }
 
@@ -77,9 +80,21 @@ class ActionModule(ControllerAction):
             name: _machines.asker(name, hosts[name], self._play_context) for name in asked if name not in containers
         }
         states = {name: node.state() for name, node in containers.items()}
+        early = None
+        if options["ask_servers"]:
+            observer = result["repository"]
+            # The engine has answered; what the machines will say takes longer.
+            down = reachability(asked, states, {}).down
+            early = EarlyQuestion(observer, hosts[observer], self._play_context, result["nodes"], down)
+            if observer in machines:
+                machines[observer] = early.after(machines[observer])
+            elif observer not in down:
+                early.start()
         found = reachability(asked, states, _machines.ask_all(machines))
         if options["require_any"]:
             found.require_any()
+        if early:
+            result["servers"] = early.result()
         if options["markers"]:
             # A container that was removed has no disk that anybody could name.
             stopped = [name for name, state in states.items() if state == "stopped"]

@@ -82,6 +82,8 @@ class ActionModule(ControllerAction):
         if self._task.check_mode:
             nobody = Fenced(request.primary, proved=False, evidence="check mode: nothing was done")
             return {"changed": True, **self._known(nobody, (), {})}
+        candidate = options["candidate"]
+        _machines.open_beforehand(candidate, self._task_vars["hostvars"][candidate], self._play_context)
         return self._fence_all(request)
 
     def _fence_all(self, request: FenceRequest) -> Result:

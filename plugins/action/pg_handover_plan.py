@@ -24,14 +24,10 @@ from ansible_collections.relevo.postgres.plugins.module_utils._handover.plan imp
     plan_failover,
     refuse_without_connection,
 )
-from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments import nodes_spec
-from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
 from ansible_collections.relevo.postgres.plugins.plugin_utils import _machines, _membership, _witnesses
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
+from ansible_collections.relevo.postgres.plugins.plugin_utils._early_question import PATHS, TIMEOUT, topology_of
 from ansible_collections.relevo.postgres.plugins.plugin_utils._witnesses import Witness
-
-#: Where every node has what it logs in with at its peers.
-PATHS = {name: option["default"] for name, option in nodes_spec().items() if name in ("passfile", "ca_file")}
 
 #: Seconds between two questions to a server that is starting.
 POLL = 1
@@ -53,7 +49,8 @@ class ActionModule(ControllerAction):
             "nodes": {"type": "list", "elements": "dict", "required": True},
             "unreachable": {"type": "dict", "default": {}},
             "no_connection": {"type": "dict", "default": {}},
-            "timeout": {"type": "float", "default": 4},
+            "servers": {"type": "dict", "default": {}},
+            "timeout": {"type": "float", "default": TIMEOUT},
             "preferred": {"type": "str", "required": True},
             "operation": {"type": "str", "choices": ["failover", "failback"], "required": True},
             "candidate": {"type": "str", "default": ""},
@@ -77,6 +74,8 @@ class ActionModule(ControllerAction):
             question = self._question(options) | {"require": "nothing"}
             found = Topology.from_result(self.module("relevo.postgres.pg_primary_facts", question))
             return self._describe(options, *self._heard(options, found))
+        #: What the servers have answered before this task began; used once.
+        self._early = options["servers"]
         try:
             plan = self._wait_and_plan(options)
         except RelevoError:
@@ -146,6 +145,9 @@ class ActionModule(ControllerAction):
         return {name: options[name] for name in ("nodes", "unreachable", "timeout")}
 
     def _topology(self, options: dict[str, Any]) -> Topology:
+        early, self._early = topology_of(self._early, options["unreachable"]), {}
+        if early:
+            return early
         question = self._question(options)
         answer = self.ask("_cluster.ask", question | PATHS)
         if answer is None:
@@ -225,9 +227,11 @@ class ActionModule(ControllerAction):
             name: _witnesses.on_node(name, variables, self._play_context, last.node)
             for name, variables in standbys.items()
         }
-        address = self._task_vars["hostvars"][last.name].get("ansible_host")
-        seen_from_here = Peer(last.name, address or last.node.host, last.node.port)
-        return _witnesses.first(asks | {"the controller": _witnesses.on_controller(seen_from_here)})
+        own = self._task_vars["hostvars"][last.name]
+        seen_from_here = _witnesses.seen_from_controller(last.node, own, standbys.values())
+        if seen_from_here:
+            asks["the controller"] = _witnesses.on_controller(seen_from_here)
+        return _witnesses.first(asks)
 
     def _describe(self, options: dict[str, Any], topology: Topology, removed: dict[str, str]) -> dict[str, Any]:
         preferred, cluster = options["preferred"], options["cluster"]

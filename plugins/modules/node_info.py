@@ -41,6 +41,12 @@ options:
     description: Fail when none of the nodes answers.
     type: bool
     default: false
+  ask_servers:
+    description:
+      - Have the repository host ask the servers who is primary, while the machines are still asked whether they answer.
+        For a RV(servers) that M(relevo.postgres.pg_handover_plan) takes. Needs a O(cluster).
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -94,6 +100,12 @@ states:
   type: dict
   returned: success
   sample: {postgres_master: running, postgres_slave: stopped}
+servers:
+  description:
+    - What the servers answered the repository host, as C(answer), and the containers that were known to be down and
+      left out, as C(unreachable). Empty where there is no answer, or none that is fresh any more.
+  type: dict
+  returned: O(ask_servers=true)
 markers:
   description: The fence markers of the containers that are down, as far as they have one.
   type: dict

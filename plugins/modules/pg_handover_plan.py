@@ -37,6 +37,12 @@ options:
         for one of them is refused.
     type: dict
     default: {}
+  servers:
+    description:
+      - RV(relevo.postgres.node_info#module:servers) of a moment ago, which saves the question where the nodes that were
+        known not to answer are those of O(unreachable).
+    type: dict
+    default: {}
   timeout:
     description: Seconds for each question to a server. All servers are asked at once.
     type: float

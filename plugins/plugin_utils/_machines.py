@@ -9,6 +9,7 @@ each that is down, before the play has said what it is about to do.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import shlex
 import threading
@@ -72,11 +73,33 @@ def execute(
     return code, output.decode(errors="replace"), said.decode(errors="replace")
 
 
-def connect(name: str, variables: Mapping[str, Any], context: PlayContext, *, alone: bool = False) -> Any:
-    """A connection plugin with the options that the host's variables give it, as for a task on that host.
+def open_beforehand(name: str, variables: Mapping[str, Any], context: PlayContext) -> None:
+    """Begin to open the connection that Ansible's own tasks on this machine use, and wait for nothing.
 
-    ``alone``: it is not to share the SSH connection of this run.
+    It stays open for a while, as the user's ``ssh_args`` have it: the task that comes next need not open it. One that
+    cannot be opened is for that task to report.
     """
+    connection = plugin(name, variables, context)
+    if connection.transport != "ssh":
+        return
+
+    def enter() -> None:
+        with contextlib.suppress(AnsibleError):
+            connection.exec_command("exit 0", sudoable=False)
+        connection.close()
+
+    threading.Thread(target=enter, daemon=True).start()
+
+
+def connect(name: str, variables: Mapping[str, Any], context: PlayContext, *, alone: bool = False) -> Any:
+    """``plugin``, that shares the SSH connection of this run; ``alone``: that has a new one of its own."""
+    connection = plugin(name, variables, context)
+    _run_connection.use(connection, name, alone=alone)
+    return connection
+
+
+def plugin(name: str, variables: Mapping[str, Any], context: PlayContext) -> Any:
+    """A connection plugin with the options that the host's variables give it, as for a task on that host."""
     kind = variables.get("ansible_connection") or constants.DEFAULT_TRANSPORT
     own = context.copy()
     own.remote_addr = variables.get("ansible_host") or name
@@ -88,7 +111,6 @@ def connect(name: str, variables: Mapping[str, Any], context: PlayContext, *, al
     options = {key: variables[key] for key in wanted if key in variables}
     options.setdefault("inventory_hostname", name)
     connection.set_options(task_keys={"timeout": own.timeout, "password": own.password}, var_options=options)
-    _run_connection.use(connection, name, alone=alone)
     return connection
 
 

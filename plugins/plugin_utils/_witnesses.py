@@ -8,8 +8,9 @@ A primary is fenced when nobody gets an answer of it. That one observer's networ
 
 from __future__ import annotations
 
+import ipaddress
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -23,6 +24,8 @@ from ansible_collections.relevo.postgres.plugins.plugin_utils import _machines, 
 #: A server that does not answer is asked for 2 s; the rest is for the connection to the witness, which may have to be
 #: made anew when it has been silent for 6 s.
 DEADLINE = 8.0
+
+SSH_PORT = 22
 
 Ask = Callable[[], Life]
 
@@ -59,6 +62,29 @@ def on_node(name: str, variables: Mapping[str, Any], context: PlayContext, serve
         return "none"
 
     return ask
+
+
+def seen_from_controller(
+    server: Peer, variables: Mapping[str, Any], others: Iterable[Mapping[str, Any]]
+) -> Peer | None:
+    """``server`` at the address that the controller has of its machine; ``others``: the variables of its peers.
+
+    None where that is the address of something in front of it, which forwards a port of its own to the machine's sshd.
+    What listens there on PostgreSQL's port is another server, and that one lives.
+    """
+    address = variables.get("ansible_host")
+    if not address:
+        return server
+    shared = address in [other.get("ansible_host") for other in others]
+    forwarded = _is_loopback(str(address)) and int(variables.get("ansible_port") or SSH_PORT) != SSH_PORT
+    return None if shared or forwarded else Peer(server.name, str(address), server.port)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
 
 
 def on_controller(server: Peer) -> Ask:

@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 
+from ansible_collections.relevo.postgres.plugins.action import pg_handover_plan
 from ansible_collections.relevo.postgres.plugins.action.pg_handover_plan import ActionModule
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import NodeState, Topology
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
@@ -29,6 +30,7 @@ OPTIONS: dict[str, Any] = {
     "nodes": [],
     "unreachable": {},
     "no_connection": {},
+    "servers": {},
     "timeout": 4.0,
     "preferred": "a",
     "operation": "failover",
@@ -100,6 +102,36 @@ def test_a_plan_that_is_to_be_shown_first_asks_nobody_and_promotes_nobody(
     plan = {"action": "show", "candidate": "a", "primary": "a"}
     assert result.work(OPTIONS | {"show_first": True}) == {"changed": False, "plan": plan}
     assert asked == []
+
+
+def planner(monkeypatch: pytest.MonkeyPatch, *answers: Topology) -> ActionModule:
+    """One whose question to the servers is answered by these, one after the other."""
+    asks = ActionModule._topology
+    made: Any = action(monkeypatch, LIVING)
+    left = iter(answers)
+    monkeypatch.setattr(ActionModule, "_topology", asks)
+    monkeypatch.setattr(ActionModule, "ask", lambda *_given: next(left).as_dict())
+    monkeypatch.setattr(_machines, "run_program", lambda *_given: {"refusal": ""})
+    return cast("ActionModule", made)
+
+
+def test_the_servers_need_not_be_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    early = {"unreachable": {}, "answer": LIVING.as_dict()}
+    assert planner(monkeypatch).work(OPTIONS | {"servers": early})["plan"]["action"] == "switchover"
+
+
+def test_they_are_where_somebody_else_is_down_than_was_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    early = {"unreachable": {"c": "its container is stopped"}, "answer": Topology([]).as_dict()}
+    assert planner(monkeypatch, LIVING).work(OPTIONS | {"servers": early})["plan"]["action"] == "switchover"
+
+
+def test_an_early_answer_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody answers all are asked again, and a server that starts is asked until it has."""
+    starting = Topology([NodeState(Peer("a", "a"), error="a: starting", life="starting"), node("b", in_recovery=True)])
+    early = {"unreachable": {}, "answer": starting.as_dict()}
+    monkeypatch.setattr(pg_handover_plan, "POLL", 0)
+    plan = planner(monkeypatch, LIVING).work(OPTIONS | {"servers": early, "starting_timeout": 30})["plan"]
+    assert plan["action"] == "switchover"
 
 
 def emergency(monkeypatch: pytest.MonkeyPatch, *standbys: str, witness: Any = None) -> ActionModule:

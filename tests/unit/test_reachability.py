@@ -98,10 +98,10 @@ all:
 """
 
 
-def test_a_machine_that_refuses_is_a_result_and_prints_nothing(tmp_path: Path) -> None:
-    (tmp_path / "play.yml").write_text(PLAY, encoding="utf-8")
-    (tmp_path / "hosts.yml").write_text(INVENTORY, encoding="utf-8")
-    done = subprocess.run(
+def run_play(tmp_path: Path, play: str, inventory: str) -> subprocess.CompletedProcess[str]:
+    (tmp_path / "play.yml").write_text(play, encoding="utf-8")
+    (tmp_path / "hosts.yml").write_text(inventory, encoding="utf-8")
+    return subprocess.run(
         [sys.executable, "-m", "ansible", "playbook", "-i", str(tmp_path / "hosts.yml"), str(tmp_path / "play.yml")],
         env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
         cwd=ROOT,
@@ -109,6 +109,58 @@ def test_a_machine_that_refuses_is_a_result_and_prints_nothing(tmp_path: Path) -
         text=True,
         check=False,
     )
+
+
+def test_a_machine_that_refuses_is_a_result_and_prints_nothing(tmp_path: Path) -> None:
+    done = run_play(tmp_path, PLAY, INVENTORY)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "unreachable:" not in done.stdout.lower().replace("unreachable=0", ""), done.stdout
     assert "UNREACHABLE" not in done.stdout + done.stderr
+
+
+EARLY = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - relevo.postgres.node_info:
+        cluster: main
+        ask_servers: true
+      register: found
+    - ansible.builtin.assert:
+        that:
+          - found.servers.unreachable == {}
+          - found.servers.answer.nodes.db1.error is search('db1.invalid')
+          - found.answering == ['repository', 'db1']
+"""
+CLUSTER = f"""
+all:
+  vars: {{ansible_connection: local, ansible_python_interpreter: {sys.executable}}}
+  children:
+    postgres:
+      hosts:
+        db1: {{node_cluster: main, node_preferred_primary: true, node_address: db1.invalid}}
+    pgbackrest:
+      hosts:
+        repository: {{node_clusters: [main]}}
+"""
+
+
+def test_the_servers_are_asked_meanwhile_by_the_repository_host(tmp_path: Path) -> None:
+    done = run_play(tmp_path, EARLY, CLUSTER)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_nothing_is_asked_where_that_is_not_reached(tmp_path: Path) -> None:
+    away = CLUSTER.replace(
+        "repository: {", "repository: {ansible_connection: ssh, ansible_host: 127.0.0.1, ansible_port: 1, "
+    )
+    done = run_play(tmp_path, EARLY.split("    - ansible.builtin.assert")[0] + NOTHING, away)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+NOTHING = """
+    - ansible.builtin.assert:
+        that:
+          - found.servers == {}
+          - found.answering == ['db1']
+"""

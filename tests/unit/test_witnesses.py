@@ -7,12 +7,18 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Life, Peer
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import answer_of
-from ansible_collections.relevo.postgres.plugins.plugin_utils._witnesses import Ask, Witness, first
+from ansible_collections.relevo.postgres.plugins.plugin_utils._witnesses import (
+    Ask,
+    Witness,
+    first,
+    seen_from_controller,
+)
 
 
 def says(answer: Life, after: float = 0.0) -> Ask:
@@ -44,6 +50,31 @@ def test_a_bug_does_not_pass_for_silence() -> None:
 
     with pytest.raises(TypeError):
         first({"b": ask, "c": says("none")})
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "address"),
+    [
+        # A container, and a machine whose name in the inventory is its address.
+        ({}, {}, "db1.example"),
+        ({"ansible_host": "10.0.0.1"}, {"ansible_host": "10.0.0.2"}, "10.0.0.1"),
+        ({"ansible_host": "10.0.0.1", "ansible_port": 2222}, {}, "10.0.0.1"),
+        # The controller is one of the machines itself.
+        ({"ansible_host": "127.0.0.1", "ansible_port": "22"}, {"ansible_host": "10.0.0.2"}, "127.0.0.1"),
+        # Ports of the controller, or of a gateway, lead to their sshd. Its PostgreSQL is another server.
+        ({"ansible_host": "127.0.0.1", "ansible_port": 2201}, {"ansible_host": "10.0.0.2"}, None),
+        ({"ansible_host": "::1", "ansible_port": 2201}, {}, None),
+        ({"ansible_host": "localhost", "ansible_port": "2201"}, {}, None),
+        (
+            {"ansible_host": "gate.example", "ansible_port": 1},
+            {"ansible_host": "gate.example", "ansible_port": 2},
+            None,
+        ),
+    ],
+)
+def test_where_the_controller_looks_for_a_server(own: dict[str, Any], other: dict[str, Any], address: str) -> None:
+    found = seen_from_controller(Peer("db1", "db1.example", 5433), own, [other])
+    assert found == (Peer("db1", address, 5433) if address else None)
 
 
 def message(kind: bytes, severity: bytes, sqlstate: bytes, text: bytes) -> bytes:
