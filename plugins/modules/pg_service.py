@@ -108,10 +108,11 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         restarting.reload(server)
     if (started or restart) and server.adjust_slot_sync():
         restarting.reload(server)
+    for sentence in said:
+        module.warn(sentence)
     return {
         "changed": started or restart or state == "reloaded",
         "pending_restart": restarting.pending_restart(),
-        "warnings": said,
     }
 
 

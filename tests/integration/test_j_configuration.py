@@ -51,6 +51,11 @@ REFUSED = [
     ("postgresql_hba", [{"address": "10.0.0.0/33"}], 'invalid CIDR mask in address "10.0.0.0/33"'),
     ("pgbackrest_options", {"archive-mode": "never"}, "'never' is not allowed for 'archive-mode' option"),
     ("pgbackrest_options", {"compres-type": "lz4"}, "configuration file contains invalid option 'compres-type'"),
+    (
+        "pgbackrest_options",
+        {"lock-path": "/root/no"},
+        "lock-path: the user postgres, as whom it runs, may not write to",
+    ),
 ]
 
 

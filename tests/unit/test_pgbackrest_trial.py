@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+import subprocess
+from pathlib import Path
+
 import pytest
 
+from ansible_collections.relevo.postgres.plugins.module_utils import _process
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import answer_in
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.configuration_trial import (
     faults,
     refusal,
     stanzas_of,
+    unusable,
+    used_paths,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import parse_info
 
@@ -76,3 +84,50 @@ def test_a_warning_before_an_answer_is_not_part_of_it(stdout: str, answer: str) 
 
 def test_a_warning_does_not_make_the_repository_unreadable() -> None:
     assert parse_info(WARNING + '[{"name": "main", "backup": []}]', "main")["backup"] == []
+
+
+PATHS = """
+[global]
+lock-path={folder}/a/b
+log-path={folder}/file/log
+repo1-storage-ca-file=/etc/pgbackrest/repo2-ca.crt
+repo2-storage-ca-file={folder}/missing.crt
+repo1-path=/var/lib/pgbackrest
+[global:archive-push]
+spool-path={folder}/closed/spool
+[main]
+pg1-path=/nowhere
+"""
+
+
+def test_a_path_that_pgbackrest_could_not_use_is_found_beforehand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen: lock-path=/root/no was installed, and no WAL was archived from then on."""
+    (tmp_path / "file").touch()
+    (tmp_path / "closed").mkdir(mode=0o700)
+    # Anybody may pass through the folders above it; the one of the test belongs to root.
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o777)
+    nobody = pwd.getpwnam("nobody")
+    command = {"user": nobody.pw_uid, "group": nobody.pw_gid} if os.geteuid() == 0 else {}
+
+    def run(words: list[str], _timeout: float) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(words, capture_output=True, text=True, check=False, **command)  # type: ignore[call-overload, no-any-return]
+
+    monkeypatch.setattr(_process, "run", run)
+    text = PATHS.replace("{folder}", str(tmp_path))
+    assert [option for option, _path in used_paths(text)] == [
+        "lock-path",
+        "log-path",
+        "repo2-storage-ca-file",
+        "spool-path",
+    ]
+    who = "the user postgres, as whom it runs, may not"
+    expected = [
+        f"log-path: {who} write to {tmp_path}/file/log",
+        f"repo2-storage-ca-file: {who} read {tmp_path}/missing.crt",
+    ]
+    if command:
+        expected.append(f"spool-path: {who} write to {tmp_path}/closed/spool")
+    assert unusable(text) == expected

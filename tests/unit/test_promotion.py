@@ -160,12 +160,20 @@ class Standby:
 
     It replays up to ``end`` at ``speed`` bytes a second; its receiver ends after ``receives`` seconds, and once it is
     asked to it takes writes when all is replayed. ``unwilling``: what fails of each further session. ``holding``: the
-    sessions that its replay waits for; until they are ended it stands still.
+    sessions that its replay waits for; until they are ended it stands still. ``asleep``: it has noted the request, and
+    sleeps until it is woken.
     """
 
     def __init__(
-        self, end: int, speed: float = 1.0, receives: float = 0, unwilling: str = "", holding: tuple[str, ...] = ()
+        self,
+        end: int,
+        speed: float = 1.0,
+        receives: float = 0,
+        unwilling: str = "",
+        holding: tuple[str, ...] = (),
+        asleep: bool = False,
     ) -> None:
+        self.asleep = asleep
         self.end, self.speed, self.receives, self.unwilling = end, speed, receives, unwilling
         self.holding, self.freed = dict.fromkeys(holding), 0.0
         self.now, self.promoted, self.paces = 0.0, False, list[str]()
@@ -189,11 +197,12 @@ class Standby:
             return "t" if self.now < self.receives else None
         if "pg_settings" in query:
             return str(SIZE) if "wal_segment_size" in query else "0"
-        assert query == held_replay.REPLAYED
+        assert query in (held_replay.REPLAYED, promotion.RECEIVED)
         return format_lsn(self.replayed)
 
     def flag(self, query: str) -> bool:
-        return self.promoted and self.replayed == self.end if "in_recovery" in query else False
+        takes_writes = self.promoted and not self.asleep and self.replayed == self.end
+        return takes_writes if "in_recovery" in query else False
 
     def query(self, query: str, parameters: tuple[str, ...] = (), timeout: float | None = None) -> list[dict[str, str]]:
         if query == held_replay.OLDER:
@@ -205,9 +214,9 @@ class Standby:
             del self.holding[parameters[0]]
             self.freed = self.now
         self.promoted = self.promoted or query == "SELECT pg_promote(false)"
-        if "ALTER SYSTEM" in query or "pg_reload_conf" in query:
-            assert timeout is None
-            raise AssertionError("it is to be done in a session of its own")
+        if "pg_reload_conf" in query and self.promoted:
+            self.asleep = False
+        assert "ALTER SYSTEM" not in query, "it is to be done in a session of its own"
         return []
 
     def another(self, **given: Any) -> Any:
@@ -256,6 +265,13 @@ def test_a_promotion_that_replays_for_minutes_is_waited_for(made: Make) -> None:
     done = taken_over(made(standby), standby)
     assert (done["end_lsn"], standby.promoted, 500 <= standby.now < 510) == ("0/50001F4", True, True)
     assert standby.paces == ["ALTER SYSTEM SET wal_retrieve_retry_interval = '5ms'", "SELECT pg_reload_conf()"]
+
+
+def test_one_that_sleeps_over_the_request_is_woken(made: Make) -> None:
+    """A server that forbids ALTER SYSTEM slept 5 s, in one promotion of three."""
+    standby = Standby(end=0x5000000, asleep=True, unwilling="ALTER SYSTEM is not allowed in this environment")
+    assert taken_over(made(standby), standby)["end_lsn"] == "0/5000000"
+    assert standby.now < 5
 
 
 @pytest.mark.parametrize(
@@ -412,3 +428,24 @@ def test_salvaged_wal_is_waited_for_as_long_as_it_is_replayed(
             one._replay_salvage(cast("Session", standby), salvage)
     assert read == [named(5)]
     assert sorted(path.name for path in wal.iterdir()) == [named(5)]
+
+
+@pytest.mark.usefixtures("own_account")
+def test_what_the_standby_had_received_is_not_counted_as_saved(
+    made: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen: "3319408 bytes that only it had were saved", of a standby whose replay was paused and that had them all."""
+    standby = Standby(end=0x5000000 + 300)
+    value = standby.value
+
+    def with_more_received(query: str) -> str | None:
+        return "0/50000C9" if query == promotion.RECEIVED else value(query)
+
+    monkeypatch.setattr(standby, "value", with_more_received)
+    monkeypatch.setattr(promotion, "last_record", lambda *_given: 0x5000000 + 200)
+    monkeypatch.setattr(Server, "bin_directory", tmp_path)
+    one = made(standby)
+    salvage = tmp_path / "salvage"
+    salvage.mkdir()
+    (salvage / named(5)).write_bytes(segment(named(5)))
+    assert one._replay_salvage(cast("Session", standby), salvage) == (0, True)

@@ -163,6 +163,28 @@ def test_a_window_that_ends_says_who_held_the_replay(gone: bool, words: str) -> 
         one._wait_replayed(cast("Session", HeldCandidate(gone)), 0x20, time.monotonic() + 0.01)
 
 
+class SleepingCandidate:
+    """A session at a candidate that has noted the request to promote, and sleeps until it is woken."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def query(self, query: str, timeout: float | None = None) -> None:
+        self.said.append(query)
+
+    def flag(self, query: str, timeout: float | None = None) -> bool:
+        assert query == "SELECT pg_is_in_recovery()"
+        return "SELECT pg_reload_conf()" not in self.said
+
+
+def test_a_candidate_that_sleeps_over_the_request_is_woken() -> None:
+    """A server that forbids ALTER SYSTEM slept 5 s, in one hand-over of three; nobody took writes meanwhile."""
+    one = Switchover(Peer("a", "a"), Peer("b", "b"), [], "alice", Runit("x"), limits=Limits(promotion=2))
+    candidate = SleepingCandidate()
+    one._promote(cast("Session", candidate))
+    assert candidate.said == ["SELECT pg_promote(false)", "SELECT pg_reload_conf()"]
+
+
 # --- who reads from the primary and does not confirm -----------------------------------------------------------------
 
 

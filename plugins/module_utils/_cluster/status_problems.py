@@ -429,7 +429,7 @@ def _restart(_status: ClusterStatus, node: NodeStatus) -> Found:
         yield problem(
             "restart-pending",
             f"{node.name} must be restarted for {settings}.",
-            "The next hand-over does it, or site.yml -e restart=true.",
+            "It restarts when it hands over the primary role, or with site.yml -e restart=true.",
             node.name,
         )
 

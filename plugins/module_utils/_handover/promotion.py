@@ -29,7 +29,7 @@ from .._server.credentials import Credentials
 from .._server.held_replay import REPLAYED, HeldReplay, OutgrownError, resume
 from .._server.lsn import SEGMENT, format_lsn, parse_lsn, segment_start
 from .._server.peer import Peer
-from .._server.replication import ensure_slot, look_for_wal_as_usual, look_for_wal_often
+from .._server.replication import Alarm, ensure_slot, look_for_wal_as_usual, look_for_wal_often
 from .._server.server import Server
 from .._server.session import PATIENCE, Session, SessionError
 from .._server.unlogged import EMPTIED, unlogged_tables
@@ -50,6 +50,8 @@ START = 300.0
 MOST_STARTS = 3
 #: Seconds for a server that has begun to shut down, which has ended the session first.
 SHUTDOWN = 10.0
+#: Up to where this server has the WAL, whether it has replayed it or not.
+RECEIVED = "SELECT greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())"
 RECORD = re.compile(r"lsn: ([0-9A-F]+/[0-9A-F]+), prev")
 
 
@@ -318,9 +320,10 @@ class Promotion:
         # The server itself replays all that it has before it ends recovery (xlogrecovery.c, CheckForStandbyTrigger).
         # That may take longer than pg_promote would wait, and is no reason to give up.
         session.query("SELECT pg_promote(false)")
+        alarm = Alarm()
         self._wait(
             session,
-            lambda: session.flag("SELECT NOT pg_is_in_recovery()"),
+            lambda: session.flag("SELECT NOT pg_is_in_recovery()") or alarm.ring(session),
             f"{self.request.local.name} to be promoted. Look at its log, then run this again",
             PROMOTION_STANDS,
         )
@@ -372,7 +375,7 @@ class Promotion:
         segments = sorted(
             path for path in salvage.iterdir() if SEGMENT.fullmatch(path.name) and path.stat().st_size == size
         )
-        start = parse_lsn(session.value(REPLAYED))
+        start = parse_lsn(session.value(RECEIVED))
         # The last segment may hold no record yet.
         records = (last_record(path, self.server.bin_directory) for path in reversed(segments))
         end = next((record for record in records if record is not None), None)
@@ -392,9 +395,10 @@ class Promotion:
         if session.value("SELECT setting FROM pg_settings WHERE name = 'recovery_min_apply_delay'") != "0":
             # A standby that lags on purpose replays all at once only when it is promoted.
             return end - start, True
+        alarm = Alarm()
         self._wait(
             session,
-            lambda: parse_lsn(session.value(REPLAYED)) > end,
+            lambda: parse_lsn(session.value(REPLAYED)) > end or alarm.ring(session),
             f"the salvaged WAL to be replayed up to {format_lsn(end)}",
             REPLAY_STANDS,
         )

@@ -26,7 +26,7 @@ from .._server import held_replay, marker
 from .._server.credentials import Credentials
 from .._server.lsn import CURRENT_TIMELINE, format_lsn, parse_lsn
 from .._server.peer import Peer
-from .._server.replication import ensure_slot, look_for_wal_as_usual, look_for_wal_often
+from .._server.replication import Alarm, ensure_slot, look_for_wal_as_usual, look_for_wal_often
 from .._server.senders import END_AGAIN, GRACE, SENDERS, ended, unconfirmed
 from .._server.server import DB_SHUTDOWNED, Server
 from .._server.service import Service
@@ -378,6 +378,7 @@ class Switchover:
     def _promote(self, candidate: Session) -> None:
         """Request the promotion, and observe it until it is decided: from here on it is never undone."""
         deadline = time.monotonic() + self.limits.promotion
+        alarm = Alarm()
         session: Session | None = candidate
         statement = "SELECT pg_promote(false)"
         while time.monotonic() < deadline:
@@ -390,6 +391,7 @@ class Switchover:
                     session.query(request, timeout=5)
                 if not session.flag("SELECT pg_is_in_recovery()", timeout=5):
                     return
+                alarm.ring(session)
             except SessionError:
                 session = None
             time.sleep(POLL)

@@ -5,7 +5,8 @@
 
 ``pgbackrest help COMMAND`` reads the configuration as that command does, judges what it would use of it, and does
 nothing (seen with 2.55.1). An option that a command does not use is not judged by it, so several are asked. What is
-missing only a command itself says, so one is called without what it has to do, and ends with that.
+missing only a command itself says, so one is called without what it has to do, and ends with that. A directory or a
+file that it may not use it notices when it needs it, which is too late for archiving: these are tried as postgres.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from .. import _process
+from .. import _names, _process
 from .pgbackrest import parse_config
 
 #: 20 ms each.
@@ -28,6 +29,17 @@ TIMEOUT = 30.0
 OF_A_STANZA = ("archive-get", "backup", "check", "expire", "restore", "verify")
 #: "WAL segment to push required": it has judged its options by then.
 NOTHING_TO_DO = "[043]"
+#: Where it writes while it works; ``help`` does not look there.
+WRITTEN = ("lock-path", "log-path", "spool-path")
+#: What it reads when it enters a bucket.
+READ = re.compile(r"repo\d+-storage-ca-(file|path)")
+#: It makes a directory that is missing, where it may.
+MAY_WRITE = """
+path=$1
+until [ -e "$path" ]; do path=$(dirname "$path"); done
+[ -d "$path" ] && [ -w "$path" ] && [ -x "$path" ]
+"""
+MAY_READ = '[ -r "$1" ]'
 _SAYS = re.compile(r"^(?:\S+ \S+ )?P\d\d +(WARN|ERROR): (.*)$")
 
 
@@ -59,6 +71,29 @@ def refusal(found: Sequence[str]) -> str:
     )
 
 
+def used_paths(text: str) -> dict[tuple[str, str], str]:
+    """What postgres must be able to do, as a shell's test, by the option and its path."""
+    parser, found = parse_config(text), dict[tuple[str, str], str]()
+    for section in parser.sections():
+        for option, path in parser.items(section):
+            if option in WRITTEN:
+                found[option, path] = MAY_WRITE
+            # What lies beside the configuration is put there with it.
+            elif READ.fullmatch(option) and Path(path).parent != _names.PGBACKREST_CONF.parent:
+                found[option, path] = MAY_READ
+    return found
+
+
+def unusable(text: str) -> list[str]:
+    """The paths that are named and that pgBackRest could not use."""
+    found = []
+    for (option, path), test in used_paths(text).items():
+        if _process.run(["sh", "-c", test, "sh", path], TIMEOUT).returncode:
+            what = "read" if test == MAY_READ else "write to"
+            found.append(f"{option}: the user postgres, as whom it runs, may not {what} {path}")
+    return found
+
+
 def try_configuration(text: str) -> list[str]:
     """What is wrong with a configuration file, in pgBackRest's own words."""
     scratch = Path(tempfile.mkdtemp(prefix="relevo-trial-"))
@@ -83,6 +118,6 @@ def try_configuration(text: str) -> list[str]:
         with ThreadPoolExecutor(max_workers=4) as pool:
             answers = list(pool.map(ask, questions))
         # Several say the same.
-        return list(dict.fromkeys(one for answer in answers for one in answer))
+        return [*dict.fromkeys(one for answer in answers for one in answer), *unusable(text)]
     finally:
         shutil.rmtree(scratch)
