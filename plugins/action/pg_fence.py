@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
+from ansible.errors import AnsibleError
 
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._handover import fence_plan
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.fence_plan import Fenced, FenceRequest
@@ -24,6 +25,9 @@ from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action
 
 #: Seconds in which a machine that has answered a moment ago would do so again.
 STILL_THERE = 5.0
+
+#: Seconds for the record in the repository, whose directory has 10 of them to answer.
+RECORD_DEADLINE = 20.0
 
 Result = dict[str, Any]
 T = TypeVar("T")
@@ -299,12 +303,27 @@ class ActionModule(ControllerAction):
         """
         if not request.record_possible:
             return "it does not answer"
-        marker = request.marker(request.primary).to_json()
+        question = {
+            "nodes": [request.primary],
+            "content": request.marker(request.primary).to_json(),
+            "state": state,
+            "config": str(_names.PGBACKREST_CONF),
+            "check_mode": self._task.check_mode,
+        }
         try:
-            self.module("relevo.postgres.fence_record", {"nodes": [request.primary], "content": marker, "state": state})
-        except (AnsibleActionFail, AnsibleConnectionFailure) as error:
-            return str(error)
+            self._ask_repository(request.repository, question)
+        except AnsibleError as error:
+            return _machines.one_line(str(error))
         return ""
+
+    def _ask_repository(self, name: str, question: Result) -> Result:
+        """A record that stands stays: the question may be put twice."""
+        variables = self._task_vars["hostvars"][name]
+        arguments = (name, variables, self._play_context, "_repository.fence_record_here", question, RECORD_DEADLINE)
+        try:
+            return _machines.run_program(*arguments)
+        except _machines.LostAnswerError:
+            return _machines.run_program(*arguments)
 
 
 def again(ask: Callable[[], T]) -> T:

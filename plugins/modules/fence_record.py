@@ -64,70 +64,17 @@ directory:
   sample: /var/lib/pgbackrest
 """
 
-from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
-from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.directory import answer_of
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.fence_record import (
-    FenceRecord,
-    require_place,
-    try_place,
-)
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import (
-    in_bucket,
-    repository_directory,
-)
-
-
-def configured_directory(config: Path, wanted: bool) -> Path | None:
-    """The repository's directory; None for a bucket that no record is ``wanted`` in: there is none to be withdrawn."""
-    try:
-        text = config.read_text()
-        return None if in_bucket(text) and not wanted else repository_directory(text)
-    except OSError as error:
-        raise RelevoError(f"{config} cannot be read ({error.strerror}). Run site.yml, which writes it.") from error
-    except RelevoError as error:
-        raise RelevoError(f"No record of a fence can be kept here: {error.message}") from error
+from ansible_collections.relevo.postgres.plugins.module_utils._repository import fence_record_here
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
-    params = module.params
-    directory = configured_directory(Path(params["config"]), params["state"] != "absent")
-    if directory is None:
-        return {"changed": False, "directory": "", "diff": []}
-    return answer_of(directory, lambda: keep(params, directory, module.check_mode))
-
-
-def keep(params: dict[str, Any], directory: Path, check_mode: bool) -> dict[str, Any]:
-    """Have the records as they are wanted; returns what the module does."""
-    state = params["state"]
-    wanted = params["content"] if state == "present" else None
-    if state == "tried":
-        if check_mode:
-            require_place(directory)
-        else:
-            try_place(directory)
-        return {"changed": False, "directory": str(directory), "diff": []}
-    records = [FenceRecord(node) for node in params["nodes"]]
-    if wanted is not None and len(records) != 1:
-        raise RelevoError("state=present takes one node, since a marker is that of one node.")
-    before = {record.name: record.text_in(directory) for record in records}
-    changing = [record for record in records if before[record.name] != wanted]
-    for record in [] if check_mode else changing:
-        if wanted is None:
-            record.withdraw(directory)
-        else:
-            record.write(directory, wanted)
-    diff = [
-        {"before": before[record.name] or "", "after": wanted or "", "before_header": record.name}
-        for record in changing
-    ]
-    return {"changed": bool(changing), "directory": str(directory), "diff": diff}
+    return fence_record_here.answer({**module.params, "check_mode": module.check_mode})
 
 
 def main() -> None:

@@ -30,6 +30,10 @@ DEADLINE = 15.0
 Ask = Callable[[], str | None]
 
 
+class LostAnswerError(AnsibleError):
+    """A program ended, and what it answered did not arrive: a busy engine loses what one short command in 30 prints."""
+
+
 def asker(name: str, variables: Mapping[str, Any], context: PlayContext, *, alone: bool = False) -> Ask:
     """What asks the machine ``name`` over the connection of its variables: None when it answers, otherwise why not.
 
@@ -152,7 +156,7 @@ def run_program(
     answer = _node_program.answer_in(output)
     if answer is None:
         words = one_line(said)[-300:] or "it printed nothing"
-        raise AnsibleError(f"a program on {name} ended with status {code} and without an answer: {words}")
+        raise LostAnswerError(f"a program on {name} ended with status {code} and without an answer: {words}")
     if answer.get("failed"):
         raise AnsibleError(str(answer["msg"]))
     return answer

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleError
+from ansible.playbook.play_context import PlayContext
 from segments import SIZE, named, segment
 
 from ansible_collections.relevo.postgres.plugins.action import pg_fence
@@ -20,7 +21,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._nodes.offline_nod
     FileStream,
     Proof,
 )
-from ansible_collections.relevo.postgres.plugins.plugin_utils import _offline_nodes
+from ansible_collections.relevo.postgres.plugins.plugin_utils import _machines, _offline_nodes
 
 REQUEST = FenceRequest(
     primary="a",
@@ -93,17 +94,19 @@ def fence(monkeypatch: pytest.MonkeyPatch) -> Fence:
         nodes = {name: Container(name, **fails.get(name, {})) for name in "abc"}
         records: list[str] = []
 
-        def module(_self: object, name: str, _arguments: object) -> dict[str, Any]:
+        def program(name: str, *_given: object) -> dict[str, Any]:
             records.append(name)
             return {}
 
         monkeypatch.setattr(_offline_nodes, "offline_node_of", lambda name, *_given: nodes[name])
-        monkeypatch.setattr(pg_fence.ActionModule, "module", module)
-        action = object.__new__(pg_fence.ActionModule)
+        monkeypatch.setattr(_machines, "run_program", program)
+        action: Any = object.__new__(pg_fence.ActionModule)
         action._options = {"salvage_from": named(3), "fence_command": [], "fence_timeout": 60, "fence_living": False}
         action._kinds = dict.fromkeys("abc", "docker")
         action._run_id, action._of_machine = "a-1", {}
-        done = action._fence_all(replace(REQUEST, force=force, unreachable=unreachable))
+        action._task = SimpleNamespace(check_mode=False)
+        action._task_vars, action._play_context = {"hostvars": {"r": {}}}, PlayContext()
+        done: dict[str, Any] = action._fence_all(replace(REQUEST, force=force, unreachable=unreachable))
         arrived = [name for name in nodes["b"].files if name.startswith(SALVAGE_DIRECTORY)]
         return done | {
             "arrived": [name.rpartition("/")[2] for name in arrived],
@@ -152,21 +155,42 @@ def test_a_machine_is_not_switched_off_where_no_record_could_be_left(monkeypatch
     """In a bucket there is no place for one: its record would have failed after the fence."""
     asked = []
 
-    def module(_self: object, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        asked.append((name, arguments["nodes"], arguments["state"]))
-        raise AnsibleActionFail("No record of a fence can be kept here: a bucket.")
+    def run(name: str, _variables: object, _context: object, entry: str, question: Any, _limit: float) -> None:
+        asked.append((name, entry, question["nodes"], question["state"], question["check_mode"]))
+        raise AnsibleError("No record of a fence can be kept here: a bucket.")
 
-    monkeypatch.setattr(pg_fence.ActionModule, "module", module)
+    monkeypatch.setattr(_machines, "run_program", run)
     monkeypatch.setattr(pg_fence.ActionModule, "_fence_all", lambda _self, _request: pytest.fail("it was fenced"))
     action: Any = object.__new__(pg_fence.ActionModule)
     action._task = SimpleNamespace(check_mode=False)
+    action._task_vars, action._play_context = {"hostvars": {"r": {}}}, PlayContext()
     named_in_request = ("primary", "candidate", "timeline", "requested_by", "repository")
     given = {name: getattr(REQUEST, name) for name in named_in_request}
     given |= {"salvage_from": "", "kinds": dict.fromkeys("abc", "ssh"), "unreachable": [], "answering": ["b"]}
     given |= {"repository_answers": True, "fence_command": ["off"], "fence_timeout": 60, "fence_living": False}
     with pytest.raises(RelevoError, match="can be kept here: a bucket.*Nothing was touched"):
         action.work(given | {"force": False})
-    assert asked == [("relevo.postgres.fence_record", ["a"], "tried")]
+    assert asked == [("r", "_repository.fence_record_here", ["a"], "tried", False)]
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_a_lost_answer_of_the_repository_host_is_asked_for_once_more(
+    monkeypatch: pytest.MonkeyPatch, lost: int
+) -> None:
+    left = lost
+
+    def run(*_given: object) -> dict[str, Any]:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            raise _machines.LostAnswerError("without an answer.")
+        return {}
+
+    monkeypatch.setattr(_machines, "run_program", run)
+    action: Any = object.__new__(pg_fence.ActionModule)
+    action._task = SimpleNamespace(check_mode=False)
+    action._task_vars, action._play_context = {"hostvars": {"r": {}}}, PlayContext()
+    assert action._leave_record(REQUEST) == ("without an answer" if lost == 2 else "")
 
 
 @pytest.mark.parametrize("step", ["fence", "proof", "marker", "history", "3", "4"])

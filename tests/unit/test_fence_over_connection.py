@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -42,16 +43,17 @@ def fenced(monkeypatch: pytest.MonkeyPatch, machine: Machine, *command: str) -> 
     def program(
         name: str, _variables: Any, _context: Any, entry: str, question: Question, _deadline: float
     ) -> dict[str, Any]:
-        return machine(name, entry, question)
+        return {} if entry == "_repository.fence_record_here" else machine(name, entry, question)
 
     monkeypatch.setattr(_machines, "run_program", program)
-    monkeypatch.setattr(pg_fence.ActionModule, "module", lambda *_record: {})
-    action = object.__new__(pg_fence.ActionModule)
+    action: Any = object.__new__(pg_fence.ActionModule)
     action._options = {"salvage_from": FIRST, "fence_command": [*command], "fence_timeout": 60, "fence_living": False}
     action._kinds = {"a": "machine", "b": "machine"}
-    action._task_vars = {"hostvars": {name: {"node_service_manager": "systemd"} for name in "ab"}}
+    action._task_vars = {"hostvars": {name: {"node_service_manager": "systemd"} for name in "abr"}}
+    action._task = SimpleNamespace(check_mode=False)
     action._play_context, action._run_id, action._of_machine = PlayContext(), "a-1", {}
-    return action._fence_all(REQUEST)
+    done: dict[str, Any] = action._fence_all(REQUEST)
+    return done
 
 
 def test_a_line_that_is_too_slow_for_the_wal_does_not_undo_the_proof(monkeypatch: pytest.MonkeyPatch) -> None:
