@@ -290,11 +290,8 @@ def test_a_database_comes_back_beside_and_a_killed_load_is_run_again(shop: str) 
 
 @pytest.mark.long
 def test_what_was_left_of_a_load_is_named_and_goes(shop: str) -> None:
-    psql(
-        PRIMARY,
-        "CREATE DATABASE shop_left; COMMENT ON DATABASE shop_left IS 'relevo: this restore has not ended'",
-        "postgres",
-    )
+    psql(PRIMARY, "CREATE DATABASE shop_left", "postgres")
+    psql(PRIMARY, "COMMENT ON DATABASE shop_left IS 'relevo: this restore has not ended'", "postgres")
     shell(PRIMARY, "sh", "-c", f"install -d -o postgres -m 700 {INCOMING} && touch {INCOMING}/whole.dump")
     assert "was cut off" in play(STATUS).text
     restore(shop, "-e", "into=shop_again")

@@ -174,7 +174,7 @@ def _plan_emergency(
         "promote",
         chosen.name,
         lost,
-        f"Promote {chosen.name}{_LATE if chosen.delayed else ''}.",
+        f"Promote {chosen.name}{_late(chosen)}.",
         chosen.timeline,
         # The segment of the last byte that the candidate has replayed: from there on the dead primary may be ahead.
         # The byte after it may be the first of a segment that nobody has begun.
@@ -185,7 +185,13 @@ def _plan_emergency(
     )
 
 
-_LATE = ", which replays with a delay, on purpose: it first replays all that it has received"
+def _late(chosen: NodeState) -> str:
+    """What takes this standby time first; empty where nothing does."""
+    if chosen.delayed:
+        return ", which replays with a delay, on purpose: it first replays all that it has received"
+    if chosen.replay_paused:
+        return ", whose replay somebody has paused: that ends, and it first replays all that it has received"
+    return ""
 
 
 def _where(state: NodeState) -> str:

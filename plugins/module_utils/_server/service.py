@@ -17,6 +17,8 @@ from .._wait import TimedOutError, wait_until
 from .server import DB_SHUTDOWNED, DB_SHUTDOWNED_IN_RECOVERY, Server
 
 SERVICE_DIR = Path("/etc/service")
+#: Where runsv's status has what is wanted, "u" or "d", and the state.
+WANT, STATE, DOWN = 17, 19, 0
 
 
 class Service(Protocol):
@@ -62,8 +64,14 @@ class Runit:
         finally:
             os.close(handle)
 
-    def _status(self, file: str) -> str:
-        return (self.directory / "supervise" / file).read_text().strip()
+    def _status(self) -> tuple[bool, bool]:
+        """Whether it is down, and whether it is wanted.
+
+        From what runsv writes for ``sv`` (runsv.c, update_status). The text beside it calls a service that ends again
+        and again just ``down`` in the second before its next start, as one that was stopped.
+        """
+        status = (self.directory / "supervise" / "status").read_bytes()
+        return status[STATE] == DOWN, status[WANT : WANT + 1] == b"u"
 
     def dont_restart(self) -> None:
         self._control("o")
@@ -79,13 +87,11 @@ class Runit:
         self._control("d")
 
     def stopped(self) -> bool:
-        status = self._status("stat")
-        return status.startswith("down") and "want up" not in status
+        down, wanted = self._status()
+        return down and not wanted
 
     def wanted(self) -> bool:
-        # runsv writes "run", "down", "run, want down", "down, want up", ...
-        status = self._status("stat")
-        return "want up" in status or (status.startswith("run") and "want down" not in status)
+        return self._status()[1]
 
 
 class Systemd:
