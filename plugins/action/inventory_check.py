@@ -95,12 +95,16 @@ class ActionModule(ControllerAction):
         found: dict[str, python_version.Version | None] = {}
 
         def asker(name: str) -> Callable[[], None]:
-            named = _node_program.interpreter(hosts[name])
+            try:
+                own = _machines.settled(hosts[name], self._play_context)
+            except AnsibleError:
+                return lambda: None
+            named = _node_program.interpreter(own)
             command = python_version.question(python_version.interpreters(named, name in groups["postgres"]))
 
             def ask() -> None:
                 try:
-                    _code, output, _said = _machines.execute(name, hosts[name], self._play_context, command)
+                    _code, output, _said = _machines.execute(name, own, self._play_context, command)
                 except AnsibleError:
                     return  # Whether it answers is asked where it matters.
                 found[name] = python_version.version_in(output)

@@ -91,6 +91,7 @@ class ActionModule(ControllerAction):
         return self._fence_all(request)
 
     def _fence_all(self, request: FenceRequest) -> Result:
+        self._settle([request.primary, request.candidate, *request.unreachable])
         started = time.monotonic()
         primary, changed = self._fence(request, request.primary)
         seconds = round(time.monotonic() - started, 3)
@@ -122,6 +123,24 @@ class ActionModule(ControllerAction):
             "archived_from": fence_plan.archived_from(self._options["salvage_from"], taken, interrupted),
         }
 
+    def _settle(self, names: Sequence[str]) -> None:
+        """Read what machines are entered with before any thread does (see ``_machines.settled``)."""
+        hostvars = self._task_vars["hostvars"]
+        self._variables: dict[str, dict[str, Any] | AnsibleError] = {}
+        for name in names:
+            if self._kinds[name] != _offline_nodes.DOCKER:
+                try:
+                    self._variables[name] = _machines.settled(hostvars[name], self._play_context)
+                except AnsibleError as error:
+                    self._variables[name] = error
+
+    def _variables_of(self, name: str) -> dict[str, Any]:
+        """Raises ``AnsibleError`` where they could not be read."""
+        found = self._variables[name]
+        if isinstance(found, AnsibleError):
+            raise found
+        return found
+
     # --- one node ------------------------------------------------------------------------------------------------
 
     def _node(self, name: str) -> offline_node.Node:
@@ -152,7 +171,11 @@ class ActionModule(ControllerAction):
 
         Anew: that a connection of before is lost says nothing of the machine.
         """
-        ask = _machines.asker(name, self._task_vars["hostvars"][name], self._play_context, alone=True)
+        try:
+            variables = self._variables_of(name)
+        except AnsibleError:
+            return False
+        ask = _machines.asker(name, variables, self._play_context, alone=True)
         return _machines.ask_all({name: ask}, STILL_THERE)[name] is None
 
     def _fence_by_engine(self, request: FenceRequest, name: str, node: offline_node.Node) -> tuple[Fenced, bool]:
@@ -214,7 +237,7 @@ class ActionModule(ControllerAction):
         return self._program(name, "_nodes.fence_here", question)
 
     def _program(self, name: str, entry: str, question: Result) -> Result:
-        variables = self._task_vars["hostvars"][name]
+        variables = self._variables_of(name)
         given = {"node": name, "service_manager": variables["node_service_manager"]} | question
         return _machines.run_program(name, variables, self._play_context, entry, given, self._options["fence_timeout"])
 

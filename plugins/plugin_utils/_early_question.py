@@ -9,6 +9,7 @@ the engine said of the containers, which is known at once; whoever plans asks ag
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -47,12 +48,17 @@ class EarlyQuestion:
     ) -> None:
         self._down = dict(down)
         self._question = {"nodes": list(nodes), "unreachable": self._down, "timeout": TIMEOUT} | PATHS
-        self._observer, self._variables, self._context = observer, variables, context
+        self._observer, self._context = observer, context
+        self._variables: dict[str, Any] | None = None
+        with contextlib.suppress(AnsibleError):
+            self._variables = _machines.settled(variables, context)
         self._asked: Future[tuple[float, dict[str, Any]]] | None = None
 
     def start(self) -> None:
+        if self._variables is None:
+            return
         pool = ThreadPoolExecutor(max_workers=1)
-        self._asked = pool.submit(self._ask)
+        self._asked = pool.submit(self._ask, self._variables)
         pool.shutdown(wait=False)
 
     def after(self, ask: _machines.Ask) -> _machines.Ask:
@@ -66,9 +72,9 @@ class EarlyQuestion:
 
         return both
 
-    def _ask(self) -> tuple[float, dict[str, Any]]:
+    def _ask(self, variables: Mapping[str, Any]) -> tuple[float, dict[str, Any]]:
         answer = _machines.run_program(
-            self._observer, self._variables, self._context, "_cluster.ask", self._question, DEADLINE
+            self._observer, variables, self._context, "_cluster.ask", self._question, DEADLINE
         )
         return time.monotonic(), answer
 

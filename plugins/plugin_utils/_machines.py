@@ -34,6 +34,26 @@ class LostAnswerError(AnsibleError):
     """A program ended, and what it answered did not arrive: a busy engine loses what one short command in 30 prints."""
 
 
+def settled(variables: Mapping[str, Any], context: PlayContext) -> dict[str, Any]:
+    """What a machine is entered with, and a program run there, out of its variables: all templates filled in.
+
+    For whoever enters machines in threads, before they are begun. Two threads that fill in templates at the same time,
+    as for a password that each looks up, get in each other's way: a plugin is half loaded, and its machine counted as
+    one that does not answer. Raises ``AnsibleError``, as for a lookup that fails.
+    """
+    kind = variables.get("ansible_connection") or constants.DEFAULT_TRANSPORT
+    names = ["ansible_connection", "ansible_host", "ansible_python_interpreter", "node_kind", "node_service_manager"]
+    connection = connection_loader.get(kind, class_only=True)
+    if connection is not None:
+        names += constants.config.get_plugin_vars("connection", connection._load_name)
+    if _becomes(variables, context):
+        names += ["ansible_become", "ansible_become_method"]
+        become = become_loader.get(_become_method(variables, context), class_only=True)
+        if become is not None:
+            names += constants.config.get_plugin_vars("become", become._load_name)
+    return {name: variables[name] for name in names if name in variables}
+
+
 def asker(name: str, variables: Mapping[str, Any], context: PlayContext, *, alone: bool = False) -> Ask:
     """What asks the machine ``name`` over the connection of its variables: None when it answers, otherwise why not.
 
@@ -42,14 +62,21 @@ def asker(name: str, variables: Mapping[str, Any], context: PlayContext, *, alon
 
     def ask() -> str | None:
         try:
-            code, _output, said = execute(name, variables, context, "exit 0", alone=alone)
-        except AnsibleConnectionFailure as error:
-            return one_line(error.message)
+            code, _output, said = execute(name, own, context, "exit 0", alone=alone)
         except AnsibleError as error:
-            return one_line(str(error))
+            return _why(error)
         return None if code == 0 else one_line(said) or f"a command ended with {code}"
 
+    try:
+        own = settled(variables, context)
+    except AnsibleError as error:
+        why_not = _why(error)
+        return lambda: why_not
     return ask
+
+
+def _why(error: AnsibleError) -> str:
+    return one_line(error.message if isinstance(error, AnsibleConnectionFailure) else str(error))
 
 
 def execute(
@@ -128,16 +155,17 @@ def run_program(
 ) -> dict[str, Any]:
     """The answer of a program (see ``_node_program``) on the machine ``name``, as the user that its tasks become.
 
-    For an action whose task is delegated to another host. Raises ``AnsibleError`` when the machine does not answer
-    within ``deadline`` seconds, or not with an answer.
+    For an action whose task is delegated to another host. ``variables``: ``settled``, where this is called by a thread.
+    Raises ``AnsibleError`` when the machine does not answer within ``deadline`` seconds, or not with an answer.
     """
-    command = f"{shlex.quote(_node_program.interpreter(variables) or 'python3')} -"
+    own = settled(variables, context)
+    command = f"{shlex.quote(_node_program.interpreter(own) or 'python3')} -"
     text = _node_program.program(entry, question)
     results: queue.Queue[tuple[int, str, str] | AnsibleError] = queue.Queue()
 
     def run() -> None:
         try:
-            results.put(execute(name, variables, context, command, text, become=True))
+            results.put(execute(name, own, context, command, text, become=True))
         except AnsibleError as error:
             results.put(error)
         except Exception as error:
@@ -164,10 +192,9 @@ def run_program(
 
 def as_become_user(connection: Any, variables: Mapping[str, Any], context: PlayContext, command: str) -> str:
     """The command as a task on that host would run it: as the user that it becomes, with the password for that."""
-    wanted = variables.get("ansible_become")
-    if not (context.become if wanted is None else boolean(wanted)):
+    if not _becomes(variables, context):
         return command
-    method = str(variables.get("ansible_become_method") or context.become_method or "sudo")
+    method = _become_method(variables, context)
     become = become_loader.get(method)
     if become is None:
         raise AnsibleError(f"there is no become plugin {method}")
@@ -179,6 +206,15 @@ def as_become_user(connection: Any, variables: Mapping[str, Any], context: PlayC
     )
     connection.set_become_plugin(become)
     return str(become.build_become_command(command, connection._shell))
+
+
+def _becomes(variables: Mapping[str, Any], context: PlayContext) -> bool:
+    wanted = variables.get("ansible_become")
+    return bool(context.become if wanted is None else boolean(wanted))
+
+
+def _become_method(variables: Mapping[str, Any], context: PlayContext) -> str:
+    return str(variables.get("ansible_become_method") or context.become_method or "sudo")
 
 
 def one_line(text: str) -> str:

@@ -28,14 +28,18 @@ Ask = Callable[[], str]
 
 def asker(name: str, variables: Mapping[str, Any], context: PlayContext) -> Ask:
     """What asks the disk of a node. One that cannot be asked is judged at its promotion."""
+    try:
+        own = _machines.settled(variables, context)
+    except AnsibleError:
+        return lambda: ""
 
     def ask() -> str:
         try:
-            if _offline_nodes.kind_of(variables) == _offline_nodes.DOCKER:
+            if _offline_nodes.kind_of(own) == _offline_nodes.DOCKER:
                 # The engine reads a file in a hundredth of the time that a program takes to start.
                 text = removed_text(_offline_nodes.containers([name])[name])
                 return "" if text is None else removed_refusal(name, Marker.from_json("removed", text))
-            answer = _machines.run_program(name, variables, context, "_server.marker", {"node": name}, DEADLINE)
+            answer = _machines.run_program(name, own, context, "_server.marker", {"node": name}, DEADLINE)
         except (AnsibleError, RelevoError):
             return ""
         return str(answer["refusal"])

@@ -46,14 +46,18 @@ def life(answer: Mapping[str, Any]) -> Life:
 
 def on_node(name: str, variables: Mapping[str, Any], context: PlayContext, server: Peer) -> Ask:
     """What has a node ask ``server``. A node that cannot do that has seen nothing."""
+    try:
+        own = _machines.settled(variables, context)
+    except AnsibleError:
+        return lambda: "none"
 
     def ask() -> Life:
         program = _node_program.program("_server.liveness", {"node": asdict(server)})
-        command = f"{shlex.quote(_node_program.interpreter(variables) or 'python3')} -"
+        command = f"{shlex.quote(_node_program.interpreter(own) or 'python3')} -"
         # A busy engine may lose what it prints: that is not the server's silence.
         for _attempt in range(2):
             try:
-                _code, output, _said = _machines.execute(name, variables, context, command, program)
+                _code, output, _said = _machines.execute(name, own, context, command, program)
             except AnsibleError:
                 return "none"
             answer = _node_program.answer_in(output)

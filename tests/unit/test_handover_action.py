@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.playbook.play_context import PlayContext
 
 from ansible_collections.relevo.postgres.plugins.action import pg_handover_plan
 from ansible_collections.relevo.postgres.plugins.action.pg_handover_plan import ActionModule
@@ -66,7 +67,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, dict[str, Any
 def action(monkeypatch: pytest.MonkeyPatch, topology: Topology) -> ActionModule:
     made: Any = ActionModule.__new__(ActionModule)
     made._task_vars = {"hostvars": {"a": {}, "b": {}}}
-    made._play_context = SimpleNamespace()
+    made._play_context = PlayContext()
     made._connection = SimpleNamespace(transport="local")
     made._task = SimpleNamespace(delegate_to="a")
     monkeypatch.setattr(ActionModule, "_topology", lambda _self, _options: topology)
@@ -189,7 +190,7 @@ def test_the_disk_of_a_container_is_read_through_its_engine(
         return nullcontext(None if text is None else SimpleNamespace(chunks=[text.encode()]))
 
     monkeypatch.setattr(_offline_nodes, "containers", lambda _n: {"b": SimpleNamespace(read_file=file)})
-    why = _membership.asker("b", {"node_kind": "docker"}, cast("Any", None))()
+    why = _membership.asker("b", {"node_kind": "docker"}, PlayContext())()
     assert why.startswith(said.partition(" Nothing")[0].partition("Take")[0])
     assert bool(why) == (text is not None)
 
@@ -330,4 +331,4 @@ def test_a_witness_whose_answer_is_lost_has_not_seen_nothing(
 ) -> None:
     left = list(outputs)
     monkeypatch.setattr(_machines, "execute", lambda *_given: (0, left.pop(0), ""))
-    assert _witnesses.on_node("c", {}, cast("Any", None), Peer("a", "a"))() == seen
+    assert _witnesses.on_node("c", {}, PlayContext(), Peer("a", "a"))() == seen

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,7 +14,14 @@ from ansible.errors import AnsibleError
 from ansible.playbook.play_context import PlayContext
 from ansible.plugins.loader import become_loader, connection_loader
 
-from ansible_collections.relevo.postgres.plugins.plugin_utils import _machines, _node_program
+from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Peer
+from ansible_collections.relevo.postgres.plugins.plugin_utils import (
+    _machines,
+    _membership,
+    _node_program,
+    _witnesses,
+)
+from ansible_collections.relevo.postgres.plugins.plugin_utils._early_question import EarlyQuestion
 
 
 def command_of(variables: dict[str, Any]) -> str:
@@ -82,3 +92,89 @@ def test_its_answer_is_found_in_what_a_login_prints(monkeypatch: pytest.MonkeyPa
 def test_what_is_no_answer_is_an_error(monkeypatch: pytest.MonkeyPatch, machine: Machine, words: str) -> None:
     with pytest.raises(AnsibleError, match=words):
         run(monkeypatch, machine, 0.1 if machine.after else 5)
+
+
+# --- in whose thread its variables are read --------------------------------------------------------------------------
+
+
+class Templates(dict[str, Any]):
+    """The variables of a host, whose templates are filled in when they are read: by one thread only.
+
+    Seen with a password that a lookup gives: of three machines that were asked at once one "could not be reached",
+    since "the lookup plugin ansible.builtin.file failed to load".
+    """
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(values)
+        self.mine = threading.current_thread()
+        self.read: set[str] = set()
+
+    def _look(self, name: str) -> None:
+        assert threading.current_thread() is self.mine, f"{name} was read by another thread"
+        self.read.add(name)
+
+    def __getitem__(self, name: str) -> Any:
+        self._look(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self._look(name)
+        return super().get(name, default)
+
+
+class Failing(Templates):
+    """The lookup of its password fails."""
+
+    def _look(self, name: str) -> None:
+        super()._look(name)
+        if name == "ansible_password":
+            raise AnsibleError("the vault is sealed")
+
+
+GIVEN = {
+    "ansible_connection": "ssh",
+    "ansible_host": "127.0.0.1",
+    "ansible_port": 1,
+    "ansible_password": "x",
+    "ansible_become": True,
+    "ansible_become_password": "x",
+}
+ENTERED: list[tuple[str, Callable[[Templates], Callable[[], object]], object]] = [
+    ("asker", lambda host: _machines.asker("a", host, PlayContext()), "the vault is sealed"),
+    ("witness", lambda host: _witnesses.on_node("a", host, PlayContext(), Peer("b", "b")), "none"),
+    ("membership", lambda host: _membership.asker("a", host, PlayContext()), ""),
+    ("early", lambda host: early(host), {}),
+]
+
+
+def early(host: Templates) -> Callable[[], object]:
+    question = EarlyQuestion("a", host, PlayContext(), [{"name": "b", "host": "b", "port": 5432}], {})
+
+    def ask() -> object:
+        question.start()
+        return question.result()
+
+    return ask
+
+
+@pytest.mark.parametrize(("name", "made", "without"), ENTERED, ids=[name for name, _made, _without in ENTERED])
+def test_whoever_enters_in_a_thread_reads_no_template_there(
+    monkeypatch: pytest.MonkeyPatch, name: str, made: Callable[[Templates], Callable[[], object]], without: object
+) -> None:
+    entered: list[dict[str, Any]] = []
+
+    def execute(_name: str, variables: dict[str, Any], *_given: object, **_options: object) -> tuple[int, str, str]:
+        # A copy, and not the variables themselves, which somebody else may be reading.
+        assert type(variables) is dict
+        entered.append(variables)
+        raise AnsibleError("refused")
+
+    monkeypatch.setattr(_machines, "execute", execute)
+    host = Templates(**GIVEN)
+    ask = made(host)
+    with ThreadPoolExecutor() as pool:
+        pool.submit(ask).result()
+    assert entered[0] == GIVEN
+    # A password that cannot be looked up keeps this one from being entered, and nothing else.
+    assert made(Failing(**GIVEN))() == without
+    assert len(entered) == 1, name

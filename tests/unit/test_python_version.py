@@ -6,10 +6,10 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
+from ansible.playbook.play_context import PlayContext
 
 from ansible_collections.relevo.postgres.plugins.action import inventory_check
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
@@ -91,7 +91,7 @@ def test_only_machines_are_asked_and_only_where_a_play_says_so(monkeypatch: pyte
 
     monkeypatch.setattr(_machines, "execute", execute)
     checked = inventory_check.ActionModule.__new__(inventory_check.ActionModule)
-    checked._play_context = cast("Any", SimpleNamespace())
+    checked._play_context = PlayContext()
     node = {"node_service_manager": "systemd"}
     hosts = {"a": node | {"node_preferred_primary": True}, "repo": node | {"node_kind": "docker"}}
     checked._task_vars = {"groups": {"postgres": ["a"], "pgbackrest": ["repo"]}, "hostvars": hosts}
