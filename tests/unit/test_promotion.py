@@ -431,21 +431,32 @@ def test_salvaged_wal_is_waited_for_as_long_as_it_is_replayed(
 
 
 @pytest.mark.usefixtures("own_account")
+@pytest.mark.parametrize(
+    ("received", "saved"),
+    [
+        # All of it; the last record begins at 0/50000C8 and ends before 0/50000D0.
+        ("0/50000D0", 0),
+        # Only its first byte: its rest is on the dead primary's disk alone.
+        ("0/50000C9", 7),
+        ("0/5000000", 0xD0),
+    ],
+)
 def test_what_the_standby_had_received_is_not_counted_as_saved(
-    made: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, received: str, saved: int
 ) -> None:
-    """Seen: "3319408 bytes that only it had were saved", of a standby whose replay was paused and that had them all."""
-    standby = Standby(end=0x5000000 + 300)
+    """Seen: "3319408 bytes that only it had were saved", of a standby whose replay was paused and that had them all.
+
+    It is put in its place all the same: what was received need not be whole, and may not be what was written.
+    """
+    standby = Standby(end=0x50000D0, speed=1000)
     value = standby.value
-
-    def with_more_received(query: str) -> str | None:
-        return "0/50000C9" if query == promotion.RECEIVED else value(query)
-
-    monkeypatch.setattr(standby, "value", with_more_received)
-    monkeypatch.setattr(promotion, "last_record", lambda *_given: 0x5000000 + 200)
+    monkeypatch.setattr(standby, "value", lambda query: received if query == promotion.RECEIVED else value(query))
+    monkeypatch.setattr(promotion, "last_record", lambda *_given: 0x50000C8)
     monkeypatch.setattr(Server, "bin_directory", tmp_path)
     one = made(standby)
-    salvage = tmp_path / "salvage"
+    wal, salvage = tmp_path / "data" / "pg_wal", tmp_path / "salvage"
+    wal.mkdir(parents=True)
     salvage.mkdir()
     (salvage / named(5)).write_bytes(segment(named(5)))
-    assert one._replay_salvage(cast("Session", standby), salvage) == (0, True)
+    assert one._replay_salvage(cast("Session", standby), salvage) == (saved, True)
+    assert (wal / named(5)).exists()

@@ -50,7 +50,7 @@ START = 300.0
 MOST_STARTS = 3
 #: Seconds for a server that has begun to shut down, which has ended the session first.
 SHUTDOWN = 10.0
-#: Up to where this server has the WAL, whether it has replayed it or not.
+#: Up to where this server has the WAL, whether it has replayed it or not. May lie within a record.
 RECEIVED = "SELECT greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())"
 RECORD = re.compile(r"lsn: ([0-9A-F]+/[0-9A-F]+), prev")
 
@@ -375,13 +375,15 @@ class Promotion:
         segments = sorted(
             path for path in salvage.iterdir() if SEGMENT.fullmatch(path.name) and path.stat().st_size == size
         )
-        start = parse_lsn(session.value(RECEIVED))
+        replayed, received = parse_lsn(session.value(REPLAYED)), parse_lsn(session.value(RECEIVED))
         # The last segment may hold no record yet.
         records = (last_record(path, self.server.bin_directory) for path in reversed(segments))
         end = next((record for record in records if record is not None), None)
         if end is None:
             return 0, False
-        if end < start:
+        # What was received may end in the middle of the last record, and replay before it: only what was replayed tells
+        # that nothing is missing.
+        if end < replayed:
             return 0, True
         account = pwd.getpwnam("postgres")
         for segment in segments:
@@ -391,10 +393,10 @@ class Promotion:
             temporary = self.server.pgdata / "pg_wal" / f"xlogtemp.{os.getpid()}"
             segment.rename(temporary)
             temporary.rename(self.server.pgdata / "pg_wal" / segment.name)
-        self.given[salvage] = (end - start, True)
+        self.given[salvage] = (max(0, end - received), True)
         if session.value("SELECT setting FROM pg_settings WHERE name = 'recovery_min_apply_delay'") != "0":
             # A standby that lags on purpose replays all at once only when it is promoted.
-            return end - start, True
+            return self.given[salvage]
         alarm = Alarm()
         self._wait(
             session,
@@ -402,7 +404,7 @@ class Promotion:
             f"the salvaged WAL to be replayed up to {format_lsn(end)}",
             REPLAY_STANDS,
         )
-        return parse_lsn(session.value(REPLAYED)) - start, True
+        return max(0, parse_lsn(session.value(REPLAYED)) - received), True
 
     def finish(self, session: Session) -> None:
         """What a new primary needs; safe to repeat."""
