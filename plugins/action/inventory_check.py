@@ -29,7 +29,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._cluster.variables
     unknown_variables,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.plugin_utils import _known_variables
+from ansible_collections.relevo.postgres.plugins.plugin_utils import _delegated_variables, _known_variables
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 
 display = Display()
@@ -63,6 +63,7 @@ class ActionModule(ControllerAction):
             faults = shared_container_faults(groups, hosts)
             faults += proxy_faults(list(known.values()), hosts, default_version())
         faults += self._unseen(hosts, options["names"], options["others"])
+        faults += self._of_others(hosts, options["names"] != "ignore")
         if faults:
             raise RelevoError(f"{' '.join(faults)} Nothing was touched.", faults=faults)
         chosen = choose(list(known), options["cluster"], options["choice"])
@@ -85,6 +86,23 @@ class ActionModule(ControllerAction):
                 if host
             },
         }
+
+    def _of_others(self, hosts: Mapping[str, Any], everything: bool) -> list[str]:
+        """What is wrong with the variables that the hosts are entered with.
+
+        In an emergency, which has no time for ``everything``, where a value shows it: to ask for the templates of a
+        host costs as much as to ask for its variables.
+        """
+        found = {}
+        for name in sorted(hosts):
+            shown = " ".join(str(hosts[name].get(key, "")) for key in _delegated_variables.SHOWN)
+            if everything or name in shown:
+                raw = self._task_vars["hostvars"].raw_get(name)
+                found[name] = _delegated_variables.others_in(hosts[name], raw, self._fill)
+        return _delegated_variables.faults_of(found)
+
+    def _fill(self, variables: Mapping[str, Any], template: Any) -> Any:
+        return self._templar.copy_with_new_env(available_variables=dict(variables)).template(template)
 
     def _refuse_old_python(self, hosts: Mapping[str, Any], groups: Mapping[str, list[str]]) -> None:
         """Asked of all machines at once, over connections of their own; a container has the image's."""

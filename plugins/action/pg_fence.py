@@ -336,7 +336,8 @@ class ActionModule(ControllerAction):
         try:
             self._ask_repository(request.repository, question)
         except AnsibleError as error:
-            return _machines.one_line(str(error))
+            late = "; it may still be written, so run this again when that host answers" if state == "present" else ""
+            return f"{_machines.one_line(str(error))}{late}"
         return ""
 
     def _ask_repository(self, name: str, question: Result) -> Result:

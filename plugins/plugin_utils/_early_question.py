@@ -31,8 +31,10 @@ TIMEOUT = 4.0
 #: Seconds for the whole question: each server is given its time twice.
 DEADLINE = 2 * TIMEOUT + 4
 
-#: An answer that is older when all machines have been asked is out of date: who is primary may have changed.
-FRESH = 3.0
+#: An answer that is older when all machines have been asked is asked for again. One that is switched off is waited for
+#: for 10 s, and with it comes the emergency in which this counts most. What is dead by this answer is asked once more,
+#: by whoever else there is, and the promotion looks for rivals.
+FRESH = 12.0
 
 
 class EarlyQuestion:

@@ -108,10 +108,11 @@ def open_beforehand(name: str, variables: Mapping[str, Any], context: PlayContex
     """Begin to open the connection that Ansible's own tasks on this machine use, and wait for nothing.
 
     It stays open for a while, as the user's ``ssh_args`` have it: the task that comes next need not open it. One that
-    cannot be opened is for that task to report.
+    cannot be opened is for that task to report. Not with a password, which Ansible hands to ssh in a place that it
+    clears at the end only: nobody waits for that here.
     """
     connection = plugin(name, variables, context)
-    if connection.transport != "ssh":
+    if connection.transport != "ssh" or connection.get_option("password"):
         return
 
     def enter() -> None:

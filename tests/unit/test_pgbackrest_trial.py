@@ -88,16 +88,35 @@ def test_a_warning_does_not_make_the_repository_unreadable() -> None:
 
 PATHS = """
 [global]
-lock-path={folder}/a/b
+archive-async=y
+lock-path={folder}/file/lock
 log-path={folder}/file/log
-repo1-storage-ca-file=/etc/pgbackrest/repo2-ca.crt
-repo2-storage-ca-file={folder}/missing.crt
+repo1-host=backup1
+repo1-storage-ca-file={folder}/on-that-host.crt
+repo2-storage-ca-file=/etc/pgbackrest/repo2-ca.crt
+repo3-storage-ca-file={folder}/missing.crt
 repo1-path=/var/lib/pgbackrest
 [global:archive-push]
 spool-path={folder}/closed/spool
+[global:restore]
+lock-path={folder}/a/b
 [main]
 pg1-path=/nowhere
 """
+
+
+def used(text: str) -> list[str]:
+    return [option for option, _path in used_paths(text)]
+
+
+def test_only_the_paths_that_a_host_uses_are_tried() -> None:
+    everything = ["lock-path", "repo3-storage-ca-file", "spool-path", "lock-path"]
+    assert used(PATHS) == everything
+    # It waits for each segment; and one on which no server runs has nothing to push.
+    queue = [option for option in everything if option != "spool-path"]
+    assert used(PATHS.replace("archive-async=y", "archive-async=n")) == queue
+    assert used(PATHS.replace("pg1-path", "pg1-host=a\npg1-path")) == queue
+    assert "repo1-storage-ca-file" in used(PATHS.replace("repo1-host=backup1", ""))
 
 
 def test_a_path_that_pgbackrest_could_not_use_is_found_beforehand(
@@ -116,18 +135,11 @@ def test_a_path_that_pgbackrest_could_not_use_is_found_beforehand(
         return subprocess.run(words, capture_output=True, text=True, check=False, **command)  # type: ignore[call-overload, no-any-return]
 
     monkeypatch.setattr(_process, "run", run)
-    text = PATHS.replace("{folder}", str(tmp_path))
-    assert [option for option, _path in used_paths(text)] == [
-        "lock-path",
-        "log-path",
-        "repo2-storage-ca-file",
-        "spool-path",
-    ]
     who = "the user postgres, as whom it runs, may not"
     expected = [
-        f"log-path: {who} write to {tmp_path}/file/log",
-        f"repo2-storage-ca-file: {who} read {tmp_path}/missing.crt",
+        f"lock-path: {who} write to {tmp_path}/file/lock",
+        f"repo3-storage-ca-file: {who} read {tmp_path}/missing.crt",
     ]
     if command:
         expected.append(f"spool-path: {who} write to {tmp_path}/closed/spool")
-    assert unusable(text) == expected
+    assert unusable(PATHS.replace("{folder}", str(tmp_path))) == expected

@@ -268,7 +268,7 @@ def test_it_is_promoted_only_if_no_other_is_left() -> None:
     named = plan_failover(topology(unreachable("a"), late, prompt), "a", "b")
     assert named.candidate == "b"
     paused = plan_failover(topology(unreachable("a"), standby("b", replay_paused=True)), "a")
-    assert "Promote b, whose replay somebody has paused: that ends, and" in paused.message
+    assert "Promote b, whose replay is paused: that ends, and" in paused.message
 
 
 def test_it_is_promoted_when_only_it_descends_from_the_last_primary() -> None:

@@ -190,7 +190,7 @@ def _late(chosen: NodeState) -> str:
     if chosen.delayed:
         return ", which replays with a delay, on purpose: it first replays all that it has received"
     if chosen.replay_paused:
-        return ", whose replay somebody has paused: that ends, and it first replays all that it has received"
+        return ", whose replay is paused: that ends, and it first replays all that it has received"
     return ""
 
 

@@ -384,7 +384,8 @@ class Promotion:
         # What was received may end in the middle of the last record, and replay before it: only what was replayed tells
         # that nothing is missing.
         if end < replayed:
-            return 0, True
+            self.given[salvage] = (0, True)
+            return self.given[salvage]
         account = pwd.getpwnam("postgres")
         for segment in segments:
             os.chown(segment, account.pw_uid, account.pw_gid)

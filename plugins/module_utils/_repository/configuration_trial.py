@@ -29,10 +29,8 @@ TIMEOUT = 30.0
 OF_A_STANZA = ("archive-get", "backup", "check", "expire", "restore", "verify")
 #: "WAL segment to push required": it has judged its options by then.
 NOTHING_TO_DO = "[043]"
-#: Where it writes while it works; ``help`` does not look there.
-WRITTEN = ("lock-path", "log-path", "spool-path")
 #: What it reads when it enters a bucket.
-READ = re.compile(r"repo\d+-storage-ca-(file|path)")
+READ = re.compile(r"(repo\d+)-storage-ca-(?:file|path)")
 #: It makes a directory that is missing, where it may.
 MAY_WRITE = """
 path=$1
@@ -72,15 +70,23 @@ def refusal(found: Sequence[str]) -> str:
 
 
 def used_paths(text: str) -> dict[tuple[str, str], str]:
-    """What postgres must be able to do, as a shell's test, by the option and its path."""
+    """What postgres must be able to do, as a shell's test, by the option and its path.
+
+    Only what the host of this configuration needs: where it locks; where the server's own archiver has its queue; and,
+    where no other host enters the bucket for it, whom the bucket is to be signed by. Without a log it goes on.
+    """
     parser, found = parse_config(text), dict[tuple[str, str], str]()
-    for section in parser.sections():
-        for option, path in parser.items(section):
-            if option in WRITTEN:
-                found[option, path] = MAY_WRITE
-            # What lies beside the configuration is put there with it.
-            elif READ.fullmatch(option) and Path(path).parent != _names.PGBACKREST_CONF.parent:
-                found[option, path] = MAY_READ
+    every = [(option, value) for section in parser.sections() for option, value in parser.items(section)]
+    given = dict(every)
+    has_server = any("pg1-path" in parser[name] and "pg1-host" not in parser[name] for name in stanzas_of(text))
+    queues = has_server and given.get("archive-async") == "y"
+    for option, path in every:
+        bucket = READ.fullmatch(option)
+        if option == "lock-path" or (option == "spool-path" and queues):
+            found[option, path] = MAY_WRITE
+        # What lies beside the configuration is put there with it.
+        elif bucket and f"{bucket[1]}-host" not in given and Path(path).parent != _names.PGBACKREST_CONF.parent:
+            found[option, path] = MAY_READ
     return found
 
 
