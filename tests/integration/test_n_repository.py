@@ -177,6 +177,10 @@ def test_wal_that_was_dropped_is_told() -> None:
         done = f"{PGDATA}/pg_wal/archive_status/{segment}.done"
         wait_until(lambda: exists(PRIMARY, done), "WAL to be dropped", 120)
         assert not archived(segment)
+        # Nothing has come after it that would show the hole; only the server says that it has given it away.
+        said = play(STATUS, "-e", "require=healthy", expect=2).text
+        assert f"missing in the archive ({segment} to" in said
+        assert f"({segment} to" in play("playbooks/catalog_check.yml", expect=2).text
     finally:
         shell(REPOSITORY, "sv", "-w", "30", "up", "/etc/service/pgbackrest")
     wait_until(lambda: "run" in shell(REPOSITORY, "sv", "status", "/etc/service/pgbackrest"), "the service", 30)

@@ -91,6 +91,20 @@ def test_one_of_two_repositories_that_is_away(seen: dict[str, Any], failed: dict
     assert (metrics["relevo_repositories"], metrics["relevo_repositories_away"]) == (seen["count"], len(seen["away"]))
 
 
+def test_wal_that_was_dropped_is_a_hole_although_nothing_came_after_it() -> None:
+    """Seen: "The archive has no hole. The archive is 0 s (96 B) behind the primary"."""
+    dropped = {"first": "000000020000000000000007", "last": "000000020000000000000008", "count": 2, "history": ""}
+    seen = status()
+    seen["archive"] = seen["archive"] | {"dropped": dropped}
+    report = judged(seen=seen)
+    assert "2 segments missing in the archive (000000020000000000000007 to" in failures(report)["archive-hole"]
+    metrics = {metric.name: metric.value for metric in report.metrics}
+    assert metrics["relevo_archive_missing_segments"] == 2
+    # From neither repository: they are given away when both have them.
+    both = judged({**facts(), "repository": 1, "others": [{**facts(), "repository": 2}]}, seen)
+    assert len([check for check in both.failed if check.code == "archive-hole"]) == 2
+
+
 def test_what_is_old_in_the_other_repository_is_not_made_good_by_the_first() -> None:
     old = {**facts(made("9F", "full", 60 * 24), holes=[HOLE]), "repository": 2}
     report = judged({**facts(), "repository": 1, "others": [old]})

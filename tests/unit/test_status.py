@@ -100,6 +100,7 @@ def test_the_json_has_a_version_and_all_that_the_text_says() -> None:
         "last_segment_age_s": 42,
         "last_failed_segment": None,
         "newest_timeline": 2,
+        "dropped": None,
     }
     assert found["backups"]["last"]["label"] == "20261124-120000F"
     assert found["backups"]["last"]["age_s"] == 3540
@@ -963,6 +964,46 @@ def test_a_hole_in_the_archive_is_told_and_nothing_is_promised_beyond_it() -> No
     assert "1 segment of WAL is missing" in sentences(found)
     assert "from 2026-11-24T12:01:00+00:00 to 2026-11-24T12:59:00+00:00" in sentences(found)
     assert found.as_dict()["backups"]["recovery_window"]["from"] == "2026-11-24T12:59:00+00:00"
+
+
+def held(newest: str, **more: Any) -> Repository:
+    return repository(raw={"archive": [{"max": "9"}, {"max": newest}]}, **more)
+
+
+def test_wal_that_was_dropped_is_told_before_any_comes_after_it() -> None:
+    """Seen: "Archiving: works", and a window up to now, while pgBackRest dropped all that it was given."""
+    found = status(repository=held("000000020000000000000002"))
+    assert codes(found) == ["archive-hole"]
+    assert (
+        "3 segments of WAL are missing in the archive (000000020000000000000003 to 000000020000000000000005): not "
+        "every moment from 2026-11-24T12:01:00+00:00 on can be restored. Run backup.yml"
+    ) in sentences(found)
+    assert found.as_dict()["backups"]["recovery_window"]["until"] == "2026-11-24T12:01:00+00:00"
+    dropped = {"first": "000000020000000000000003", "last": "000000020000000000000005", "count": 3, "history": ""}
+    assert found.as_dict()["archive"]["dropped"] == dropped
+
+
+@pytest.mark.parametrize(
+    ("newest", "archived", "count"),
+    [
+        # The repository was asked after the server, and may have more by then.
+        ("000000020000000000000006", "000000020000000000000005", 0),
+        ("000000020000000000000005", "000000020000000000000005", 0),
+        # Nothing of the new timeline has arrived.
+        ("000000010000000000000009", "000000020000000000000005", 1),
+        ("000000010000000000000003", "000000020000000000000005", 2),
+        # Before the last promotion this server archived on an older timeline.
+        ("000000020000000000000005", "000000010000000000000009", 0),
+        # No segment; and a repository in which nothing is yet.
+        ("000000020000000000000002", "00000002.history", 0),
+        ("", "000000020000000000000005", 0),
+    ],
+)
+def test_what_the_repository_has_is_not_dropped(newest: str, archived: str, count: int) -> None:
+    found = status(a(archiver={**ARCHIVER, "last_archived": archived}), b(), repository=held(newest))
+    assert (found.dropped.count if found.dropped else 0) == count
+    # A new stanza has nothing of what was archived before it, and no backup that needs it.
+    assert status(a(), b(), repository=held(newest, backups=[])).dropped is None
 
 
 def test_a_missing_history_is_told_whatever_backups_there_are() -> None:

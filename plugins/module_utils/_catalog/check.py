@@ -212,6 +212,7 @@ def judge(cluster: str, facts: Mapping[str, Any], status: Mapping[str, Any], lim
 
     ``facts`` may have the ``repository`` that they are of, and those of the ``others`` that answer.
     """
+    facts = _with_dropped(facts, status)
     checks = [
         *_of_repository(facts, limits),
         *_archiving(status, limits),
@@ -222,6 +223,15 @@ def judge(cluster: str, facts: Mapping[str, Any], status: Mapping[str, Any], lim
         *(check for other in _others(facts) for check in _of_repository(other, limits)),
     ]
     return _report(cluster, float(facts["at"]), checks, _metrics(facts, status))
+
+
+def _with_dropped(facts: Mapping[str, Any], status: Mapping[str, Any]) -> Mapping[str, Any]:
+    """WAL that was dropped and that no segment came after is a hole like any other; only the primary tells of it."""
+    dropped = (status.get("archive") or {}).get("dropped")
+    if not dropped:
+        return facts
+    others = [{**other, "holes": [*other["holes"], dropped]} for other in _others(facts)]
+    return {**facts, "holes": [*facts["holes"], dropped], **({"others": others} if others else {})}
 
 
 def not_reached(cluster: str, why: str, now: datetime) -> Report:

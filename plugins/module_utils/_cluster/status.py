@@ -14,10 +14,11 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from .._authority import Authority
-from .._recovery_window import Loss, Window
+from .._recovery_window import Hole, Loss, Window
+from .._server.lsn import SEGMENT, SEGMENT_SIZE, segment_name, segment_start
 from .answer import Archiver, Sender, Slot, SynchronousState
 from .connection import ConnectionStrings, ThroughProxy
-from .observed import Backup, Disk, GuardNote, Note, Observed, Proxy
+from .observed import Backup, Disk, GuardNote, Note, Observed, Proxy, Repository
 from .topology import Lag, NodeState, OwnPace, Role
 
 VERSION = 1
@@ -135,6 +136,7 @@ class ClusterStatus:
     repositories_away: Sequence[Mapping[str, Any]] = ()
     repositories_behind: Sequence[Mapping[str, Any]] = ()
     newest_archived: str = ""
+    dropped: Hole | None = None
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -161,7 +163,9 @@ class ClusterStatus:
         if self.window is None:
             return None
         until = self.window.newest
-        if self.archiver and self.archiver.last_archived_age_s is not None and not self.window.ended:
+        # What was dropped is archived for the server, and nowhere.
+        ended = self.window.ended or self.dropped
+        if self.archiver and self.archiver.last_archived_age_s is not None and not ended:
             archived = datetime.fromtimestamp(self.at.timestamp() - self.archiver.last_archived_age_s, UTC)
             until = max(until, archived)
         return self.window.since, until
@@ -192,6 +196,7 @@ class ClusterStatus:
                 "last_segment_age_s": self.archiver.last_archived_age_s if self.archiver else None,
                 "last_failed_segment": self.archiver.last_failed if self.archiver else None,
                 "newest_timeline": self.archive_timeline or None,
+                "dropped": asdict(self.dropped) if self.dropped else None,
             },
             "repository": {
                 "host": self.repository_host,
@@ -259,6 +264,7 @@ def compose(observed: Observed) -> ClusterStatus:
     """The state without its problems; ``status_problems.with_problems`` finds them."""
     topology, repository = observed.topology, observed.repository
     primary = topology.primary
+    dropped = dropped_of(primary.archiver, repository) if primary and repository else None
     return ClusterStatus(
         observed.cluster,
         observed.now,
@@ -274,7 +280,7 @@ def compose(observed: Observed) -> ClusterStatus:
         observed.next_day,
         observed.operations,
         repository.window if repository else None,
-        repository.losses if repository else (),
+        _losses(repository, dropped) if repository else (),
         differing_settings(observed),
         repository.tls_server_owed if repository else False,
         repository.certificate_days if repository else None,
@@ -288,7 +294,29 @@ def compose(observed: Observed) -> ClusterStatus:
         repository.away if repository else (),
         repository.behind if repository else (),
         repository.newest_segment if repository else "",
+        dropped,
     )
+
+
+def dropped_of(archiver: Archiver, repository: Repository) -> Hole | None:
+    """The segments that the archiver has been rid of and that came after the newest of the archive.
+
+    pgBackRest says of a segment that it drops (archive-push-queue-max) that it was archived. Nothing comes after it to
+    show the hole while all are dropped. The repository was asked after the server, and so has at least as much.
+    """
+    last, newest = archiver.last_archived or "", repository.newest_segment
+    if not repository.backups or not newest or not SEGMENT.fullmatch(last) or last <= newest:
+        return None
+    count = (segment_start(last) - segment_start(newest)) // SEGMENT_SIZE
+    if count <= 0:
+        return Hole(last, last, 1)
+    return Hole(segment_name(int(last[:8], 16), segment_start(newest) + SEGMENT_SIZE), last, count)
+
+
+def _losses(repository: Repository, dropped: Hole | None) -> list[Loss]:
+    # The end of the last backup: it would have failed without the WAL that it needs.
+    after = max((backup.finished for backup in repository.backups), default=None)
+    return [*repository.losses, *([Loss(dropped, after, None)] if dropped else [])]
 
 
 def _outlived(state: NodeState, disk: Disk | None) -> Sequence[str]:
