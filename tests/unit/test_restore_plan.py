@@ -479,3 +479,17 @@ def test_the_other_repository_is_asked_where_it_can_tell(
     if two and not away:
         assert facts.times_of_other(PgBackRest("main", config)) == {"of": 2.0}
         assert facts.times_of_other(PgBackRest("main", config, 2)) == {"of": 1.0}
+
+
+def test_a_segment_of_a_timeline_that_was_left_may_come_long_after() -> None:
+    """Seen: an old primary archived its last, half empty one when it had come back, and the windows reached to then.
+
+    The play for a moment in between was planned, and ended after 26 s with "the archive ends before the target".
+    """
+    late = replace(FAILED_OVER, segments={**FAILED_OVER.segments, segment(15): ZERO + 60 * 50})
+    assert late.until(late.branch(1)) == datetime.fromtimestamp(ZERO + 60 * 15.2, UTC)
+    assert late.until(late.branch(2)) == FAILED_OVER.until(FAILED_OVER.branch(2))
+    with pytest.raises(RelevoError, match="is later than the last WAL that was archived of timeline 1"):
+        plan(late, minute(20), timeline=1)
+    # Of a cluster that was taken back to its past timeline 1 had gone on until then.
+    assert TAKEN_BACK.until(TAKEN_BACK.branch(1)) == datetime.fromtimestamp(ZERO + 60 * 30, UTC)

@@ -4,9 +4,9 @@
 """What a repository can be restored to: its branches, which backup is on which, and up to where each one leads.
 
 The moment at which WAL ended or a timeline began is that of its file in the repository: the commits in a segment are
-not
-later than the time at which the segment was archived. A repository that was away gets its files later than they were
-made, so when a timeline began is the earliest of all that is known of it.
+not later than the time at which the segment was archived. A repository that was away gets its files later than they
+were made, so when a timeline began is the earliest of all that is known of it; and the last segment of one that was
+left may be archived long after that, with no commit in it that is later than its successor's beginning.
 """
 
 from __future__ import annotations
@@ -177,18 +177,37 @@ class Repository:
         return [backup for backup in self.usable if leads_to(branch, backup)]
 
     def until(self, branch: Branch) -> datetime | None:
-        """When the last of its WAL was archived."""
+        """When the last of its WAL was archived, at the latest when it was left."""
         way = self.way(branch)
-        return datetime.fromtimestamp(max(self.segments[name] for name in way), UTC) if way else None
+        return datetime.fromtimestamp(max(self._moments(branch, way)), UTC) if way else None
+
+    def _moments(self, branch: Branch, names: Sequence[str]) -> list[float]:
+        """No commit in these segments of its way is later."""
+        left = {fork.timeline: self._began(after) for fork, after in self._successors(branch)}
+        own = [
+            self._began(one.timeline)
+            for one in self.branches.values()
+            if one.parent and one.parent.timeline == branch.timeline and not self.goes_on_after(one.parent)
+        ]
+        left |= {branch.timeline: min(own)} if own else {}
+        archived = {name: self.segments[name] for name in names}
+        return [min(moment, left.get(int(name[:8], 16), moment)) for name, moment in archived.items()]
+
+    def _successors(self, branch: Branch) -> list[tuple[Fork, int]]:
+        """Each timeline that it left on its way, and the one that it went on with."""
+        # Without a fork it left none.
+        after = [*(fork.timeline for fork in branch.forks[1:]), branch.timeline]
+        return list(zip(branch.forks, after, strict=False))
 
     def gaps(self, branch: Branch, backup: Mapping[str, Any]) -> list[Gap]:
         """What is missing on the way from a backup to the end of a branch."""
         way = self.way(branch)
         missing = holes(set(way), list(branch.forks), [str(backup["archive"]["start"])])
-        return [Gap(hole, self._last_before(way, hole)) for hole in missing]
+        return [Gap(hole, self._last_before(branch, way, hole)) for hole in missing]
 
-    def _last_before(self, way: Sequence[str], hole: Hole) -> datetime | None:
-        before = [self.segments[name] for name in way if segment_start(name) < segment_start(hole.first)]
+    def _last_before(self, branch: Branch, way: Sequence[str], hole: Hole) -> datetime | None:
+        names = [name for name in way if segment_start(name) < segment_start(hole.first)]
+        before = self._moments(branch, names)
         return datetime.fromtimestamp(max(before), UTC) if before else None
 
     def stretches(self, branch: Branch) -> list[Stretch]:
