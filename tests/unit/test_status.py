@@ -269,6 +269,8 @@ def test_a_node_that_waits_says_why() -> None:
             "does not run",
         ),
         ({"wanted": False, "guard": {"verdict": "refuse", "reason": "x"}}, "", "stopped", "server-stopped", "stopped"),
+        # Its volume was lost, and its service is wanted: there is no log to look at.
+        ({"initialised": False}, "", "empty", "node-empty", "it holds no data"),
         ({"running": True, "guard": {"verdict": "refuse", "reason": "x"}}, "", "hung", "server-hung", "runs and does"),
         (
             {
@@ -380,6 +382,7 @@ def test_a_container_that_is_down_comes_back_by_what_it_is(container: str, with_
         ({"running": True}, "Look at its log, its disk and the network. Restart it."),
         ({}, "Look at its log. Start it."),
         ({"wanted": False}, "Start it."),
+        ({"initialised": False}, "Once there is a primary, rejoin.yml copies it anew."),
         # Started again, it would be refused again.
         (
             {"guard": {"verdict": "refuse", "reason": "a was promoted", "advice": "Run failover.yml."}},

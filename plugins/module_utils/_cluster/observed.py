@@ -81,6 +81,7 @@ class Disk:
     adopted_unit: str = ""
     #: Of the data directory; None where there is none.
     system_identifier: str | None = None
+    initialised: bool = True
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Disk:
@@ -105,6 +106,7 @@ class Disk:
             str(given.get("foreign_unit") or ""),
             str(given.get("adopted_unit") or ""),
             given.get("system_identifier"),
+            bool(given.get("initialised", True)),
         )
 
     @property

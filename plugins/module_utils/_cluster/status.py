@@ -36,6 +36,7 @@ State = Literal[
     "waiting",
     "stopped",
     "crashed",
+    "empty",
     "hung",
     "starting",
     "refuses-us",
@@ -413,6 +414,8 @@ def why(
         return "fenced", marker.sentence
     if disk.running:
         return "hung", "its server runs and does not answer"
+    if not disk.initialised:
+        return "empty", "it holds no data"
     if not disk.wanted:
         return "stopped", "its service was stopped"
     if disk.guard and disk.guard_holds_it_now:

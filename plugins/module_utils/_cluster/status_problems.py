@@ -44,6 +44,7 @@ CODES: dict[str, Severity] = {
     "server-refuses-us": "error",
     "server-stopped": "error",
     "server-crashed": "error",
+    "node-empty": "error",
     "start-guard": "error",
     "adopted-unit": "warning",
     "not-streaming": "error",
@@ -226,6 +227,7 @@ _DOWN = {
     "hung": ("server-hung", "Look at its log, its disk and the network."),
     "stopped": ("server-stopped", ""),
     "crashed": ("server-crashed", "Look at its log."),
+    "empty": ("node-empty", ""),
     "refused": ("start-guard", ""),
     "waiting": ("start-guard", ""),
 }
@@ -235,6 +237,8 @@ def _without_primary(node: NodeStatus) -> str:
     """How a server comes back that no primary waits for. One that its guard keeps down would be kept down again."""
     if node.state == "hung":
         return "Restart it."
+    if node.state == "empty":
+        return "Once there is a primary, rejoin.yml copies it anew."
     if node.state == "stopped" and node.adopted_unit:
         return f"Start it there: systemctl start {_OUR_UNIT}."
     return (node.guard.advice if node.guard and node.state in ("refused", "waiting") else "") or "Start it."

@@ -75,6 +75,7 @@ _DOWN = {
     "refuses-us": "does not let us in",
     "stopped": "stopped",
     "crashed": "does not run",
+    "empty": "holds no data",
     "refused": "kept down by its guard",
     "waiting": "its guard waits",
     "fenced": "fenced",
