@@ -28,7 +28,8 @@ from restores import RESTORE, add, new_ledger, now, port_of
 pytestmark = [pytest.mark.usefixtures("backed_up"), pytest.mark.long]
 
 CONFIG = "/etc/pgbackrest/pgbackrest.conf"
-PATH, ELSEWHERE = "/var/lib/pgbackrest", "/var/lib/pgbackrest-elsewhere"
+#: Below the container's volume: anywhere else it would go with the container, and is refused.
+PATH, ELSEWHERE = "/var/lib/pgbackrest", "/var/lib/pgbackrest/elsewhere"
 CATALOG = ("playbooks/catalog.yml", "-e", "catalog_language=en")
 
 
