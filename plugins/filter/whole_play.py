@@ -56,6 +56,8 @@ from ansible_collections.relevo.postgres.plugins.plugin_utils._preload import pr
 
 #: What stands for all tasks without a tag.
 EVERYTHING = {"all", "untagged"}
+#: Ansible gives these to the tasks in which the arguments of a role are judged.
+JUDGED = {"always", "tagged"}
 
 
 def whole_play(hosts: str, limit: str = "", tags: Sequence[str] = ("all",), skip_tags: Sequence[str] = ()) -> str:
@@ -64,7 +66,7 @@ def whole_play(hosts: str, limit: str = "", tags: Sequence[str] = ("all",), skip
     chosen = {
         "--limit": limit,
         "--tags": set(tags) - EVERYTHING,
-        "--skip-tags": set(skip_tags) & EVERYTHING,
+        "--skip-tags": set(skip_tags) & (EVERYTHING | JUDGED),
         # Without the tasks before it nothing would be locked, nor checked; with a name that no task has, nothing done.
         "--start-at-task": context.CLIARGS.get("start_at_task"),
     }

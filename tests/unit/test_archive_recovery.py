@@ -78,6 +78,7 @@ def recovery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_account: None)
     monkeypatch.setattr(Archive, "newest", lambda *_arguments: None)
     monkeypatch.setattr(Server, "answers", lambda _server, **_named: True)
     (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "PG_VERSION").write_text("17\n")
     return ArchiveRecovery("a", "main", Recorder(), 0.3, Server(tmp_path / "data", tmp_path / "90-replication.conf"))
 
 
@@ -96,6 +97,14 @@ def test_the_server_starts_as_a_standby_that_restores_without_the_race(recovery:
     assert recovery.server.is_standby_configured
     assert marker.read("fence") is None
     assert recovery.service.calls == ["stop", "start"]  # type: ignore[attr-defined]
+
+
+def test_one_that_holds_no_data_is_left_alone(recovery: ArchiveRecovery) -> None:
+    """Seen: "[Errno 2] No such file or directory: .standby.signal.new", of a node whose volume was lost."""
+    (recovery.server.pgdata / "PG_VERSION").unlink()
+    with pytest.raises(RelevoError, match=r"^a holds no data, so it cannot return. Nothing was changed. .*restore.yml"):
+        recovery.run()
+    assert recovery.service.calls == []  # type: ignore[attr-defined]
 
 
 def test_a_rejoin_restores_by_the_same_command(recovery: ArchiveRecovery) -> None:

@@ -54,6 +54,9 @@ def test_the_preferred_primaries_by_cluster() -> None:
         ("db1", ["all"], [], "--limit would leave out"),
         ("", ["postgres"], [], "--tags would leave out"),
         ("", ["all"], ["untagged"], "--skip-tags would leave out"),
+        # The tasks that judge the arguments of a role have it, whatever play they are of.
+        ("", ["all"], ["always"], "--skip-tags would leave out"),
+        ("", ["always"], [], "--tags would leave out"),
         ("db1", ["x"], [], "--limit and --tags would leave out"),
     ],
 )

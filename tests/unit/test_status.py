@@ -405,6 +405,29 @@ def test_no_primary_and_two_primaries() -> None:
     assert two.as_dict()["primary"] is None
 
 
+@pytest.mark.parametrize(
+    ("disks", "backups", "action"),
+    [
+        ([{}, {}], {}, "Start the old one, or run failover.yml to promote a standby."),
+        ([{"initialised": False}, {}], {}, "Start the old one, or run failover.yml to promote a standby."),
+        # failover.yml would promote nobody, and its way out was an error of Python's.
+        (
+            [{"initialised": False}] * 2,
+            {},
+            "No node holds data. restore.yml -e to=cluster -e target_type=latest brings",
+        ),
+        ([{"initialised": False}] * 2, {"backups": []}, "No node holds data, and no backup is known. site.yml says"),
+        ([{"restore": {"by": "root", "at": "noon"}}] * 2, {}, "The cluster is being restored in place: finish that"),
+    ],
+)
+def test_without_a_primary_it_says_how_one_comes_back(
+    disks: list[dict[str, Any]], backups: dict[str, Any], action: str
+) -> None:
+    looked = {name: Disk.of(disk) for name, disk in zip("ab", disks, strict=True)}
+    found = status(gone("a"), gone("b"), disks=looked, repository=repository(**backups))
+    assert next(one.action for one in found.problems if one.code == "no-primary").startswith(action)
+
+
 def test_a_node_of_another_cluster_is_said() -> None:
     found = status(a(system_identifier="7"), b(system_identifier="8"))
     assert codes(found) == ["foreign-node"]

@@ -170,6 +170,13 @@ def test_the_way_out(others: tuple[str, ...]) -> None:
 NODE = {"node_service_manager": "systemd", "pgbackrest_retention_ful": 3, "redis_requirepass": "x"}
 
 
+class HostVars(dict[str, Any]):
+    """As Ansible's: with the templates as they are written, too, which these have none of."""
+
+    def raw_get(self, name: str) -> Any:
+        return self[name]
+
+
 @pytest.mark.parametrize(
     ("names", "others", "refused", "warned"),
     [
@@ -188,7 +195,7 @@ def test_the_check_of_an_inventory(
     monkeypatch.setattr(inventory_check, "display", SimpleNamespace(display=lambda text, **_how: said.append(text)))
     checked = inventory_check.ActionModule.__new__(inventory_check.ActionModule)
     hosts = {"a": NODE | {"node_preferred_primary": True}, "repo": NODE}
-    checked._task_vars = {"groups": {"postgres": ["a"], "pgbackrest": ["repo"]}, "hostvars": hosts}
+    checked._task_vars = {"groups": {"postgres": ["a"], "pgbackrest": ["repo"]}, "hostvars": HostVars(hosts)}
     options = {"groups": ["postgres"], "cluster": "", "choice": "one", "proxies": True, "python": False}
     options |= {"names": names, "others": others}
     if refused:

@@ -109,8 +109,20 @@ def _no_primary(status: ClusterStatus) -> Found:
         if living:
             message, action = "No primary lets us in.", f"Promote nobody before it is clear what {living[0]} is."
         else:
-            message, action = "No primary takes writes.", "Start the old one, or run failover.yml to promote a standby."
+            message, action = "No primary takes writes.", _how_one_comes_back(status)
         yield problem("no-primary", message, action)
+
+
+def _how_one_comes_back(status: ClusterStatus) -> str:
+    if any(node.restore for node in status.nodes):
+        return "The cluster is being restored in place: finish that, or go back as its plan says."
+    if not all(node.state == "empty" for node in status.nodes):
+        return "Start the old one, or run failover.yml to promote a standby."
+    if status.backups:
+        return (
+            "No node holds data. restore.yml -e to=cluster -e target_type=latest brings back what the repository has."
+        )
+    return "No node holds data, and no backup is known. site.yml says what is there, and what a new beginning gives up."
 
 
 def _two_primaries(status: ClusterStatus) -> Found:

@@ -58,6 +58,11 @@ class ArchiveRecovery:
                 f"The data of {self.node} was being overwritten when that was cut off, so it cannot return. "
                 "Promote another node, then run rejoin.yml."
             )
+        if not self.server.initialised:
+            raise RelevoError(
+                f"{self.node} holds no data, so it cannot return. Nothing was changed. Name another candidate; where "
+                "no node holds any, restore.yml -e to=cluster -e target_type=latest brings back what was backed up."
+            )
         self.service.stop(60)
         self.server.become_standby_at_next_start()
         marker.remove("fence")

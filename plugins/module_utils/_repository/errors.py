@@ -99,10 +99,9 @@ RULES = (
     Rule(
         r"new backup label '[^']*' is not later than latest backup label",
         "The newest backup of stanza {stanza} is named after a later time than the clock of the repository host "
-        "shows: its "
-        "time zone or its clock was set back, and pgBackRest wants names that ascend. Nothing was backed up. Set "
-        "the time "
-        "zone back (timedatectl set-timezone), or run this again when the clock has passed that time.",
+        "shows: its time zone or its clock was set back, and pgBackRest wants names that ascend. Nothing was backed "
+        "up. Set the time zone back (timedatectl set-timezone; in a container the link /etc/localtime), or run this "
+        "again when the clock has passed that time.",
     ),
     Rule(
         r"do not match the database|do not match stanza version|stanza-upgrade",
@@ -150,7 +149,7 @@ RULES = (
     Rule(
         r"\[13\] permission denied|permission denied",
         "pgBackRest may not read or write a file on {host} (its own message names it). Give the file back to the user "
-        "postgres; usually somebody ran pgbackrest as root.",
+        "postgres: usually somebody ran pgbackrest as root, or pgbackrest_options name a path that is not his.",
     ),
     Rule(
         r"unable to (?:create path|open|list).*repo|repository|backrest-checksum|checksum error",

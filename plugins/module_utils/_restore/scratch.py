@@ -254,7 +254,7 @@ def failure_in(log: str) -> str:
     last = _LAST_COMMIT.search(log)
     if "recovery ended before configured recovery target was reached" in reason:
         until = f" Its last commit is of {last[1]}." if last else ""
-        return f"The archive ends before the target.{until} -e target_type=latest restores up to there."
+        return f"The archive ends before the target.{until} -e target_type=latest, with that timeline, restores to it."
     if "before consistent recovery point" in reason:
         return "The target is before the first consistent point of the backup. Name an older backup, or none."
     return f"Its server ended: {reason}." if reason else "Its server ended and did not say why."
