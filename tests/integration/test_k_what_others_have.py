@@ -153,9 +153,11 @@ def test_what_does_not_move_with_the_role_is_named_and_what_can_move_does() -> N
     nothing_needs_attention()
 
 
-#: Audits of logins are written so. On a standby it fails, and with it the login of whom it is not turned off for.
+#: Audits of logins are written so. On a standby it fails, and with it the login of whom it is not turned off for; and of
+#: those who may not write there, as our roles may not. The application may.
 AT_LOGIN = """
 CREATE TABLE logins (at timestamptz);
+GRANT INSERT ON logins TO imdb;
 CREATE FUNCTION note_login() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO logins VALUES (now()); END';
 CREATE EVENT TRIGGER at_login ON login EXECUTE FUNCTION note_login();
 ALTER EVENT TRIGGER at_login ENABLE ALWAYS;
