@@ -63,7 +63,7 @@ class ActionModule(ControllerAction):
             faults = shared_container_faults(groups, hosts)
             faults += proxy_faults(list(known.values()), hosts, default_version())
         faults += self._unseen(hosts, options["names"], options["others"])
-        faults += self._of_others(hosts, options["names"] != "ignore")
+        faults += self._of_others(hosts, options["names"] == "refuse")
         if faults:
             raise RelevoError(f"{' '.join(faults)} Nothing was touched.", faults=faults)
         chosen = choose(list(known), options["cluster"], options["choice"])
@@ -90,8 +90,8 @@ class ActionModule(ControllerAction):
     def _of_others(self, hosts: Mapping[str, Any], everything: bool) -> list[str]:
         """What is wrong with the variables that the hosts are entered with.
 
-        In an emergency, which has no time for ``everything``, where a value shows it: to ask for the templates of a
-        host costs as much as to ask for its variables.
+        If not ``everything``, for which ``site.yml`` has the time, where a value shows it: to ask for the templates of
+        a host costs as much as to ask for its variables, and there may be hundreds of hosts.
         """
         found = {}
         for name in sorted(hosts):

@@ -153,8 +153,8 @@ def test_what_does_not_move_with_the_role_is_named_and_what_can_move_does() -> N
     nothing_needs_attention()
 
 
-#: Audits of logins are written so. On a standby it fails, and with it the login of whom it is not turned off for; and of
-#: those who may not write there, as our roles may not. The application may.
+#: Audits of logins are written so. On a standby it fails, and with it the login of whom it is not turned off for; and
+#: that of whoever may not write there, as our roles may not. The application may.
 AT_LOGIN = """
 CREATE TABLE logins (at timestamptz);
 GRANT INSERT ON logins TO imdb;
