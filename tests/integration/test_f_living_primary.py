@@ -13,6 +13,7 @@ from clients import NeverTwo, Writer, more, takes_writes, wait_until_streaming
 from cluster import (
     FAILBACK,
     FAILOVER,
+    PGDATA,
     PRIMARY,
     REJOIN,
     REPOSITORY,
@@ -100,6 +101,35 @@ def test_our_roles_get_in_when_applications_use_all_other_connections() -> None:
     play(FAILBACK)
     psql(PRIMARY, "DROP ROLE crowd")
     wait_until_streaming(PRIMARY)
+
+
+@contextmanager
+def without_processes(node: str) -> Iterator[None]:
+    """The server of this node gets no process for a new session; those that it has go on."""
+    limit = f"prlimit --pid $(head -n 1 {PGDATA}/postmaster.pid) --nproc"
+    shell(node, "sh", "-c", f"{limit}=1:", user="postgres")
+    try:
+        yield
+    finally:
+        shell(node, "sh", "-c", f"{limit}=unlimited:", user="postgres")
+
+
+@pytest.mark.long
+def test_a_primary_that_gets_no_process_is_left_alone() -> None:
+    """What it says has no SQLSTATE, and libpq takes it for silence: it was fenced, with all that wrote to it."""
+    with Writer() as writer, NeverTwo():
+        more(writer)
+        since = [started(node) for node in (PRIMARY, STANDBY)]
+        with without_processes(PRIMARY):
+            status = play(STATUS).text
+            assert f"{PRIMARY} lives and answers, but not to us" in status
+            assert "It gets no process, or no memory, for a new session" in status
+            refused = play(FAILOVER, expect=2).text
+            assert "Nobody was promoted; nothing was touched." in refused
+            more(writer)
+        assert [started(node) for node in (PRIMARY, STANDBY)] == since
+    assert missing(rows_of(PRIMARY), writer.acknowledged) == []
+    nothing_needs_attention()
 
 
 @pytest.mark.parametrize(

@@ -176,6 +176,9 @@ def test_a_server_that_has_not_read_what_was_written_is_known_by_its_answer() ->
         ("FATAL:  lo siento, ya tenemos demasiados clientes", "End sessions there"),
         # A host may have that name, too.
         ('connection to server at "relevo" (10.0.0.1), port 5432 failed: SSL error: x', "Look at its certificate"),
+        ("a: server sent an error response during SSL exchange", "It gets no process, or no memory,"),
+        ("a: could not fork new process for connection: Cannot allocate memory", "It gets no process, or no memory,"),
+        ("a: out of memory", "It gets no process, or no memory,"),
         ("a: server does not support SSL, but SSL was required", "Its ssl is off, which site.yml turns on"),
         ("FATAL:  algo más", "See its log."),
     ],

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import multiprocessing
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansible_collections.relevo.postgres.plugins.module_utils import _names
+from ansible_collections.relevo.postgres.plugins.module_utils._server import session
 from ansible_collections.relevo.postgres.plugins.module_utils._server.peer import Life, Peer
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import answer_of
 from ansible_collections.relevo.postgres.plugins.plugin_utils._witnesses import (
@@ -83,17 +87,24 @@ def message(kind: bytes, severity: bytes, sqlstate: bytes, text: bytes) -> bytes
     return kind + (len(fields) + 4).to_bytes(4, "big") + fields
 
 
+def answer_client(client: socket.socket, reply: bytes) -> None:
+    """Of the newer protocol, once it is asked; of the older one, that of a server without a process, at once."""
+    # The length of a message begins with zeros: it is short.
+    if reply[1:2] == b"\0":
+        client.recv(8)
+        client.sendall(b"N")
+        client.recv(1024)
+    client.sendall(reply)
+    client.close()
+
+
 def serve(listener: socket.socket, reply: bytes) -> None:
     kept = []
     while True:
         client, _address = listener.accept()
         kept.append(client)
         if reply:
-            client.recv(8)
-            client.sendall(b"N")
-            client.recv(1024)
-            client.sendall(reply)
-            client.close()
+            threading.Thread(target=answer_client, args=(client, reply), daemon=True).start()
 
 
 @contextmanager
@@ -117,6 +128,9 @@ def server(reply: bytes) -> Iterator[Peer]:
     [
         (message(b"E", b"FATAL", b"53300", b"sorry, too many clients already"), "refused"),
         (message(b"E", b"FATAL", b"28000", b"no pg_hba.conf entry"), "refused"),
+        (message(b"E", b"FATAL", b"53200", b"out of memory"), "refused"),
+        # What the postmaster says when it gets no process for us (postmaster.c, report_fork_failure_to_client).
+        (b"Ecould not fork new process for connection: Cannot allocate memory\n\0", "refused"),
         # Nothing is read from the words: a server speaks its administrator's language.
         (message(b"E", b"FATALE", b"57P03", b"il sistema si sta avviando"), "starting"),
         (b"", "none"),
@@ -125,6 +139,28 @@ def server(reply: bytes) -> Iterator[Peer]:
 def test_any_answer_of_the_server_is_a_proof_of_life(reply: bytes, answer: Life) -> None:
     with server(reply) as peer:
         assert answer_of(peer) == answer
+
+
+def test_a_server_that_gets_no_process_answers_its_own_machine_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen with a server at its limit of processes: nobody got an answer of it, and it was fenced."""
+    monkeypatch.setattr(_names, "SOCKET_DIR", tmp_path)
+    monkeypatch.setattr(session, "local_port", lambda: 5432)
+    assert session.local_answer() == "none"
+    for said, answer in ((b"Ecould not fork new process for connection\n\0", "refused"), (b"", "none")):
+        path = tmp_path / ".s.PGSQL.5432"
+        path.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+            listener.listen()
+            process = multiprocessing.get_context("fork").Process(target=serve, args=(listener, said), daemon=True)
+            process.start()
+            try:
+                assert session.local_answer() == answer
+            finally:
+                process.kill()
+                process.join()
 
 
 def test_a_port_without_a_server_is_none() -> None:

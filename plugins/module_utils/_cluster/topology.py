@@ -46,6 +46,10 @@ CURES = {
         "Something else than site.yml has changed pg_hba.conf, or the role or the database relevo, there: undo it, or "
         "run site.yml when the server lets us in again."
     ),
+    r"error response during SSL exchange|fork|out of memory": (
+        "It gets no process, or no memory, for a new session: look at its memory and at its limit of processes "
+        "(TasksMax of its unit, pids of its container), and end what takes them."
+    ),
     r"does not support SSL": (
         "Its ssl is off, which site.yml turns on: ALTER SYSTEM RESET ssl there, as its superuser, then "
         "SELECT pg_reload_conf()."

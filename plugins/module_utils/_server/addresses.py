@@ -119,3 +119,43 @@ def first_open(addresses: Sequence[Address], deadline: float) -> tuple[Address |
                 if one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0 and number < best:
                     best, limit = number, min(limit, time.monotonic() + HEAD_START)
     return (addresses[best] if best < len(addresses) else None), not waiting
+
+
+class Listener:
+    """Listens to a server that it asks nothing, beside whoever asks it: by its address and ``port``, or its socket.
+
+    One that gets no process for a new connection says so at once, and that is an error of an older protocol: "E" and a
+    text (postmaster.c, report_fork_failure_to_client). Any other waits until it is asked something.
+    """
+
+    #: Seconds after the beginning in which that arrives, at least; after the question has been answered, the least.
+    AT_ONCE, AFTERWARDS = 0.3, 0.05
+
+    def __init__(self, address: str, port: int | None = None) -> None:
+        self._began = time.monotonic()
+        self._socket: socket.socket | None = None
+        family = socket.AF_UNIX if port is None else socket.AF_INET6 if ":" in address else socket.AF_INET
+        # Nobody listens, or the system does not know that family: then nothing is heard.
+        with contextlib.suppress(OSError):
+            self._socket = socket.socket(family, socket.SOCK_STREAM)
+            self._socket.setblocking(False)
+            self._socket.connect_ex(address if port is None else (address, port))
+
+    def heard_error(self) -> bool:
+        """Whether it says an error."""
+        if self._socket is None:
+            return False
+        wait = max(self.AFTERWARDS, self.AT_ONCE - (time.monotonic() - self._began))
+        if not select.select([self._socket], [], [], wait)[0]:
+            return False
+        try:
+            return self._socket.recv(1) == b"E"
+        except OSError:
+            return False
+
+    def __enter__(self) -> Listener:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if self._socket is not None:
+            self._socket.close()

@@ -256,17 +256,21 @@ def answer_of(node: Peer, timeout: int = 2) -> Life:
         connect_timeout=timeout,
         application_name="relevo ping",
     )
-    return _ping(conninfo)
+    with addresses.Listener(address, node.port) as listener:
+        return _ping(conninfo, listener)
 
 
 def local_answer(timeout: int = 2) -> Life:
     """What this node's own server says to somebody on its socket, as ``answer_of``."""
     socket_dir, port = str(_names.SOCKET_DIR), local_port()
-    return _ping(make_conninfo(host=socket_dir, port=port, connect_timeout=timeout, application_name="relevo ping"))
+    conninfo = make_conninfo(host=socket_dir, port=port, connect_timeout=timeout, application_name="relevo ping")
+    with addresses.Listener(f"{socket_dir}/.s.PGSQL.{port}") as listener:
+        return _ping(conninfo, listener)
 
 
-def _ping(conninfo: str) -> Life:
+def _ping(conninfo: str, listener: addresses.Listener) -> Life:
+    """``listener``: what a server says that gets no process for us has no SQLSTATE, and libpq takes it for silence."""
     said = pq.Ping(pq.PGconn.ping(conninfo.encode()))
     if said == pq.Ping.REJECT:
         return "starting"
-    return "refused" if said == pq.Ping.OK else "none"
+    return "refused" if said == pq.Ping.OK or listener.heard_error() else "none"
