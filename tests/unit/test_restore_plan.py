@@ -493,3 +493,19 @@ def test_a_segment_of_a_timeline_that_was_left_may_come_long_after() -> None:
         plan(late, minute(20), timeline=1)
     # Of a cluster that was taken back to its past timeline 1 had gone on until then.
     assert TAKEN_BACK.until(TAKEN_BACK.branch(1)) == datetime.fromtimestamp(ZERO + 60 * 30, UTC)
+
+
+def test_a_timeline_of_which_all_has_expired_is_still_on_the_way() -> None:
+    """Handed over twice, and only the newest backup kept: of timeline 2 there is neither WAL nor a history."""
+    newest = history((1, 15, 0x28), (2, 18, 0x28))
+    repository = Repository(
+        [backup("f", 20, 20, 3)],
+        DATABASES,
+        {segment(14): ZERO + 60 * 14} | archived(20, 30, 3, minute=20),
+        {3: (newest, ZERO + 60 * 18.2)},
+    )
+    assert repository.until(repository.newest) == datetime.fromtimestamp(ZERO + 60 * 30, UTC)
+    assert windows(repository)[-1].startswith("Timeline 3")
+    # What is left of the first one was there before the second began, whenever that was.
+    late = replace(repository, segments={segment(14): ZERO + 60 * 50})
+    assert late.until(late.newest) == datetime.fromtimestamp(ZERO + 60 * 18.2, UTC)

@@ -124,13 +124,13 @@ class Repository:
         return seen
 
     def _began(self, timeline: int) -> float:
-        """Not later than there was something of it, or of one that came from it."""
+        """Not later than there was something of it, or of one that came from it: all of its own may have expired."""
         came = {
             other
             for other, (text, _archived) in self.histories.items()
             if any(fork.timeline == timeline for fork in parse_history(text))
         }
-        return min(self._seen[one] for one in {timeline} | came)
+        return min(self._seen[one] for one in {timeline} | came if one in self._seen)
 
     def with_times(self, other: Mapping[str, float]) -> Repository:
         """The same with the earlier of two times of each file: of a repository that was away, they are those of the
