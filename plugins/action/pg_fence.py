@@ -86,12 +86,13 @@ class ActionModule(ControllerAction):
         if self._task.check_mode:
             nobody = Fenced(request.primary, proved=False, evidence="check mode: nothing was done")
             return {"changed": True, **self._known(nobody, (), {})}
-        candidate = options["candidate"]
-        _machines.open_beforehand(candidate, self._task_vars["hostvars"][candidate], self._play_context)
         return self._fence_all(request)
 
     def _fence_all(self, request: FenceRequest) -> Result:
         self._settle([request.primary, request.candidate, *request.unreachable])
+        to_promote = self._variables.get(request.candidate)
+        if isinstance(to_promote, dict):
+            _machines.open_beforehand(request.candidate, to_promote, self._play_context)
         started = time.monotonic()
         primary, changed = self._fence(request, request.primary)
         seconds = round(time.monotonic() - started, 3)

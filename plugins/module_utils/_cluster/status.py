@@ -314,10 +314,11 @@ def dropped_of(archiver: Archiver, repository: Repository) -> Hole | None:
     return Hole(segment_name(int(last[:8], 16), segment_start(newest) + SEGMENT_SIZE), last, count)
 
 
-def _losses(repository: Repository, dropped: Hole | None) -> list[Loss]:
-    # The end of the last backup: it would have failed without the WAL that it needs.
-    after = max((backup.finished for backup in repository.backups), default=None)
-    return [*repository.losses, *([Loss(dropped, after, None)] if dropped else [])]
+def _losses(repository: Repository, dropped: Hole | None) -> Sequence[Loss]:
+    if dropped is None:
+        return repository.losses
+    # The last backup would have failed without the WAL that it needs.
+    return [*repository.losses, Loss(dropped, repository.backups[-1].finished, None)]
 
 
 def _outlived(state: NodeState, disk: Disk | None) -> Sequence[str]:

@@ -11,10 +11,12 @@ left may be archived long after that, with no commit in it that is later than it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 from .._errors import RelevoError
@@ -183,21 +185,15 @@ class Repository:
 
     def _moments(self, branch: Branch, names: Sequence[str]) -> list[float]:
         """No commit in these segments of its way is later."""
-        left = {fork.timeline: self._began(after) for fork, after in self._successors(branch)}
+        way = [*(fork.timeline for fork in branch.forks), branch.timeline]
+        left = {timeline: self._began(after) for timeline, after in pairwise(way)}
         own = [
             self._began(one.timeline)
             for one in self.branches.values()
             if one.parent and one.parent.timeline == branch.timeline and not self.goes_on_after(one.parent)
         ]
         left |= {branch.timeline: min(own)} if own else {}
-        archived = {name: self.segments[name] for name in names}
-        return [min(moment, left.get(int(name[:8], 16), moment)) for name, moment in archived.items()]
-
-    def _successors(self, branch: Branch) -> list[tuple[Fork, int]]:
-        """Each timeline that it left on its way, and the one that it went on with."""
-        # Without a fork it left none.
-        after = [*(fork.timeline for fork in branch.forks[1:]), branch.timeline]
-        return list(zip(branch.forks, after, strict=False))
+        return [min(self.segments[name], left.get(int(name[:8], 16), math.inf)) for name in names]
 
     def gaps(self, branch: Branch, backup: Mapping[str, Any]) -> list[Gap]:
         """What is missing on the way from a backup to the end of a branch."""
