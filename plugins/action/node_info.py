@@ -13,7 +13,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._errors import Rel
 from ansible_collections.relevo.postgres.plugins.module_utils._nodes.offline_node import Node, removed_text
 from ansible_collections.relevo.postgres.plugins.module_utils._nodes.reachability import reachability
 from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker, removed_words
-from ansible_collections.relevo.postgres.plugins.plugin_utils import _machines, _offline_nodes
+from ansible_collections.relevo.postgres.plugins.plugin_utils import _machines, _membership, _offline_nodes
 from ansible_collections.relevo.postgres.plugins.plugin_utils._controller_action import ControllerAction
 from ansible_collections.relevo.postgres.plugins.plugin_utils._early_question import EarlyQuestion
 
@@ -85,10 +85,12 @@ class ActionModule(ControllerAction):
             observer = result["repository"]
             # The engine has answered; what the machines will say takes longer.
             down = reachability(asked, states, {}).down
-            early = EarlyQuestion(observer, hosts[observer], self._play_context, result["nodes"], down)
-            if observer in machines:
-                machines[observer] = early.after(machines[observer])
-            elif observer not in down:
+            disks = {
+                name: _membership.asker(name, hosts[name], self._play_context) for name in machines if name != observer
+            }
+            early = EarlyQuestion(observer, hosts[observer], self._play_context, result["nodes"], down, disks)
+            machines = early.after(machines)
+            if observer in containers and observer not in down:
                 early.start()
         found = reachability(asked, states, _machines.ask_all(machines))
         if options["require_any"]:

@@ -90,9 +90,6 @@ class ActionModule(ControllerAction):
 
     def _fence_all(self, request: FenceRequest) -> Result:
         self._settle([request.primary, request.candidate, *request.unreachable])
-        to_promote = self._variables.get(request.candidate)
-        if isinstance(to_promote, dict):
-            _machines.open_beforehand(request.candidate, to_promote, self._play_context)
         started = time.monotonic()
         primary, changed = self._fence(request, request.primary)
         seconds = round(time.monotonic() - started, 3)

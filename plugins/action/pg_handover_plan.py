@@ -70,12 +70,15 @@ class ActionModule(ControllerAction):
             # A task that is passed over is delegated all the same: it needs somebody's name.
             anybody = self._task_host
             return {"changed": False, "plan": {"action": "show", "candidate": anybody, "primary": anybody}}
+        self._refusals: dict[str, str] = {}
         if options["describe"]:
             question = self._question(options) | {"require": "nothing"}
             found = Topology.from_result(self.module("relevo.postgres.pg_primary_facts", question))
             return self._describe(options, *self._heard(options, found))
         #: What the servers have answered before this task began; used once.
         self._early = options["servers"]
+        #: Why machines take over nothing, which were asked at the same time; empty where nothing forbids it.
+        self._refusals = options["servers"].get("refusals", {})
         try:
             plan = self._wait_and_plan(options)
         except RelevoError:
@@ -93,6 +96,8 @@ class ActionModule(ControllerAction):
         """
         if plan.action != "switchover":
             return ""
+        if plan.candidate in self._refusals:
+            return self._refusals[plan.candidate]
         question = {"node": plan.candidate}
         asked = self._on_node(plan.candidate, "_server.marker", question)
         return str(asked["refusal"]) if asked else ""
@@ -203,9 +208,12 @@ class ActionModule(ControllerAction):
         return {} if topology.primaries else {state.name: hostvars[state.name] for state in topology.standbys}
 
     def _membership(self, standbys: dict[str, Any]) -> _membership.Question:
-        return _membership.Question(
-            {name: _membership.asker(name, variables, self._play_context) for name, variables in standbys.items()}
-        )
+        asks = {
+            name: _membership.asker(name, variables, self._play_context)
+            for name, variables in standbys.items()
+            if name not in self._refusals
+        }
+        return _membership.Question(asks, {name: self._refusals[name] for name in standbys.keys() & self._refusals})
 
     def _ask_at_home(self, options: dict[str, Any], topology: Topology) -> None:
         """Note of a server that gives us no session what it is, where its own machine says so.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.relevo.postgres.plugins.module_utils._handover.promote_arguments import spec
-from ansible_collections.relevo.postgres.plugins.plugin_utils import _node_program
+from ansible_collections.relevo.postgres.plugins.plugin_utils import _node_program, _run_connection
 from ansible_collections.relevo.postgres.plugins.plugin_utils._node_action import NodeAction
 
 
@@ -18,6 +18,8 @@ class ActionModule(NodeAction):
     def _execute_module(self, *arguments: Any, **options: Any) -> dict[str, Any]:
         _validation, given = self.validate_argument_spec(argument_spec=spec())
         question = {"arguments": given, "check_mode": self._task.check_mode}
+        # In an emergency it has been open since this machine was asked whether it answers.
+        _run_connection.use(self._connection, self._node(options["task_vars"]))
         done = _node_program.run(self, "_handover.promote", question, options["task_vars"])
         if done is None:
             return super()._execute_module(*arguments, **options)

@@ -9,7 +9,6 @@ each that is down, before the play has said what it is about to do.
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import shlex
 import threading
@@ -102,25 +101,6 @@ def execute(
     finally:
         connection.close()
     return code, output.decode(errors="replace"), said.decode(errors="replace")
-
-
-def open_beforehand(name: str, variables: Mapping[str, Any], context: PlayContext) -> None:
-    """Begin to open the connection that Ansible's own tasks on this machine use, and wait for nothing.
-
-    It stays open for a while, as the user's ``ssh_args`` have it: the task that comes next need not open it. One that
-    cannot be opened is for that task to report. Not with a password, which Ansible hands to ssh in a place that it
-    clears at the end only: nobody waits for that here.
-    """
-    connection = plugin(name, variables, context)
-    if connection.transport != "ssh" or connection.get_option("password"):
-        return
-
-    def enter() -> None:
-        with contextlib.suppress(AnsibleError):
-            connection.exec_command("exit 0", sudoable=False)
-        connection.close()
-
-    threading.Thread(target=enter, daemon=True).start()
 
 
 def connect(name: str, variables: Mapping[str, Any], context: PlayContext, *, alone: bool = False) -> Any:

@@ -48,15 +48,16 @@ def asker(name: str, variables: Mapping[str, Any], context: PlayContext) -> Ask:
 
 
 class Question:
-    """The question to all of them, which goes on while others are asked."""
+    """The question to all of them, which goes on while others are asked. ``known``: what some have answered before."""
 
-    def __init__(self, asks: Mapping[str, Ask]) -> None:
+    def __init__(self, asks: Mapping[str, Ask], known: Mapping[str, str] | None = None) -> None:
+        self._known = dict(known or {})
         self._pool = ThreadPoolExecutor(max_workers=max(1, len(asks)))
         self._asked: dict[str, Future[str]] = {name: self._pool.submit(ask) for name, ask in asks.items()}
 
     def answers(self) -> dict[str, str]:
         """Why each of those that take over nothing does not. Who takes too long is left behind."""
-        found = {}
+        found = {name: why for name, why in self._known.items() if why}
         for name, asked in self._asked.items():
             try:
                 why = asked.result(timeout=DEADLINE)

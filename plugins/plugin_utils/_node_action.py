@@ -8,6 +8,7 @@ Ansible then says that it found no start of a JSON text in what the module print
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -24,7 +25,7 @@ class NodeAction(NormalAction):
     """Runs the module of its name; where its node went away, or froze, it fails with what to do about it."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        node = str(self._task.delegate_to or (task_vars or {})["inventory_hostname"])
+        node = self._node(task_vars)
         try:
             with self._watched():
                 result: dict[str, Any] = super().run(tmp, task_vars)
@@ -41,6 +42,10 @@ class NodeAction(NormalAction):
                 result={"rc": KILLED, "module_stderr": result.get("module_stderr", "")},
             )
         return result
+
+    def _node(self, task_vars: Mapping[str, Any] | None) -> str:
+        """Whom the task is delegated to, or else whose it is."""
+        return str(self._task.delegate_to or (task_vars or {})["inventory_hostname"])
 
     def _watched(self) -> AbstractContextManager[None]:
         """Over SSH a machine that froze is noticed by the connection; the engine's goes on waiting."""

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 import yaml
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
+from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._server import adoption_words, foreign
 from ansible_collections.relevo.postgres.plugins.module_utils._server.adoption import (
     Adoption,
@@ -352,6 +355,20 @@ def test_without_an_adopted_server_only_ours_is_asked(runs_it: str) -> None:
     service.stop(10)
     assert service.asked == [("stop", "relevo-postgresql.service")]
     assert not service.wanted()
+
+
+@pytest.mark.parametrize(
+    ("verb", "status", "fails"), [("stop", 0, False), ("stop", 5, False), ("stop", 1, True), ("start", 5, True)]
+)
+def test_a_unit_that_is_not_there_need_not_be_stopped(
+    monkeypatch: pytest.MonkeyPatch, verb: str, status: int, fails: bool
+) -> None:
+    done = subprocess.CompletedProcess([], status, "", "Unit relevo-postgresql.service not loaded.\n")
+    monkeypatch.setattr(subprocess, "run", lambda *_given, **_options: done)
+    service = Systemd("postgresql")
+    act = service.ask_to_stop if verb == "stop" else service.start
+    with pytest.raises(RelevoError, match=f"^systemctl {verb} .* failed") if fails else nullcontext():
+        act()
 
 
 def test_it_has_stopped_only_when_the_unit_that_ran_it_has() -> None:

@@ -126,6 +126,14 @@ def test_they_are_where_somebody_else_is_down_than_was_known(monkeypatch: pytest
     assert planner(monkeypatch, LIVING).work(OPTIONS | {"servers": early})["plan"]["action"] == "switchover"
 
 
+def test_nor_the_disk_of_a_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
+    early = {"unreachable": {}, "answer": LIVING.as_dict(), "refusals": {"b": REMOVED}}
+    made = planner(monkeypatch)
+    monkeypatch.setattr(_machines, "run_program", lambda *_given: pytest.fail("a disk was asked"))
+    with pytest.raises(RelevoError, match="^b was removed from its cluster"):
+        made.work(OPTIONS | {"servers": early})
+
+
 def test_an_early_answer_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nobody answers all are asked again, and a server that starts is asked until it has."""
     starting = Topology([NodeState(Peer("a", "a"), error="a: starting", life="starting"), node("b", in_recovery=True)])
@@ -152,6 +160,19 @@ def test_an_emergency_passes_by_a_node_whose_removal_was_cut_off(monkeypatch: py
     assert (plan["action"], plan["candidate"], plan["removed"]) == ("promote", "c", ["b"])
     shown = emergency(monkeypatch, "b", "c").work(OPTIONS | {"describe": True})["operation_plan"]
     assert {"name": "b", "change": "was removed from the cluster and is left alone"} in shown["affects"]
+
+
+def test_an_emergency_asks_only_the_disks_that_have_not_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def run(name: str, *_given: object) -> dict[str, str]:
+        asked.append(name)
+        return {"refusal": ""}
+
+    monkeypatch.setattr(_machines, "run_program", run)
+    early = {"refusals": {"b": REMOVED, "elsewhere": REMOVED}}
+    plan = emergency(monkeypatch, "b", "c").work(OPTIONS | {"servers": early})["plan"]
+    assert (plan["candidate"], plan["removed"], asked) == ("c", ["b"], ["c"])
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ ENTERED: list[tuple[str, Callable[[Templates], Callable[[], object]], object]] =
 
 
 def early(host: Templates) -> Callable[[], object]:
-    question = EarlyQuestion("a", host, PlayContext(), [{"name": "b", "host": "b", "port": 5432}], {})
+    question = EarlyQuestion("a", host, PlayContext(), [{"name": "b", "host": "b", "port": 5432}], {}, {})
 
     def ask() -> object:
         question.start()

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ansible import constants
-from ansible.errors import AnsibleConnectionFailure
 from ansible.playbook.play_context import PlayContext
 from ansible.plugins.loader import connection_loader
 
@@ -79,22 +76,3 @@ def test_the_connection_of_a_task_takes_part_once_where_it_is_one_of_ssh(tmp_pat
     other = connection_loader.get("local", PlayContext(), None)
     # It has no such option.
     _run_connection.use(other, "db1")
-
-
-def test_the_connection_of_the_next_task_is_opened_as_that_task_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise that one would not find it. One that cannot be opened is for that task to report."""
-    entered: list[tuple[str, str]] = []
-    done = threading.Event()
-
-    def enter(self: Any, command: str, **_options: object) -> None:
-        entered.append((command, self.get_option("ssh_extra_args")))
-        done.set()
-        raise AnsibleConnectionFailure("refused")
-
-    monkeypatch.setattr(connection_loader.get("ssh", class_only=True), "exec_command", enter)
-    given = "-o ControlPath=own"
-    _machines.open_beforehand("db1", VARIABLES | {"ansible_ssh_extra_args": given}, PlayContext())
-    assert done.wait(10)
-    assert entered == [("exit 0", given)]
-    # It has none that could stay open.
-    _machines.open_beforehand("db1", {"ansible_connection": "local"}, PlayContext())

@@ -64,9 +64,11 @@ def fence(node: LocalNode, question: dict[str, Any]) -> dict[str, Any]:
     if node.has_data():
         changed |= ensure_marker(node, question["marker"])
         marked, newer = True, newer_timeline(node, question["timeline"])
-        # Somebody may have started it before the marker was there.
-        node.fence()
     proof = node.prove_stopped()
+    if marked and not proof.proved:
+        # Somebody started it before the marker was there.
+        node.fence()
+        proof = node.prove_stopped()
     answer = {"proved": proof.proved, "evidence": proof.evidence, "changed": changed}
     answer |= {"marked": marked, "newer_timeline": newer}
     if proof.proved and marked and question["salvage_from"]:

@@ -74,7 +74,7 @@ class LocalNode:
         if self.prove_stopped().proved:
             return False
         self._service.ask_to_stop()
-        wait_until(self._killed, f"PostgreSQL on {self.name} to end", KILL_TIMEOUT)
+        wait_until(self._killed, f"PostgreSQL on {self.name} to end", KILL_TIMEOUT, interval=0.02)
         return True
 
     def _killed(self) -> bool:

@@ -19,6 +19,8 @@ from .server import DB_SHUTDOWNED, DB_SHUTDOWNED_IN_RECOVERY, Server
 SERVICE_DIR = Path("/etc/service")
 #: Where runsv's status has what is wanted, "u" or "d", and the state.
 WANT, STATE, DOWN = 17, 19, 0
+#: How systemctl ends where there is no such unit to be stopped (systemctl(1), EXIT STATUS: program is not installed).
+NOT_LOADED = 5
 
 
 class Service(Protocol):
@@ -112,7 +114,8 @@ class Systemd:
             done = subprocess.run(["systemctl", *words], capture_output=True, text=True, timeout=timeout, check=False)
         except subprocess.TimeoutExpired:
             raise RelevoError(f"systemctl {' '.join(words)} did not end within {timeout:g} s.") from None
-        if done.returncode and arguments[0] != "is-active":
+        answered = arguments[0] == "is-active" or (arguments[0] == "stop" and done.returncode == NOT_LOADED)
+        if done.returncode and not answered:
             raise RelevoError(f"systemctl {' '.join(words)} failed: {done.stderr.strip()}")
         return done.stdout.strip()
 
@@ -131,8 +134,7 @@ class Systemd:
         for unit in self._others():
             self._systemctl("stop", "--no-block", unit=unit)
         # A stop that was asked for is followed by no start, whatever Restart= says, and takes back one that was due.
-        if self._property("LoadState") != "not-found":
-            self._systemctl("stop", "--no-block")
+        self._systemctl("stop", "--no-block")
 
     def stopped(self) -> bool:
         # A unit that waits for its next start is "activating", one whose processes are ending "deactivating". An
