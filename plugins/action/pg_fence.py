@@ -9,9 +9,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 from ansible.errors import AnsibleError
 
@@ -30,7 +30,6 @@ STILL_THERE = 5.0
 RECORD_DEADLINE = 20.0
 
 Result = dict[str, Any]
-T = TypeVar("T")
 
 
 class ActionModule(ControllerAction):
@@ -179,17 +178,21 @@ class ActionModule(ControllerAction):
     def _fence_by_engine(self, request: FenceRequest, name: str, node: offline_node.Node) -> tuple[Fenced, bool]:
         """As ``_fence``. What the engine does not do, or does not answer, ends nothing here: ``refusal`` decides."""
         try:
-            changed = again(node.fence)
-            proof = again(node.prove_stopped)
+            changed = _machines.again(node.fence, RelevoError)
+            proof = _machines.again(node.prove_stopped, RelevoError)
         except RelevoError as error:
             return Fenced(name, proved=False, evidence=_one_sentence(error)), True
         if not proof.proved or name in request.lost:
             return Fenced(name, proof.proved, proof.evidence), changed
         text = request.marker(name).to_json()
         try:
-            changed |= again(lambda: offline_node.ensure_marker(node, text))
+            changed |= _machines.again(lambda: offline_node.ensure_marker(node, text), RelevoError)
             # What the old primary's disk says of it is found when its WAL is taken.
-            newer = 0 if name == request.primary else again(lambda: offline_node.newer_timeline(node, request.timeline))
+            newer = (
+                0
+                if name == request.primary
+                else _machines.again(lambda: offline_node.newer_timeline(node, request.timeline), RelevoError)
+            )
         except RelevoError as error:
             # The old primary is marked by a record then. Of any other one nobody knows whether it was promoted.
             stopped = name == request.primary
@@ -304,7 +307,7 @@ class ActionModule(ControllerAction):
             return offline_node.copy_wal(source, target, self._run_id, offline_node.WalRange(first=first))
 
         begin = self._options["salvage_from"]
-        done = again(lambda: copy(begin))
+        done = _machines.again(lambda: copy(begin), RelevoError)
         if not done.interrupted:
             return done
         try:
@@ -342,18 +345,7 @@ class ActionModule(ControllerAction):
         """A record that stands stays: the question may be put twice."""
         variables = self._task_vars["hostvars"][name]
         arguments = (name, variables, self._play_context, "_repository.fence_record_here", question, RECORD_DEADLINE)
-        try:
-            return _machines.run_program(*arguments)
-        except _machines.LostAnswerError:
-            return _machines.run_program(*arguments)
-
-
-def again(ask: Callable[[], T]) -> T:
-    """What the engine answers to what may be asked twice: on a busy machine an answer is lost now and then."""
-    try:
-        return ask()
-    except RelevoError:
-        return ask()
+        return _machines.again(lambda: _machines.run_program(*arguments), _machines.LostAnswerError)
 
 
 def nothing_taken(why: str, newer_timeline: int = 0) -> Result:

@@ -139,12 +139,11 @@ class ActionModule(ControllerAction):
     def _on_node(self, name: str, entry: str, question: dict[str, Any]) -> dict[str, Any] | None:
         """The answer of a program on a node, which changes nothing; None where its machine cannot be asked twice."""
         hostvars = self._task_vars["hostvars"][name]
-        for _attempt in range(2):
-            try:
-                return _machines.run_program(name, hostvars, self._play_context, entry, question, DEADLINE)
-            except AnsibleError:
-                continue
-        return None
+        arguments = (name, hostvars, self._play_context, entry, question, DEADLINE)
+        try:
+            return _machines.again(lambda: _machines.run_program(*arguments), AnsibleError)
+        except AnsibleError:
+            return None
 
     def _question(self, options: dict[str, Any]) -> dict[str, Any]:
         return {name: options[name] for name in ("nodes", "unreachable", "timeout")}

@@ -14,7 +14,7 @@ import shlex
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from ansible import constants
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
@@ -26,11 +26,20 @@ from ansible_collections.relevo.postgres.plugins.plugin_utils import _node_progr
 
 DEADLINE = 15.0
 
+T = TypeVar("T")
 Ask = Callable[[], str | None]
 
 
 class LostAnswerError(AnsibleError):
     """A program ended, and what it answered did not arrive: a busy engine loses what one short command in 30 prints."""
+
+
+def again(ask: Callable[[], T], lost: type[Exception]) -> T:
+    """What is answered to what may be asked twice: on a busy machine an answer is lost now and then, as ``lost``."""
+    try:
+        return ask()
+    except lost:
+        return ask()
 
 
 def settled(variables: Mapping[str, Any], context: PlayContext) -> dict[str, Any]:
