@@ -7,11 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: pg_archive_gap
-short_description: Push what the archive lacks of the timelines before the primary's
+short_description: Push what the archive lacks and the primary still has
 version_added: 0.1.0
 description:
   - Runs on the primary's node after a hand-over. Compares the archive with the histories of the timelines before the
     current one and pushes every whole segment that is missing and that this node still has.
+  - Of the current timeline it pushes what the server takes for archived and the archive has not, since pgBackRest
+    drops WAL with C(archive-push-queue-max) and says that it was archived.
   - Waits until the history of the current timeline is archived, and archives it where it is missing. The server itself
     archives it once, when it is promoted, so an archive that began anew since then has none, and nothing leads to it.
   - Of two repositories each gets what it lacks. One that is away is named in a warning and in RV(away), and gets it
@@ -55,7 +57,8 @@ pushed:
   elements: str
 lost:
   description:
-    - The segments that are missing for good. A restore cannot pass them; a new full backup is needed at once.
+    - The segments of the timelines before the current one that are missing for good. A restore cannot pass them; a new
+      full backup is needed at once.
   returned: success
   type: list
   elements: str

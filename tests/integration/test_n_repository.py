@@ -14,6 +14,7 @@ from cluster import (
     STATUS,
     archive_all,
     docker,
+    json_document,
     labels,
     nothing_needs_attention,
     play,
@@ -116,6 +117,11 @@ def test_another_time_zone_of_the_repository_host_is_a_sentence_and_moves_no_win
     nothing_needs_attention()
 
 
+def codes() -> set[str]:
+    """Of what status.yml tells."""
+    return {str(one["code"]) for one in json_document(play(STATUS, "-e", "format=json").output)["problems"]}
+
+
 def test_backups_are_not_left_behind_unless_that_was_said_and_a_hole_is_told() -> None:
     before, known = configurations(), labels()
     moved = ("-e", f"pgbackrest_repo_path={ELSEWHERE}")
@@ -129,11 +135,21 @@ def test_backups_are_not_left_behind_unless_that_was_said_and_a_hole_is_told() -
     wait_until(lambda: archived(segment, ELSEWHERE), f"{segment} to be archived elsewhere", 60)
     assert labels() == []
 
-    # And back: what was archived elsewhere is missing here.
+    # And back: what was archived elsewhere is missing here. What the primary still has is archived again, but not what
+    # it has recycled meanwhile.
+    remove_status(segment)
     play("site.yml")
     assert labels() == known
     archives()
+    before = f"{segment[:8]}{int(segment[8:], 16) - 1:016X}"
+    assert archived(before)
+    assert not archived(segment)
     a_hole_is_told()
+
+
+def remove_status(segment: str) -> None:
+    """The server does not count this segment as archived, nor as one to be archived, as if it had recycled it."""
+    shell(PRIMARY, "rm", f"{PGDATA}/pg_wal/archive_status/{segment}.done")
 
 
 def a_hole_is_told() -> None:
@@ -141,7 +157,7 @@ def a_hole_is_told() -> None:
     newest = datetime.fromtimestamp(stops()[-1], UTC)
     said = play(STATUS, "-e", "require=healthy", expect=2).text
     assert "missing in the archive" in said
-    assert f"not every moment from {newest.isoformat()} on can be restored. Run backup.yml" in said
+    assert f"not every moment from {newest.isoformat()} on can be restored. Run site.yml" in said
     shown = play(*CATALOG).text
     assert f"until {newest:%Y-%m-%d %H:%M:%S} UTC" in shown
     assert "to the next backup can be recovered" in shown
@@ -170,7 +186,7 @@ def dropping() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("dropping")
-def test_wal_that_was_dropped_is_told() -> None:
+def test_wal_that_was_dropped_is_told_and_archived_again_while_the_primary_has_it() -> None:
     shell(REPOSITORY, "sv", "-w", "30", "down", "/etc/service/pgbackrest")
     try:
         # The newest fits into what may wait.
@@ -186,4 +202,11 @@ def test_wal_that_was_dropped_is_told() -> None:
         shell(REPOSITORY, "sv", "-w", "30", "up", "/etc/service/pgbackrest")
     wait_until(lambda: "run" in shell(REPOSITORY, "sv", "status", "/etc/service/pgbackrest"), "the service", 30)
     archives()
-    a_hole_is_told()
+    assert "archive-hole" in codes()
+    options = ("-e", json.dumps({"pgbackrest_options": {"archive-push-queue-max": "20MB"}}))
+    # Still on the first timeline, where nothing has ever been handed over.
+    assert segment.startswith("00000001")
+    assert play("site.yml", *options).changed == 1
+    assert archived(segment)
+    assert not {code for code in codes() if code.startswith("archive-hole")}
+    assert play("site.yml", *options).changed == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,8 @@ def pushes(monkeypatch: pytest.MonkeyPatch, code: int = 0) -> list[str]:
 
     def run(command: list[str], _timeout: float, _grace: float) -> Finished:
         # Asynchronously it would wait for a file that the server has not marked as ready.
-        assert command[-3:-1] == ["--no-archive-async", "archive-push"]
+        assert command[-3:-1] == ["--reset-archive-push-queue-max", "archive-push"]
+        assert "--no-archive-async" in command
         pushed.append(Path(command[-1]).name)
         return Finished(code, "", "ERROR: [103]: no repository", 0.1)
 
@@ -157,6 +159,100 @@ def test_a_push_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr(archive, "OTHERS_PUSH", 0.1)
     with pytest.raises(RelevoError, match="waiting for the archive to take 000000010000000000000001, while another"):
         archive.push(PgBackRest("main"), tmp_path / "000000010000000000000001", 1)
+
+
+# --- the server's own timeline ---------------------------------------------------------------------------------------
+
+
+def own(gap: ArchiveGap, timeline: int, *numbers: int, done: bool = True) -> list[str]:
+    """Whole segments that the server has on its disk; ``done``: which it takes for archived."""
+    names = [f"{timeline:08X}{number:016X}" for number in numbers]
+    wal = gap.server.pgdata / "pg_wal"
+    for name in names:
+        (wal / name).write_bytes(name.encode())
+        (wal / "archive_status" / f"{name}.{'done' if done else 'ready'}").touch()
+    return names
+
+
+def holding(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """What the folders of the archive have that are looked into for the server's own timeline."""
+    monkeypatch.setattr(Archive, "held", lambda _self, segments: set(names) if segments else set())
+
+
+@pytest.mark.parametrize("timeline", [1, 2])
+def test_what_was_dropped_of_the_own_timeline_is_pushed_while_it_is_here(
+    gap: ArchiveGap, monkeypatch: pytest.MonkeyPatch, timeline: int
+) -> None:
+    for name in LOCAL:
+        (gap.server.pgdata / "pg_wal" / name).unlink()
+    monkeypatch.setattr(Archive, "segments", lambda _self, *_timelines: LOCAL)
+    first, dropped, last = own(gap, timeline, 6, 7, 8)
+    # 9 is on its way, and the server writes 10.
+    own(gap, timeline, 9, done=False)
+    (gap.server.pgdata / "pg_wal" / f"{timeline:08X}{10:016X}").touch()
+    holding(monkeypatch, first, last)
+    pushed = pushes(monkeypatch)
+    done = gap.close(timeline, check_mode=True)
+    assert (list(done.pushed), pushed) == ([dropped], [])
+    assert dropped in gap.close(timeline).pushed
+    assert pushed == [dropped]
+
+
+def test_what_the_oldest_backup_does_not_need_of_the_own_timeline_is_left(
+    gap: ArchiveGap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own(gap, 1, 6)
+    holding(monkeypatch)
+    monkeypatch.setattr(PgBackRest, "require_stanza", lambda *_arguments: {"backup": [backup(f"{1:08X}{7:016X}")]})
+    pushed = pushes(monkeypatch)
+    assert (gap.close(1).pushed, pushed) == ([], [])
+
+
+def test_what_is_gone_of_the_own_timeline_costs_no_backup(gap: ArchiveGap, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may still be archived, and of what was dropped on purpose status.yml tells."""
+    own(gap, 1, 6, 8)
+    holding(monkeypatch, *own(gap, 1, 6))
+    pushes(monkeypatch)
+    done = gap.close(1)
+    assert (list(done.pushed), list(done.lost), list(done.lost_in)) == ([f"{1:08X}{8:016X}"], [], [])
+
+
+@pytest.mark.parametrize("moment", ["before", "meanwhile"])
+def test_a_segment_that_the_server_recycles_is_not_pushed(
+    gap: ArchiveGap, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """The server renames it, and writes another one into the same file."""
+    [name] = own(gap, 1, 6)
+    holding(monkeypatch)
+    pushed = pushes(monkeypatch)
+    copy = shutil.copyfile
+
+    def recycled(source: Path, target: Path) -> Path:
+        if moment == "before":
+            source.unlink()
+            return Path(copy(source, target))
+        made = Path(copy(source, target))
+        source.rename(source.with_name(f"{1:08X}{99:016X}"))
+        return made
+
+    monkeypatch.setattr(shutil, "copyfile", recycled)
+    done = gap.close(1)
+    assert name not in done.pushed
+    assert (pushed, done.lost) == ([], [])
+
+
+def test_only_the_folders_of_what_is_here_are_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    here, there = f"{3:08X}{0x1FF:016X}", f"{3:08X}{0x100000000:016X}"
+    missing = f"{3:08X}{0x1FE:016X}"
+
+    def names(_self: PgBackRest, path: str, _timeout: float) -> list[str]:
+        asked.append(path)
+        return [f"{here}-{'0' * 40}.zst"]
+
+    monkeypatch.setattr(PgBackRest, "names", names)
+    assert Archive(PgBackRest("main"), "17-1").held([here, missing, there]) == {here}
+    assert asked == ["archive/main/17-1/0000000300000000", "archive/main/17-1/0000000300000001"]
 
 
 # --- two repositories ------------------------------------------------------------------------------------------------

@@ -976,7 +976,8 @@ def test_a_hole_in_the_archive_is_told_and_nothing_is_promised_beyond_it() -> No
     assert not found.healthy
     assert (
         "2 segments of WAL are missing in the archive (000000020000000000000003 to 000000020000000000000004): not "
-        "every moment from 2026-11-24T12:01:00+00:00 on can be restored. Run backup.yml"
+        "every moment from 2026-11-24T12:01:00+00:00 on can be restored. Run site.yml, which archives what the primary "
+        "still has of it in its pg_wal. If this is still told after that, run backup.yml"
     ) in sentences(found)
     window = found.as_dict()["backups"]["recovery_window"]
     assert window == {"from": "2026-11-24T12:01:00+00:00", "until": "2026-11-24T12:01:00+00:00"}
@@ -988,6 +989,7 @@ def test_a_hole_in_the_archive_is_told_and_nothing_is_promised_beyond_it() -> No
     assert codes(found) == ["archive-hole-past"]
     assert found.healthy
     assert "1 segment of WAL is missing" in sentences(found)
+    assert "or site.yml fills it from what the primary still has" in sentences(found)
     assert "from 2026-11-24T12:01:00+00:00 to 2026-11-24T12:59:00+00:00" in sentences(found)
     assert found.as_dict()["backups"]["recovery_window"]["from"] == "2026-11-24T12:59:00+00:00"
 
@@ -1002,7 +1004,7 @@ def test_wal_that_was_dropped_is_told_before_any_comes_after_it() -> None:
     assert codes(found) == ["archive-hole"]
     assert (
         "3 segments of WAL are missing in the archive (000000020000000000000003 to 000000020000000000000005): not "
-        "every moment from 2026-11-24T12:01:00+00:00 on can be restored. Run backup.yml"
+        "every moment from 2026-11-24T12:01:00+00:00 on can be restored. Run site.yml"
     ) in sentences(found)
     assert found.as_dict()["backups"]["recovery_window"]["until"] == "2026-11-24T12:01:00+00:00"
     dropped = {"first": "000000020000000000000003", "last": "000000020000000000000005", "count": 3, "history": ""}

@@ -341,7 +341,8 @@ def _hole(facts: Mapping[str, Any]) -> Iterator[Check]:
             "archive-hole",
             False,
             f"{plural(count, 'segment')} missing in the archive ({first} to {last}): moments between two backups "
-            "cannot be restored. Run backup.yml -e day=1, and take archive-push-queue-max out of pgbackrest_options.",
+            "cannot be restored. Run site.yml, which archives what the primary still has of it; if this is still told, "
+            "backup.yml -e day=1. Take archive-push-queue-max out of pgbackrest_options.",
         )
     else:
         yield Check("archive-hole", True, "The archive has no hole.")

@@ -663,14 +663,15 @@ def _holes(status: ClusterStatus) -> Found:
             yield problem(
                 "archive-hole",
                 f"{said}: not every moment {since} on can be restored.",
-                "Run backup.yml, after which every moment can be again, and look for what dropped it "
+                "Run site.yml, which archives what the primary still has of it in its pg_wal. If this is still told "
+                "after that, run backup.yml, after which every moment can be again, and look for what dropped it "
                 "(archive-push-queue-max in pgbackrest_options).",
             )
         else:
             yield problem(
                 "archive-hole-past",
                 f"{said}: not every moment {since} to {iso(loss.before)} can be restored.",
-                "It goes with the backups before it.",
+                "It goes with the backups before it, or site.yml fills it from what the primary still has.",
             )
 
 

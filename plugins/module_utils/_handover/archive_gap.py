@@ -1,17 +1,21 @@
 # Copyright (c) The Relevo authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The gap that a dead primary leaves in the archive, and how its successor closes it.
+"""What the archive lacks and a primary still has: the gap that a dead primary leaves, and what was dropped.
 
 A streaming standby marks the segments that it receives as archived. When the primary dies before it archived them,
 nobody ever does: ``check`` and ``verify`` pass, a restore starts cleanly, and every row of those segments is gone.
 The successor still has them in its ``pg_wal``, so it pushes them; ``archive-push`` of a segment that is archived
 already is harmless when the contents agree.
+
+Of its own timeline a server archives everything itself, and yet ``archive-push-queue-max`` makes pgBackRest drop a
+segment and say that it is archived. Until the next checkpoints recycle it, the server has it, and can push it.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,13 +110,14 @@ class ArchiveGap:
     config: Path = CONFIG
 
     def close(self, timeline: int, check_mode: bool = False) -> Closed:
-        """Push what is missing of the ancestors of ``timeline`` to each repository.
+        """Push what is missing of ``timeline`` and of its ancestors to each repository.
+
+        Lost is what is missing of the ancestors alone: of its own timeline a server is archiving, and of what was
+        dropped on purpose ``status.yml`` tells (``archive-hole``).
 
         In check mode nothing is pushed, and what is returned is what would be. The history of ``timeline`` is among it
         where the archive began anew after the server had archived it: it does so once, at its promotion.
         """
-        if timeline == 1:
-            return Closed()
         numbers = repositories(self.config)
         several = len(numbers) > 1
         if not several:
@@ -125,7 +130,7 @@ class ArchiveGap:
             self.config,
         )
         if several:
-            history = parse_history(self._history(timeline).read_text())
+            history = self._lineage(timeline)
             # After all that needs no other one, which may hang.
             for number in found:
                 self._complete(number, found, history, check_mode)
@@ -142,19 +147,23 @@ class ArchiveGap:
         )
 
     def _history(self, timeline: int) -> Path:
-        return self.server.pgdata / "pg_wal" / history_name(timeline)
+        return self._wal / history_name(timeline)
+
+    def _lineage(self, timeline: int) -> list[Fork]:
+        """The ancestors. The first timeline has none, and no history."""
+        return [] if timeline == 1 else parse_history(self._history(timeline).read_text())
 
     def _close_in(self, repository: int, timeline: int, check_mode: bool, every: bool) -> Seen:
         """Push what this node has."""
         archive = Archive.newest(PgBackRest(self.stanza, self.config, repository), self.timeout)
         if archive is None:
             raise RelevoError(f"The repository has no archive of the stanza {self.stanza}. Run site.yml.")
-        own = self._history(timeline)
-        known = archive.history(timeline) is not None
+        way = self._history(timeline)
+        known = timeline == 1 or archive.history(timeline) is not None
         if not known and not check_mode:
-            self._push(archive.pgbackrest, own)
-        seen = self._close(archive, parse_history(own.read_text()), check_mode, every)
-        seen.pushed = [*([] if known else [own.name]), *seen.pushed]
+            self._push(archive.pgbackrest, way)
+        seen = self._close(archive, timeline, check_mode, every)
+        seen.pushed = [*([] if known else [way.name]), *seen.pushed]
         return seen
 
     def _complete(self, repository: int, found: Mapping[int, Seen], history: Sequence[Fork], check_mode: bool) -> None:
@@ -195,15 +204,18 @@ class ArchiveGap:
     def _fetch(self, source: PgBackRest, name: str, folder: Path) -> None:
         source.run("archive-get", "--no-archive-async", words=[name, str(folder / name)], timeout=self.timeout)
 
-    def _close(self, archive: Archive, history: Sequence[Fork], check_mode: bool, every: bool) -> Seen:
+    def _close(self, archive: Archive, timeline: int, check_mode: bool, every: bool) -> Seen:
         """``every``: look at all timelines, since a repository of two may have been away when one of them ended."""
-        wal = self.server.pgdata / "pg_wal"
-        local = {path.name for path in wal.iterdir() if SEGMENT.fullmatch(path.name)}
+        history = self._lineage(timeline)
+        local = {path.name for path in self._wal.iterdir() if SEGMENT.fullmatch(path.name)}
+        own = self._given_away(timeline, local)
         # An older timeline of which nothing is left here was dealt with when it ended.
-        relevant = {int(name[:8], 16) for name in local} | {history[-1].timeline}
+        relevant = {int(name[:8], 16) for name in local} | {fork.timeline for fork in history[-1:]}
         if every:
             relevant |= {fork.timeline for fork in history}
         archived = set(archive.segments(*sorted(relevant & {fork.timeline for fork in history})))
+        # A timeline may be years old, and here is its end: those are the folders that are looked into.
+        archived |= archive.held(own)
         backups = archive.pgbackrest.require_stanza(self.timeout)["backup"]
         seen = Seen(archive, backups, archived)
         if every:
@@ -212,14 +224,45 @@ class ArchiveGap:
         if oldest is None:
             return seen
         needed = [name for span in spans(history, oldest) if span.timeline in relevant for name in span.names()]
-        for name in needed:
-            if name in local and name not in archived:
-                if not check_mode:
-                    self._push(archive.pgbackrest, wal / name)
+        dropped = [name for name in own if segment_start(name) // SEGMENT_SIZE >= oldest]
+        for name in [*needed, *dropped]:
+            if name in archived:
+                continue
+            if name in local and (check_mode or self._push_here(archive.pgbackrest, name)):
                 seen.pushed.append(name)
-            elif name not in archived:
+            elif name in needed:
                 seen.missing.append(name)
         return seen
+
+    @property
+    def _wal(self) -> Path:
+        return self.server.pgdata / "pg_wal"
+
+    def _given_away(self, timeline: int, local: Iterable[str]) -> list[str]:
+        """The whole segments of the server's own timeline that it takes for archived and still has, ascending.
+
+        What it has not archived yet is its own work. A file without a status is one that it writes, or has prepared.
+        """
+        status = self._wal / "archive_status"
+        return sorted(name for name in local if int(name[:8], 16) == timeline and (status / f"{name}.done").exists())
+
+    def _push_here(self, pgbackrest: PgBackRest, name: str) -> bool:
+        """Push a segment of this server; False where the server has recycled it meanwhile.
+
+        The server renames a segment that it needs no more, and writes the next one into the same file. A copy that was
+        whole while the name was still there is of this segment and of no other one.
+        """
+        with TemporaryDirectory(prefix="relevo-", dir=self.server.pgdata.parent) as folder:
+            os.chown(folder, *owner_of(self.server.pgdata))
+            copy = Path(folder, name)
+            try:
+                shutil.copyfile(self._wal / name, copy)
+                (self._wal / name).stat()
+            except FileNotFoundError:
+                return False
+            os.chown(copy, *owner_of(self.server.pgdata))
+            self._push(pgbackrest, copy)
+        return True
 
     def _push(self, pgbackrest: PgBackRest, path: Path) -> None:
         try:
@@ -234,7 +277,7 @@ class ArchiveGap:
 
     def _wait_for_history(self) -> None:
         """The server archives its timeline's history itself, first of all."""
-        status = self.server.pgdata / "pg_wal" / "archive_status"
+        status = self._wal / "archive_status"
         wait_until(
             lambda: not any(status.glob("*.history.ready")),
             "the timeline's history to be archived (see the server's log and the repository)",

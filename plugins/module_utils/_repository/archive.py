@@ -71,7 +71,13 @@ class Archive:
 
     def holds(self, segment: str) -> bool:
         """Whether it has this segment, whole. Asked again and again while one is waited for: so of its folder alone."""
-        return segment in segments_of(self.pgbackrest.names(f"{self.path}/{segment[:16]}", self.timeout))
+        return segment in self.held([segment])
+
+    def held(self, segments: Iterable[str]) -> set[str]:
+        """The complete segments of the folders that these are of: a folder holds 256."""
+        folders = sorted({segment[:16] for segment in segments})
+        names = [name for folder in folders for name in self.pgbackrest.names(f"{self.path}/{folder}", self.timeout)]
+        return set(segments_of(names))
 
     def files(self) -> dict[str, float]:
         """By name, when each complete segment and each history file was archived (seconds since 1970)."""
@@ -175,11 +181,13 @@ def push(pgbackrest: PgBackRest, path: Path, timeout: float) -> bool:
     """Archive a segment or a history file; False where the archive holds it with another content, which it keeps.
 
     Not asynchronously: that pushes what the server has marked as ready, and waits for a file that has no such mark.
+    Nor is it dropped and told as archived for what waits behind it (``archive-push-queue-max``).
     """
 
     def attempt() -> Finished:
         words = [str(path)]
-        return pgbackrest.try_run("archive-push", "--no-archive-async", words=words, timeout=timeout, level="error")
+        options = ("--no-archive-async", "--reset-archive-push-queue-max")
+        return pgbackrest.try_run("archive-push", *options, words=words, timeout=timeout, level="error")
 
     what = f"the archive to take {path.name}, while another server pushes to it"
     called = pgbackrest.try_when_free(attempt, what, OTHERS_PUSH)
