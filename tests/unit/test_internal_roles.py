@@ -40,6 +40,8 @@ class Server:
     def flag(self, sql: str, _parameters: tuple[str, ...]) -> bool:
         if "pg_roles" in sql:
             return self.version >= 16
+        if "pg_settings" in sql:
+            return self.version >= 17
         # Whether the public may connect to our database; everything else is a right that we want.
         return self.made and "datacl IS NULL" not in sql
 
@@ -83,6 +85,21 @@ def test_nothing_is_granted_that_the_server_has_not(made: bool) -> None:
 def test_the_role_of_the_checks_has_no_password() -> None:
     [made] = [text for text in missing(Server(made=False)) if text.startswith(f"CREATE ROLE {_names.CHECK_ROLE} ")]
     assert made == f"CREATE ROLE {_names.CHECK_ROLE} LOGIN NOREPLICATION NOSUPERUSER PASSWORD NULL"
+
+
+@pytest.mark.parametrize("version", [16, 17])
+def test_no_trigger_at_login_refuses_a_role_of_ours(version: int) -> None:
+    """Seen: one that writes, and a standby that could not read the primary's history any more."""
+    found = [text for text in missing(Server(made=False, version=version)) if "event_triggers" in text]
+    roles = [_names.REWIND_ROLE, _names.CHECK_ROLE] if version >= 17 else []
+    assert found == [f"ALTER ROLE {role} SET event_triggers = off" for role in roles]
+    # After the role is made, of course.
+    statements = missing(Server(made=False, version=version))
+    assert all(
+        statements.index(text)
+        > statements.index(next(one for one in statements if one.startswith(f"CREATE ROLE {role} ")))
+        for text, role in zip(found, roles, strict=True)
+    )
 
 
 def test_no_password_is_sent() -> None:

@@ -31,6 +31,10 @@ class InternalRole:
 #: max_wal_senders instead. PostgreSQL 15 has neither them nor the role.
 RESERVED = "pg_use_reserved_connections"
 
+#: A trigger at login refuses our roles, too, in a database where somebody makes one. Only a
+#: superuser may ask for this at login, and may set it for a role, whose settings are read before the trigger.
+NO_TRIGGERS = "event_triggers"
+
 # Sources: PostgreSQL's documentation of pg_rewind ("When executing pg_rewind using an online cluster as source"),
 # of predefined roles, and of pg_promote ("can be granted").
 INTERNAL_ROLES = (
@@ -105,7 +109,18 @@ def _role_statements(session: Session, role: InternalRole, password: str | None)
             "SELECT has_parameter_privilege($1, $2, 'ALTER SYSTEM')", (role.name, parameter)
         ):
             needed.append(f"GRANT ALTER SYSTEM ON PARAMETER {parameter} TO {role.name}")
+    # In our own database nobody makes triggers: no application may connect to it.
+    if role.database != _names.OWN_DATABASE and _lacks_setting(session, role.name):
+        needed.append(f"ALTER ROLE {role.name} SET {NO_TRIGGERS} = off")
     return needed
+
+
+def _lacks_setting(session: Session, role: str) -> bool:
+    return session.flag("SELECT EXISTS (SELECT FROM pg_settings WHERE name = $1)", (NO_TRIGGERS,)) and not session.flag(
+        "SELECT EXISTS (SELECT FROM pg_db_role_setting s JOIN pg_authid r ON r.oid = s.setrole"
+        " WHERE r.rolname = $1 AND s.setdatabase = 0 AND $2 = ANY (s.setconfig))",
+        (role, f"{NO_TRIGGERS}=off"),
+    )
 
 
 def _verifier(password: str | None) -> str:
