@@ -52,6 +52,12 @@ options:
     description: Seconds for the copy, and again for the recovery.
     type: float
     default: 86400
+  undo:
+    description:
+      - C(undo) of the record, the way back to what the cluster was before. Its command is shown where the target cannot
+        be reached. Empty where there is none.
+    type: dict
+    default: {}
 seealso:
   - module: relevo.postgres.pg_restore_in_place_plan
   - module: relevo.postgres.pg_restore_hold
@@ -80,6 +86,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.in_place import Undo
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.plan import RestorePlan
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.replacement import Replacement, Task
 from ansible_collections.relevo.postgres.plugins.module_utils._server.service import service_for
@@ -97,6 +104,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         max(given["newest_timelines"], default=0),
         given["process_max"],
         given["timeout"],
+        Undo(**given["undo"]) if given["undo"] else None,
     )
     outcome, changed = Replacement(task, service_for(given["service_manager"])).run()
     return {"changed": changed, "outcome": outcome}
@@ -111,6 +119,7 @@ def main() -> None:
             "newest_timelines": {"type": "list", "elements": "int", "default": []},
             "process_max": {"type": "int"},
             "timeout": {"type": "float", "default": 86400},
+            "undo": {"type": "dict", "default": {}},
             "service_manager": {"type": "str", "choices": ["runit", "systemd"], "required": True},
         },
         supports_check_mode=True,

@@ -225,11 +225,15 @@ def test_a_target_that_is_not_reached_gives_way_to_another_one(ledger: None) -> 
     was = data_of(STANDBY)
     # Noted, and in no WAL: the recovery comes to the end of the archive without it.
     label = labels()[-1]
-    by_hand.annotate(label, relevo_point_beyond=f"F/FF000028 {timeline_of(PRIMARY)} 2026-11-25T10:00:00Z")
+    timeline = timeline_of(PRIMARY)
+    by_hand.annotate(label, relevo_point_beyond=f"F/FF000028 {timeline} 2026-11-25T10:00:00Z")
     try:
         failed = play(RESTORE, *IN_PLACE, "-e", "target_type=name", "-e", "target=beyond", expect=2)
         assert "The target was not reached. The archive ends before the target." in failed.text
         assert "The cluster stays down. Fix that and run this again, or give another target" in failed.text
+        # As the plan says it, and the report of one that reached its target.
+        left = f"cluster=main to=cluster target_type=latest timeline={timeline} confirm=main"
+        assert undo_of(failed)[1::2] == left.split()
         kept = data_of(STANDBY)
         assert kept["Database cluster state"] == "shut down in recovery"
         same = ("Database system identifier", "Latest checkpoint's TimeLineID")

@@ -44,8 +44,11 @@ def port_of(done: Play) -> str:
 
 
 def undo_of(done: Play) -> list[str]:
-    """The arguments of the command that the report gives."""
-    found = re.search(r"To undo it, .*?: ansible-playbook playbooks/restore\.yml ((?:-e \S+ ?)+)", done.text)
+    """The arguments of the command that the report gives, or the refusal of a target that was not reached."""
+    found = re.search(
+        r"(?:To undo it|The way back to what it was), .*?: ansible-playbook playbooks/restore\.yml ((?:-e \S+ ?)+)",
+        done.text,
+    )
     assert found, done.output[-3000:]
     return found[1].split()
 

@@ -505,6 +505,34 @@ def test_the_copy_is_told_along_which_timeline(
     assert {"--type=default", "--target-timeline=12", "--delta"} <= set(command)
 
 
+UNDO = in_place.Undo(3, "20261125-120000F", "2026-11-30T12:00:00Z", "before")
+
+
+@pytest.mark.parametrize(
+    ("undo", "changed", "said"),
+    [
+        (
+            UNDO,
+            {},
+            " The way back to what it was, until 2026-11-30T12:00:00Z: ansible-playbook playbooks/restore.yml"
+            " -e cluster=main -e to=cluster -e target_type=latest -e timeline=3 -e confirm=main",
+        ),
+        # Another moment of the timeline that was left.
+        (UNDO, {"timeline": 3}, " The way back to what it was, until 2026-11-30T12:00:00Z: "),
+        # This is the way back.
+        (UNDO, {"timeline": 3, "type": "latest"}, ""),
+        (None, {}, ""),
+    ],
+)
+def test_who_cannot_reach_the_target_is_given_the_command_of_the_way_back(
+    undo: in_place.Undo | None, changed: dict[str, Any], said: str
+) -> None:
+    task = replacement.Task("main", "x", replace(plan_of(request(minute(10))), **changed), 1, undo=undo)
+    start = "The cluster stays down. Fix that and run this again, or give another target."
+    assert task.ways_out.startswith(start + said)
+    assert (task.ways_out == start) == (not said)
+
+
 def test_an_outcome_is_that_of_one_restore(tmp_path: Path) -> None:
     assert replacement.outcome_of("x", tmp_path) is None
     (tmp_path / replacement.OUTCOME).write_text(json.dumps(OUTCOME))

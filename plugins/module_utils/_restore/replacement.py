@@ -29,6 +29,7 @@ from .._server.server import Server
 from .._server.service import Service
 from .._wait import wait_until
 from . import blame, instance, scratch
+from .in_place import Undo
 from .plan import RestorePlan
 from .private_server import REACHED, PrivateServer
 
@@ -37,13 +38,14 @@ PORT = scratch.FIRST_PORT - 1
 #: What was reached, on the node that was restored. It stays until the next restore: removed before the record of the
 #: restore, whoever finishes that would do it again, and lose what was written since.
 OUTCOME = "restore-outcome.json"
-#: The end of a sentence about a target that cannot be reached.
-WAYS_OUT = "Fix that and run this again, or give another target: the command of the way back is one."
 
 
 @dataclass(frozen=True)
 class Task:
-    """``order`` names the restore (the record's ``at``); ``newest_timeline``: the newest that anybody knows."""
+    """``order`` names the restore (the record's ``at``); ``newest_timeline``: the newest that anybody knows.
+
+    ``undo``: the way back to what the cluster was before, as the record has it; None where there is none.
+    """
 
     cluster: str
     order: str
@@ -51,6 +53,16 @@ class Task:
     newest_timeline: int
     process_max: int | None = None
     timeout: float = instance.DAY
+    undo: Undo | None = None
+
+    @property
+    def ways_out(self) -> str:
+        """The end of a sentence about a target that cannot be reached."""
+        again = "The cluster stays down. Fix that and run this again, or give another target."
+        # Not to somebody who is on it.
+        if self.undo is None or (self.plan.type, self.plan.timeline) == ("latest", self.undo.timeline):
+            return again
+        return f"{again} The way back to what it was, until {self.undo.until}: {self.undo.command(self.cluster)}"
 
 
 def outcome_of(order: str, directory: Path = _names.MARKER_DIR) -> dict[str, Any] | None:
@@ -148,7 +160,7 @@ class Replacement:
             # To the server a segment that could not be read is the end of the archive.
             raise blame.FaultError(
                 f"The recovery ended at {row['lsn']}, and the archive goes on after {plan.at_least}: a segment from "
-                f"that position on cannot be read. The cluster stays down. {WAYS_OUT}"
+                f"that position on cannot be read. {self.task.ways_out}"
             )
         return {
             "order": self.task.order,
@@ -177,8 +189,8 @@ class Replacement:
         done = _process.run_with_lock(command, self.task.timeout, lock)
         if done.returncode:
             raise blame.fault(
-                f"pgBackRest could not restore the backup {plan.label}: {instance.first_error(done.stdout)}. The "
-                f"cluster stays down. {WAYS_OUT}",
+                f"pgBackRest could not restore the backup {plan.label}: {instance.first_error(done.stdout)}. "
+                f"{self.task.ways_out}",
                 done.stdout,
                 rc=done.returncode,
                 stderr=done.stdout[-4000:],
@@ -202,7 +214,7 @@ class Replacement:
             if self.server.postmaster_pid() is None:
                 log = self.private.said()
                 raise blame.fault(
-                    f"The target was not reached. {scratch.failure_in(log)} The cluster stays down. {WAYS_OUT}",
+                    f"The target was not reached. {scratch.failure_in(log)} {self.task.ways_out}",
                     log,
                     log=log[-4000:],
                 )
