@@ -132,8 +132,8 @@ def compare(module: AnsibleModule, repository: int, before: str, after: str) -> 
         write_file(trial, after)
         seen = {
             stanza: (
-                Seen.of(PgBackRest(stanza, params["config"], repository).info(params["timeout"]), stanza),
-                Seen.of(PgBackRest(stanza, trial).info(params["timeout"]), stanza),
+                Seen.of(PgBackRest(stanza, params["config"], repository).info(params["timeout"])),
+                Seen.of(PgBackRest(stanza, trial).info(params["timeout"])),
             )
             for stanza in params["stanzas"]
         }

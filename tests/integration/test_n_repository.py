@@ -65,6 +65,8 @@ def test_encryption_cannot_be_switched_on_for_backups_that_are_there() -> None:
     assert "cannot be opened with repo1-cipher-type=aes-256-cbc in place of none" in refused.text
     assert f"the newest {labels()[-1]}" in refused.text
     assert "a-pass-phrase" not in refused.output
+    assert "Take the change out of pgbackrest_options." in refused.text
+    assert "disk" not in refused.text
     assert refused.changed == 0
     assert configurations() == before
     archives()
@@ -141,8 +143,8 @@ def test_backups_are_not_left_behind_unless_that_was_said_and_a_hole_is_told() -
     play("site.yml")
     assert labels() == known
     archives()
-    before = f"{segment[:8]}{int(segment[8:], 16) - 1:016X}"
-    assert archived(before)
+    one_before = f"{segment[:8]}{int(segment[8:], 16) - 1:016X}"
+    assert archived(one_before)
     assert not archived(segment)
     a_hole_is_told()
 

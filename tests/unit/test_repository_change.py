@@ -17,7 +17,7 @@ OTHER_PASS = CIPHERED.replace("secret", "another")
 HOLDS = Seen(opens=True, exists=True, backups=["20261124-120000F", "20261124-120000F_20261125-120000I"])
 ARCHIVE = Seen(opens=True, exists=True)
 NOTHING = Seen(opens=True)
-SHUT = Seen(opens=False, problem="The repository of stanza main is not in order: cipher header invalid.")
+SHUT = Seen(opens=False, problem="cipher header invalid")
 
 
 @pytest.mark.parametrize(
@@ -85,13 +85,21 @@ def test_one_stanza_of_several_is_enough() -> None:
 
 def test_what_pgbackrest_says_is_understood() -> None:
     entry: dict[str, Any] = {"status": {"code": 0}, "backup": [{"label": "20261124-120000F"}]}
-    assert Seen.of(entry, "main") == Seen(True, True, ["20261124-120000F"])
-    assert Seen.of({"status": {"code": 2}}, "main").exists
-    assert Seen.of({"status": {"code": 1}}, "main") == Seen(
-        True, False, [], Seen.of({"status": {"code": 1}}, "m").problem.replace("stanza m.", "stanza main.")
-    )
-    shut = Seen.of(
-        {"status": {"code": 99, "message": "other"}, "repo": [{"status": {"message": "cipher header"}}]}, "main"
-    )
-    assert not shut.opens
-    assert "cipher header" in shut.problem
+    assert Seen.of(entry) == Seen(True, True, ["20261124-120000F"])
+    assert Seen.of({"status": {"code": 2}}).exists
+    assert Seen.of({"status": {"code": 1}}) == Seen(True, False, [])
+    shut = Seen.of({"status": {"code": 99, "message": "other"}, "repo": [{"status": {"message": "cipher header"}}]})
+    assert shut == Seen(False, False, [], "cipher header")
+
+
+def test_who_chose_another_cipher_is_not_sent_to_the_disk() -> None:
+    """Seen: "it stays as it was when the stanza was made", and at the end "Look at its disk"."""
+    for after, advice, wrong in (
+        (CIPHERED, "Take the change out of pgbackrest_options.", "disk"),
+        (OTHER_PLACE, "Look at the disk of the new place, or take back pgbackrest_repo_path.", "pgbackrest_options"),
+    ):
+        with pytest.raises(RelevoError) as refused:
+            check(PLAIN, after, {"main": (HOLDS, SHUT)})
+        assert advice in refused.value.message
+        assert wrong not in refused.value.message
+        assert refused.value.message.endswith(" pgBackRest says: cipher header invalid.")

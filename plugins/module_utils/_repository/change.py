@@ -15,7 +15,7 @@ from typing import Any
 
 from .._errors import RelevoError
 from .command import FIRST, SECOND
-from .pgbackrest import STATUS_NO_BACKUP, STATUS_NO_STANZA, STATUS_OK, parse_config, status_problem
+from .pgbackrest import STATUS_NO_BACKUP, STATUS_NO_STANZA, STATUS_OK, parse_config, status_reason
 
 #: Options whose change makes another repository of it, without the number of the repository.
 LOCATION = ("path", "type", "host", "s3-bucket", "s3-endpoint", "azure-container", "gcs-bucket", "sftp-host")
@@ -46,13 +46,14 @@ class Seen:
     problem: str = ""
 
     @classmethod
-    def of(cls, entry: Mapping[str, Any], stanza: str) -> Seen:
+    def of(cls, entry: Mapping[str, Any]) -> Seen:
         code = (entry.get("status") or {}).get("code")
+        opens = code in (STATUS_OK, STATUS_NO_BACKUP, STATUS_NO_STANZA)
         return cls(
-            opens=code in (STATUS_OK, STATUS_NO_BACKUP, STATUS_NO_STANZA),
+            opens,
             exists=code in (STATUS_OK, STATUS_NO_BACKUP),
             backups=[str(backup["label"]) for backup in entry.get("backup") or []],
-            problem=status_problem(entry, stanza) or "",
+            problem="" if opens else status_reason(entry),
         )
 
     @property
@@ -112,13 +113,18 @@ def check(
 def _cannot_open(before: str, after: str, stanza: str, then: Seen, now: Seen, names: Names) -> str:
     old, new = options_of(before, CIPHER), options_of(after, CIPHER)
     what = "cannot be opened"
+    # Where the cipher is the same, it is another place that is in disorder.
+    advice = f"Look at the disk of the new place, or take back {names.path}."
     if old != new:
         plain = "none"
         was, wanted = old["cipher-type"] or plain, new["cipher-type"] or plain
         change = "with another pass phrase" if was == wanted else f"with repo1-cipher-type={wanted} in place of {was}"
         what = f"cannot be opened {change}: it stays as it was when the stanza was made"
+        advice = (
+            f"Take the change out of {names.cipher}. To have what comes encrypted, or no longer, give the repository "
+            f"another {names.path} together with it."
+        )
     return (
         f"The repository of stanza {stanza} {what}. It holds {then.words.format(stanza=stanza)}. Nothing was changed. "
-        f"Take the change out of {names.cipher}. To have what comes encrypted, or no longer, give the repository "
-        f"another {names.path} together with it. pgBackRest says: {now.problem}"
+        f"{advice} pgBackRest says: {now.problem}."
     )

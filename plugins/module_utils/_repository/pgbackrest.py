@@ -382,13 +382,18 @@ def status_problem(entry: Mapping[str, Any], stanza: str) -> str | None:
         return None
     if code == STATUS_NO_STANZA:
         return f"The repository has no stanza {stanza}. Check the cluster's name, or run site.yml, which creates it."
-    # "other" and "mixed" say nothing; the repository's own entry does.
-    messages = [str(((repo.get("status") or {}).get("message")) or "") for repo in entry.get("repo") or []]
-    reason = next((text for text in messages if text and text != "ok"), str(status.get("message", "no status")))
     return (
-        f"The repository of stanza {stanza} is not in order: {readable(reason)}. Look at its disk and at "
+        f"The repository of stanza {stanza} is not in order: {status_reason(entry)}. Look at its disk and at "
         "'pgbackrest info' on the repository host."
     )
+
+
+def status_reason(entry: Mapping[str, Any]) -> str:
+    """What pgBackRest itself says of a stanza that is not in order, without a full stop."""
+    # "other" and "mixed" say nothing; the repository's own entry does.
+    messages = [str(((repo.get("status") or {}).get("message")) or "") for repo in entry.get("repo") or []]
+    said = str((entry.get("status") or {}).get("message", "no status"))
+    return readable(next((text for text in messages if text and text != "ok"), said))
 
 
 def running_backup(entry: Mapping[str, Any]) -> str | None:
