@@ -43,10 +43,16 @@ class Failure:
 
 
 def repeated(failures: Mapping[str, Failure], begun: int) -> list[str]:
-    """A line for each host that failed when there was more to come; ``begun``: how many tasks were begun in all."""
+    """A line for each failure after which there was more to come; ``begun``: how many tasks were begun in all.
+
+    Hosts that failed by the same task with the same words have one line together.
+    """
     if all(failure.after == begun for failure in failures.values()):
         return []
-    return [f"{host}: {failure.task}: {failure.sentence}" for host, failure in failures.items()]
+    hosts: dict[str, list[str]] = {}
+    for host, failure in failures.items():
+        hosts.setdefault(f"{failure.task}: {failure.sentence}", []).append(host)
+    return [f"{', '.join(names)}: {said}" for said, names in hosts.items()]
 
 
 def unsaid(left_out: Mapping[str, str], failures: Mapping[str, Failure]) -> list[str]:

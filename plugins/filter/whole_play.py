@@ -72,9 +72,11 @@ def whole_play(hosts: str, limit: str = "", tags: Sequence[str] = ("all",), skip
     }
     given = [option for option, used in chosen.items() if used]
     if given:
+        # No inventory has localhost, so no pattern stands for it but its own name.
+        why = " Of localhost, where it begins, no --limit knows, not even all." if limit else ""
         raise AnsibleFilterError(
-            f"{' and '.join(given)} would leave out what this playbook is for. Nothing was touched. Run it without, "
-            "and choose a cluster with -e cluster=NAME."
+            f"{' and '.join(given)} would leave out what this playbook is for. Nothing was touched.{why} Run it "
+            "without, and choose a cluster with -e cluster=NAME."
         )
     # The one thing that each play asks for in the process that its workers are forked from.
     preload()

@@ -46,6 +46,17 @@ def test_what_others_came_after_is_repeated() -> None:
     ]
 
 
+def test_a_sentence_that_concerns_several_hosts_is_repeated_once() -> None:
+    """Seen: a refusal for three hosts, and the same three lines again at the end."""
+    same, other = Failure("Follow it", "No primary.", 3), Failure("Judge", "Not healthy.", 9)
+    found = {"db1": same, "db2": Failure("Follow it", "No primary.", 3), "localhost": other}
+    assert repeated(found | {"db3": Failure("Follow it", "No space.", 3)}, 9) == [
+        "db1, db2: Follow it: No primary.",
+        "localhost: Judge: Not healthy.",
+        "db3: Follow it: No space.",
+    ]
+
+
 def test_the_last_thing_that_was_said_is_not_repeated() -> None:
     assert repeated({"localhost": Failure("Judge", "Not healthy.", 9)}, 9) == []
     assert repeated({}, 9) == []

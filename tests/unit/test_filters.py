@@ -65,6 +65,16 @@ def test_a_play_that_is_cut_down_is_refused(limit: str, tags: list[str], skip_ta
         whole_play("localhost", limit, tags, skip_tags)
 
 
+def test_who_gives_all_hosts_as_a_limit_is_told_whom_that_leaves_out() -> None:
+    with pytest.raises(
+        AnsibleFilterError, match="Of localhost, where it begins, no --limit knows, not even all. Run it"
+    ):
+        whole_play("localhost", "all")
+    with pytest.raises(AnsibleFilterError) as refused:
+        whole_play("localhost", "", ["redis"])
+    assert "--limit" not in str(refused.value)
+
+
 def test_a_play_that_would_begin_in_the_middle_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """No variable has it, so no playbook can hand it over."""
     monkeypatch.setattr(context, "CLIARGS", {"start_at_task": "Show the plan"})
