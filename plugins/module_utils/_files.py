@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import grp
+import json
 import os
 import pwd
 import re
@@ -14,13 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ._durable import replace_files, sync_directory
+from ._durable import replace_file, replace_files, sync_directory
 from ._errors import RelevoError
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file with its content, or (``content`` None) a directory; ``absent``: there must be no such file."""
+    """A file with its content, or (``content`` None) a directory; ``absent``: there must be no such file.
+
+    ``judged``: a program has said of its content that it takes it.
+    """
 
     path: Path
     content: str | None
@@ -28,6 +32,7 @@ class Entry:
     group: str
     mode: int
     absent: bool = False
+    judged: bool = False
 
     @classmethod
     def from_dict(cls, given: dict[str, Any]) -> Entry:
@@ -38,6 +43,7 @@ class Entry:
             given["group"],
             int(given["mode"], 8),
             given.get("absent", False),
+            bool(given.get("judge")),
         )
 
     def ids(self) -> tuple[int, int]:
@@ -112,3 +118,50 @@ def bring(wanted: Sequence[Entry], check_mode: bool = False) -> tuple[list[str],
     if not check_mode:
         write_all(differing)
     return changed, diffs
+
+
+# --- what is replaced, until it is known whether the new ones work ----------------------------------------------------
+
+
+def keep_former(wanted: Sequence[Entry], path: Path) -> bool:
+    """Keep in ``path`` what is in the place of these files; returns whether anything is kept there.
+
+    What is kept already stays: it worked, and what has come since has not been proved. A file that is made for the
+    first time has nothing to go back to, and so has none of them.
+    """
+    files = [entry for entry in wanted if entry.content is not None or entry.absent]
+    if path.exists() or not any(entry.differs() for entry in files):
+        return path.exists()
+    if not all(entry.path.is_file() for entry in files if entry.judged):
+        return False
+    kept = [_as_it_is(entry.path) for entry in files]
+    replace_file(path, json.dumps(kept), 0o600, (os.geteuid(), os.getegid()))
+    return True
+
+
+def _as_it_is(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {"path": str(path), "content": None, "uid": 0, "gid": 0, "mode": 0}
+    found = path.stat()
+    of_file = {"uid": found.st_uid, "gid": found.st_gid, "mode": found.st_mode & 0o7777}
+    return {"path": str(path), "content": path.read_text(), **of_file}
+
+
+def restore_former(path: Path, check_mode: bool = False) -> list[str]:
+    """Bring back what is kept in ``path``, and forget it; returns the files that are others by that."""
+    kept = json.loads(path.read_text())
+    changed = [file for file in kept if _as_it_is(Path(file["path"])) != file]
+    if not check_mode:
+        there = [file for file in changed if file["content"] is not None]
+        replace_files([(Path(one["path"]), one["content"], one["mode"], (one["uid"], one["gid"])) for one in there])
+        for file in changed:
+            if file["content"] is None:
+                Path(file["path"]).unlink()
+                sync_directory(Path(file["path"]).parent)
+        forget_former(path)
+    return [file["path"] for file in changed]
+
+
+def forget_former(path: Path) -> None:
+    path.unlink()
+    sync_directory(path.parent)

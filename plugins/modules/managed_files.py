@@ -59,6 +59,12 @@ options:
           - V(pgbackrest) is asked for each of its commands, also those that nobody runs now.
         type: str
         choices: [pgbackrest]
+  former:
+    description:
+      - A file in which what is replaced is kept, until M(relevo.postgres.former_files) brings it back or forgets it.
+        What is kept there already stays. Only root may read it. Empty for none.
+    type: path
+    default: ''
 """
 
 EXAMPLES = r"""
@@ -77,15 +83,20 @@ changed_paths:
   returned: success
   type: list
   elements: str
+former:
+  description: Whether anything is kept in O(former), by this run or by one before.
+  returned: success
+  type: bool
 """
 
 import shutil
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.module_utils._files import Entry, bring
+from ansible_collections.relevo.postgres.plugins.module_utils._files import Entry, bring, keep_former
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.configuration_trial import (
     refusal,
@@ -100,8 +111,11 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         faults = [fault for text in judged for fault in try_configuration(text)]
         if faults:
             raise RelevoError(refusal(faults), faults=faults)
-    changed, diff = bring([Entry.from_dict(given) for given in module.params["files"]], module.check_mode)
-    return {"changed": bool(changed), "changed_paths": changed, "diff": diff}
+    wanted = [Entry.from_dict(given) for given in module.params["files"]]
+    former = module.params["former"]
+    kept = bool(former) and not module.check_mode and keep_former(wanted, Path(former))
+    changed, diff = bring(wanted, module.check_mode)
+    return {"changed": bool(changed), "changed_paths": changed, "former": kept, "diff": diff}
 
 
 def main() -> None:
@@ -120,7 +134,8 @@ def main() -> None:
                     "absent": {"type": "bool", "default": False},
                     "judge": {"type": "str", "choices": ["pgbackrest"]},
                 },
-            }
+            },
+            "former": {"type": "path", "default": ""},
         },
         supports_check_mode=True,
     )

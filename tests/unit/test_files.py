@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.module_utils._files import Entry, bring
+from ansible_collections.relevo.postgres.plugins.module_utils._files import (
+    Entry,
+    bring,
+    forget_former,
+    keep_former,
+    restore_former,
+)
 
 REAL_IDS = Entry.ids
 
@@ -114,3 +121,59 @@ def test_a_secret_of_before_is_not_shown(tmp_path: Path) -> None:
     assert changed == [str(tmp_path / "a"), str(tmp_path / "b")]
     assert "hidden" not in str(shown)
     assert "tls-server-key-file=/shown" in shown[1]["after"]
+
+
+# --- what is replaced ------------------------------------------------------------------------------------------------
+
+
+def content(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir() if path.name != "former"}
+
+
+def installed(folder: Path, *names: str, text: str) -> list[Entry]:
+    """As pgBackRest's files are: the first one is judged, the last one must not be there."""
+    files = [replace(entry(folder / name, text, 0o600), judged=name == names[0]) for name in names]
+    return [entry(folder, None, 0o755), *files, replace(entry(folder / "gone", None), absent=True)]
+
+
+def test_what_was_replaced_comes_back_as_it_was(tmp_path: Path) -> None:
+    former = tmp_path / "former"
+    folder = tmp_path / "etc"
+    bring(installed(folder, "a", text="one"))
+    (folder / "gone").write_text("theirs")
+    (folder / "a").chmod(0o644)
+    wanted = installed(folder, "a", "b", text="two")
+    assert keep_former(wanted, former)
+    bring(wanted)
+    assert content(folder) == {"a": "two", "b": "two"}
+    assert former.stat().st_mode & 0o777 == 0o600
+    named = [str(folder / name) for name in ("a", "b", "gone")]
+    assert restore_former(former, check_mode=True) == named
+    assert content(folder) == {"a": "two", "b": "two"}
+    assert restore_former(former) == named
+    assert content(folder) == {"a": "one", "gone": "theirs"}
+    assert (folder / "a").stat().st_mode & 0o777 == 0o644
+    assert not former.exists()
+
+
+def test_what_worked_is_kept_whatever_has_come_since(tmp_path: Path) -> None:
+    former = tmp_path / "former"
+    bring(installed(tmp_path, "a", text="proved"))
+    for text in ("tried", "tried again"):
+        assert keep_former(installed(tmp_path, "a", text=text), former)
+        bring(installed(tmp_path, "a", text=text))
+    # A run that installs nothing, after one that was cut off.
+    assert keep_former(installed(tmp_path, "a", text="tried again"), former)
+    restore_former(former)
+    assert content(tmp_path) == {"a": "proved"}
+
+
+def test_nothing_is_kept_where_nothing_was_or_nothing_is_new(tmp_path: Path) -> None:
+    former = tmp_path / "former"
+    assert not keep_former(installed(tmp_path, "a", text="one"), former)
+    bring(installed(tmp_path, "a", text="one"))
+    assert not keep_former(installed(tmp_path, "a", text="one"), former)
+    assert not former.exists()
+    assert keep_former(installed(tmp_path, "a", text="two"), former)
+    forget_former(former)
+    assert not former.exists()

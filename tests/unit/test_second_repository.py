@@ -945,7 +945,8 @@ def test_a_rotation_begins_no_second_repository() -> None:
     assert proof["vars"]["__pgbackrest_begins_second"] is False
     [brings] = [
         task["relevo.postgres.pgbackrest_stanza"]
-        for task in yaml.safe_load((roles / "pgbackrest" / "tasks" / "stanza.yml").read_text())
+        for block in yaml.safe_load((roles / "pgbackrest" / "tasks" / "stanza.yml").read_text())
+        for task in block.get("block", [])
         if "relevo.postgres.pgbackrest_stanza" in task
     ]
     assert brings["second_mount"].endswith("if __pgbackrest_begins_second | default(true) else omit }}")
