@@ -98,49 +98,10 @@ holders:
   elements: dict
 """
 
-from pathlib import Path
-from typing import Any
-
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster.operation_lock import Record
-from ansible_collections.relevo.postgres.plugins.module_utils._cluster.operation_lock_holder import Holders
-from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import CONFIG
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.directory import answer_of
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.restore_record import (
-    RestoreRecord,
-    place_of_records,
-)
-
-#: What may be done to a half-restored cluster: to go on with it, to look at backups beside it, to remove all of it.
-WHILE_RESTORING = {"restore", "restore_beside", "down", "remove"}
-
-
-def require_no_restore(operation: str, clusters: list[str], config: Path = CONFIG) -> None:
-    """Raise ``RelevoError`` where one of the clusters is being restored in place, even if nobody works on it now."""
-    if operation in WHILE_RESTORING or not config.exists():
-        return
-    try:
-        repository = place_of_records(config.read_text())
-    except RelevoError:
-        # The repository is another host's, and so is the record.
-        return
-    for unfinished in answer_of(repository, lambda: [RestoreRecord(name, repository).read() for name in clusters]):
-        if unfinished:
-            raise RelevoError(unfinished.sentence, unfinished_restore=unfinished.as_dict())
-
-
-def work(module: AnsibleModule) -> dict[str, Any]:
-    params = dict(module.params)
-    wait, prove = params.pop("wait"), params.pop("prove")
-    operation, clusters = params["operation"], params["clusters"]
-    require_no_restore(operation, clusters)
-    taken = Holders().take(Record.from_dict({**params, "since": ""}), wait, prove)
-    # Whoever was waited for may have been killed in the middle of one.
-    require_no_restore(operation, clusters)
-    return {"changed": False, "pipe": str(taken.pipe), "started": taken.started}
+from ansible_collections.relevo.postgres.plugins.module_utils._restore.operation_lock import take
 
 
 def main() -> None:
@@ -157,7 +118,7 @@ def main() -> None:
             "prove": {"type": "bool", "default": True},
         },
     )
-    run_module(module, work)
+    run_module(module, lambda module: take(module.params))
 
 
 if __name__ == "__main__":

@@ -108,7 +108,6 @@ system_identifier:
   type: str
 """
 
-from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -116,35 +115,14 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.probe import probe
 from ansible_collections.relevo.postgres.plugins.module_utils._cluster.topology import Topology
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.module_utils._hung_disk import NoAnswerError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import CONFIG
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.directory import answer_of
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.restore_record import (
-    place_of_records,
-    unfinished_of,
-)
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.restore_record import refuse_while_restoring
 from ansible_collections.relevo.postgres.plugins.module_utils._server.arguments import (
     credentials_of,
     nodes_of,
     nodes_spec,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._server.session import PSYCOPG_IMPORT_ERROR
-
-
-def refuse_while_restoring(nodes: list[str], config: Path = CONFIG) -> None:
-    """Where this is the repository host: say that the cluster is being restored in place, if that is why."""
-    try:
-        repository = place_of_records(config.read_text())
-    except (RelevoError, OSError):
-        return
-    try:
-        unfinished = answer_of(repository, lambda: unfinished_of(repository, nodes))
-    except NoAnswerError:
-        # What is known of the servers is said all the same.
-        return
-    if unfinished:
-        raise RelevoError(unfinished.sentence, unfinished_restore=unfinished.as_dict())
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from ansible_collections.relevo.postgres.plugins.module_utils._errors import Rel
 from ansible_collections.relevo.postgres.plugins.module_utils._hung_disk import NoAnswerError, within
 from ansible_collections.relevo.postgres.plugins.module_utils._repository import directory, restore_record
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.fence_record import REPOSITORY_TIMEOUT
+from ansible_collections.relevo.postgres.plugins.module_utils._restore import operation_lock
 from ansible_collections.relevo.postgres.plugins.module_utils._wait import wait_until
-from ansible_collections.relevo.postgres.plugins.modules import fence_record, operation_lock_holder, pg_primary_facts
+from ansible_collections.relevo.postgres.plugins.modules import fence_record
 from ansible_collections.relevo.postgres.plugins.modules import restore_record as restore_record_module
 
 #: Seconds that nobody waits for.
@@ -124,12 +125,12 @@ def test_the_record_of_a_restore_is_not_either(config: Path, state: str) -> None
 
 def test_the_lock_is_not_given_where_nobody_knows_whether_a_restore_is_under_way(config: Path) -> None:
     with pytest.raises(NoAnswerError, match="has not answered within"):
-        operation_lock_holder.require_no_restore("failover", ["main"], config)
-    operation_lock_holder.require_no_restore("restore", ["main"], config)
+        operation_lock.require_no_restore("failover", ["main"], config)
+    operation_lock.require_no_restore("restore", ["main"], config)
 
 
 def test_what_is_known_of_the_servers_is_said_all_the_same(config: Path) -> None:
-    pg_primary_facts.refuse_while_restoring(["a"], config)
+    restore_record.refuse_while_restoring(["a"], config)
 
 
 def test_a_directory_that_answers_is_read_as_ever(tmp_path: Path) -> None:
@@ -140,10 +141,10 @@ def test_a_directory_that_answers_is_read_as_ever(tmp_path: Path) -> None:
     begun = restore_record.Unfinished("main", "a", "alice", "2026-11-28T10:00:00Z", "restore.yml -e to=cluster")
     record.path.write_text(json.dumps(begun.as_dict()))
     with pytest.raises(RelevoError, match="is being restored in place") as refused:
-        operation_lock_holder.require_no_restore("failover", ["main"], config)
+        operation_lock.require_no_restore("failover", ["main"], config)
     assert refused.value.details["unfinished_restore"]["cluster"] == "main"
     with pytest.raises(RelevoError, match="is being restored in place"):
-        pg_primary_facts.refuse_while_restoring(["a"], config)
+        restore_record.refuse_while_restoring(["a"], config)
 
 
 def test_the_deadline_is_the_start_guards() -> None:

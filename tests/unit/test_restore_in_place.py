@@ -25,7 +25,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.restor
     Unfinished,
     unfinished_of,
 )
-from ansible_collections.relevo.postgres.plugins.module_utils._restore import in_place, replacement
+from ansible_collections.relevo.postgres.plugins.module_utils._restore import in_place, operation_lock, replacement
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.in_place import Cluster, Undo
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.plan import Place, Request, RestorePlan, decide
 from ansible_collections.relevo.postgres.plugins.module_utils._restore.reach import Repository
@@ -35,8 +35,6 @@ from ansible_collections.relevo.postgres.plugins.module_utils._server.lsn import
 from ansible_collections.relevo.postgres.plugins.module_utils._server.marker import Marker
 from ansible_collections.relevo.postgres.plugins.module_utils._server.server import Server
 from ansible_collections.relevo.postgres.plugins.modules import (
-    operation_lock_holder,
-    pg_primary_facts,
     pg_restore_in_place_plan,
 )
 from ansible_collections.relevo.postgres.plugins.modules import restore_record as restore_record_module
@@ -429,9 +427,9 @@ def test_where_the_repository_is_a_bucket_the_record_is_on_the_disk_of_its_host(
     assert ask("read") == {"changed": False, "record": None}
     assert ask("present")["changed"]
     with pytest.raises(RelevoError, match="Finish it: ansible-playbook"):
-        operation_lock_holder.require_no_restore("backup", ["main"], config)
+        operation_lock.require_no_restore("backup", ["main"], config)
     with pytest.raises(RelevoError, match="Finish it: ansible-playbook"):
-        pg_primary_facts.refuse_while_restoring(["a"], config)
+        restore_record.refuse_while_restoring(["a"], config)
     assert forget.forget_cluster(PgBackRest("main", config), ["a"], everything=False) == ["the record of a restore"]
     assert ask("read")["record"] is None
 
@@ -450,7 +448,7 @@ def test_a_place_that_is_not_there_is_refused_before_anything_is_touched(tmp_pat
 
 def test_nobody_else_gets_the_lock(repository: Path) -> None:
     config = repository / "pgbackrest.conf"
-    require = operation_lock_holder.require_no_restore
+    require = operation_lock.require_no_restore
     require("backup", ["main"], config)
     config.write_text(f"[global]\nrepo1-path={repository}\n")
     require("backup", ["main"], config)

@@ -21,7 +21,10 @@ from typing import Any
 from .. import _names
 from .._durable import sync_directory, write_file
 from .._errors import RelevoError
+from .._hung_disk import NoAnswerError
 from .._server import marker
+from .command import CONFIG
+from .directory import answer_of
 from .pgbackrest import in_bucket, repository_directory
 
 #: Below the repository's path, beside the records of fences.
@@ -82,6 +85,21 @@ def unfinished_of(repository: Path, nodes: Collection[str]) -> Unfinished | None
         if found and found.node in nodes:
             return found
     return None
+
+
+def refuse_while_restoring(nodes: Collection[str], config: Path = CONFIG) -> None:
+    """Where this is the repository host: say that the cluster is being restored in place, if that is why."""
+    try:
+        repository = place_of_records(config.read_text())
+    except (RelevoError, OSError):
+        return
+    try:
+        unfinished = answer_of(repository, lambda: unfinished_of(repository, nodes))
+    except NoAnswerError:
+        # What is known of the servers is said all the same.
+        return
+    if unfinished:
+        raise RelevoError(unfinished.sentence, unfinished_restore=unfinished.as_dict())
 
 
 @dataclass(frozen=True)
