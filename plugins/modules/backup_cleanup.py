@@ -128,12 +128,12 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.arguments import connection_spec
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.records import catalog_name, desired_records
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store import (
     IMPORT_ERROR,
     RedisError,
     connected,
-    connection_spec,
     drift,
     remove_records,
     synchronise,

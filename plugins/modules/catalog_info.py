@@ -114,6 +114,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.arguments import connection_spec
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.check import measure
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.page import counts
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.records import catalog_name
@@ -121,7 +122,6 @@ from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store imp
     IMPORT_ERROR,
     RedisError,
     connected,
-    connection_spec,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.away import each_that_answers

@@ -120,6 +120,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.arguments import connection_spec
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.filters import Filters
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.model import catalog_of
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.page import page_of
@@ -129,7 +130,6 @@ from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store imp
     IMPORT_ERROR,
     RedisError,
     connected,
-    connection_spec,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.views import VIEWS, render
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module

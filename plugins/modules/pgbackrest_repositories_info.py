@@ -70,30 +70,15 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
-from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import config_of, repositories
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import place_of
-
-
-def described(number: int, config: Path) -> dict[str, Any]:
-    own = config_of(number, config)
-    # Without a configuration there is what pgBackRest takes by itself: whoever asks it next is told what is missing.
-    place = place_of(own.read_text() if own.exists() else "[global]\n")
-    return {"number": number, "place": place, "directory": place if place.startswith("/") else ""}
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.listing import listed
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
-    config, only, mount = Path(module.params["config"]), module.params["only"], module.params["mount"]
-    numbers = repositories(config)
-    if only and only not in numbers:
-        raise RelevoError(
-            f"There is no repository {only}. Nothing was touched. Choose one of {', '.join(map(str, numbers))}, or "
-            "leave repository_number out."
-        )
+    mount = module.params["mount"]
     return {
         "changed": False,
-        "repositories": [described(number, config) for number in numbers if only in (0, number)],
+        "repositories": listed(Path(module.params["config"]), module.params["only"]),
         "unmounted": mount if mount and not os.path.ismount(mount) else "",
     }
 

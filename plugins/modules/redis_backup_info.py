@@ -102,13 +102,13 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.arguments import connection_spec
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.records import Record, newest_first, status_of
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store import (
     IMPORT_ERROR,
     Known,
     RedisError,
     connected,
-    connection_spec,
     known_keys,
     patiently,
     read_records,

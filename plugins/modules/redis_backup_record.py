@@ -160,6 +160,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.arguments import connection_spec
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.records import (
     Plan,
     catalog_name,
@@ -172,7 +173,6 @@ from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store imp
     IMPORT_ERROR,
     RedisError,
     connected,
-    connection_spec,
     forget_left,
     remove_records,
     synchronise,

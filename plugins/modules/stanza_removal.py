@@ -127,10 +127,10 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.relevo.postgres.plugins.module_utils import _names
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.arguments import connection_spec
 from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store import (
     IMPORT_ERROR,
     connected,
-    connection_spec,
     forget,
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError

@@ -41,6 +41,7 @@ from ansible_collections.relevo.postgres.plugins.module_utils._repository.away i
 )
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.command import config_of, repositories
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.errors import BACKUP_MISSING
+from ansible_collections.relevo.postgres.plugins.module_utils._repository.listing import described
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.second import in_the_way, require_mounted
 from ansible_collections.relevo.postgres.plugins.module_utils._restore import facts
@@ -57,7 +58,6 @@ from ansible_collections.relevo.postgres.plugins.modules import (
     pgbackrest_stanza,
     stanza_removal,
 )
-from ansible_collections.relevo.postgres.plugins.modules.pgbackrest_repositories_info import described
 
 pytestmark = pytest.mark.usefixtures("repositories_answer")
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from .._errors import RelevoError
-from .._names import FIRST_REPOSITORY, PUBLIC_WORD, REDIS_PORT, SECOND_REPOSITORY, with_port
+from .._names import FIRST_REPOSITORY, PUBLIC_WORD, SECOND_REPOSITORY, with_port
 from .facets import facet_index, facets_for, queue_facets
 from .filters import Facet
 from .records import (
@@ -61,21 +61,6 @@ class RedisError(RelevoError):
     def __init__(self, message: str, kind: str, **details: Any) -> None:
         super().__init__(message, **details)
         self.kind = kind
-
-
-def connection_spec() -> dict[str, dict[str, Any]]:
-    """Return the argument spec that belongs to the documentation fragment ``relevo.postgres.redis``."""
-    return {
-        "host": {"type": "str", "required": True},
-        "port": {"type": "int", "default": REDIS_PORT},
-        "username": {"type": "str"},
-        "password": {"type": "str", "no_log": True},
-        "db": {"type": "int", "default": 0},
-        "tls": {"type": "bool", "default": False},
-        "ca_certs": {"type": "path"},
-        "timeout": {"type": "float", "default": 5.0},
-        "unreachable": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
-    }
 
 
 def _client(params: Mapping[str, Any]) -> Any:
