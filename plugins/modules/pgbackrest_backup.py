@@ -72,6 +72,57 @@ options:
     description: Seconds after which a server that does not answer is left out. All are asked at once.
     type: float
     default: 5
+  primary:
+    description:
+      - Who was primary before the backup. When it has ended the servers are asked who is primary now, and the result
+        says from which of the two it was taken. Without this option nobody is asked.
+    type: dict
+    suboptions:
+      name:
+        description: Its inventory name.
+        type: str
+        required: true
+      timeline:
+        description: Its timeline.
+        type: int
+        required: true
+      nodes:
+        description: The servers of the cluster, as for M(relevo.postgres.pg_primary_facts).
+        type: list
+        elements: dict
+        required: true
+        suboptions:
+          name:
+            description: The node's inventory name.
+            type: str
+            required: true
+          host:
+            description: The name or address under which it is reached. The node's name when omitted.
+            type: str
+          port:
+            description: The port of PostgreSQL there.
+            type: int
+            default: 5432
+      timeout:
+        description: Seconds for each question to a server. All are asked at once.
+        type: float
+        default: 4
+      passfile:
+        description: The libpq password file of the host that asks, with the passwords of the collection's own roles.
+        type: path
+        default: /etc/relevo/pgpass
+      ca_file:
+        description: The authority that signed the servers' certificates.
+        type: path
+        default: /etc/relevo/tls/ca.crt
+      unreachable:
+        description: Nodes that are known not to answer, with the reason; they are not asked.
+        type: dict
+        default: {}
+      observer:
+        description: The host that asks, where that is another one than the one that makes the backup.
+        type: str
+        default: ""
 seealso:
   - module: relevo.postgres.pgbackrest_info
   - module: relevo.postgres.pgbackrest_annotate
@@ -108,6 +159,28 @@ backup:
   description: The backup as it appears in the output of C(pgbackrest info --output=json).
   returned: when a backup was made
   type: dict
+primary_now:
+  description: Who is primary now that the backup has ended, with its O(primary.name) and O(primary.timeline).
+  returned: with O(primary), but not in check mode
+  type: dict
+  contains:
+    name:
+      description: Its inventory name.
+      type: str
+    host:
+      description: The address under which the other nodes reach it.
+      type: str
+    timeline:
+      description: Its timeline.
+      type: int
+primary:
+  description: From whom the backup was taken, as the timeline of its first WAL segment tells.
+  returned: with O(primary)
+  type: str
+other_primary:
+  description: Whether RV(primary) is another one than O(primary.name), so that the annotation has to be corrected.
+  returned: with O(primary)
+  type: bool
 skipped_step:
   description: Whether no backup was made because no file had changed since the last one; only with O(online=false).
   returned: success
@@ -137,75 +210,20 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _names
+from ansible_collections.relevo.postgres.plugins.module_utils._backup.arguments import backup_spec
+from ansible_collections.relevo.postgres.plugins.module_utils._backup.make import make
 from ansible_collections.relevo.postgres.plugins.module_utils._module import run_module
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.backup import (
-    TYPES,
-    BackupRequest,
-    make_backup,
-)
-from ansible_collections.relevo.postgres.plugins.module_utils._repository.pgbackrest import PgBackRest
-
-
-def request_of(params: dict[str, Any]) -> BackupRequest:
-    return BackupRequest(
-        type=params["type"],
-        annotations=params["annotations"],
-        online=params["online"],
-        force=params["force"],
-        host=params["host"],
-        process_max=params["process_max"],
-        retention_full=params["retention_full"],
-        timeout=params["timeout"],
-        connect_timeout=params["connect_timeout"],
-    )
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
-    pgbackrest = PgBackRest(module.params["stanza"], module.params["config"], module.params["repository"])
-    request = request_of(module.params)
-    request.validate()
-    nothing: dict[str, Any] = {"skipped_step": False, "expired": [], "unreachable_nodes": [], "duration": 0.0}
-    if module.check_mode:
-        return {"changed": True, "command": pgbackrest.line("backup", *request.options()), **nothing}
-    made = make_backup(pgbackrest, request)
-    for message in made.finished.messages("WARN"):
-        module.warn(f"pgBackRest: {message}")
-    if made.forced:
-        module.warn("The files of a running server were copied. Most likely this backup cannot be restored.")
-    for host in made.unreachable:
-        module.warn(f"{host} did not answer and was left out of the backup's view. Start it, or run rejoin.yml.")
-    result = {
-        "changed": made.backup is not None,
-        "skipped_step": made.backup is None,
-        "expired": made.expired,
-        "unreachable_nodes": made.unreachable,
-        "duration": round(made.finished.seconds, 1),
-    }
-    if made.backup is not None:
-        label = made.backup["label"]
-        result |= {"label": label, "type": TYPES[label[-1]], "backup": made.backup}
+    result = make(module.params, module.check_mode)
+    for message in result.pop("warnings", []):
+        module.warn(message)
     return result
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "stanza": {"type": "str", "default": "main"},
-            "config": {"type": "path", "default": str(_names.PGBACKREST_CONF)},
-            "repository": {"type": "int", "default": 1},
-            "type": {"type": "str", "choices": ["full", "diff", "incr"], "default": "incr"},
-            "annotations": {"type": "dict", "default": {}},
-            "online": {"type": "bool", "default": True},
-            "force": {"type": "bool", "default": False},
-            "host": {"type": "str"},
-            "process_max": {"type": "int"},
-            "retention_full": {"type": "int"},
-            "timeout": {"type": "float"},
-            "connect_timeout": {"type": "float", "default": 5},
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(**backup_spec(), supports_check_mode=True)
     run_module(module, work)
 
 

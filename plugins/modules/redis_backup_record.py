@@ -20,6 +20,7 @@ author:
   - The Relevo authors (@relevo)
 extends_documentation_fragment:
   - relevo.postgres.attributes
+  - relevo.postgres.attributes.action
   - relevo.postgres.redis
   - relevo.postgres.repository
 attributes:
@@ -41,6 +42,10 @@ options:
     description: The stanza that the backups belong to.
     type: str
     default: main
+  config:
+    description: pgBackRest's configuration file on the host that runs the module, for where it is asked.
+    type: path
+    default: /etc/pgbackrest/pgbackrest.conf
   repo_path:
     description: The repository's path, of which a record's C(direccion_almacenamiento) is made.
     type: path
@@ -48,7 +53,8 @@ options:
   backups:
     description:
       - The backups, each as it stands in RV(ignore:backup) of C(pgbackrest info --output=json).
-      - Required for V(state=synced) and V(state=present). An empty list with V(state=synced) empties the catalog.
+      - Required for V(state=present). With V(state=synced) an empty list empties the catalog, and without this option
+        pgBackRest is asked on the host that runs the module, for O(databases) as well.
     type: list
     elements: dict
   databases:
@@ -90,6 +96,12 @@ EXAMPLES = r"""
     stanza: main
     backups: "{{ repository.backups }}"
   register: catalog
+
+- name: The same, where the module runs on the repository host
+  relevo.postgres.redis_backup_record:
+    host: redis
+    password: "{{ catalog_redis_password }}"
+    stanza: main
 
 - name: Remove the records whose backup is gone
   relevo.postgres.redis_backup_record:
@@ -159,94 +171,21 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.relevo.postgres.plugins.module_utils import _names
-from ansible_collections.relevo.postgres.plugins.module_utils._catalog.arguments import connection_spec
-from ansible_collections.relevo.postgres.plugins.module_utils._catalog.records import (
-    Plan,
-    catalog_name,
-    desired_records,
-    index_for,
-    key_for,
-    newest_first,
-)
-from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store import (
-    IMPORT_ERROR,
-    RedisError,
-    connected,
-    forget_left,
-    remove_records,
-    synchronise,
-)
+from ansible_collections.relevo.postgres.plugins.module_utils._backup.arguments import record_spec
+from ansible_collections.relevo.postgres.plugins.module_utils._backup.record import record
+from ansible_collections.relevo.postgres.plugins.module_utils._catalog.store import IMPORT_ERROR
 from ansible_collections.relevo.postgres.plugins.module_utils._module import require_libraries, run_module
 
 
-def diff_of(plan: Plan, existing: dict[str, Any]) -> dict[str, Any]:
-    changed = newest_first([*plan.write, *plan.delete])
-    return {
-        "before_header": "catalog",
-        "after_header": "catalog",
-        "before": {key: existing[key] for key in changed if key in existing},
-        "after": {key: plan.write[key] for key in changed if key in plan.write},
-    }
-
-
 def work(module: AnsibleModule) -> dict[str, Any]:
-    params = module.params
-    stanza, backups = catalog_name(params["stanza"], params["repository"]), params["backups"] or []
-    write = not module.check_mode
-    try:
-        with connected(params) as client:
-            if params["state"] == "absent":
-                keys = params["keys"] or [key_for(backup["label"], stanza) for backup in backups]
-                plan, existing = remove_records(client, stanza, keys, write)
-            else:
-                desired = desired_records(backups, stanza, params["repo_path"], params["databases"])
-                prune = params["state"] == "synced"
-                plan, existing = synchronise(client, stanza, desired, write, params["search"], prune)
-            left = forget_left(client, params["stanza"], write) if params["only_repository"] else []
-            total = client.zcard(index_for(stanza))
-    except RedisError as error:
-        if params["unreachable"] == "fail":
-            raise
-        return {"changed": False, "reachable": False, "reason": error.message, "kind": error.kind, **error.details}
-    if plan.blocked:
-        module.warn(f"Not recorded, because something else has their key: {', '.join(plan.blocked)}.")
-    return {
-        "changed": bool(plan.write or plan.delete or left),
-        "reachable": True,
-        "written": newest_first(plan.write),
-        "removed": [*newest_first(plan.delete), *left],
-        "orphans": newest_first(plan.orphans),
-        "foreign": sorted(plan.foreign),
-        "adoptable": [
-            {"key": key, "label": label, "primary": primary} for key, (label, primary) in plan.adoptable.items()
-        ],
-        "total": total,
-        "diff": diff_of(plan, existing),
-    }
+    result = record(module.params, module.check_mode)
+    for message in result.pop("warnings", []):
+        module.warn(message)
+    return result
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            **connection_spec(),
-            "state": {"type": "str", "choices": ["synced", "present", "absent"], "default": "synced"},
-            "stanza": {"type": "str", "default": "main"},
-            "repository": {"type": "int", "default": 1},
-            "repo_path": {"type": "path", "default": str(_names.REPOSITORY_DIR)},
-            "backups": {"type": "list", "elements": "dict"},
-            "databases": {"type": "list", "elements": "dict", "default": []},
-            "keys": {"type": "list", "elements": "str", "no_log": False},
-            "search": {"type": "bool", "default": False},
-            "only_repository": {"type": "bool", "default": False},
-        },
-        required_if=[
-            ("state", "synced", ["backups"]),
-            ("state", "present", ["backups"]),
-            ("state", "absent", ["backups", "keys"], True),
-        ],
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(**record_spec(), supports_check_mode=True)
     require_libraries(module, {"redis": IMPORT_ERROR})
     run_module(module, work)
 

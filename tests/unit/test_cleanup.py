@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.relevo.postgres.plugins.module_utils._errors import RelevoError
-from ansible_collections.relevo.postgres.plugins.module_utils._repository import backup
+from ansible_collections.relevo.postgres.plugins.module_utils._repository import backup, expire
 from ansible_collections.relevo.postgres.plugins.module_utils._repository.cleanup import (
     CleanupRequest,
     Holdings,
@@ -319,7 +319,7 @@ TODAY = made("9F", "full", THEN - 3600)
 def test_retention_by_time_leaves_as_many_days_as_what_is_pinned_takes(
     monkeypatch: pytest.MonkeyPatch, backups: list[dict[str, Any]], asked: int | None, keep: int | None
 ) -> None:
-    monkeypatch.setattr(backup, "configured_retention", lambda _pgbackrest: Retention(7, by_time=True))
+    monkeypatch.setattr(expire, "configured_retention", lambda _pgbackrest: Retention(7, by_time=True))
     monkeypatch.setattr(backup, "in_use", lambda _stanza, _labels: {})
     request = backup.BackupRequest("incr", {}, retention_full=asked)
     assert backup.keep_for_pins(Kept(), request, backups, NOW) == keep

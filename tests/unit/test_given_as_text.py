@@ -115,7 +115,7 @@ CONVERTED = {
     "playbooks/site.yml": 9,
     "roles/backup_cycle/tasks/one_of_several.yml": 2,
     "roles/backup_cycle/tasks/step.yml": 1,
-    "roles/catalog/tasks/sync.yml": 1,
+    "roles/catalog/tasks/behind.yml": 1,
     "roles/catalog/tasks/view.yml": 1,
     "roles/control_api/vars/main.yml": 2,
     "roles/docker_nodes/tasks/remove.yml": 1,

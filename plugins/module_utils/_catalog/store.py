@@ -44,6 +44,8 @@ try:
 except ImportError:
     IMPORT_ERROR = traceback.format_exc()
 
+LACKING = "This node lacks the Python package redis. Run site.yml, which installs it."
+
 # Reads are sent in portions, so that a reply never grows with the catalog.
 PORTION = 500
 # How often a synchronisation starts anew when another one wrote between its reading and its writing.
@@ -254,6 +256,22 @@ def known_keys(client: Any, stanza: str, search: bool = False) -> Known:
     known.mine = newest_first(set(known.mine))
     known.foreign = sorted(set(known.foreign) - set(known.mine))
     return known
+
+
+def usable(params: Mapping[str, Any], stanza: str) -> dict[str, Any]:
+    """Whether the catalog of a stanza can be read: ``reachable``, and otherwise ``reason`` and ``kind``.
+
+    ``params``: as for ``connected``. It is an answer also where Redis is away, or its library is.
+    """
+    if IMPORT_ERROR:
+        return {"reachable": False, "reason": LACKING, "kind": "refused"}
+    try:
+        with connected(params) as client:
+            known = known_keys(client, stanza)
+            read_records(client, [*known.mine[:1], *known.foreign])
+    except RedisError as error:
+        return {"reachable": False, "reason": error.message, "kind": error.kind}
+    return {"reachable": True, "reason": "", "kind": ""}
 
 
 def synchronise(

@@ -15,7 +15,6 @@ from .._drill_note import carried
 from .._errors import RelevoError
 from .._recovery_window import of_newest_system
 from .errors import is_locked
-from .expire import configured_retention
 from .in_use import in_use
 from .pgbackrest import Finished, PgBackRest, annotation_options, find_backup, labels_of, running_backup
 from .pins import days_to_keep, fulls_to_keep, pinned_until
@@ -103,6 +102,9 @@ def keep_for_pins(
     needed += in_use(pgbackrest.stanza, labels)
     if not needed:
         return None
+    # Here, with all that an expiry knows of: mostly nothing is pinned, and a program compiles what it loads.
+    from .expire import configured_retention
+
     retention = configured_retention(pgbackrest)
     configured = request.retention_full or retention.full
     if not configured:
