@@ -17,8 +17,9 @@ class ProgramAction(NodeAction):
 
     ``ENTRY``: the part of ``module_utils`` whose ``answer`` gets the module's ``arguments`` and ``check_mode``, and
     returns its result. ``SHARES_CONNECTION``: it takes that of the run's questions (see ``_run_connection``), and a
-    machine that says nothing for 6 s has gone; not for what takes long. ``REPEATED``: it may be run once more when its answer is lost, which a busy engine does with
-    one short command in 30. ``WHAT`` ended, and ``LOST`` is what that means: said where it is lost all the same.
+    machine that says nothing for 6 s has gone; not for what takes long. ``REPEATED``: it may be run once more when its
+    answer is lost, which a busy engine does with one short command in 30. ``WHAT`` ended, and ``LOST`` is what that
+    means: said where it is lost all the same.
     """
 
     ENTRY: ClassVar[str]
