@@ -28,7 +28,7 @@ from cluster import (
     shell,
     wait_until,
 )
-from holding import controller, frozen
+from holding import controller, frozen, processes
 
 
 def test_a_killed_primary_costs_no_row_and_never_comes_back_as_a_second_one() -> None:
@@ -62,6 +62,31 @@ def test_a_killed_primary_costs_no_row_and_never_comes_back_as_a_second_one() ->
     assert missing(rows_of(PRIMARY), writer.acknowledged) == []
     wait_until_streaming(PRIMARY)
     assert play("site.yml").changed == 0, "site.yml after a failback must change nothing"
+
+
+@pytest.mark.long
+def test_a_server_that_hangs_in_a_container_that_runs_is_fenced_without_a_flag() -> None:
+    """Nothing is gone: the container runs, and the kernel takes connections in place of the server."""
+    with Writer() as writer, NeverTwo():
+        more(writer)
+        shell(PRIMARY, "kill", "-STOP", *processes(PRIMARY, "^postgres: |/postgres -D "))
+        assert running(PRIMARY)
+        taken = play("playbooks/failover.yml")
+        assert f"{PRIMARY} is fenced" in taken.text
+        assert "none were lost" in taken.text
+        assert not running(PRIMARY)
+        assert takes_writes(STANDBY)
+        more(writer)
+        docker("start", PRIMARY)
+        wait_until(lambda: "fenced" in guard_says(PRIMARY)["reason"], "the start guard's verdict", 30)
+        assert guard_says(PRIMARY)["verdict"] == "refuse"
+        more(writer, 100)
+        play("playbooks/failback.yml")
+        assert takes_writes(PRIMARY)
+        more(writer)
+    assert missing(rows_of(PRIMARY), writer.acknowledged) == []
+    wait_until_streaming(PRIMARY)
+    nothing_needs_attention()
 
 
 def waiting(node: str) -> bool:
