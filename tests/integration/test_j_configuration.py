@@ -65,8 +65,11 @@ def given(name: str, value: object) -> str:
 
 def files(node: str) -> str:
     """A digest of all that the server and pgBackRest read on a node."""
-    found = "find /etc/relevo/*.conf /etc/relevo/conf.d /etc/pgbackrest -type f | sort | xargs sha256sum"
-    return shell(node, "sh", "-c", found)
+    # The second one is a link in a container, which find does not follow by itself.
+    found = "find -H /etc/relevo /etc/pgbackrest -type f -name '*.conf' | sort -u | xargs sha256sum"
+    listed = shell(node, "sh", "-c", found)
+    assert "/etc/pgbackrest/pgbackrest.conf" in listed, listed
+    return listed
 
 
 def setting(node: str, name: str) -> str:
@@ -178,17 +181,44 @@ def test_what_a_killed_run_has_written_for_redis_is_read_at_the_next() -> None:
     assert maxmemory() == "0"
 
 
+def starts(node: str) -> list[str]:
+    """When the server of this node was started, by its log; each as text that is in the order of time."""
+    found = shell(node, "sh", "-c", "grep -h 'starting PostgreSQL' /var/lib/postgresql/log/*.log")
+    return sorted(line[:23] for line in found.splitlines())
+
+
+def restarted(*wanted: str) -> list[str]:
+    """Restart the servers for these settings; returns whose server was started, in that order."""
+    before = {node: starts(node) for node in NODES}
+    play("site.yml", *wanted, "-e", "restart=true")
+    order = sorted((moment, node) for node in NODES for moment in starts(node)[len(before[node]) :])
+    return [node for _moment, node in order]
+
+
 def test_lowered_and_raised_values_reach_both_in_one_restart() -> None:
     wanted = given("postgresql_parameters", {"max_connections": 50, "max_worker_processes": 12})
     with Writer() as writer, NeverTwo():
         more(writer)
-        play("site.yml", "-e", wanted, "-e", "restart=true")
+        # What is raised a standby needs before its primary has it, what is lowered only after it.
+        assert restarted("-e", wanted) == [STANDBY, PRIMARY, STANDBY]
         more(writer)
     assert missing(rows_of(PRIMARY), writer.acknowledged) == []
     for node in NODES:
         assert (setting(node, "max_connections"), setting(node, "max_worker_processes")) == ("50", "12")
     wait_until_streaming(PRIMARY)
     assert play("site.yml", "-e", wanted, "-e", "restart=true").changed == 0
+    nothing_needs_attention()
+
+
+@pytest.mark.parametrize(
+    ("connections", "order"), [(60, [STANDBY, PRIMARY]), (50, [PRIMARY, STANDBY])], ids=["raised", "lowered"]
+)
+def test_who_is_restarted_first_is_who_may_have_the_greater_value(connections: int, order: list[str]) -> None:
+    """A standby with less than its primary does not start, and stops its replay where it runs."""
+    wanted = given("postgresql_parameters", {"max_connections": connections, "max_worker_processes": 12})
+    assert restarted("-e", wanted) == order
+    assert {setting(node, "max_connections") for node in NODES} == {str(connections)}
+    wait_until_streaming(PRIMARY)
     nothing_needs_attention()
 
 
