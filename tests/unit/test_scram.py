@@ -6,6 +6,7 @@ import pytest
 from psycopg import pq
 
 from ansible_collections.relevo.postgres.plugins.module_utils._server.scram import make_verifier, matches
+from ansible_collections.relevo.postgres.plugins.modules.pg_password_info import with_their_password
 
 
 def test_a_password_matches_its_verifier_only() -> None:
@@ -47,3 +48,16 @@ def test_it_is_what_libpq_makes_of_the_password(password: str) -> None:
     theirs = client.encrypt_password(password.encode(), b"x", b"scram-sha-256").decode()
     client.finish()
     assert matches(password, theirs)
+
+
+def test_a_role_has_its_password_with_whatever_letters() -> None:
+    """Seen: an elephant, which others cannot compare, and a password that was set again at every run."""
+    passwords = {"a": "contrase\u00f1a-\U0001f418", "b": "\u00f1", "c": "other", "d": "gone", "e": "md5"}
+    verifiers: dict[str, str | None] = {
+        "a": make_verifier(passwords["a"]),
+        "b": make_verifier("n\u0303"),
+        "c": make_verifier("word"),
+        "e": "md5abc",
+    }
+    assert with_their_password(passwords, verifiers) == ["a", "b"]
+    assert with_their_password({"f": None}, {"f": None}) == []
