@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,15 +32,34 @@ ROLES = ("relevo_replication", "relevo_rewind", "relevo_monitor", "relevo_handov
 GIVEN = {name: f'{name}:giv\\en "1"' for name in (*ROLES, "user_imdb")} | {"redis": 'redis:giv\\en "1"'}
 
 
-@pytest.fixture
-def given(tmp_path: Path) -> Iterator[Path]:
+#: SASLprep makes the same of two ways to write a letter, of ª and a, of a space that does not break and another one.
+#: What it does not know, as it does not know an elephant, it leaves as it is.
+LETTERS = {
+    "user_imdb": "contraseña-ß-\U0001f418",
+    "relevo_monitor": "contraseña-ß",
+    "relevo_replication": "1ª réplica",
+    "relevo_rewind": "vuelta\u00a0atrás",
+    "relevo_handover": "切り替え\u0301",
+}
+
+
+def handed_over(path: Path, secrets: dict[str, str]) -> Iterator[Path]:
     """The variables file; afterwards the given passwords are the files', so that the other tests go on."""
-    path = tmp_path / "given.json"
-    path.write_text(json.dumps({"secrets_given": GIVEN}))
+    path.write_text(json.dumps({"secrets_given": secrets}))
     path.chmod(0o600)
     yield path
-    for name, value in GIVEN.items():
-        (SECRETS / name).write_text(value + "\n")
+    for name, value in secrets.items():
+        (SECRETS / name).write_text(value + "\n", encoding="utf-8")
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> Iterator[Path]:
+    yield from handed_over(tmp_path / "given.json", GIVEN)
+
+
+@pytest.fixture
+def letters(tmp_path: Path) -> Iterator[Path]:
+    yield from handed_over(tmp_path / "letters.json", LETTERS)
 
 
 def set_public_word() -> None:
@@ -97,3 +117,26 @@ def test_a_public_word_is_refused_and_replaced(given: Path, backed_up: None) -> 
     play(FAILOVER)
     play(FAILBACK)
     play("backup.yml", "-e", "day=3", "-e", f"@{given}")
+
+
+@pytest.mark.long
+def test_a_password_may_have_any_letters(letters: Path, backed_up: None) -> None:
+    """What the roles get is what a client makes of it, with whatever keyboard, and what the nodes write down."""
+    with Writer() as writer:
+        play("site.yml", "-e", f"@{letters}", "-e", "secrets_replace=true")
+        (SECRETS / "user_imdb").write_text(LETTERS["user_imdb"], encoding="utf-8")
+        more(writer)
+    assert play("site.yml", "-e", f"@{letters}").changed == 0
+    for role, password in LETTERS.items():
+        assert may_log_in(PRIMARY, role, password), role
+        assert not may_log_in(PRIMARY, role, password[:-1]), role
+        # Of one that SASLprep knows any way to write it is good; of the elephant only the one that was given.
+        for form in ("NFC", "NFD", "NFKC"):
+            other = unicodedata.normalize(form, password)
+            assert may_log_in(PRIMARY, role, other) == (role != "user_imdb" or other == password), (role, form)
+    assert may_log_in(PRIMARY, "relevo_replication", "1a réplica")
+    assert not may_log_in(PRIMARY, "relevo_monitor", "contrasena-ß")
+    # From node to node, out of their passfiles.
+    play(FAILOVER)
+    play(FAILBACK)
+    nothing_needs_attention()
