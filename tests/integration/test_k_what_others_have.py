@@ -24,6 +24,7 @@ from cluster import (
     ROOT,
     STANDBY,
     STATUS,
+    Play,
     controller_environment,
     docker,
     missing,
@@ -323,6 +324,53 @@ def test_a_dump_with_large_objects_is_a_seed(kind: str) -> None:
     assert psql(PRIMARY, "SELECT count(*) FROM relevo_seed.loaded", dbname="to_there") == "1"
     for database in ("from_here", "to_there"):
         psql(PRIMARY, f"DROP DATABASE {database}")
+
+
+def seeded(path: Path, *arguments: str, expect: int = 0) -> Play:
+    """site.yml with this file of the controller as a seed of the application's database."""
+    files = [{"path": str(path), "database": "imdb"}]
+    return play("site.yml", *LOGICAL, "-e", json.dumps({"postgresql_seed_files": files}), *arguments, expect=expect)
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("backed_up", "logical")
+def test_a_seed_in_a_vault_is_loaded_and_is_nowhere_in_the_clear(tmp_path: Path) -> None:
+    word, file = tmp_path / "word", tmp_path / "vaulted.sql"
+    word.write_text("a-word-for-the-vault\n")
+    word.chmod(0o600)
+    file.write_text("CREATE TABLE vaulted AS SELECT 'año-from-the-vault' AS said;\n")
+    vault = str(Path(sys.executable).with_name("ansible-vault"))
+    known = ("--vault-password-file", str(word))
+    subprocess.run([vault, "encrypt", *known, str(file)], check=True, capture_output=True, timeout=60)
+    # Before anything is loaded, and with what is missing.
+    refused = seeded(file, expect=2)
+    assert "is encrypted by ansible-vault and cannot be decrypted" in refused.text
+    assert refused.changed == 0
+    done = seeded(file, *known, "--diff")
+    assert "from-the-vault" not in done.output
+    assert psql(PRIMARY, "SELECT said FROM vaulted") == "año-from-the-vault"
+    # It is known by what it says, also encrypted anew.
+    subprocess.run([vault, "rekey", *known, "--new-vault-password-file", str(word), str(file)], check=True, timeout=60)
+    assert seeded(file, *known).changed == 0
+    file.write_text("CREATE TABLE vaulted AS SELECT 'año-from-the-vault' AS said;\n")
+    assert seeded(file).changed == 0
+    psql(PRIMARY, "DROP TABLE vaulted; DELETE FROM relevo_seed.loaded WHERE name = 'vaulted.sql'")
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("backed_up", "logical")
+def test_a_seed_in_utf_16_is_refused_before_any_of_it_is_loaded(tmp_path: Path) -> None:
+    """As an editor of Windows saves it."""
+    file = tmp_path / "wide.sql"
+    file.write_text("CREATE TABLE wide AS SELECT 'ñ' AS said;\n", encoding="utf-16")
+    refused = seeded(file, expect=2)
+    assert "is in UTF-16" in refused.text
+    assert refused.changed == 0
+    assert psql(PRIMARY, "SELECT to_regclass('wide') IS NULL") == "t"
+    file.write_text(file.read_text(encoding="utf-16"), encoding="utf-8")
+    assert seeded(file).changed == 1
+    assert psql(PRIMARY, "SELECT said FROM wide") == "ñ"
+    psql(PRIMARY, "DROP TABLE wide; DELETE FROM relevo_seed.loaded WHERE name = 'wide.sql'")
 
 
 @pytest.mark.long
