@@ -110,15 +110,20 @@ def test_what_is_refused_replaces_nothing(name: str, value: object, words: str) 
     assert {node: files(node) for node in (*NODES, REPOSITORY)} == before
 
 
+def of_pgbackrest() -> dict[str, str]:
+    """By node, what pgBackRest reads there."""
+    return {node: shell(node, "sha256sum", "/etc/pgbackrest/pgbackrest.conf") for node in (*NODES, REPOSITORY)}
+
+
 def test_a_configuration_with_which_nothing_is_archived_is_taken_back() -> None:
     """pgBackRest takes it: by that limit it drops all WAL, and says that it was archived."""
-    before = {node: files(node) for node in (*NODES, REPOSITORY)}
+    before = of_pgbackrest()
     dropping = given("pgbackrest_options", {"archive-push-queue-max": "1MB"})
     failed = play("site.yml", "-e", dropping, "-e", "pgbackrest_archive_timeout=10", expect=2)
     assert "With its new configuration pgBackRest does not archive: " in failed.text
     assert "With it the cluster archives again. Correct what is new, then run this again." in failed.text
     assert all(node in failed.text.partition("The files of before are back on ")[2] for node in before)
-    assert {node: files(node) for node in (*NODES, REPOSITORY)} == before
+    assert of_pgbackrest() == before
     # What was dropped meanwhile, and nothing else.
     assert play("site.yml").changed <= 1
     assert play("site.yml").changed == 0
@@ -126,12 +131,12 @@ def test_a_configuration_with_which_nothing_is_archived_is_taken_back() -> None:
 
 
 def test_what_a_run_that_was_cut_off_has_installed_is_taken_back_by_the_next() -> None:
-    before = {node: files(node) for node in (*NODES, REPOSITORY)}
+    before = of_pgbackrest()
     dropping = (given("pgbackrest_options", {"archive-push-queue-max": "1MB"}), "-e", "pgbackrest_archive_timeout=10")
     killed_play("site.yml", "Let the server read its configuration", "-e", *dropping)
-    assert {node: files(node) for node in (*NODES, REPOSITORY)} != before
+    assert of_pgbackrest() != before
     assert "The files of before are back on " in play("site.yml", "-e", *dropping, expect=2).text
-    assert {node: files(node) for node in (*NODES, REPOSITORY)} == before
+    assert of_pgbackrest() == before
     play("site.yml")
     nothing_needs_attention()
 
