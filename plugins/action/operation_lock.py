@@ -183,8 +183,7 @@ class _Link:
 
         Then the module takes it: a play that holds the lock already has it still.
         """
-        done = _node_program.run(self.action, ENTRY, arguments, self.action._task_vars)
-        return _node_program.answer_in(done["stdout"]) if done else None
+        return _node_program.ask(self.action, ENTRY, arguments, self.action._task_vars)
 
     def beat(self, pipe: str) -> None:
         if self._send(BEAT, pipe) != 0:

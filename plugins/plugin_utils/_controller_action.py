@@ -32,7 +32,7 @@ class ControllerAction(ActionBase):
     @property
     def _task_host(self) -> str:
         """Whom the task is delegated to, or else whose it is."""
-        return str(self._task.delegate_to or self._task_vars["inventory_hostname"])
+        return _node_program.host_of(self, self._task_vars)
 
     @abstractmethod
     def work(self, options: dict[str, Any]) -> dict[str, Any]:
@@ -63,8 +63,7 @@ class ControllerAction(ActionBase):
 
     def _ask_once(self, entry: str, question: dict[str, Any]) -> dict[str, Any] | None:
         _run_connection.use(self._connection, self._task_host)
-        done = _node_program.run(self, entry, question, self._task_vars)
-        return _node_program.answer_in(done["stdout"]) if done else None
+        return _node_program.ask(self, entry, question, self._task_vars)
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         del tmp

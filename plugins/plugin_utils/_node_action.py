@@ -8,14 +8,13 @@ Ansible then says that it found no start of a JSON text in what the module print
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action.normal import ActionModule as NormalAction
 
-from ansible_collections.relevo.postgres.plugins.plugin_utils import _paused_container
+from ansible_collections.relevo.postgres.plugins.plugin_utils import _node_program, _paused_container
 
 #: How a process ends that was killed, as all are when their container dies.
 KILLED = 137
@@ -25,7 +24,7 @@ class NodeAction(NormalAction):
     """Runs the module of its name; where its node went away, or froze, it fails with what to do about it."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        node = self._node(task_vars)
+        node = _node_program.host_of(self, task_vars or {})
         try:
             with self._watched():
                 result: dict[str, Any] = super().run(tmp, task_vars)
@@ -42,10 +41,6 @@ class NodeAction(NormalAction):
                 result={"rc": KILLED, "module_stderr": result.get("module_stderr", "")},
             )
         return result
-
-    def _node(self, task_vars: Mapping[str, Any] | None) -> str:
-        """Whom the task is delegated to, or else whose it is."""
-        return str(self._task.delegate_to or (task_vars or {})["inventory_hostname"])
 
     def _watched(self) -> AbstractContextManager[None]:
         """Over SSH a machine that froze is noticed by the connection; the engine's goes on waiting."""

@@ -69,6 +69,11 @@ def interpreter(variables: Mapping[str, Any]) -> str | None:
     return None if not named or named.startswith("auto") else named
 
 
+def host_of(action: ActionBase, variables: Mapping[str, Any]) -> str:
+    """Whom an action's task is delegated to, or else whose it is."""
+    return str(action._task.delegate_to or variables["inventory_hostname"])
+
+
 def run(action: ActionBase, entry: str, question: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any] | None:
     """Run the program on the node of an action's task; its ``rc``, ``stdout`` and ``stderr``.
 
@@ -81,6 +86,12 @@ def run(action: ActionBase, entry: str, question: dict[str, Any], variables: dic
         return None
     text = program(entry, question)
     return action._low_level_execute_command(f"{shlex.quote(python)} -", in_data=text.encode())
+
+
+def ask(action: ActionBase, entry: str, question: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any] | None:
+    """As ``run``, the program's answer alone; None where there is none."""
+    done = run(action, entry, question, variables)
+    return answer_in(done["stdout"]) if done else None
 
 
 def answer_in(output: str) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.relevo.postgres.plugins.plugin_utils import _machines
+from ansible_collections.relevo.postgres.plugins.plugin_utils import _machines, _node_program
 
 #: Seconds beside those that the servers may take to answer.
 ENTER = 15.0
@@ -19,7 +19,7 @@ ENTER = 15.0
 
 def is_another(action: ActionBase, task_vars: Mapping[str, Any], observer: str) -> bool:
     """Whether ``observer`` names another host than the one that the task runs on."""
-    return observer not in ("", action._task.delegate_to or task_vars["inventory_hostname"])
+    return observer not in ("", _node_program.host_of(action, task_vars))
 
 
 def primary(

@@ -40,7 +40,7 @@ class ProgramAction(NodeAction):
         _validation, given = self.validate_argument_spec(**self.spec())
         question = {"arguments": self.on_node(given), "check_mode": self._task.check_mode}
         if self.SHARES_CONNECTION:
-            _run_connection.use(self._connection, self._node(options["task_vars"]))
+            _run_connection.use(self._connection, _node_program.host_of(self, options["task_vars"]))
         done = _node_program.run(self, self.ENTRY, question, options["task_vars"])
         if done and self.REPEATED and done["rc"] != KILLED and _node_program.answer_in(done["stdout"]) is None:
             done = _node_program.run(self, self.ENTRY, question, options["task_vars"])
